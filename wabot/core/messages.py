@@ -1,0 +1,192 @@
+"""People and what is said: contacts, inbound messages, receipts, phone numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import phonenumbers
+
+from wabot.core.errors import InvalidInput
+
+SERVICE_WINDOW_SECONDS = 24 * 3600.0
+"""How long after a person's message we may answer freely.
+https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages"""
+
+_BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
+_SPELLING = re.compile(r"[+\d\s().\-/]{1,40}")
+
+
+class InvalidNumber(InvalidInput):
+    """Not a phone number that anybody could have."""
+
+
+def normalize_number(text: str) -> str:
+    """`text` as digits with country code ("+91 92165-98210" → "919216598210").
+
+    Accepts `+` or `00`, spaces, dashes, dots, slashes, brackets. Raises InvalidNumber where the
+    country code does not exist or the length cannot be; whether it is in use only Meta knows.
+    """
+    if not _SPELLING.fullmatch(text):
+        raise InvalidNumber("Invalid phone number")
+    digits = re.sub(r"\D", "", text)
+    if digits.startswith("00"):
+        digits = digits[2:]
+    try:
+        number = phonenumbers.parse("+" + digits)
+    except phonenumbers.NumberParseException as error:
+        raise InvalidNumber("Invalid phone number") from error
+    if not digits.isascii() or not phonenumbers.is_possible_number(number):
+        raise InvalidNumber("Invalid phone number")
+    return digits
+
+
+def is_bsuid(text: str) -> bool:
+    """Whether `text` has the form of a business-scoped user id: country, dot, up to 128 alphanumerics.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
+    """
+    return _BSUID.fullmatch(text) is not None
+
+
+def mask(identity: str | None) -> str:
+    """A phone number or BSUID as a log may show it: enough to recognise, too little to call."""
+    if not identity:
+        return "?"
+    return f"{identity[:2]}…{identity[-2:]}" if len(identity) > 5 else "…"
+
+
+class Direction(StrEnum):
+    """Which way a message went."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class Status(StrEnum):
+    """What became of a message. Of the outbound ones the middle four come from Meta's receipts."""
+
+    RECEIVED = "received"
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    PLAYED = "played"
+    FAILED = "failed"
+
+
+_RANK = {
+    Status.QUEUED: 0, Status.SENT: 1, Status.FAILED: 2, Status.DELIVERED: 3, Status.READ: 4, Status.PLAYED: 5,
+}  # fmt: skip
+
+
+def is_news(current: Status, told: Status) -> bool:
+    """Whether a receipt `told` changes a message in `current`: only forward, in whatever order receipts come.
+
+    `failed` follows `sent` but never `delivered`; a late `sent` does not undo it.
+    """
+    return _RANK[told] > _RANK[current]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """How Meta names somebody: phone number (digits), BSUID, or both; never neither."""
+
+    wa_id: str | None = None
+    bsuid: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person we talk with, as the journal knows them. Times are Unix seconds."""
+
+    id: int
+    wa_id: str | None = None
+    bsuid: str | None = None
+    name: str = ""
+    last_inbound_at: float | None = None
+    opted_out_at: float | None = None
+
+    @property
+    def address(self) -> str:
+        """What people call this contact: the number, or the BSUID where there is none."""
+        return self.wa_id or self.bsuid or ""
+
+    def window_is_open(self, now: float) -> bool:
+        """Whether Meta's 24-hour window, counted from the person's own last message, is open."""
+        return self.last_inbound_at is not None and now < self.last_inbound_at + SERVICE_WINDOW_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One entry of a webhook's `messages[]` (or of `message_echoes[]`: then `direction` is OUT).
+
+    `timestamp` is Meta's, in Unix seconds; `raw` is Meta's object as JSON text; `body` is what a reader
+    (or the model) can use. `answerable`: it deserves a reply. `moved_to`: the person has these ids from now on.
+    """
+
+    wamid: str
+    person: Person
+    timestamp: float
+    type: str
+    body: str
+    raw: str
+    business_number: str = ""
+    direction: Direction = Direction.IN
+    answerable: bool = True
+    moved_to: Person | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One entry of a webhook's `statuses[]`. `tag` is our own string that comes back; `error` is Meta's, as sent."""
+
+    wamid: str
+    status: Status
+    timestamp: float
+    tag: str | None = None
+    person: Person | None = None
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A person stopped, or resumed, our marketing messages with WhatsApp's own button."""
+
+    person: Person
+    stopped: bool
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateNews:
+    """Meta says what became of a template: `event` is APPROVED, PAUSED, DISABLED, REINSTATED, …"""
+
+    name: str
+    language: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Anything else that Meta told us, kept as it came: another field, or something that could not be read."""
+
+    field: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Everything that one webhook request said. `count` is how many messages were in it, ours or not."""
+
+    count: int = 0
+    messages: tuple[Inbound, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    preferences: tuple[Preference, ...] = ()
+    templates: tuple[TemplateNews, ...] = ()
+    notices: tuple[Notice, ...] = ()
