@@ -1,0 +1,106 @@
+"""What every assistant promises; each adapter's test module runs these against its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+import pytest
+
+from tests.stand_ins import ModelStandIn
+from wabot.core.conversation import Prompt, Role, Turn
+from wabot.core.errors import AssistantFailed
+
+KEY = "key-nobody-may-see"
+WORDS = "Have you got tulips?"
+TALK = Prompt(
+    "You sell flowers.",
+    (Turn(Role.USER, "Hi"), Turn(Role.ASSISTANT, "Hello!"), Turn(Role.USER, WORDS)),
+)
+
+
+class Assistant(Protocol):
+    async def answer(self, prompt: Prompt) -> str: ...
+    async def close(self) -> None: ...
+
+
+class AssistantContract:
+    """For all. A subclass gives the fixture `assistant`."""
+
+    async def test_it_answers_with_text(self, assistant: Assistant) -> None:
+        answer = await assistant.answer(TALK)
+        assert answer == answer.strip() != ""
+
+    async def test_it_answers_when_the_business_spoke_first(self, assistant: Assistant) -> None:
+        assert await assistant.answer(Prompt("", (Turn(Role.ASSISTANT, "Hello!"), Turn(Role.USER, WORDS))))
+
+    async def test_it_answers_several_at_once(self, assistant: Assistant) -> None:
+        answers = await asyncio.gather(*(assistant.answer(TALK) for _ in range(20)))
+        assert len(answers) == 20
+        assert all(answers)
+
+    async def test_it_may_be_closed_twice(self, assistant: Assistant) -> None:
+        await assistant.close()
+        await assistant.close()
+
+
+class RemoteAssistantContract(AssistantContract):
+    """For those that ask an endpoint. A subclass also gives the fixtures `endpoint` and `hasty` (0.2 s)."""
+
+    @pytest.mark.parametrize("text", ["", " \n\t "])
+    async def test_an_empty_answer_is_a_failure(self, assistant: Assistant, endpoint: ModelStandIn, text: str) -> None:
+        endpoint.text = text
+        await self._fails(assistant, "empty answer")
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
+    async def test_an_http_error_is_a_failure_that_names_only_the_status(
+        self, assistant: Assistant, endpoint: ModelStandIn, status: int
+    ) -> None:
+        endpoint.status = status
+        reason = await self._fails(assistant, f"HTTP {status}")
+        assert reason == f"HTTP {status}"
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    async def test_it_asks_once_and_leaves_asking_again_to_the_job(
+        self, assistant: Assistant, endpoint: ModelStandIn, status: int
+    ) -> None:
+        endpoint.status = status
+        await self._fails(assistant, "HTTP")
+        assert len(endpoint.asked) == 1
+
+    async def test_it_does_not_wait_longer_than_its_time_out(self, hasty: Assistant, endpoint: ModelStandIn) -> None:
+        endpoint.delay = 30
+        began = time.monotonic()
+        await self._fails(hasty, "no answer within 0.2 s")
+        assert time.monotonic() - began < 2
+
+    async def test_a_cut_connection_is_a_failure(self, assistant: Assistant, endpoint: ModelStandIn) -> None:
+        endpoint.cut = True
+        await self._fails(assistant, "no connection")
+
+    @pytest.mark.parametrize("payload", [b"<html>", b"", b'"\xff"', b"[" * 100_000])
+    async def test_what_is_not_json_is_a_failure(
+        self, assistant: Assistant, endpoint: ModelStandIn, payload: bytes
+    ) -> None:
+        endpoint.payload = payload
+        await self._fails(assistant, "not JSON")
+
+    async def test_an_answer_without_a_choice_is_a_failure(self, assistant: Assistant, endpoint: ModelStandIn) -> None:
+        endpoint.payload = {"error": {"message": WORDS}}
+        await self._fails(assistant, "no text|blocked")
+
+    async def test_it_works_again_after_a_failure(self, assistant: Assistant, endpoint: ModelStandIn) -> None:
+        endpoint.status = 503
+        await self._fails(assistant, "HTTP 503")
+        endpoint.status = 200
+        assert await assistant.answer(TALK) == endpoint.text
+
+    async def _fails(self, assistant: Assistant, reason: str) -> str:
+        with pytest.raises(AssistantFailed, match=reason) as failure:
+            await assistant.answer(TALK)
+        told = str(failure.value)
+        assert told
+        assert KEY not in told
+        assert WORDS not in told
+        return told

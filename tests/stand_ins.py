@@ -1,0 +1,94 @@
+"""Stand-ins for model endpoints, over real sockets: told how to behave, they record what they are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that arrived."""
+
+    path: str
+    headers: CIMultiDict[str]
+    json: Any
+
+
+@dataclass
+class ModelStandIn:
+    """How the endpoint behaves from now on, and what it was asked so far.
+
+    `text` is what the model says ("" is an empty answer). `payload`, if given, is answered as it stands instead
+    of the usual shape. `delay` is in seconds; `cut` drops the connection in the middle of the answer; `status`
+    other than 200 gives an error that quotes the request, as careless endpoints do.
+    """
+
+    text: str = "Hello from the model"
+    delay: float = 0.0
+    status: int = 200
+    payload: bytes | dict[str, Any] | None = None
+    cut: bool = False
+    asked: list[Asked] = field(default_factory=list)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def app(self) -> web.Application:
+        """The endpoint itself, for `aiohttp_server`."""
+        app = web.Application()
+        app.router.add_post("/{path:.*}", self._answer)
+        app.on_shutdown.append(self._release)
+        return app
+
+    def shape(self, text: str) -> dict[str, Any]:
+        """`text` as this kind of endpoint answers it."""
+        raise NotImplementedError
+
+    async def _release(self, _: web.Application) -> None:
+        """Nobody waits for a slow answer when the test is over."""
+        self._released.set()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.asked.append(Asked(request.path, CIMultiDict(request.headers), await request.json()))
+        if self.delay:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._released.wait(), self.delay)
+        if self.cut:
+            return await self._cut(request)
+        if self.status != 200:
+            headers = {"Location": "/elsewhere"} if self.status in (301, 302, 307, 308) else None
+            echo = f"{body.decode()} {dict(request.headers)}"
+            error = {"error": {"code": self.status, "message": echo, "status": "ERROR"}}
+            return web.json_response(error, status=self.status, headers=headers)
+        if isinstance(self.payload, bytes):
+            return web.Response(body=self.payload, content_type="application/json")
+        return web.json_response(self.shape(self.text) if self.payload is None else self.payload)
+
+    async def _cut(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b'{"choi')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+
+class OpenAIStandIn(ModelStandIn):
+    """`POST …/chat/completions`."""
+
+    def shape(self, text: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text}
+        return {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+
+
+class GeminiStandIn(ModelStandIn):
+    """`POST …/v1beta/models/{model}:generateContent`."""
+
+    def shape(self, text: str) -> dict[str, Any]:
+        content = {"role": "model", "parts": [{"text": text}] if text else []}
+        return {"candidates": [{"index": 0, "content": content, "finishReason": "STOP"}]}

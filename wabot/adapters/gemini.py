@@ -1,0 +1,108 @@
+"""Google's Gemini through the google-generativeai package.
+
+Importing this module costs half a second and 64 MB: only bootstrap does it, when Gemini is chosen.
+https://ai.google.dev/api/generate-content
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from wabot.core.conversation import Prompt, Role
+from wabot.core.errors import AssistantFailed
+
+with warnings.catch_warnings():
+    # The package announces its own end of life, and its parts that of the Python version, at every start.
+    warnings.simplefilter("ignore")
+    from google.ai.generativelanguage import GenerativeServiceClient
+    from google.api_core.client_options import ClientOptions
+    from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import GoogleAuthError
+    from google.generativeai.generative_models import GenerativeModel
+    from google.generativeai.types import RequestOptions
+    from google.protobuf.json_format import ParseError
+
+_ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
+_OPENING = "(The business began this conversation.)"
+_CUT_SHORT = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE"})
+"""Reasons to stop after which the text, if there is any, is not meant to be shown."""
+
+
+class Gemini:
+    """Asks over REST, in at most `threads` threads: the package's asyncio client speaks gRPC only.
+
+    `base_url` (scheme and host, with a path if need be) replaces Google's own endpoint.
+    """
+
+    def __init__(
+        self, *, api_key: str, model: str, base_url: str = "", timeout_seconds: float, threads: int = 8
+    ) -> None:
+        self._client = _client(api_key, base_url.rstrip("/"))
+        self._model = model
+        self._seconds = timeout_seconds
+        # How often and when to ask again is decided by the job, not in here: no retries. The time-out only frees
+        # the thread, for it counts silence; `answer` has the one that counts everything, and should be the first.
+        self._options = RequestOptions(timeout=timeout_seconds + 1, retry=None)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="gemini")
+
+    async def answer(self, prompt: Prompt) -> str:
+        """The model's text. Raises AssistantFailed, which never quotes the key, the prompt or the endpoint's answer."""
+        loop = asyncio.get_running_loop()
+        try:
+            # The wait for a free thread counts too; a request that has not begun by then is never made.
+            async with asyncio.timeout(self._seconds):
+                response = await loop.run_in_executor(self._threads, self._ask, prompt)
+        except TimeoutError:
+            raise AssistantFailed(f"no answer within {self._seconds:g} s") from None
+        return _text(response)
+
+    async def close(self) -> None:
+        """Close the connections; threads still waiting for an answer end with their time-out."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.transport.close()
+
+    def _ask(self, prompt: Prompt) -> Any:
+        model = GenerativeModel(self._model, system_instruction=prompt.system or None)
+        # Otherwise the model takes the client that `genai.configure` keeps for the whole process, and the
+        # key and the endpoint of one instance would be those of all.
+        model._client = self._client
+        try:
+            return model.generate_content(_contents(prompt), request_options=self._options)
+        except GoogleAPICallError as error:
+            raise AssistantFailed(f"HTTP {int(error.code)}" if error.code else type(error).__name__) from None
+        except (ParseError, UnicodeDecodeError):
+            raise AssistantFailed("the answer is not JSON") from None
+        except (OSError, GoogleAuthError, GoogleAPIError) as error:  # an OSError is what `requests` raises
+            raise AssistantFailed(f"no connection ({type(error).__name__})") from error
+
+
+def _client(api_key: str, base_url: str) -> Any:
+    """A client over HTTP. Without a key it asks nobody for credentials (the default would search the machine)."""
+    options = ClientOptions(api_endpoint=base_url or None, api_key=api_key or None)
+    credentials = None if api_key else AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return GenerativeServiceClient(transport="rest", client_options=options, credentials=credentials)
+
+
+def _contents(prompt: Prompt) -> list[dict[str, Any]]:
+    """The turns as Gemini wants them: the first one must be the user's."""
+    contents = [{"role": _ROLES[turn.role], "parts": [turn.text]} for turn in prompt.turns]
+    if prompt.turns[0].role is Role.ASSISTANT:
+        contents.insert(0, {"role": "user", "parts": [_OPENING]})
+    return contents
+
+
+def _text(response: Any) -> str:
+    """What the model says; its reason where it says nothing."""
+    if not response.candidates:
+        raise AssistantFailed(f"blocked ({response.prompt_feedback.block_reason.name})")
+    candidate = response.candidates[0]
+    reason = candidate.finish_reason.name
+    if reason in _CUT_SHORT:
+        raise AssistantFailed(f"blocked ({reason})")
+    if said := "".join(part.text for part in candidate.content.parts).strip():
+        return said
+    raise AssistantFailed(f"empty answer ({reason})")

@@ -1,0 +1,97 @@
+"""The model behind any OpenAI-compatible endpoint: Ollama, vLLM, OpenRouter, OpenAI, Gemini's own.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+import aiohttp
+
+from wabot.core.conversation import Prompt
+from wabot.core.errors import AssistantFailed
+
+MAX_ANSWER_BYTES = 1024 * 1024
+
+
+class OpenAI:
+    """`POST {base_url}/chat/completions`. The session stays its owner's."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, *, base_url: str, api_key: str, model: str, timeout_seconds: float
+    ) -> None:
+        self._session = session
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._model = model
+        self._seconds = timeout_seconds
+
+    async def answer(self, prompt: Prompt) -> str:
+        """The model's text. Raises AssistantFailed, which never quotes the key, the prompt or the endpoint's answer."""
+        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        messages += [{"role": turn.role.value, "content": turn.text} for turn in prompt.turns]
+        try:
+            answer = await self._ask({"model": self._model, "messages": messages, "stream": False})
+        except TimeoutError:
+            raise AssistantFailed(f"no answer within {self._seconds:g} s") from None
+        except aiohttp.ClientError as error:
+            raise AssistantFailed(f"no connection ({type(error).__name__})") from error
+        return _text(answer)
+
+    async def close(self) -> None:
+        """Nothing of its own is open."""
+
+    async def _ask(self, request: object) -> bytes:
+        async with self._session.post(
+            self._url,
+            json=request,
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=self._seconds),
+            allow_redirects=False,  # it would carry the conversation to a host that nobody configured
+        ) as response:
+            if response.status != HTTPStatus.OK:
+                raise AssistantFailed(f"HTTP {response.status}")
+            answer = bytearray()
+            async for chunk in response.content.iter_any():
+                answer += chunk
+                if len(answer) > MAX_ANSWER_BYTES:
+                    raise AssistantFailed("the answer is too large")
+            return bytes(answer)
+
+
+def _text(answer: bytes) -> str:
+    """What the model says in a chat completion."""
+    try:
+        completion = json.loads(answer)
+    except (ValueError, RecursionError):
+        raise AssistantFailed("the answer is not JSON") from None
+    match completion:
+        case {"choices": [{"finish_reason": "content_filter"}, *_]}:
+            raise AssistantFailed("blocked (content_filter)")
+        case {"choices": [{"message": {"content": str(content)}}, *_]}:
+            text = content
+        case {"choices": [{"message": {"content": list(parts)}}, *_]}:
+            text = "".join(_part(part) for part in parts)
+        case _:
+            raise AssistantFailed("no text in the answer")
+    if said := _without_thoughts(text).strip():
+        return said
+    raise AssistantFailed("empty answer")
+
+
+def _part(part: object) -> str:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return text
+    return ""
+
+
+def _without_thoughts(text: str) -> str:
+    """`text` without the `<think>…</think>` that local reasoning models put before (or between) what they say.
+
+    Some chat templates swallow the opening tag; a thought that never ends is all that there is.
+    """
+    said, *thoughts = text.split("<think>")
+    return said.rpartition("</think>")[2] + "".join(rest.partition("</think>")[2] for rest in thoughts)

@@ -1,0 +1,214 @@
+"""A model's Markdown → texts that WhatsApp shows as meant.
+
+WhatsApp knows `*bold*`, `_italic_`, `~struck~`, code between backticks, `> ` quotes, and nothing else.
+https://faq.whatsapp.com/539178204879377
+Everything here takes linear time, whatever a model writes: no pattern can match the same text in two ways.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+MAX_BODY = 4096
+"""Characters of a text body. https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/text-messages"""
+MAX_BUBBLES = 3
+
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+_LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
+_MANY_BLANKS = re.compile(r"\n{3,}")
+_BULLET = re.compile(r"([ \t]*+)[*+-][ \t]++(?=\S)")
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]++(?=\S)")
+_RULE = re.compile(r"[ \t]*+([-*_])(?:[ \t]*+\1){2,}+[ \t]*+")
+_CELL_END = re.compile(r"(?<!\\)\|")
+_DASHES = re.compile(r":?-++:?")
+_URL = r"(?:[^\s()<>]|\([^\s()<>]*+\))++"
+_TOKEN = re.compile(
+    rf"""
+      (?P<code>   `[^`]++` )
+    | (?P<link>   !?\[ (?P<title>[^\[\]]++) \]\( <?(?P<target>{_URL})>? (?:[ ]"[^"()]*+")? \) )
+    | (?P<auto>   <(?P<address>https?://[^\s<>]++)> )
+    | (?P<bare>   https?://[^\s<>()*]++ )
+    | (?P<escape> \\(?P<char>[\\`*_{{}}\[\]()\#+.!|~>-]) )
+    | (?P<mark>   \*++ | _++ | ~++ )
+    """,
+    re.VERBOSE,
+)
+_MARKS = {
+    "**": ("*", "*"), "__": ("*", "*"), "*": ("_", "_"), "_": ("_", "_"),
+    "***": ("*_", "_*"), "___": ("*_", "_*"), "~~": ("~", "~"), "~": ("~", "~"),
+}  # fmt: skip
+_SENTENCE_ENDS = (". ", "! ", "? ", "… ", "。", "！", "？", "؟ ", "। ")
+
+
+def for_whatsapp(text: str) -> tuple[str, ...]:
+    """A model's answer as the bubbles to send: at most MAX_BUBBLES of at most MAX_BODY characters.
+
+    What is longer ends with "…"; what has nothing to show gives ().
+    """
+    body = _MANY_BLANKS.sub("\n\n", "\n".join(_blocks(sendable(text).split("\n")))).strip()
+    return tuple(bubble for bubble in _bubbles(body) if _can_be_seen(bubble))
+
+
+def sendable(text: str) -> str:
+    """`text` without what JSON or Meta would choke on: control characters and lone surrogates; lines end in LF."""
+    return _UNSENDABLE.sub("", _LINE_ENDS.sub("\n", text))
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[str]:
+    """`lines` with each block (code, table, heading, list item, paragraph) in WhatsApp's spelling."""
+    index, in_code = 0, False
+    while index < len(lines):
+        line = lines[index]
+        index += 1
+        if line.lstrip().startswith("```"):
+            in_code = not in_code and "```" not in line.lstrip()[3:]
+            yield "```" if in_code else line.strip()
+        elif in_code:
+            yield line.rstrip()
+        elif "|" in line and index < len(lines) and _is_divider(lines[index]):
+            end = index + 1
+            while end < len(lines) and "|" in lines[end]:
+                end += 1
+            yield from _table(_cells(line), lines[index + 1 : end])
+            index = end
+        else:
+            yield _line(line)
+    if in_code:
+        yield "```"
+
+
+def _line(line: str) -> str:
+    if _RULE.fullmatch(line):
+        return ""
+    if heading := _HEADING.match(line):
+        return _bold(_without_closing_hashes(line[heading.end() :]))
+    if bullet := _BULLET.match(line):
+        return f"{bullet[1]}• {_inline(line[bullet.end() :])}".rstrip()
+    return _inline(line).rstrip()
+
+
+def _without_closing_hashes(heading: str) -> str:
+    """`heading` without Markdown's optional closing `##`, which stands apart from the text ("C#" does not)."""
+    text = heading.rstrip()
+    bare = text.rstrip("#")
+    return bare.rstrip() if bare.endswith((" ", "\t")) else text
+
+
+def _bold(text: str) -> str:
+    """`text` as one bold piece; bold inside of bold would end it."""
+    inner = _inline(text.replace("**", "").replace("__", "")).strip()
+    return f"*{inner}*" if inner else ""
+
+
+def _is_divider(line: str) -> bool:
+    """Whether `line` is the `|---|:--:|` below the head of a table."""
+    return "|" in line and all(_DASHES.fullmatch(cell) for cell in _cells(line))
+
+
+def _cells(line: str) -> list[str]:
+    row = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.replace("<br>", " ").strip() for cell in _CELL_END.split(row)]
+
+
+def _table(head: Sequence[str], rows: Sequence[str]) -> Iterator[str]:
+    """Each row as a list item that names its columns: "• *Basic* – Price: 10 €, Seats: 2"."""
+    if not rows:
+        yield _inline(" | ".join(head))
+    for row in rows:
+        first, *others = _cells(row)
+        labels = [*head[1:], *[""] * len(others)]
+        facts = [f"{label}: {cell}" if label else cell for label, cell in zip(labels, others, strict=False) if cell]
+        if parts := [part for part in (_bold(first), _inline(", ".join(facts))) if part]:
+            yield "• " + " – ".join(parts)
+
+
+def _inline(line: str) -> str:
+    """`line` with links, emphasis and escapes in WhatsApp's spelling; code and addresses stay as they are."""
+    out: list[str] = []
+    marks: list[_Mark] = []
+    end = 0
+    for token in _TOKEN.finditer(line):
+        out += line[end : token.start()], _plain(token)
+        end = token.end()
+        if token["mark"] in _MARKS:
+            before, after = line[token.start() - 1 : token.start()], line[end : end + 1]
+            marks.append(_Mark(token["mark"], len(out) - 1, *_sides(token["mark"], before, after)))
+    for left, right in _pairs(marks):
+        out[left.place], out[right.place] = _MARKS[left.run]
+    return "".join(out) + line[end:]
+
+
+def _plain(token: re.Match[str]) -> str:
+    """A token as it is shown where it marks nothing."""
+    if token["link"]:
+        title, target = _inline(token["title"]).strip(), token["target"]
+        return target if title in (target, target.removeprefix("mailto:"), "") else f"{title} ({target})"
+    return token["address"] or token["char"] or token[0]
+
+
+class _Mark(NamedTuple):
+    """A run of `*`, `_` or `~`, the place it has in the output, and what it may be."""
+
+    run: str
+    place: int
+    opens: bool
+    closes: bool
+
+
+def _sides(run: str, before: str, after: str) -> tuple[bool, bool]:
+    """Whether a mark between these characters may open, and may close.
+
+    Marks hug what they mark ("2 * 3" has none). Underscores and a single star also stand outside of words, for
+    "2*3*4" and "snake_case" have none either, but "**Note:**so" does.
+    """
+    aloof = run.startswith("_") or run == "*"
+    opens, closes = bool(after.strip()), bool(before.strip())
+    return opens and not (aloof and _is_word(before)), closes and not (aloof and _is_word(after))
+
+
+def _pairs(marks: Sequence[_Mark]) -> Iterator[tuple[_Mark, _Mark]]:
+    """Each closing mark with the latest open one like it; what was opened between them marks nothing."""
+    opened: list[_Mark] = []
+    waiting: Counter[str] = Counter()
+    for mark in marks:
+        if mark.closes and waiting[mark.run]:
+            while (left := opened.pop()).run != mark.run:
+                waiting[left.run] -= 1
+            waiting[mark.run] -= 1
+            yield left, mark
+        elif mark.opens:
+            opened.append(mark)
+            waiting[mark.run] += 1
+
+
+def _is_word(char: str) -> bool:
+    return char.isascii() and char.isalnum()
+
+
+def _can_be_seen(text: str) -> bool:
+    return any(char.isprintable() and not char.isspace() for char in text)
+
+
+def _bubbles(text: str) -> Iterator[str]:
+    for _ in range(MAX_BUBBLES - 1):
+        if len(text) <= MAX_BODY:
+            break
+        end = _cut(text, MAX_BODY)
+        yield text[:end].rstrip()
+        text = text[end:].lstrip()
+    if len(text) <= MAX_BODY:
+        yield text
+    else:
+        yield text[: _cut(text, MAX_BODY - 1)].rstrip() + "…"
+
+
+def _cut(text: str, room: int) -> int:
+    """Where to end a bubble of at most `room` characters: after a paragraph, line, sentence or word."""
+    for ends in (("\n\n",), ("\n",), _SENTENCE_ENDS, (" ",)):
+        end = max(text.rfind(mark, 0, room) + len(mark) for mark in ends)
+        if end > room // 2:
+            return end
+    return room
