@@ -1,6 +1,7 @@
 """A model's Markdown → texts that WhatsApp shows as meant.
 
-WhatsApp knows `*bold*`, `_italic_`, `~struck~`, code between backticks, `> ` quotes, and nothing else.
+WhatsApp knows `*bold*`, `_italic_`, `~struck~`, code between backticks, `> ` quotes and lists;
+no headings, no tables, no links with a title.
 https://faq.whatsapp.com/539178204879377
 Everything here takes linear time, whatever a model writes: no pattern can match the same text in two ways.
 """
