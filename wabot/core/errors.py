@@ -1,15 +1,15 @@
 """What can go wrong at the edge, named by what we may do about it.
 
-    WabotError
-    ├── InvalidInput        the caller sent something that cannot be understood
-    ├── JournalDown         the journal cannot be written or read now: answer 503, change nothing
-    ├── ArchiveDown         MongoDB does not answer: go on without it
-    ├── AssistantFailed     no usable text came from the model: ask again later
-    └── DeliveryError       a message was not, or perhaps not, handed to Meta
-        ├── Unavailable     nothing happened there; later may work
-        ├── Blocked         nobody (in `scope`) gets through until a person acts
-        ├── Refused         understood and declined; asking again changes nothing
-        └── Unclear         it may have happened
+WabotError
+├── InvalidInput        the caller sent something that cannot be understood
+├── JournalDown         the journal cannot be written or read now: answer 503, change nothing
+├── ArchiveDown         MongoDB does not answer: go on without it
+├── AssistantFailed     no usable text came from the model: ask again later
+└── DeliveryError       a message was not, or perhaps not, handed to Meta
+    ├── Unavailable     nothing happened there; later may work
+    ├── Blocked         nobody (in `scope`) gets through until a person acts
+    ├── Refused         understood and declined; asking again changes nothing
+    └── Unclear         it may have happened
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Effect(StrEnum):
     NONE = "none"
     SUPPRESS = "suppress"
     PAUSE_TEMPLATE = "pause_template"
+    PAUSE_TEMPLATES = "pause_templates"
 
 
 @dataclass(eq=False)
@@ -70,22 +71,25 @@ class DeliveryError(WabotError):
 
 @dataclass(eq=False)
 class Unavailable(DeliveryError):
-    """Nothing happened there; later may work. `retry_after` is Meta's wish in seconds, `tries` bounds the attempts."""
+    """Nothing happened there; later may work: in `wait` seconds, if Meta named them, and `tries` times at the most."""
 
-    retry_after: float | None = None
+    wait: float | None = None
     tries: int | None = None
 
 
 @dataclass(eq=False)
 class Blocked(DeliveryError):
-    """Nobody in `scope` gets through until a person acts: token, permission, billing, account lock."""
+    """Nobody in `scope` gets through until a person acts: token, permission, billing, account lock, paused template."""
+
+    wait: float | None = None
 
 
 @dataclass(eq=False)
 class Refused(DeliveryError):
-    """Understood and declined: final for this message."""
+    """Understood and declined: final for this message. An `effect` on a template lasts `wait` seconds."""
 
     effect: Effect = Effect.NONE
+    wait: float | None = None
 
 
 @dataclass(eq=False)

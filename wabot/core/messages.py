@@ -100,6 +100,14 @@ class Person:
     name: str = ""
 
 
+class Stop(StrEnum):
+    """What we may no longer send to a contact: anything, marketing, or what they have not asked for."""
+
+    ALL = "all"
+    MARKETING = "marketing"
+    UNREACHABLE = "unreachable"
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A person we talk with, as the journal knows them. Times are Unix seconds."""
@@ -109,7 +117,7 @@ class Contact:
     bsuid: str | None = None
     name: str = ""
     last_inbound_at: float | None = None
-    opted_out_at: float | None = None
+    stopped: Stop | None = None
 
     @property
     def address(self) -> str:

@@ -1,0 +1,203 @@
+"""What we ask Meta's Graph API, and what its answers mean.
+
+Meaning is decided here and only here, from Meta's `code` and never from the HTTP status alone; an answer to a send
+and the `errors` of a `failed` receipt go through the same table. `Rule` says what a code means; the table is
+https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes, read for one question:
+what may we do now? An answer that is not Graph's own JSON proves nothing, so a 5xx without it is Unclear.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.messages import Contact
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+
+def request(contact: Contact, content: Mapping[str, Any], *, tag: str) -> dict[str, Any]:
+    """The body of `POST /{phone_number_id}/messages` that sends `content` (`{"type": …, …}`) to `contact`.
+
+    A phone number goes into `to` with a "+" (without it Meta may prepend our own country code), a BSUID into
+    `recipient`; `tag` comes back in every receipt.
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
+    """
+    address = {"to": f"+{contact.wa_id}"} if contact.wa_id else {"recipient": contact.bsuid}
+    return {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        **address,
+        **content,
+        "biz_opaque_callback_data": tag,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Meta took the message: its id, the number as Meta writes it (None for a BSUID), and the whole answer."""
+
+    wamid: str
+    wa_id: str | None
+    answer: Mapping[str, Any]
+
+
+class Action(StrEnum):
+    """What we may do about an error."""
+
+    RETRY = "retry"
+    THROTTLE = "throttle"
+    DELAY = "delay"
+    STOP = "stop"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one of Meta's codes means: the action, how far it reaches, seconds to wait, how many tries at the most."""
+
+    action: Action
+    scope: Scope = Scope.MESSAGE
+    wait: float | None = None
+    tries: int | None = None
+    effect: Effect = Effect.NONE
+
+
+RETRY = Rule(Action.RETRY)
+RETRY_FEW = Rule(Action.RETRY, tries=3)
+THROTTLE = Rule(Action.THROTTLE, Scope.NUMBER)
+STOP = Rule(Action.STOP, Scope.NUMBER)
+REFUSE = Rule(Action.REFUSE)
+SUPPRESS = Rule(Action.REFUSE, Scope.CONTACT, effect=Effect.SUPPRESS)
+DELAY_DAY = Rule(Action.DELAY, Scope.CONTACT, wait=DAY)
+STOP_TEMPLATES = Rule(Action.STOP, Scope.TEMPLATES, wait=HOUR)
+
+
+def _rules(rule: Rule, *codes: int | Iterable[int]) -> dict[int, Rule]:
+    flat = [code for item in codes for code in ([item] if isinstance(item, int) else item)]
+    return dict.fromkeys(flat, rule)
+
+
+ERRORS: Mapping[int, Rule] = {
+    # Nobody gets through until a person acts: token, permission, number, account, billing.
+    **_rules(STOP, 0, 3, 10, 33, 104, 190, range(200, 300), 368),
+    **_rules(STOP, 131005, 131031, 131037, 131042, 131045, 133010, 141008, 141014),
+    # Too fast, for the whole number or app.
+    **_rules(THROTTLE, 4, 17, 32, 341, 613, 80007, 130429),
+    131056: Rule(Action.THROTTLE, Scope.CONTACT),
+    132069: Rule(Action.THROTTLE, Scope.MESSAGE, wait=HOUR),
+    # Trouble at Meta's.
+    **_rules(RETRY, 2, 131016, 133004),
+    **_rules(RETRY_FEW, 1, 131000),
+    131057: Rule(Action.RETRY, Scope.NUMBER, wait=MINUTE),
+    2494100: Rule(Action.RETRY, Scope.NUMBER, wait=5 * MINUTE),
+    135000: Rule(Action.RETRY, tries=2),
+    # Not now, and asking again soon makes it worse.
+    **_rules(DELAY_DAY, 130472, 131049),
+    134101: Rule(Action.DELAY, Scope.TEMPLATE, wait=10 * MINUTE),
+    # This person does not get our messages, or not these.
+    **_rules(SUPPRESS, 130403, 130497, 131021, 131026, 131030, 131050),
+    # The template.
+    132001: Rule(Action.REFUSE, Scope.TEMPLATE, wait=MINUTE, effect=Effect.PAUSE_TEMPLATE),
+    132007: Rule(Action.REFUSE, Scope.TEMPLATE, wait=MINUTE, effect=Effect.PAUSE_TEMPLATE),
+    132016: Rule(Action.REFUSE, Scope.TEMPLATE, wait=DAY, effect=Effect.PAUSE_TEMPLATE),
+    132015: Rule(Action.STOP, Scope.TEMPLATE, wait=3 * HOUR),
+    **_rules(STOP_TEMPLATES, 131048, 131063, 131064),
+    # The message: it would be declined again.
+    **_rules(REFUSE, 100, 131008, 131009, 131020, 131041, 131047, 131051, 131052, 131053, 131055, 131060, 131062),
+    **_rules(REFUSE, 132000, 132005, 132008, 132012, 132018, 132068, 134011, 134100, 134102, 137000, 139200),
+    # Not codes of the send path; should one come for a send all the same, the message is declined.
+    **_rules(REFUSE, 131044, 131059, range(131201, 131216), 133000, 133005, 133006, 133008, 133009, 133015, 133016),
+    **_rules(REFUSE, range(138000, 139000), range(139000, 139005), range(139100, 139104), range(147001, 147006)),
+    **_rules(REFUSE, 1752041, 2388019, 2388318, 2388330, 2593107, 2593108),
+}  # fmt: skip
+
+
+def read_answer(status: int, body: bytes, *, retry_after: float | None = None) -> Accepted:
+    """Meta's answer to a send. Raises Unavailable, Blocked, Refused or Unclear where it is not a plain acceptance."""
+    answer = _json_object(body)
+    error = answer.get("error")
+    if isinstance(error, Mapping):
+        raise meaning(error, status=status, retry_after=retry_after)
+    if 200 <= status < 300:
+        return _accepted(answer)
+    if status == 429:
+        raise Unavailable("Meta throttles without saying why", code=429, scope=Scope.NUMBER, wait=retry_after)
+    if status in (401, 403):
+        raise Blocked(f"HTTP {status} without an answer from Graph", code=status, scope=Scope.NUMBER)
+    if status >= 500 or status == 408:
+        raise Unclear(f"HTTP {status} without an answer from Graph", code=status)
+    raise Unavailable(f"HTTP {status} without an answer from Graph", code=status, tries=3, wait=retry_after)
+
+
+def meaning(error: Mapping[str, Any], *, status: int | None = None, retry_after: float | None = None) -> DeliveryError:
+    """What one of Meta's error objects (an answer's `error`, or one of a receipt's `errors`) means for the send.
+
+    `status` is the HTTP status of the answer; None for a receipt. It matters only for codes that we do not know.
+    """
+    code = _code(error.get("code"))
+    rule = ERRORS.get(code) if code is not None else None
+    if rule is None:
+        rule = _rule_of_unknown(status, transient=error.get("is_transient") is True)
+    reason = _reason(error)
+    wait = max(rule.wait or 0.0, retry_after or 0.0) or None
+    match rule.action:
+        case Action.STOP:
+            return Blocked(reason, code, rule.scope, wait)
+        case Action.REFUSE:
+            return Refused(reason, code, rule.scope, rule.effect, wait)
+    return Unavailable(reason, code, rule.scope, wait, rule.tries)
+
+
+def _rule_of_unknown(status: int | None, *, transient: bool) -> Rule:
+    if transient or (status is not None and status >= 500):
+        return RETRY_FEW
+    if status in (401, 403):
+        return STOP
+    return THROTTLE if status == 429 else REFUSE
+
+
+def _accepted(answer: Mapping[str, Any]) -> Accepted:
+    wamid = _first(answer, "messages").get("id")
+    if not isinstance(wamid, str) or not wamid:
+        raise Unclear("Meta said yes but gave no message id")
+    wa_id = _first(answer, "contacts").get("wa_id")
+    return Accepted(wamid, wa_id if isinstance(wa_id, str) and wa_id.isdigit() else None, answer)
+
+
+def _first(answer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    items = answer.get(key)
+    return items[0] if isinstance(items, list) and items and isinstance(items[0], Mapping) else {}
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _code(value: object) -> int | None:
+    """Meta's code as a number; some proxies make a string of it."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """Meta's reason in plain words: the title or message, and the details where they add something."""
+    data = error.get("error_data")
+    details = data.get("details") if isinstance(data, Mapping) else data
+    parts: list[str] = []
+    for text in (error.get("title") or error.get("message"), details):
+        if isinstance(text, str) and text.strip() and text.strip() not in parts:
+            parts.append(text.strip())
+    return ": ".join(parts)[:500] or "Meta gave no reason"

@@ -1,0 +1,280 @@
+"""What we owe the world: the states of a job, the ways between them, and what follows from an outcome.
+
+Everything here is pure. The journal applies an `Outcome` in one commit, by compare-and-set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.messages import Contact
+
+STEP_ASIDE_SECONDS = 600.0
+"""A send that must wait at least this long is held, so that what else is owed to its contact can pass."""
+
+
+class Kind(StrEnum):
+    """What a job does: answer a contact, or hand one message to Meta."""
+
+    REPLY = "reply"
+    SEND = "send"
+
+
+class State(StrEnum):
+    """Where a job stands. The journal's partial indexes name these words."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    IN_DOUBT = "in_doubt"
+    HELD = "held"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    PARKED = "parked"
+
+
+class Event(StrEnum):
+    """What moves a job."""
+
+    PROMOTE = "promote"
+    DEMOTE = "demote"
+    CLAIM = "claim"
+    SUCCEED = "succeed"
+    PROVE = "prove"
+    RETRY = "retry"
+    HOLD = "hold"
+    RELEASE = "release"
+    LOSE_TRACK = "lose track"
+    PARK = "park"
+    GIVE_UP = "give up"
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    BOUNCE = "bounce"
+    REOPEN = "reopen"
+
+
+# One row per state, and what each event makes of it; an event that a row does not name cannot happen there.
+#   WAITING   stands behind an older open job of the same contact; settling that one promotes it
+#   QUEUED    the head of its contact: claimable when due. Demoted only when two contacts turn out to be one person
+#   RUNNING   in somebody's hands; the claim was committed before anything left the house
+#   IN_DOUBT  Meta may have it: its receipt proves it, or the hold ends in a retry, a park or giving up
+#   HELD      must wait long (Meta said so, or its template is paused), so it steps out of its contact's queue
+#   DONE      over, but for a `failed` receipt that allows a fresh attempt
+# A receipt proves that Meta accepted a send, whatever we believed until then.
+TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
+    State.WAITING: {
+        Event.PROMOTE: State.QUEUED, Event.CANCEL: State.CANCELLED, Event.EXPIRE: State.EXPIRED,
+        Event.PROVE: State.DONE,
+    },
+    State.QUEUED: {
+        Event.CLAIM: State.RUNNING, Event.DEMOTE: State.WAITING, Event.CANCEL: State.CANCELLED,
+        Event.EXPIRE: State.EXPIRED, Event.PROVE: State.DONE,
+    },
+    State.RUNNING: {
+        Event.SUCCEED: State.DONE, Event.RETRY: State.QUEUED, Event.HOLD: State.HELD,
+        Event.LOSE_TRACK: State.IN_DOUBT, Event.GIVE_UP: State.FAILED, Event.EXPIRE: State.EXPIRED,
+        Event.PROVE: State.DONE,
+    },
+    State.IN_DOUBT: {
+        Event.PROVE: State.DONE, Event.RETRY: State.QUEUED, Event.HOLD: State.HELD, Event.PARK: State.PARKED,
+        Event.GIVE_UP: State.FAILED,
+    },
+    State.HELD: {
+        Event.RELEASE: State.WAITING, Event.CANCEL: State.CANCELLED, Event.EXPIRE: State.EXPIRED,
+        Event.PROVE: State.DONE,
+    },
+    State.DONE: {Event.BOUNCE: State.HELD},
+    State.FAILED: {Event.REOPEN: State.WAITING, Event.PROVE: State.DONE},
+    State.PARKED: {Event.REOPEN: State.WAITING, Event.CANCEL: State.CANCELLED, Event.PROVE: State.DONE},
+    State.CANCELLED: {Event.PROVE: State.DONE},
+    State.EXPIRED: {Event.PROVE: State.DONE},
+}  # fmt: skip
+
+OPEN = frozenset({State.WAITING, State.QUEUED, State.RUNNING, State.IN_DOUBT, State.HELD})
+"""The states in which something is still to come."""
+
+
+class IllegalMove(LookupError):
+    """An event that cannot happen in a state: a bug."""
+
+
+def move(state: State, event: Event) -> State:
+    """The state after `event`; raises IllegalMove where `state` does not know it."""
+    try:
+        return TRANSITIONS[state][event]
+    except KeyError:
+        raise IllegalMove(f"{state} knows no {event!r}") from None
+
+
+def states_that_know(event: Event) -> tuple[State, ...]:
+    """The states that `event` can happen in."""
+    return tuple(state for state, events in TRANSITIONS.items() if event in events)
+
+
+class Origin(StrEnum):
+    """Who speaks in a message."""
+
+    PERSON = "person"
+    AI = "ai"
+    FALLBACK = "fallback"
+    TEMPLATE = "template"
+    BULK = "bulk"
+    SERVICE = "service"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to be sent: Graph's content (`{"type": …, …}`), what a reader sees of it, and who speaks."""
+
+    content: Mapping[str, Any]
+    body: str
+    origin: Origin
+
+    @property
+    def template(self) -> str | None:
+        """The name of the template that it uses, if it is one."""
+        template = self.content.get("template")
+        return str(template.get("name")) if isinstance(template, Mapping) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why the sends of a template wait until a time, or are declined meanwhile (`refuse`)."""
+
+    until: float
+    refuse: bool
+    reason: str
+    code: int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job. Times are Unix seconds; `attempt` numbers the requests, `spent` counts those that used up a try.
+
+    A reply answers the contact's messages with ids `since` to `upto`. A send carries `outgoing`.
+    """
+
+    id: int
+    kind: Kind
+    contact: Contact
+    token: int
+    attempt: int
+    spent: int
+    created_at: float
+    tag: str = ""
+    expires_at: float | None = None
+    since: int = 0
+    upto: int = 0
+    outgoing: Outgoing | None = None
+    pause: Pause | None = None
+    batch_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job, to be written in one commit with all that follows from it.
+
+    `due_at`: when the job is to be looked at again. `spent`: whether it used up a try. `says`: messages to queue.
+    `effect`: what else changes, for `effect_seconds`.
+    """
+
+    event: Event
+    due_at: float = 0.0
+    spent: bool = True
+    error: str | None = None
+    code: int | str | None = None
+    wamid: str | None = None
+    wa_id: str | None = None
+    answer: Mapping[str, Any] | None = None
+    says: tuple[Outgoing, ...] = ()
+    effect: Effect = Effect.NONE
+    effect_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How patient we are: tries, seconds of back-off, seconds that a doubt is held, and what ends it."""
+
+    attempts: int = 8
+    backoff_base_seconds: float = 1.0
+    backoff_max_seconds: float = 300.0
+    hold_seconds: float = 90.0
+    resend_in_doubt: bool = True
+
+
+def backoff(spent: int, policy: Policy, noise: float) -> float:
+    """Seconds to wait after the `spent`-th try failed, doubling up to the maximum, with equal jitter.
+
+    `noise` is in [0, 1). Half of the delay is certain, so that it is never near zero.
+    """
+    exponent = min(max(spent, 1) - 1, 62)
+    ceiling = min(policy.backoff_base_seconds * 2.0**exponent, policy.backoff_max_seconds)
+    return ceiling / 2 + noise * ceiling / 2
+
+
+def after_failure(error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome:
+    """What follows from a failed attempt at a send that had used up `spent` tries before."""
+    match error:
+        case Unclear():
+            return Outcome(Event.LOSE_TRACK, due_at=now + policy.hold_seconds, error=error.reason, code=error.code)
+        case Blocked(scope=Scope.NUMBER):
+            return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code)
+        case Blocked():
+            wait = error.wait or STEP_ASIDE_SECONDS
+            effect = Effect.PAUSE_TEMPLATE if error.scope is Scope.TEMPLATE else Effect.PAUSE_TEMPLATES
+            return Outcome(
+                Event.HOLD, due_at=now + wait, spent=False, error=error.reason, code=error.code,
+                effect=effect, effect_seconds=wait,
+            )  # fmt: skip
+        case Unavailable():
+            return _after_unavailable(error, spent=spent, policy=policy, now=now, noise=noise)
+        case Refused():
+            return Outcome(
+                Event.GIVE_UP, error=error.reason, code=error.code, effect=error.effect,
+                effect_seconds=error.wait or 0.0,
+            )  # fmt: skip
+    raise TypeError(f"no rule for {error!r}")
+
+
+def _after_unavailable(error: Unavailable, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome:
+    tries = min(policy.attempts, error.tries or policy.attempts)
+    throttled = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
+    if spent + 1 >= tries and not throttled:
+        return Outcome(Event.GIVE_UP, error=error.reason, code=error.code)
+    wait = max(error.wait or 0.0, backoff(spent + 1, policy, noise))
+    event = Event.HOLD if wait >= STEP_ASIDE_SECONDS else Event.RETRY
+    spends = not throttled or event is Event.HOLD
+    return Outcome(event, due_at=now + wait, spent=spends, error=error.reason, code=error.code)
+
+
+def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:
+    """What follows when no receipt ended a doubt in time; `spent` counts the doubtful try."""
+    if not policy.resend_in_doubt:
+        return Outcome(Event.PARK, spent=False)
+    if spent >= policy.attempts:
+        return Outcome(Event.GIVE_UP, spent=False)
+    return Outcome(Event.RETRY, due_at=now, spent=False)
+
+
+def after_bounce(error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome | None:
+    """What follows when Meta accepted a send and then said `failed`; None where the message is lost for good.
+
+    A failure told by receipt proves that nothing was delivered, so a fresh attempt cannot say it twice.
+    `spent` counts the attempt that bounced.
+    """
+    if isinstance(error, Refused | Unclear) or spent >= policy.attempts:
+        return None
+    if isinstance(error, Unavailable) and error.tries is not None and spent >= error.tries:
+        return None
+    least = error.wait if isinstance(error, Unavailable | Blocked) and error.wait else 0.0
+    if isinstance(error, Blocked):
+        least = max(least, STEP_ASIDE_SECONDS)
+    wait = max(least, backoff(spent, policy, noise))
+    return Outcome(Event.BOUNCE, due_at=now + wait, spent=False, error=error.reason, code=error.code)

@@ -1,0 +1,53 @@
+"""STOP means stop: the words by which people leave, and come back.
+
+Meta does not process them for us; its Messaging Policy asks us to honour an opt-out wherever it is expressed.
+https://business.whatsapp.com/policy
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Wish(StrEnum):
+    """What somebody asked for with a message that is one of the words and nothing else."""
+
+    STOP = "stop"
+    START = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The words, folded by `fold`, and the one text that answers each; an empty text answers nothing."""
+
+    stop_words: frozenset[str] = frozenset()
+    start_words: frozenset[str] = frozenset()
+    confirmation: str = ""
+    welcome_back: str = ""
+
+    @classmethod
+    def of(cls, stop: Iterable[str], start: Iterable[str], confirmation: str, welcome_back: str) -> Consent:
+        """From words as a person writes them into the configuration."""
+        return cls(frozenset(map(fold, stop)), frozenset(map(fold, start)), confirmation, welcome_back)
+
+    def wish(self, body: str) -> Wish | None:
+        """The wish that `body` expresses, if it is one of the words, whatever its case and punctuation."""
+        if len(body) > 60:
+            return None
+        word = fold(body)
+        if word in self.stop_words:
+            return Wish.STOP
+        return Wish.START if word in self.start_words else None
+
+    def answer(self, wish: Wish) -> str:
+        """The text that confirms a wish."""
+        return self.confirmation if wish is Wish.STOP else self.welcome_back
+
+
+def fold(text: str) -> str:
+    """`text` without case, punctuation and surplus space: " Stop!! " → "stop"."""
+    kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFKC", text))
+    return " ".join(kept.casefold().split())

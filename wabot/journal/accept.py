@@ -1,0 +1,183 @@
+"""A webhook delivery becomes rows: contacts, messages (each wamid once), receipts, and the replies that we owe now."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from wabot.core.errors import DeliveryError
+from wabot.core.jobs import Origin, Outgoing, State
+from wabot.core.messages import Delivery, Direction, Inbound, Notice, Preference, Status, Stop
+from wabot.core.optout import Consent, Wish
+from wabot.journal import contacts, receipts, templates
+from wabot.journal.queue import enqueue
+from wabot.journal.receipts import Patience
+
+NOTICE_LIMIT = 65_536
+"""Characters of a notice that are kept: enough to read it, too little to fill a disk."""
+
+
+_WORDS = frozenset({"text", "button", "interactive"})
+"""The types of message in which a person can say STOP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a delivery is taken in by. Seconds; `consent` has the words that stop and start us."""
+
+    quiet_seconds: float = 2.0
+    quiet_max_seconds: float = 15.0
+    reply_expires_seconds: float = 3600.0
+    consent: Consent = field(default_factory=Consent)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was new in a delivery."""
+
+    stored: int = 0
+    replies: int = 0
+    sends: int = 0
+    failures: list[DeliveryError] = field(default_factory=list)
+
+
+_JOIN_OR_OWE = (
+    "INSERT INTO jobs (kind, contact_id, state, due_at, created_at, expires_at, since) VALUES ('reply', :contact,"
+    " CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE contact_id = :contact AND kind = 'reply' AND state = 'running')"
+    " THEN 'waiting' ELSE 'queued' END, :due, :now, :expires, :since)"
+    " ON CONFLICT (contact_id) WHERE kind = 'reply' AND state IN ('queued', 'waiting')"
+    " DO UPDATE SET due_at = max(due_at, min(excluded.due_at, created_at + :quiet_max))"
+)
+"""Owe a reply, or join the bubble to the reply that is still waiting for the person to finish."""
+
+
+def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules, patience: Patience) -> Taken:
+    """Write down all that a delivery says; doing it twice changes nothing."""
+    taken = Taken()
+    for message in delivery.messages:
+        _take_message(db, message, now, rules, taken)
+    for receipt in delivery.receipts:
+        failure = receipts.apply(db, receipt, now, patience)
+        if failure is not None:
+            taken.failures.append(failure)
+    for preference in delivery.preferences:
+        _take_preference(db, preference, now)
+    for news in delivery.templates:
+        taken.sends += templates.heed(db, news, now)
+    for notice in delivery.notices:
+        _keep_notice(db, notice, now)
+    return taken
+
+
+def opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> int:
+    """Nothing more to this contact: remember it, and cancel what is queued; how many sends that were."""
+    contacts.stop(db, contact_id, Stop.ALL, now)
+    open_sends = (
+        "SELECT id FROM jobs WHERE contact_id = ? AND kind = 'send' AND state = 'waiting'"
+        " UNION ALL SELECT id FROM jobs WHERE contact_id = ? AND kind = 'send'"
+        " AND state IN ('queued', 'running', 'in_doubt') AND state = 'queued'"
+        " UNION ALL SELECT id FROM jobs WHERE state = 'held' AND state IN ('in_doubt', 'held') AND contact_id = ?"
+    )
+    ids = [row[0] for row in db.execute(open_sends, (contact_id,) * 3)]
+    for job_id in ids:
+        db.execute(
+            "UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out', error_code = 'opted_out' WHERE id = ?",
+            (State.CANCELLED, now, job_id),
+        )
+        db.execute(
+            "UPDATE messages SET status = ?, error = 'Opted out', error_code = 'opted_out', version = version + 1"
+            " WHERE job_id = ?",
+            (Status.FAILED, job_id),
+        )
+    db.execute(
+        "UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out' WHERE contact_id = ? AND kind = 'reply'"
+        " AND state IN ('queued', 'waiting')",
+        (State.CANCELLED, now, contact_id),
+    )
+    return len(ids)
+
+
+def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:
+    if db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
+        return
+    contact_id = contacts.resolve(db, message.person, now)
+    inbound = message.direction is Direction.IN
+    message_id = db.execute(
+        "INSERT INTO messages (contact_id, direction, origin, wamid, timestamp, type, body, raw, person, business,"
+        " status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (
+            contact_id,
+            message.direction,
+            Origin.PERSON if inbound else Origin.STAFF,
+            message.wamid,
+            message.timestamp or now,
+            message.type,
+            message.body,
+            message.raw,
+            message.person.wa_id or message.person.bsuid,
+            message.business_number,
+            Status.RECEIVED if inbound else Status.SENT,
+        ),
+    ).fetchone()[0]
+    taken.stored += 1
+    if message.moved_to is not None:
+        contacts.rekey(db, contact_id, message.moved_to, now)
+    elif inbound and message.type != "system":
+        # Whoever writes can be reached again, and may be answered for 24 hours from their own time of writing.
+        stopped = db.execute(
+            "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), ?),"
+            " stopped = nullif(stopped, 'unreachable') WHERE id = ? RETURNING stopped",
+            (message.timestamp or now, contact_id),
+        ).fetchall()[0][0]
+        wish = rules.consent.wish(message.body) if message.type in _WORDS else None
+        if wish is not None and _heed_wish(db, contact_id, wish, stopped=stopped, now=now, rules=rules):
+            taken.sends += 1
+        elif message.answerable and stopped != Stop.ALL and wish is not Wish.STOP:
+            _owe_reply(db, contact_id, message_id, now, rules)
+            taken.replies += 1
+
+
+def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, rules: Rules) -> None:
+    db.execute(
+        _JOIN_OR_OWE,
+        {
+            "contact": contact_id,
+            "due": now + rules.quiet_seconds,
+            "now": now,
+            "expires": now + rules.reply_expires_seconds,
+            "since": since,
+            "quiet_max": rules.quiet_max_seconds,
+        },
+    )
+
+
+def _heed_wish(
+    db: sqlite3.Connection, contact_id: int, wish: Wish, *, stopped: str | None, now: float, rules: Rules
+) -> bool:
+    """Apply STOP or START, and confirm it once; whether a confirmation is owed now."""
+    if wish is Wish.STOP and stopped != Stop.ALL:
+        opt_out(db, contact_id, now)
+    elif wish is Wish.START and stopped in (Stop.ALL, Stop.MARKETING):
+        contacts.resume(db, contact_id, Stop(stopped))
+    else:
+        return False
+    text = rules.consent.answer(wish)
+    if text:
+        confirmation = Outgoing({"type": "text", "text": {"body": text}}, text, Origin.SERVICE)
+        enqueue(db, contact_id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
+    return bool(text)
+
+
+def _take_preference(db: sqlite3.Connection, preference: Preference, now: float) -> None:
+    contact_id = contacts.resolve(db, preference.person, now)
+    if preference.stopped:
+        contacts.stop(db, contact_id, Stop.MARKETING, now)
+    else:
+        contacts.resume(db, contact_id, Stop.MARKETING)
+
+
+def _keep_notice(db: sqlite3.Connection, notice: Notice, now: float) -> None:
+    db.execute(
+        "INSERT INTO notices (received_at, field, reason, raw) VALUES (?, ?, ?, ?)",
+        (now, notice.field, notice.reason, notice.raw[:NOTICE_LIMIT]),
+    )

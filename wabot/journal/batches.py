@@ -1,0 +1,146 @@
+"""Batches: the sends of one `/initiate-bulk` request, queued in one commit, and the results in the order asked."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wabot.core.jobs import OPEN, Outgoing, State
+from wabot.core.messages import Person, Stop
+from wabot.journal import contacts
+from wabot.journal.queue import BULK, enqueue
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One entry of a request: the number as asked, its digits (None where it cannot be one), and what to send."""
+
+    asked: str
+    number: str | None
+    outgoing: Outgoing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A request to be queued. `fingerprint` tells two requests with the same Idempotency-Key `key` apart."""
+
+    id: str
+    key: str | None
+    fingerprint: str
+    recipients: Sequence[Recipient]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The batch that stands for a request: new, known already, or (`conflict`) the key of another request."""
+
+    id: str
+    known: bool = False
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one recipient so far."""
+
+    number: str
+    state: State | None
+    job_id: int | None
+    duplicate: bool
+    answer: Any
+    error: str | None
+    error_code: int | str | None
+
+
+_Place = tuple[int | None, str | None, str | None]
+"""Where one recipient went: the job, or why there is none (text and code)."""
+
+_INVALID: _Place = (None, "Invalid phone number", "invalid_number")
+
+
+def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
+    """Owe every recipient of `batch` their message, all or none; a key that is known already queues nothing."""
+    known = batch.key and db.execute("SELECT id, fingerprint FROM batches WHERE key = ?", (batch.key,)).fetchone()
+    if known:
+        return Queued(known["id"], known=True, conflict=known["fingerprint"] != batch.fingerprint)
+    db.execute(
+        "INSERT INTO batches (id, key, fingerprint, created_at) VALUES (?, ?, ?, ?)",
+        (batch.id, batch.key, batch.fingerprint, now),
+    )
+    queued: dict[str, _Place] = {}
+    rows = []
+    for position, recipient in enumerate(batch.recipients):
+        number = recipient.number
+        duplicate = number in queued
+        if number is None or recipient.outgoing is None:
+            place = _INVALID
+        elif duplicate:
+            place = queued[number]
+        else:
+            place = queued[number] = _queue_one(db, batch.id, number, recipient.outgoing, now)
+        rows.append((batch.id, position, number or recipient.asked, duplicate, *place))
+    db.executemany(
+        "INSERT INTO recipients (batch_id, position, number, duplicate, job_id, error, error_code)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    return Queued(batch.id)
+
+
+def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
+    """What became of each recipient, in the order asked; None for a batch that we do not know."""
+    if not db.execute("SELECT 1 FROM batches WHERE id = ?", (batch_id,)).fetchone():
+        return None
+    rows = db.execute(
+        "SELECT r.number, r.job_id, r.duplicate, j.state, j.answer, coalesce(r.error, j.error) AS error,"
+        " coalesce(r.error_code, j.error_code) AS error_code, m.status, m.error AS message_error,"
+        " m.error_code AS message_code"
+        " FROM recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id"
+        " WHERE r.batch_id = ? ORDER BY r.position",
+        (batch_id,),
+    ).fetchall()
+    return [_result(row) for row in rows]
+
+
+def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
+    """Whether something of a batch is still to come."""
+    return (
+        db.execute(
+            "SELECT 1 FROM jobs WHERE batch_id = ? AND batch_id IS NOT NULL"
+            " AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held') LIMIT 1",
+            (batch_id,),
+        ).fetchone()
+        is not None
+    )
+
+
+def _queue_one(db: sqlite3.Connection, batch_id: str, number: str, outgoing: Outgoing, now: float) -> _Place:
+    contact_id = contacts.resolve(db, Person(wa_id=number), now)
+    stopped = db.execute("SELECT stopped FROM contacts WHERE id = ?", (contact_id,)).fetchone()[0]
+    if stopped in (Stop.ALL, Stop.MARKETING):
+        return None, "This person opted out", "opted_out"
+    if stopped == Stop.UNREACHABLE:
+        return None, "Meta could not reach this person before; they have to write first", "unreachable"
+    return enqueue(db, contact_id, outgoing, now=now, priority=BULK, batch_id=batch_id), None, None
+
+
+def _result(row: sqlite3.Row) -> Result:
+    """A send that Meta took and then failed shows Meta's later word; one that is still open shows no error."""
+    state = State(row["state"]) if row["state"] else None
+    error, code = row["error"], row["error_code"]
+    if state is State.DONE:
+        error, code = row["message_error"], row["message_code"]
+    elif state in OPEN:
+        error = code = None
+    return Result(
+        number=row["number"],
+        state=state,
+        job_id=row["job_id"],
+        duplicate=bool(row["duplicate"]),
+        answer=json.loads(row["answer"]) if row["answer"] else None,
+        error=error,
+        error_code=code,
+    )

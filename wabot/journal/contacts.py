@@ -1,0 +1,166 @@
+"""Contacts: one row for a person, found by phone number or BSUID, and re-keyed when Meta says that they moved.
+
+A BSUID outranks a number: numbers are passed on to other people, and a stranger must not inherit a conversation.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from wabot.core.messages import Contact, Person, Stop
+from wabot.journal.queue import promote
+
+
+def of_row(row: sqlite3.Row) -> Contact:
+    """The contact in a row that has its columns, and its id as `contact_id`."""
+    return Contact(
+        id=row["contact_id"],
+        wa_id=row["wa_id"],
+        bsuid=row["bsuid"],
+        name=row["name"],
+        last_inbound_at=row["last_inbound_at"],
+        stopped=Stop(row["stopped"]) if row["stopped"] else None,
+    )
+
+
+def find(db: sqlite3.Connection, identity: str) -> Contact | None:
+    """The contact that goes by `identity`: digits of a number, or a BSUID."""
+    row = db.execute(
+        "SELECT c.id AS contact_id, c.* FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?",
+        (identity,),
+    ).fetchone()
+    return of_row(row) if row else None
+
+
+def resolve(db: sqlite3.Connection, person: Person, now: float) -> int:
+    """The id of the contact that `person` names, created, completed or merged as what Meta says now requires."""
+    found = db.execute(
+        "SELECT c.id, c.wa_id, c.bsuid, c.name, i.value FROM identities i JOIN contacts c ON c.id = i.contact_id"
+        " WHERE i.value IN (?, ?)",
+        (person.wa_id, person.bsuid),
+    ).fetchall()
+    if not found:
+        return _create(db, person, now)
+    by_bsuid = next((row for row in found if row["value"] == person.bsuid), None)
+    by_number = next((row for row in found if row["value"] == person.wa_id), None)
+    if by_bsuid is None and by_number is not None and person.bsuid and by_number["bsuid"]:
+        _release(db, person.wa_id)
+        return _create(db, person, now)
+    if by_bsuid is not None and by_number is not None and by_bsuid["id"] != by_number["id"]:
+        return _settle_claims(db, person, by_bsuid, by_number, now)
+    known = found[0]
+    _complete(db, known, person)
+    return int(known["id"])
+
+
+def rekey(db: sqlite3.Connection, contact_id: int, new: Person, now: float) -> int:
+    """Meta says that this contact goes by `new` from now on; the id of the contact that they are then."""
+    old = db.execute("SELECT wa_id, bsuid FROM contacts WHERE id = ?", (contact_id,)).fetchone()
+    for value, replaced in ((new.wa_id, old["wa_id"]), (new.bsuid, old["bsuid"])):
+        if value is None or value == replaced:
+            continue
+        owner = db.execute("SELECT contact_id FROM identities WHERE value = ?", (value,)).fetchone()
+        if owner and owner[0] != contact_id:
+            contact_id = merge(db, contact_id, int(owner[0]), now)
+        _release(db, replaced)
+    _complete(db, db.execute("SELECT * FROM contacts WHERE id = ?", (contact_id,)).fetchone(), new)
+    return contact_id
+
+
+def merge(db: sqlite3.Connection, one: int, other: int, now: float) -> int:
+    """Two contacts turned out to be one person: the older takes over all that was said and owed; returns its id.
+
+    While both have something in flight, their queues cannot be joined without breaking the order: they stay two
+    until the next message tries again.
+    """
+    keep, gone = min(one, other), max(one, other)
+    in_flight = "SELECT 1 FROM jobs WHERE kind = ? AND contact_id = ? AND state IN ('running', 'in_doubt')"
+    for kind in ("send", "reply"):
+        if all(db.execute(in_flight, (kind, contact)).fetchone() for contact in (keep, gone)):
+            return one
+    _join_queues(db, keep, gone)
+    db.execute("UPDATE messages SET contact_id = ?, version = version + 1 WHERE contact_id = ?", (keep, gone))
+    db.execute("UPDATE jobs SET contact_id = ? WHERE contact_id = ?", (keep, gone))
+    db.execute("UPDATE identities SET contact_id = ? WHERE contact_id = ?", (keep, gone))
+    db.execute(
+        "UPDATE contacts SET wa_id = coalesce(contacts.wa_id, g.wa_id), bsuid = coalesce(contacts.bsuid, g.bsuid),"
+        " last_inbound_at = max(coalesce(contacts.last_inbound_at, 0), coalesce(g.last_inbound_at, 0)),"
+        " stopped = coalesce(contacts.stopped, g.stopped), stopped_at = coalesce(contacts.stopped_at, g.stopped_at)"
+        " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
+        (keep, gone),
+    )
+    db.execute("DELETE FROM contacts WHERE id = ?", (gone,))
+    promote(db, keep, now)
+    return keep
+
+
+def stop(db: sqlite3.Connection, contact_id: int, what: Stop, now: float) -> None:
+    """Remember that we may not send `what`; what forbids more is never replaced by what forbids less."""
+    db.execute(
+        "UPDATE contacts SET stopped = :what, stopped_at = :now WHERE id = :id AND (stopped IS NULL"
+        " OR (:what = 'all' AND stopped <> 'all') OR (:what = 'marketing' AND stopped = 'unreachable'))",
+        {"what": what, "now": now, "id": contact_id},
+    )
+
+
+def suppress(db: sqlite3.Connection, contact_id: int, code: int | str | None, now: float) -> None:
+    """Meta says that this person does not get our messages: none of our marketing (131050), or none at all."""
+    stop(db, contact_id, Stop.MARKETING if code == 131050 else Stop.UNREACHABLE, now)
+
+
+def resume(db: sqlite3.Connection, contact_id: int, what: Stop) -> None:
+    """Lift the stop, if it is `what`."""
+    db.execute("UPDATE contacts SET stopped = NULL, stopped_at = NULL WHERE id = ? AND stopped = ?", (contact_id, what))
+
+
+def _create(db: sqlite3.Connection, person: Person, now: float) -> int:
+    row = db.execute(
+        "INSERT INTO contacts (wa_id, bsuid, name, created_at) VALUES (?, ?, ?, ?) RETURNING id",
+        (person.wa_id, person.bsuid, person.name, now),
+    ).fetchone()
+    for value in filter(None, (person.wa_id, person.bsuid)):
+        db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (value, row[0]))
+    return int(row[0])
+
+
+def _complete(db: sqlite3.Connection, known: sqlite3.Row, person: Person) -> None:
+    """Take over what `person` says and the row does not have."""
+    wa_id, bsuid = person.wa_id or known["wa_id"], person.bsuid or known["bsuid"]
+    name = person.name or known["name"]
+    if (wa_id, bsuid, name) == (known["wa_id"], known["bsuid"], known["name"]):
+        return
+    db.execute("UPDATE contacts SET wa_id = ?, bsuid = ?, name = ? WHERE id = ?", (wa_id, bsuid, name, known["id"]))
+    for value in filter(None, (wa_id, bsuid)):
+        db.execute("INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (value, known["id"]))
+
+
+def _settle_claims(
+    db: sqlite3.Connection, person: Person, by_bsuid: sqlite3.Row, by_number: sqlite3.Row, now: float
+) -> int:
+    """Number and BSUID lead to two contacts: one person that we met twice, or a number that was passed on."""
+    if by_number["bsuid"] is None:
+        return merge(db, int(by_bsuid["id"]), int(by_number["id"]), now)
+    _release(db, person.wa_id)
+    _complete(db, by_bsuid, person)
+    return int(by_bsuid["id"])
+
+
+def _release(db: sqlite3.Connection, value: str | None) -> None:
+    """Nobody goes by `value` any more."""
+    db.execute("DELETE FROM identities WHERE value = ?", (value,))
+    db.execute("UPDATE contacts SET wa_id = NULL WHERE wa_id = ?", (value,))
+    db.execute("UPDATE contacts SET bsuid = NULL WHERE bsuid = ?", (value,))
+
+
+def _join_queues(db: sqlite3.Connection, keep: int, gone: int) -> None:
+    """Make the open jobs of both fit into one queue: one head, one reply that further bubbles join."""
+    heads = "kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
+    if all(db.execute(f"SELECT 1 FROM jobs WHERE contact_id = ? AND {heads}", (c,)).fetchone() for c in (keep, gone)):
+        db.execute(
+            "UPDATE jobs SET state = 'waiting' WHERE kind = 'send' AND contact_id IN (?, ?) AND state = 'queued'",
+            (keep, gone),
+        )
+    joinable = "kind = 'reply' AND contact_id = ? AND state IN ('queued', 'waiting')"
+    spare = db.execute(f"SELECT id, since FROM jobs WHERE {joinable}", (gone,)).fetchone()
+    if spare and db.execute(f"UPDATE jobs SET since = min(since, ?) WHERE {joinable}", (spare["since"], keep)).rowcount:
+        db.execute("UPDATE jobs SET state = 'cancelled', settled_at = due_at WHERE id = ?", (spare["id"],))

@@ -1,0 +1,126 @@
+"""What was said: for the model, for `/get`, and for the archive."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wabot.core.conversation import Said
+from wabot.core.jobs import Origin
+from wabot.core.messages import Contact, Direction, Status
+from wabot.journal import contacts
+
+_MESSAGE = (
+    "SELECT m.*, c.wa_id, c.bsuid, (SELECT value FROM meta WHERE key = 'journal') AS journal"
+    " FROM messages m JOIN contacts c ON c.id = m.contact_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation as a reply needs it, oldest first. `earlier`: something was said before what is being answered.
+
+    `searched`: the archive was asked for it.
+    """
+
+    said: Sequence[Said]
+    earlier: bool
+    searched: bool
+
+
+def talk(db: sqlite3.Connection, contact_id: int, since: int, upto: int, limit: int) -> Talk:
+    """The last `limit` messages up to `upto`, and all from `since` on: these are being answered."""
+    searched = db.execute("SELECT searched FROM contacts WHERE id = ?", (contact_id,)).fetchone()
+    not_failed = "NOT (direction = 'out' AND status = 'failed')"
+    earlier = db.execute(
+        f"SELECT 1 FROM messages WHERE contact_id = ? AND id < ? AND {not_failed} LIMIT 1", (contact_id, since)
+    ).fetchone()
+    rows = db.execute(
+        f"SELECT id, direction, body, origin FROM (SELECT * FROM messages WHERE contact_id = :contact AND id <= :upto"
+        f" AND {not_failed} ORDER BY timestamp DESC, id DESC LIMIT :limit) UNION"
+        " SELECT id, direction, body, origin FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
+        " ORDER BY id",
+        {"contact": contact_id, "since": since, "upto": upto, "limit": limit},
+    ).fetchall()
+    said = [
+        Said(Origin(row["origin"]), row["body"], asked=row["direction"] == "in" and row["id"] >= since) for row in rows
+    ]
+    return Talk(said, earlier is not None, bool(searched and searched[0]))
+
+
+def of_contact(db: sqlite3.Connection, identity: str, limit: int) -> tuple[Contact | None, list[dict[str, Any]]]:
+    """A contact by number or BSUID, and their messages as documents, newest first; `limit` 0 = all."""
+    contact = contacts.find(db, identity)
+    if contact is None:
+        return None, []
+    rows = db.execute(
+        f"{_MESSAGE} WHERE m.contact_id = ? ORDER BY m.timestamp DESC, m.id DESC LIMIT ?", (contact.id, limit or -1)
+    ).fetchall()
+    return contact, [document(row) for row in rows]
+
+
+def ahead_of_archive(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
+    """Messages with an id above `after` that the archive does not have as they are: (id, version, document)."""
+    rows = db.execute(
+        f"{_MESSAGE} WHERE m.archived < m.version AND m.id > ? ORDER BY m.id LIMIT ?", (after, limit)
+    ).fetchall()
+    return [(row["id"], row["version"], document(row)) for row in rows]
+
+
+def mark_archived(db: sqlite3.Connection, versions: Iterable[tuple[int, int]]) -> None:
+    """The archive has these messages: (id, version)."""
+    db.executemany("UPDATE messages SET archived = ? WHERE id = ? AND archived < ?", [(v, i, v) for i, v in versions])
+
+
+def adopt(db: sqlite3.Connection, contact_id: int, documents: Sequence[dict[str, Any]]) -> None:
+    """Bring back what the archive knows of a contact that this journal has never seen, newest first; ids below 1."""
+    db.execute("UPDATE contacts SET searched = 1 WHERE id = ?", (contact_id,))
+    for doc in documents:
+        db.execute(
+            "INSERT OR IGNORE INTO messages (id, contact_id, direction, origin, wamid, timestamp, type, body, raw,"
+            " person, business, status, archived) VALUES ((SELECT min(0, coalesce(min(id), 0)) - 1 FROM messages),"
+            " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            (
+                contact_id,
+                doc["direction"],
+                doc["origin"],
+                doc["id"],
+                float(doc["timestamp"]),
+                doc["type"],
+                doc["body"],
+                json.dumps(doc["raw"], ensure_ascii=False),
+                doc["from"] if doc["direction"] == Direction.IN else doc["to"],
+                "",
+                Status.RECEIVED if doc["direction"] == Direction.IN else Status.SENT,
+            ),
+        )
+
+
+def document(row: sqlite3.Row) -> dict[str, Any]:
+    """A message in the shape that `/get` answers with and the archive keeps; `_id` is our own key."""
+    out = row["direction"] == Direction.OUT
+    sender, receiver = (row["business"], row["person"]) if out else (row["person"], row["business"])
+    outbox_id = f"{row['journal']}-{row['job_id']}" if row["job_id"] is not None else None
+    people = {row["person"], row["business"], row["wa_id"], row["bsuid"]}
+    return {
+        "_id": outbox_id or row["wamid"],
+        "id": row["wamid"],
+        "from": sender,
+        "to": receiver,
+        "timestamp": str(int(row["timestamp"])),
+        "type": row["type"],
+        "body": row["body"],
+        "raw": json.loads(row["raw"]),
+        "participant_numbers": sorted(filter(None, people)),
+        "direction": row["direction"],
+        "origin": row["origin"],
+        "contact": f"{row['journal']}-{row['contact_id']}",
+        "status": row["status"],
+        "status_times": json.loads(row["status_times"]),
+        "outbox_id": outbox_id,
+        "error": row["error"],
+        "error_code": row["error_code"],
+    }

@@ -1,0 +1,256 @@
+"""The life of a job in SQL: claimed, settled, recovered after a crash. Every change is compare-and-set.
+
+A claim hands out a token that its settle must bring back, so that a late answer of an earlier run changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+
+from wabot.core.errors import Effect
+from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, after_hold, move
+from wabot.core.messages import Status
+from wabot.journal import contacts, templates
+from wabot.journal.queue import BULK, enqueue, promote, promote_reply
+from wabot.journal.receipts import Patience, attach
+
+_CLAIMABLE = (
+    "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped, m.raw, m.body, m.origin,"
+    " (SELECT max(id) FROM messages WHERE contact_id = j.contact_id AND j.kind = 'reply') AS upto"
+    " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
+    " WHERE j.kind = ? AND j.state = 'queued' AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
+)
+
+
+def claim(
+    db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: int, journal: str, bulk_limit: int
+) -> list[Job]:
+    """Take up to `limit` due jobs into our hands, replies before bulk; of bulk, up to `bulk_limit`."""
+    rows = db.execute(_CLAIMABLE, (kind, 0, now, limit)).fetchall()
+    if kind is Kind.SEND and len(rows) < limit:
+        rows += db.execute(_CLAIMABLE, (kind, BULK, now, min(limit - len(rows), bulk_limit))).fetchall()
+    running = move(State.QUEUED, Event.CLAIM)
+    db.executemany(
+        "UPDATE jobs SET state = ?, token = ?, attempt = attempt + 1 WHERE id = ? AND state = 'queued'",
+        [(running, token, row["id"]) for row in rows],
+    )
+    paused = templates.paused(db, now) if kind is Kind.SEND else {}
+    return [_job(row, token, journal, paused) for row in rows]
+
+
+def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> State | None:
+    """Write what became of a claimed job, and all that follows; its new state, or None where somebody was faster.
+
+    Faster: a receipt that proved the send while its answer was on the way, or a restart.
+    """
+    state = move(State.RUNNING, outcome.event)
+    if job.kind is Kind.REPLY and state is State.QUEUED:
+        _absorb_next_reply(db, job.contact.id, now)
+    changed = db.execute(
+        "UPDATE jobs SET state = ?, due_at = ?, spent = spent + ?, settled_at = ?, answer = coalesce(?, answer),"
+        " error = ?, error_code = ? WHERE id = ? AND state = 'running' AND token = ?",
+        (
+            state,
+            outcome.due_at or now,
+            outcome.spent,
+            None if state in OPEN else now,
+            json.dumps(outcome.answer) if outcome.answer is not None else None,
+            outcome.error,
+            outcome.code,
+            job.id,
+            job.token,
+        ),
+    ).rowcount
+    if not changed:
+        return None
+    if job.kind is Kind.REPLY:
+        _settle_reply(db, job, outcome, now)
+    else:
+        _settle_send(db, job, outcome, now, patience)
+    return state
+
+
+def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = 500) -> list[tuple[int, State]]:
+    """The sends whose hold is over, no receipt having come: resent, parked or given up."""
+    rows = db.execute(
+        "SELECT id, contact_id, spent FROM jobs WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')"
+        " AND due_at <= ? ORDER BY due_at LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    ended = []
+    for row in rows:
+        outcome = after_hold(spent=row["spent"], policy=policy, now=now)
+        state = move(State.IN_DOUBT, outcome.event)
+        change(db, row["id"], State.IN_DOUBT, state, due_at=outcome.due_at or now, now=now)
+        if state is State.FAILED:
+            fail_message(db, row["id"], "Nobody can say whether Meta has it", "in_doubt")
+        promote(db, row["contact_id"], now)
+        ended.append((row["id"], state))
+    return ended
+
+
+def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
+    """Let sends back into their queues whose long wait is over; how many."""
+    rows = db.execute(
+        "SELECT id, contact_id FROM jobs WHERE state = 'held' AND state IN ('in_doubt', 'held') AND due_at <= ?"
+        " ORDER BY due_at LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    for row in rows:
+        change(db, row["id"], State.HELD, move(State.HELD, Event.RELEASE), due_at=now, now=now)
+        promote(db, row["contact_id"], now)
+    return len(rows)
+
+
+def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
+    """End what has waited beyond its time; how many."""
+    rows = db.execute(
+        "SELECT id, kind, contact_id, state FROM jobs WHERE expires_at <= ?"
+        " AND expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held') ORDER BY expires_at LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    for row in rows:
+        state = State(row["state"])
+        change(db, row["id"], state, move(state, Event.EXPIRE), due_at=now, now=now, error="Too late to be of use")
+        if row["kind"] == Kind.SEND:
+            fail_message(db, row["id"], "Too late to be of use", "expired")
+            promote(db, row["contact_id"], now)
+    return len(rows)
+
+
+def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int, int]:
+    """After a restart: running replies start again, running sends are in doubt, and every doubt gets a whole hold.
+
+    Receipts were late while we were down, so a hold that ended meanwhile proves nothing. Returns (replies, sends).
+    """
+    replies = db.execute("SELECT contact_id FROM jobs WHERE kind = 'reply' AND state = 'running'").fetchall()
+    for row in replies:
+        _absorb_next_reply(db, row["contact_id"], now)
+    db.execute(
+        "UPDATE jobs SET state = ?, spent = spent + 1 WHERE kind = 'reply' AND state = 'running'",
+        (move(State.RUNNING, Event.RETRY),),
+    )
+    sends = db.execute(
+        "UPDATE jobs SET state = ?, spent = spent + 1 WHERE kind = 'send' AND state = 'running'",
+        (move(State.RUNNING, Event.LOSE_TRACK),),
+    ).rowcount
+    db.execute(
+        "UPDATE jobs SET due_at = ? WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')",
+        (now + policy.hold_seconds,),
+    )
+    return len(replies), sends
+
+
+def next_due(db: sqlite3.Connection, kind: Kind) -> float | None:
+    """When the first of a kind's queued jobs is due."""
+    first = "SELECT min(due_at) FROM jobs WHERE kind = ? AND state = 'queued' AND priority = ?"
+    due = [db.execute(first, (kind, priority)).fetchone()[0] for priority in (0, BULK)]
+    return min((at for at in due if at is not None), default=None)
+
+
+def recently_sent(db: sqlite3.Connection, since: float) -> list[tuple[int, float]]:
+    """(contact id, time) of the sends that Meta may count since a time, oldest first."""
+    rows = db.execute(
+        "SELECT contact_id, settled_at FROM jobs WHERE settled_at >= ? AND settled_at IS NOT NULL"
+        " AND kind = 'send' AND state = 'done' ORDER BY settled_at",
+        (since,),
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
+def change(
+    db: sqlite3.Connection,
+    job_id: int,
+    before: State,
+    after: State,
+    *,
+    due_at: float,
+    now: float,
+    error: str | None = None,
+) -> bool:
+    """Move a job that nobody holds from one state to another; False where it is not (any more) in `before`."""
+    return bool(
+        db.execute(
+            "UPDATE jobs SET state = ?, due_at = ?, settled_at = ?, error = coalesce(?, error)"
+            " WHERE id = ? AND state = ?",
+            (after, due_at, None if after in OPEN else now, error, job_id, before),
+        ).rowcount
+    )
+
+
+def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: int | str | None) -> None:
+    """The message that a send carried will not arrive."""
+    db.execute(
+        "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE job_id = ?",
+        (Status.FAILED, error, code, job_id),
+    )
+
+
+def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float) -> None:
+    for outgoing in outcome.says:
+        enqueue(db, job.contact.id, outgoing, now=now, expires_at=job.expires_at)
+    promote_reply(db, job.contact.id, now)
+
+
+def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+    state = move(State.RUNNING, outcome.event)
+    if state is State.DONE:
+        _record_acceptance(db, job, outcome, now, patience)
+    elif state not in OPEN:
+        fail_message(db, job.id, outcome.error, outcome.code if outcome.code is not None else str(state))
+    if outcome.effect is Effect.SUPPRESS:
+        contacts.suppress(db, job.contact.id, outcome.code, now)
+    elif outcome.effect is not Effect.NONE and job.outgoing is not None:
+        templates.pause(db, job.outgoing, outcome, now)
+    promote(db, job.contact.id, now)
+
+
+def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+    """Meta has it: the message gets its wamid, and the receipts that came before the answer."""
+    known = db.execute("SELECT 1 FROM messages WHERE wamid = ?", (outcome.wamid,)).fetchone()
+    db.execute(
+        "UPDATE messages SET wamid = ?, status = ?, timestamp = ?, status_times = json_object('sent', ?), error = NULL,"
+        " error_code = NULL, version = version + 1 WHERE job_id = ?",
+        (None if known else outcome.wamid, Status.SENT, now, now, job.id),
+    )
+    if outcome.wa_id and outcome.wa_id != job.contact.wa_id:
+        # Meta writes some numbers in another way (Brazil, Mexico); their owner will write to us under that one.
+        db.execute(
+            "INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (outcome.wa_id, job.contact.id)
+        )
+    if outcome.wamid and not known:
+        attach(db, outcome.wamid, now, patience)
+
+
+def _absorb_next_reply(db: sqlite3.Connection, contact_id: int, now: float) -> None:
+    """A reply that runs again answers everything that came meanwhile; the one that waited for that is not needed."""
+    db.execute(
+        "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply before it' WHERE contact_id = ?"
+        " AND kind = 'reply' AND state IN ('queued', 'waiting') AND state = 'waiting'",
+        (move(State.WAITING, Event.CANCEL), now, contact_id),
+    )
+
+
+def _job(row: sqlite3.Row, token: int, journal: str, paused: Mapping[str, Pause]) -> Job:
+    outgoing = None
+    if row["raw"] is not None:
+        outgoing = Outgoing(json.loads(row["raw"]), row["body"], Origin(row["origin"]))
+    attempt = row["attempt"] + 1
+    return Job(
+        id=row["id"],
+        kind=Kind(row["kind"]),
+        contact=contacts.of_row(row),
+        token=token,
+        attempt=attempt,
+        spent=row["spent"],
+        created_at=row["created_at"],
+        tag=f"wabot:{journal}-{row['id']}:{attempt}",
+        expires_at=row["expires_at"],
+        since=row["since"] or 0,
+        upto=row["upto"] or 0,
+        outgoing=outgoing,
+        pause=templates.pause_of(outgoing, paused) if outgoing and paused else None,
+        batch_id=row["batch_id"],
+    )

@@ -1,0 +1,227 @@
+"""The journal: the truth of this machine, as the verbs that the rest of wabot knows.
+
+Every verb that changes something is one operation of the writer, answered after the fsync; every question goes to
+the reader. What a change makes due is told to `notify`, so that lanes wait instead of polling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from wabot.core.errors import JournalDown
+from wabot.core.jobs import Job, Kind, Outcome, Policy, State
+from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
+from wabot.journal import accept, batches, contacts, history, jobs, opening, outbox, upkeep
+from wabot.journal.receipts import Patience
+from wabot.journal.sqlite import Connection, Writer, connect_reader, connect_writer
+
+FILE_NAME = "wabot.db"
+
+
+class Journal:
+    """An open journal; made by `open_journal`. Times are Unix seconds."""
+
+    def __init__(
+        self,
+        identity: opening.Identity,
+        connections: tuple[Connection, Connection],
+        lock: int,
+        *,
+        rules: accept.Rules,
+        policy: Policy,
+    ) -> None:
+        self.name = identity.name
+        self.notify: Callable[[Kind], None] = lambda _kind: None
+        self.writer = Writer(connections[0])
+        self._connection, self._reader = connections
+        self._lock = lock
+        self._rules, self._policy = rules, policy
+        self._token = identity.epoch << 32
+        self._watched: dict[str, asyncio.Event] = {}
+
+    async def close(self) -> None:
+        """Commit what waits and close the file."""
+        await self.writer.close()
+        await self._reader.close()
+        await self._connection.run(opening.seal)
+        await self._connection.close()
+        os.close(self._lock)
+
+    async def accept(self, delivery: Delivery, now: float) -> accept.Taken:
+        """Write down a webhook delivery. Raises JournalDown: answer 503, Meta delivers again."""
+        self._refuse_when_crowded()
+        taken = await self.writer(accept.accept, delivery, now, self._rules, self._patience())
+        if taken.replies:
+            self.notify(Kind.REPLY)
+        if taken.sends or delivery.receipts:
+            self.notify(Kind.SEND)
+            await self._tell_watchers()
+        return taken
+
+    async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
+        """Queue a batch in one commit."""
+        self._refuse_when_crowded()
+        queued = await self.writer(batches.queue_batch, batch, now)
+        self.notify(Kind.SEND)
+        return queued
+
+    async def results(self, batch_id: str) -> list[batches.Result] | None:
+        """What became of a batch so far, in the order asked."""
+        return await self._reader.run(batches.results, batch_id)
+
+    async def batch_settled(self, batch_id: str, timeout: float) -> bool:
+        """Wait until nothing of a batch is open, `timeout` seconds at the most; whether it came to that."""
+        event = self._watched.setdefault(batch_id, asyncio.Event())
+        try:
+            async with asyncio.timeout(timeout):
+                while await self._reader.run(batches.is_open, batch_id):
+                    await event.wait()
+                    event.clear()
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            self._watched.pop(batch_id, None)
+
+    async def claim(self, kind: Kind, *, limit: int, now: float, bulk_limit: int) -> list[Job]:
+        """Take due jobs into our hands, committed before anything is done with them."""
+        self._token += 1
+        return await self.writer(
+            jobs.claim, kind, limit=limit, now=now, token=self._token, journal=self.name, bulk_limit=bulk_limit
+        )
+
+    async def settle(self, job: Job, outcome: Outcome, now: float) -> State | None:
+        """Write what became of a job; its new state, or None where a receipt or a restart was faster."""
+        state = await self.writer(jobs.settle, job, outcome, now, self._patience())
+        self.notify(job.kind)
+        if outcome.says:
+            self.notify(Kind.SEND)
+        if job.batch_id in self._watched:
+            await self._tell_watchers(job.batch_id)
+        return state
+
+    async def next_due(self, kind: Kind) -> float | None:
+        """When the next queued job of a kind is due; None if none is queued."""
+        return await self._reader.run(jobs.next_due, kind)
+
+    async def recover(self, now: float) -> tuple[int, int]:
+        """After a restart: how many replies start again, and how many sends are in doubt."""
+        return await self.writer(jobs.recover, policy=self._policy, now=now)
+
+    async def recently_sent(self, since: float) -> list[tuple[int, float]]:
+        """(contact id, time) of what was handed to Meta since a time, oldest first."""
+        return await self._reader.run(jobs.recently_sent, since)
+
+    async def talk(self, job: Job, limit: int) -> history.Talk:
+        """The conversation that a reply job continues."""
+        return await self._reader.run(history.talk, job.contact.id, job.since, job.upto, limit)
+
+    async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]]) -> None:
+        """Bring back what the archive knows of a contact."""
+        await self.writer(history.adopt, contact.id, documents)
+
+    async def of_contact(self, identity: str, limit: int) -> tuple[Contact | None, list[dict[str, Any]]]:
+        """A contact by number or BSUID, and their messages, newest first."""
+        return await self._reader.run(history.of_contact, identity, limit)
+
+    async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
+        """Messages that the archive does not have as they are: (id, version, document), ids above `after`."""
+        return await self._reader.run(history.ahead_of_archive, after, limit)
+
+    async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None:
+        """The archive has these (id, version)."""
+        await self.writer(history.mark_archived, list(versions))
+
+    async def tend(self, now: float) -> list[tuple[int, State]]:
+        """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
+        ended = await self.writer(jobs.end_doubts, policy=self._policy, now=now)
+        released = await self.writer(jobs.release_held, now=now)
+        expired = await self.writer(jobs.expire, now=now)
+        if ended or released or expired:
+            self.notify(Kind.SEND)
+            self.notify(Kind.REPLY)
+            await self._tell_watchers()
+        return ended
+
+    async def prune(self, *, before: float, now: float, embedded: bool) -> int:
+        """Forget some of what is older than `before`; 0 when there is nothing left to forget."""
+        return await self.writer(upkeep.prune, before=before, now=now, embedded=embedded)
+
+    async def ping(self) -> None:
+        """Commit something. Raises JournalDown where that fails."""
+        await self.writer(_touch)
+
+    async def set_stop(self, identity: str, now: float, *, stop: bool) -> None:
+        """Write down that a person wants no more messages, or wants them again."""
+        await self.writer(_set_stop, identity, now, stop)
+        await self._tell_watchers()
+
+    async def outbox(self, query: outbox.Query) -> list[dict[str, Any]]:
+        """The sends that `query` asks for."""
+        return await self._reader.run(outbox.listing, query, self.name)
+
+    async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
+        """One send, whole."""
+        return await self._reader.run(outbox.one, job_id, self.name)
+
+    async def retry(self, job_id: int, now: float) -> State | None:
+        """Try a failed or parked send again. Raises CannotMove."""
+        state = await self.writer(outbox.retry, job_id, now)
+        self.notify(Kind.SEND)
+        return state
+
+    async def cancel(self, job_id: int, now: float) -> State | None:
+        """Cancel a send that has not left. Raises CannotMove."""
+        state = await self.writer(outbox.cancel, job_id, now)
+        await self._tell_watchers()
+        return state
+
+    def _patience(self) -> Patience:
+        return Patience(self.name, self._policy, random.random())  # noqa: S311  the noise of a back-off
+
+    def _refuse_when_crowded(self) -> None:
+        if self.writer.crowded:
+            raise JournalDown("too much waits for the journal")
+
+    async def _tell_watchers(self, batch_id: str | None = None) -> None:
+        for watched in [batch_id] if batch_id else list(self._watched):
+            if watched in self._watched and not await self._reader.run(batches.is_open, watched):
+                self._watched[watched].set()
+
+
+async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy) -> Journal:
+    """The journal in `data_dir`, made if need be. Raises opening.CannotOpen with what to do."""
+    path = data_dir.absolute() / FILE_NAME
+    opening.make_private(path)
+    lock = opening.take_lock(path)
+    writer = reader = None
+    try:
+        writer = await connect_writer(path)
+        identity = await writer.run(opening.migrate)
+        reader = await connect_reader(path)
+        return Journal(identity, (writer, reader), lock, rules=rules, policy=policy)
+    except BaseException:
+        for connection in filter(None, (reader, writer)):
+            await connection.close()
+        os.close(lock)
+        raise
+
+
+def _touch(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
+
+
+def _set_stop(db: sqlite3.Connection, identity: str, now: float, stop: bool) -> None:
+    person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
+    contact_id = contacts.resolve(db, person, now)
+    if stop:
+        accept.opt_out(db, contact_id, now)
+    else:
+        for what in Stop:
+            contacts.resume(db, contact_id, what)

@@ -1,0 +1,110 @@
+"""Opening the journal: one instance per file, a sound file, the newest schema."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from wabot.core.errors import WabotError
+
+APPLICATION_ID = 0x77616274
+STEPS = (Path(__file__).with_name("schema.sql"),)
+"""The schema as steps, forward only: step n makes version n of version n - 1."""
+
+QUICK_CHECK_BELOW = 1 << 30
+
+
+class CannotOpen(WabotError):
+    """The journal cannot be opened; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`name` is this journal's own, in every tag and outbox id; `epoch` counts its openings."""
+
+    name: str
+    epoch: int
+
+
+def take_lock(path: Path) -> int:
+    """A lock that only one process can have; the descriptor that holds it."""
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise CannotOpen(
+            f"another wabot already uses {path}: stop it, or give this one its own server.data_dir"
+        ) from error
+    return descriptor
+
+
+def make_private(path: Path) -> None:
+    """The data directory is for our user alone (0700), the journal too (0600)."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for file in path.parent.glob(path.name + "*"):
+        file.chmod(0o600)
+
+
+def migrate(db: sqlite3.Connection) -> Identity:
+    """Check the file and bring it to the newest schema. Raises CannotOpen where it is not ours to touch."""
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        _refuse_strangers(db, version)
+        for number, step in enumerate(STEPS[version:], start=version + 1):
+            _apply(db, step.read_text("utf-8"), number)
+        return _open_meta(db)
+    except sqlite3.DatabaseError as error:
+        raise CannotOpen(
+            f"the journal cannot be read ({error}): move wabot.db, wabot.db-wal and wabot.db-shm aside together and"
+            " restore a backup (python run.py backup makes them), or start with an empty data directory"
+        ) from error
+
+
+def _refuse_strangers(db: sqlite3.Connection, version: int) -> None:
+    application_id = db.execute("PRAGMA application_id").fetchone()[0]
+    tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application_id != APPLICATION_ID and (tables or version):
+        raise CannotOpen("wabot.db is not a journal of wabot: move it aside or choose another server.data_dir")
+    if version > len(STEPS):
+        raise CannotOpen(f"the journal has schema {version}, this wabot knows {len(STEPS)}: install a newer wabot")
+
+
+def _apply(db: sqlite3.Connection, script: str, number: int) -> None:
+    """One step of the schema in one transaction: after a crash it is there whole or not at all."""
+    db.executescript(
+        f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
+        f"PRAGMA user_version = {number};\nCOMMIT;"
+    )
+
+
+def _open_meta(db: sqlite3.Connection) -> Identity:
+    clean = db.execute("SELECT value FROM meta WHERE key = 'clean'").fetchone()
+    if clean and clean[0] == "no" and _size(db) < QUICK_CHECK_BELOW:
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT OR IGNORE INTO meta VALUES ('journal', ?), ('epoch', '0')", (secrets.token_hex(4),))
+    db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'no')")
+    db.execute("COMMIT")
+    meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
+    return Identity(meta["journal"], int(meta["epoch"]))
+
+
+def _size(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA page_count").fetchone()[0] * db.execute("PRAGMA page_size").fetchone()[0])
+
+
+def seal(db: sqlite3.Connection) -> None:
+    """The last words before closing: a clean end, and everything in the main file."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'yes')")
+    db.execute("PRAGMA optimize")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

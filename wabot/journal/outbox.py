@@ -1,0 +1,117 @@
+"""The outbox in the open: what is owed to whom and why it waits, and a person's say in it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from wabot.core.errors import InvalidInput
+from wabot.core.jobs import TRANSITIONS, Event, Kind, State, move
+from wabot.journal.jobs import change, fail_message
+from wabot.journal.queue import promote
+
+_SENDS = (
+    "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.status, m.status_times, m.raw,"
+    " m.error AS message_error, m.error_code AS message_code"
+    " FROM jobs j JOIN contacts c ON c.id = j.contact_id JOIN messages m ON m.job_id = j.id"
+)
+
+
+class CannotMove(InvalidInput):
+    """The job is in a state that does not allow what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which sends to list: newest first, those with an id below `before`; None and "" = any."""
+
+    state: State | None = None
+    identity: str = ""
+    batch_id: str = ""
+    limit: int = 50
+    before: int | None = None
+
+
+def listing(db: sqlite3.Connection, query: Query, journal: str) -> list[dict[str, Any]]:
+    """The sends that `query` asks for, as documents."""
+    where, values = ["j.kind = 'send'"], []
+    for condition, value in (
+        ("j.state = ?", query.state),
+        ("j.contact_id = (SELECT contact_id FROM identities WHERE value = ?)", query.identity),
+        ("j.batch_id = ?", query.batch_id),
+        ("j.id < ?", query.before),
+    ):
+        if value:
+            where.append(condition)
+            values.append(value)
+    sql = f"{_SENDS} WHERE {' AND '.join(where)} ORDER BY j.id DESC LIMIT ?"
+    return [document(row, journal) for row in db.execute(sql, (*values, query.limit)).fetchall()]
+
+
+def one(db: sqlite3.Connection, job_id: int, journal: str) -> dict[str, Any] | None:
+    """One send, with what it asks Meta for and what Meta answered."""
+    row = db.execute(f"{_SENDS} WHERE j.id = ? AND j.kind = 'send'", (job_id,)).fetchone()
+    if row is None:
+        return None
+    answer = json.loads(row["answer"]) if row["answer"] else None
+    return {**document(row, journal), "content": json.loads(row["raw"]), "response": answer}
+
+
+def retry(db: sqlite3.Connection, job_id: int, now: float) -> State | None:
+    """A person wants a failed or parked send tried again, with all its tries; its new state, None if unknown."""
+    return _by_hand(db, job_id, Event.REOPEN, now)
+
+
+def cancel(db: sqlite3.Connection, job_id: int, now: float) -> State | None:
+    """A person wants a send that has not left not to leave; its new state, None if unknown."""
+    return _by_hand(db, job_id, Event.CANCEL, now)
+
+
+def _by_hand(db: sqlite3.Connection, job_id: int, event: Event, now: float) -> State | None:
+    row = db.execute("SELECT state, contact_id FROM jobs WHERE id = ? AND kind = ?", (job_id, Kind.SEND)).fetchone()
+    if row is None:
+        return None
+    state = State(row["state"])
+    if event not in TRANSITIONS[state]:
+        raise CannotMove(f"a send that is {state.replace('_', ' ')} cannot be {_DONE_TO[event]}")
+    change(db, job_id, state, move(state, event), due_at=now, now=now)
+    if event is Event.CANCEL:
+        fail_message(db, job_id, "Cancelled", "cancelled")
+    else:
+        db.execute(
+            "UPDATE jobs SET spent = 0, error = NULL, error_code = NULL, expires_at = NULL WHERE id = ?", (job_id,)
+        )
+        db.execute(
+            "UPDATE messages SET status = 'queued', wamid = NULL, error = NULL, error_code = NULL,"
+            " version = version + 1 WHERE job_id = ?",
+            (job_id,),
+        )
+    promote(db, row["contact_id"], now)
+    return move(state, event)
+
+
+_DONE_TO = {Event.REOPEN: "tried again", Event.CANCEL: "cancelled"}
+
+
+def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
+    """A send as the API tells it."""
+    return {
+        "outbox_id": f"{journal}-{row['id']}",
+        "number": row["wa_id"] or row["bsuid"],
+        "state": row["state"],
+        "type": row["type"],
+        "origin": row["origin"],
+        "batch_id": row["batch_id"],
+        "created_at": row["created_at"],
+        "due_at": row["due_at"],
+        "expires_at": row["expires_at"],
+        "settled_at": row["settled_at"],
+        "attempts": row["attempt"],
+        "message_id": row["wamid"],
+        "message_status": row["status"],
+        "status_times": json.loads(row["status_times"]),
+        "error": row["message_error"] or row["error"],
+        "error_code": row["message_code"] if row["message_code"] is not None else row["error_code"],
+    }

@@ -1,0 +1,75 @@
+"""The outbox as a queue per contact: how a send gets in, and who is next.
+
+Of a contact's open sends only the oldest is claimable; a unique index enforces it. Each stands behind it as WAITING
+until `promote`, which follows in the commit that settles the head. That keeps a claim as quick with 500 000 sends
+queued for one blocked contact as with none.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from wabot.core.jobs import Event, Kind, Outgoing, State, move
+from wabot.core.messages import Direction, Status
+
+BULK = 1
+"""The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
+
+NEXT = move(State.WAITING, Event.PROMOTE)
+
+
+def enqueue(
+    db: sqlite3.Connection,
+    contact_id: int,
+    outgoing: Outgoing,
+    *,
+    now: float,
+    priority: int = 0,
+    expires_at: float | None = None,
+    batch_id: str | None = None,
+) -> int:
+    """Owe `outgoing` to a contact: a message and the send that carries it, last in line. Returns the job's id."""
+    job = db.execute(
+        "INSERT INTO jobs (kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (Kind.SEND, contact_id, State.WAITING, priority, now, now, expires_at, batch_id),
+    ).fetchone()[0]
+    db.execute(
+        "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
+        " SELECT id, ?, ?, ?, ?, ?, ?, coalesce(wa_id, bsuid, ''), ?, ? FROM contacts WHERE id = ?",
+        (
+            Direction.OUT,
+            outgoing.origin,
+            now,
+            str(outgoing.content.get("type", "")),
+            outgoing.body,
+            json.dumps(outgoing.content, ensure_ascii=False),
+            Status.QUEUED,
+            job,
+            contact_id,
+        ),
+    )
+    promote(db, contact_id, now)
+    return int(job)
+
+
+def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
+    """Make a contact's oldest waiting send the head, if there is no head."""
+    db.execute(
+        "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE id = ("
+        " SELECT id FROM jobs WHERE kind = 'send' AND state = 'waiting' AND contact_id = ? ORDER BY id LIMIT 1)"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'send'"
+        " AND state IN ('queued', 'running', 'in_doubt'))",
+        (NEXT, now, contact_id, contact_id),
+    )
+
+
+def promote_reply(db: sqlite3.Connection, contact_id: int, now: float) -> None:
+    """The reply that new bubbles made while another ran is next, once that one has ended."""
+    db.execute(
+        "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE contact_id = ? AND kind = 'reply'"
+        " AND state IN ('queued', 'waiting') AND state = 'waiting'"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'reply' AND state = 'running')",
+        (NEXT, now, contact_id, contact_id),
+    )

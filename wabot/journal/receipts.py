@@ -1,0 +1,169 @@
+"""Receipts: what Meta tells us later of a message, applied forward only, in whatever order it comes.
+
+A receipt is matched by wamid, else by its tag: then it proves that Meta accepted a send whose answer we never saw.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from dataclasses import dataclass, field
+
+from wabot.core.errors import DeliveryError, Effect, Refused
+from wabot.core.graph import meaning
+from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, after_bounce, after_failure, move
+from wabot.core.messages import Receipt, Status, is_news
+from wabot.journal import contacts
+from wabot.journal.queue import promote
+
+_TAG = re.compile(r"wabot:([0-9a-z]+)-(\d{1,18}):(\d{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What a failure that comes by receipt is judged with; `journal` is our own name in tags."""
+
+    journal: str
+    policy: Policy = field(default_factory=Policy)
+    noise: float = 0.5
+
+
+def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> DeliveryError | None:
+    """Apply a receipt; what Meta's error means where it told of a failure that concerns us."""
+    row = db.execute(
+        "SELECT id, job_id, status, status_times FROM messages WHERE wamid = ?", (receipt.wamid,)
+    ).fetchone()
+    if row is None:
+        return _apply_by_tag(db, receipt, now, patience)
+    if not is_news(Status(row["status"]), receipt.status):
+        return None
+    _advance(db, row, receipt)
+    return _after_failed(db, row["job_id"], receipt, now, patience) if receipt.status is Status.FAILED else None
+
+
+def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -> None:
+    """A message just got its wamid: apply the receipts that came earlier."""
+    early = db.execute("SELECT * FROM receipts WHERE wamid = ? ORDER BY timestamp", (wamid,)).fetchall()
+    for row in early:
+        error = json.loads(row["error"]) if row["error"] else None
+        apply(db, Receipt(wamid, Status(row["status"]), row["timestamp"], error=error), now, patience)
+    if early:
+        db.execute("DELETE FROM receipts WHERE wamid = ?", (wamid,))
+
+
+def _apply_by_tag(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> DeliveryError | None:
+    match = _TAG.fullmatch(receipt.tag or "")
+    if match is None or match[1] != patience.journal:
+        _keep(db, receipt, now)
+        return None
+    row = db.execute(
+        "SELECT j.id AS job_id, j.contact_id, j.state, j.attempt, j.spent, m.id, m.wamid, m.status, m.status_times"
+        " FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.id = ?",
+        (int(match[2]),),
+    ).fetchone()
+    if row is None or row["wamid"] is not None:
+        return None  # pruned, or a second copy of a message that was resent in doubt: the first one is told of
+    if receipt.status is not Status.FAILED:
+        _prove(db, row, receipt, now)
+        return None
+    if State(row["state"]) is State.IN_DOUBT and int(match[3]) == row["attempt"]:
+        return _end_doubt_badly(db, row, receipt, now, patience)
+    _keep(db, receipt, now)
+    return None
+
+
+def _keep(db: sqlite3.Connection, receipt: Receipt, now: float) -> None:
+    error = json.dumps(receipt.error) if receipt.error is not None else None
+    db.execute(
+        "INSERT OR IGNORE INTO receipts (wamid, status, timestamp, error, received_at) VALUES (?, ?, ?, ?, ?)",
+        (receipt.wamid, receipt.status, receipt.timestamp, error, now),
+    )
+
+
+def _prove(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, now: float) -> None:
+    """Meta has the message, whatever we believed: the send is done."""
+    before = State(row["state"])
+    if Event.PROVE in TRANSITIONS[before]:
+        db.execute(
+            "UPDATE jobs SET state = ?, settled_at = ?, error = NULL, error_code = NULL WHERE id = ? AND state = ?",
+            (move(before, Event.PROVE), now, row["job_id"], before),
+        )
+        promote(db, row["contact_id"], now)
+    db.execute(
+        "UPDATE messages SET wamid = ?, timestamp = ?, error = NULL, error_code = NULL WHERE id = ?",
+        (receipt.wamid, receipt.timestamp, row["id"]),
+    )
+    _advance(db, row, receipt)
+
+
+def _advance(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt) -> None:
+    times = json.loads(row["status_times"])
+    times[receipt.status] = receipt.timestamp
+    db.execute(
+        "UPDATE messages SET status = ?, status_times = ?, version = version + 1 WHERE id = ?",
+        (receipt.status, json.dumps(times), row["id"]),
+    )
+
+
+def _after_failed(
+    db: sqlite3.Connection, job_id: int | None, receipt: Receipt, now: float, patience: Patience
+) -> DeliveryError:
+    """Meta had accepted it and failed after all: a fresh attempt of the same job, or the end of the message."""
+    error = meaning(receipt.error or {})
+    job = db.execute("SELECT contact_id, state, spent FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    outcome = None
+    if job and job["state"] == State.DONE:
+        outcome = after_bounce(error, spent=max(job["spent"], 1), policy=patience.policy, now=now, noise=patience.noise)
+    if outcome is not None:
+        _move(db, job_id, State.DONE, outcome, now)
+        db.execute(
+            "UPDATE messages SET wamid = NULL, status = ?, error = ?, error_code = ? WHERE job_id = ?",
+            (Status.QUEUED, error.reason, error.code, job_id),
+        )
+        return error
+    db.execute(
+        "UPDATE messages SET error = ?, error_code = ? WHERE wamid = ?", (error.reason, error.code, receipt.wamid)
+    )
+    if job:
+        _suppress(db, job["contact_id"], error, now)
+    return error
+
+
+def _end_doubt_badly(
+    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, now: float, patience: Patience
+) -> DeliveryError:
+    """Meta says that the send we were in doubt of failed: that is as good as an answer."""
+    error = meaning(receipt.error or {})
+    outcome = after_failure(error, spent=row["spent"] - 1, policy=patience.policy, now=now, noise=patience.noise)
+    state = _move(db, row["job_id"], State.IN_DOUBT, outcome, now)
+    if state is State.FAILED:
+        db.execute(
+            "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE id = ?",
+            (Status.FAILED, error.reason, error.code, row["id"]),
+        )
+        _suppress(db, row["contact_id"], error, now)
+    promote(db, row["contact_id"], now)
+    return error
+
+
+def _move(db: sqlite3.Connection, job_id: int | None, before: State, outcome: Outcome, now: float) -> State:
+    state = move(before, outcome.event)
+    db.execute(
+        "UPDATE jobs SET state = ?, due_at = ?, settled_at = ?, error = ?, error_code = ? WHERE id = ? AND state = ?",
+        (
+            state,
+            outcome.due_at or now,
+            None if state in OPEN else now,
+            outcome.error,
+            outcome.code,
+            job_id,
+            before,
+        ),
+    )
+    return state
+
+
+def _suppress(db: sqlite3.Connection, contact_id: int, error: DeliveryError, now: float) -> None:
+    if isinstance(error, Refused) and error.effect is Effect.SUPPRESS:
+        contacts.suppress(db, contact_id, error.code, now)

@@ -1,0 +1,71 @@
+"""Keeping the journal small: what may be forgotten, in steps that take milliseconds."""
+
+from __future__ import annotations
+
+import sqlite3
+
+KEY_SECONDS = 7 * 86400.0
+"""Idempotency keys, and receipts that nobody claimed, live as long as Meta repeats a webhook."""
+
+NOTICES_KEPT = 10_000
+
+
+def prune(db: sqlite3.Connection, *, before: float, now: float, embedded: bool, limit: int = 200) -> int:
+    """Forget some of what is older than the time `before`; how many rows went, 0 when there is nothing left to do.
+
+    Never a message that the archive does not have; with `embedded` the journal is the archive, so messages stay.
+    """
+    return (
+        _prune_batch(db, min(before, now - KEY_SECONDS))
+        + _prune_jobs(db, before, limit)
+        + (0 if embedded else _prune_messages(db, before, limit))
+        + db.execute(
+            "DELETE FROM receipts WHERE (wamid, status) IN"
+            " (SELECT wamid, status FROM receipts WHERE received_at < ? ORDER BY received_at LIMIT ?)",
+            (now - KEY_SECONDS, limit),
+        ).rowcount
+        + db.execute(
+            "DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE id <= (SELECT max(id) FROM notices) - ?"
+            " ORDER BY id LIMIT ?)",
+            (NOTICES_KEPT, limit),
+        ).rowcount
+    )
+
+
+def _prune_batch(db: sqlite3.Connection, before: float) -> int:
+    row = db.execute("SELECT id FROM batches WHERE created_at < ? ORDER BY created_at LIMIT 1", (before,)).fetchone()
+    if (
+        row is None
+        or db.execute(
+            "SELECT 1 FROM jobs WHERE batch_id = ? AND batch_id IS NOT NULL"
+            " AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held') LIMIT 1",
+            (row["id"],),
+        ).fetchone()
+    ):
+        return 0
+    gone = db.execute("DELETE FROM recipients WHERE batch_id = ?", (row["id"],)).rowcount
+    db.execute("DELETE FROM batches WHERE id = ?", (row["id"],))
+    return gone + 1
+
+
+def _prune_jobs(db: sqlite3.Connection, before: float, limit: int) -> int:
+    """Settled jobs, once their batch is gone and the archive has what they carried or is the journal itself."""
+    rows = db.execute(
+        "SELECT id FROM jobs WHERE settled_at < ? AND settled_at IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.id = jobs.batch_id) ORDER BY settled_at LIMIT ?",
+        (before, limit),
+    ).fetchall()
+    db.executemany("DELETE FROM jobs WHERE id = ?", rows)
+    return len(rows)
+
+
+def _prune_messages(db: sqlite3.Connection, before: float, limit: int) -> int:
+    """The oldest messages that the archive has. Their contacts are looked up there when they write again."""
+    rows = db.execute(
+        "SELECT id, contact_id FROM (SELECT * FROM messages ORDER BY id LIMIT ?) AS m WHERE timestamp < ?"
+        " AND archived >= version AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = m.job_id)",
+        (limit, before),
+    ).fetchall()
+    db.executemany("DELETE FROM messages WHERE id = ?", [(row["id"],) for row in rows])
+    db.executemany("UPDATE contacts SET searched = 0 WHERE id = ?", [(row["contact_id"],) for row in rows])
+    return len(rows)
