@@ -1,0 +1,204 @@
+"""One line per event on stdout, for a person (`console`) or a machine (`json`); cheap enough for every request.
+
+Events are `noun.past` with ids. Phone numbers and BSUIDs are masked, what people write is left out (unless
+`log.bodies`), known secrets are starred wherever they turn up. What libraries log comes out the same way, from
+WARNING up. Loggers are made at import and bound at the first line, so a later `configure` reaches all of them:
+the state of this module is the one thing here that belongs to the process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from textwrap import indent
+from typing import Any, Protocol, cast
+from urllib.parse import quote
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger
+
+from wabot.core.messages import mask
+
+IDENTITIES = frozenset({"number", "contact", "from", "to", "wa_id", "bsuid"})
+BODIES = frozenset({"body", "text", "raw"})
+SHORTEST_SECRET = 6
+"""Characters; replacing shorter ones would garble lines and hide nothing."""
+
+_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_to_json = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
+
+
+class LogSettings(Protocol):
+    """The [log] section."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def bodies(self) -> bool: ...
+
+
+class _Output:
+    """The end of the line: stdout, as UTF-8 whatever the terminal says, in one write."""
+
+    def __init__(self) -> None:
+        self.hidden: tuple[str, ...] = ()
+        self.bound: FilteringBoundLogger | None = None
+
+    def write(self, line: str) -> None:
+        for secret in self.hidden:
+            if secret in line:
+                line = line.replace(secret, "***")
+        try:
+            stream = sys.stdout.buffer
+            stream.write(line.encode("utf-8", "backslashreplace"))
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # a full disk, a closed pipe, no stdout at all: that silences the log; it must not stop the work
+
+    debug = info = warning = error = critical = write
+
+
+_output = _Output()
+
+
+class _Logger:
+    """Looks like structlog's logger; takes its set-up at every line, so that it may be made before `configure`."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_output.bound or _bind("console", "info", bodies=False), name)
+
+
+def get_logger() -> FilteringBoundLogger:
+    """A logger for a module to keep; until `configure` was called it writes for a person, from INFO up."""
+    return cast(FilteringBoundLogger, _Logger())
+
+
+def configure(settings: LogSettings) -> None:
+    """Log from now on, everywhere in this process, as `settings` say."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(line_buffering=True)  # what is printed keeps its place among the lines
+    _bind(settings.format, settings.level, bodies=settings.bodies)
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _Libraries)]:
+        root.removeHandler(handler)
+    root.addHandler(_Libraries(logging.WARNING))
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Star these values, and no others, in every line, also where it spells them escaped or as part of a URL."""
+    known = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+    spelled = {spelling for secret in known for spelling in (secret, repr(secret)[1:-1], quote(secret, safe=""))}
+    spelled |= {_to_json(spelling)[1:-1] for spelling in spelled}
+    _output.hidden = tuple(sorted(spelled, key=len, reverse=True))
+
+
+def quiet_warnings() -> None:
+    """Keep what libraries tell programmers from the terminal of whoever runs this; call it before importing them."""
+    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", FutureWarning)
+
+
+def _bind(style: str, level: str, *, bodies: bool) -> FilteringBoundLogger:
+    tty = sys.stdout is not None and sys.stdout.isatty() and os.name == "posix"
+    logger = structlog.wrap_logger(
+        _output,
+        processors=[_redact(bodies=bodies), _trace, _json() if style == "json" else _console(colours=tty)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        context_class=dict,
+    )
+    _output.bound = cast(FilteringBoundLogger, logger.bind())
+    return _output.bound
+
+
+def _redact(*, bodies: bool) -> structlog.typing.Processor:
+    dropped = frozenset() if bodies else BODIES
+
+    def redact(_: Any, __: str, event: EventDict) -> EventDict:
+        for key in IDENTITIES.intersection(event):
+            value = event[key]
+            if not (key == "contact" and isinstance(value, int)):  # the journal's own id tells nothing
+                event[key] = mask(None if value is None else str(value))
+        for key in dropped.intersection(event):
+            del event[key]
+        return event
+
+    return redact
+
+
+def _trace(logger: Any, method: str, event: EventDict) -> EventDict:
+    return structlog.processors.format_exc_info(logger, method, event) if "exc_info" in event else event
+
+
+def _clock(shape: str, convert: Callable[[float], time.struct_time]) -> Callable[[], str]:
+    """A clock that reads `shape` and milliseconds; it formats once a second, for that costs more than the line."""
+    second, shown = 0, ""
+
+    def read() -> str:
+        nonlocal second, shown
+        now = time.time()
+        if int(now) != second:
+            second = int(now)
+            shown = time.strftime(shape, convert(second))
+        return f"{shown}.{int(now * 1000) % 1000:03d}"
+
+    return read
+
+
+def _json() -> structlog.typing.Processor:
+    read_clock = _clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
+
+    def render(_: Any, level: str, event: EventDict) -> str:
+        line = {"time": read_clock() + "Z", "level": level, "event": event.pop("event"), **event}
+        return _to_json(line) + "\n"
+
+    return render
+
+
+def _console(*, colours: bool) -> structlog.typing.Processor:
+    read_clock = _clock("%Y-%m-%d %H:%M:%S", time.localtime)
+
+    def render(_: Any, level: str, event: EventDict) -> str:
+        trace = event.pop("exception", None)
+        shown = f"{_COLOURS[level]}{level:<8}\x1b[0m" if colours and level in _COLOURS else f"{level:<8}"
+        words = [f"{read_clock()} {shown} {_word(event.pop('event'))}"]
+        words += [f"{key}={_word(value)}" for key, value in event.items()]
+        line = " ".join(words) + "\n"
+        return line if trace is None else line + indent(str(trace).translate(_CONTROLS), "    ") + "\n"
+
+    return render
+
+
+def _word(value: object) -> str:
+    """`value` as one word: quoted where it has spaces, escaped where it could move the cursor or forge a line."""
+    text = str(value)
+    if text.isprintable() and text and " " not in text:
+        return text
+    return text if isinstance(value, dict | list | tuple) and text.isprintable() else repr(text)
+
+
+class _Libraries(logging.Handler):
+    """What libraries log, as `library.logged`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # its arguments do not fit its format
+            message = str(record.msg)
+        log = get_logger()
+        details = {"exc_info": record.exc_info} if record.exc_info else {}
+        log.log(_level(record.levelno), "library.logged", logger=record.name, message=message, **details)
+
+
+def _level(number: int) -> int:
+    """The named level at or below `number`: libraries make up their own."""
+    return max(level for level in (logging.WARNING, logging.ERROR, logging.CRITICAL) if level <= number)

@@ -1,0 +1,165 @@
+"""The sections of config.toml: keys, types, ranges, defaults. `config.toml.example` explains every key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    Strict,
+    ValidationInfo,
+    field_validator,
+)
+
+
+def _http_url(text: str) -> str:
+    if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+        raise ValueError("must be an address that starts with http:// or https://")
+    return text.rstrip("/")
+
+
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("must not be empty")  # an empty key would let in whoever sends an empty one
+    return secret
+
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+SecondsOrNone = Annotated[float, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+Url = Annotated[str, AfterValidator(_http_url)]
+Words = Annotated[tuple[Text, ...], Strict(False)]
+OptionalPath = Annotated[
+    Annotated[Path, Strict(False)] | None, BeforeValidator(lambda value: None if value == "" else value)
+]
+
+
+class Section(BaseModel):
+    """A table of config.toml. Strict, since TOML has types; text from the environment is decoded before."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Server(Section):
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    api_keys: Annotated[tuple[Annotated[SecretStr, AfterValidator(_not_empty)], ...], Strict(False)] = ()
+    data_dir: Annotated[Path, Strict(False)] = Path("data")
+    retention_days: Count = 30
+
+
+class Api(Section):
+    wait_seconds: SecondsOrNone = 20
+
+
+class WhatsApp(Section):
+    access_token: SecretStr = SecretStr("")
+    phone_number_id: str = ""
+    business_account_id: str = ""
+    verify_token: SecretStr = SecretStr("")
+    app_secret: SecretStr = SecretStr("")
+    graph_api_base: Annotated[Url, Field(min_length=1)] = "https://graph.facebook.com/v25.0"
+    allow_unsigned: bool = False
+
+
+class FirstContact(Section):
+    answer: Literal["template", "ai", "template_then_ai"] = "template"
+    template: Text = "hello_world"
+    language: Text = "en_US"
+    components: Annotated[tuple[dict[str, Any], ...], Strict(False)] = ()
+
+
+class Assistant(Section):
+    provider: Literal["gemini", "openai", "canned"] = "gemini"
+    model: str = ""
+    api_key: SecretStr = SecretStr("")
+    base_url: Url = ""
+    prompt_file: OptionalPath = None
+    knowledge_dir: OptionalPath = None
+    history_messages: Annotated[int, Field(ge=0)] = 20
+    timeout_seconds: Seconds = 30
+    quiet_seconds: SecondsOrNone = 2
+    quiet_max_seconds: SecondsOrNone = 15
+    fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."
+
+    @field_validator("model")
+    @classmethod
+    def _default_model(cls, model: str, info: ValidationInfo) -> str:
+        return model or ("gemini-2.5-flash" if info.data.get("provider") == "gemini" else "")
+
+    @field_validator("quiet_max_seconds")
+    @classmethod
+    def _not_below_quiet(cls, longest: float, info: ValidationInfo) -> float:
+        if longest < info.data.get("quiet_seconds", 0):
+            raise ValueError("must not be less than quiet_seconds")
+        return longest
+
+
+class Mongo(Section):
+    uri: SecretStr = SecretStr("")
+    database: Text = "chat_db"
+    collection: Text = "user_chat"
+
+    @field_validator("uri")
+    @classmethod
+    def _mongo_scheme(cls, uri: SecretStr) -> SecretStr:
+        if uri and not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must start with mongodb:// or mongodb+srv:// (or be empty: the embedded archive)")
+        return uri
+
+
+class Delivery(Section):
+    messages_per_second: Annotated[float, Field(ge=0)] = 80
+    pair_interval_seconds: Seconds = 6
+    pair_burst: Count = 45
+    concurrency: Count = 32
+    attempts: Count = 8
+    backoff_base_seconds: Seconds = 1
+    backoff_max_seconds: Seconds = 300
+    hold_seconds: Seconds = 90
+    in_doubt: Literal["resend", "park"] = "resend"
+    reply_expires_seconds: Seconds = 3600
+
+    @field_validator("backoff_max_seconds")
+    @classmethod
+    def _not_below_base(cls, longest: float, info: ValidationInfo) -> float:
+        if longest < info.data.get("backoff_base_seconds", 0):
+            raise ValueError("must not be less than backoff_base_seconds")
+        return longest
+
+
+class OptOut(Section):
+    """Words count when they are the whole message; upper and lower case are alike."""
+
+    stop_words: Words = (
+        "STOP", "STOPP", "UNSUBSCRIBE", "OPT OUT", "BAJA", "PARAR",
+        "ARRÊT", "ARRET", "ABMELDEN", "रोकें", "बंद करें", "توقف",
+    )  # fmt: skip
+    start_words: Words = ("START", "UNSTOP", "SUBSCRIBE", "OPT IN", "ALTA", "INICIAR", "शुरू करें", "ابدأ")
+    confirmation: str = "You will get no more messages from us. Send START if you change your mind."
+    welcome_back: str = "Welcome back! You will hear from us again."
+
+
+class Log(Section):
+    format: Literal["console", "json"] = "console"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"],
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+    ] = "info"
+    bodies: bool = False
