@@ -1,0 +1,97 @@
+"""JSON from outside, of whatever shape: read without surprises, written so that every store takes it.
+
+What comes out of here can be stored: strings are UTF-8 without NUL, integers fit 64 bits, floats are finite.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_PUNCTUATION = re.compile(r"[+\s().\-]")
+_LONGEST_INT = 18
+_LATEST = 1e11
+_NOTHING: Mapping[str, Any] = {}
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_INT else text
+
+
+def _number(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+# What no store could keep (NaN, 1e999, an integer of a thousand digits) stays the text that it was.
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=str)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+
+
+def loads(text: str) -> Any:
+    """`text` as JSON. Raises ValueError (not JSON) or RecursionError (nested too deeply).
+
+    Its strings may still hold lone surrogates and NULs: read them with `text_of`, write them with `compact`.
+    """
+    return _DECODER.decode(text)
+
+
+def compact(value: Any) -> str:
+    """A value from `loads` as short JSON text that can be stored, and so can what is loaded from it again."""
+    text = _ENCODER.encode(value)
+    if "\\u0000" in text:
+        text = _NUL.sub("\\1\ufffd", text)
+    return storable(text)
+
+
+def storable(text: str) -> str:
+    """`text` with U+FFFD in place of NULs and lone surrogates."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def text_of(value: Any) -> str:
+    """A string or a number as text that can be stored; "" for anything else."""
+    if isinstance(value, str):
+        return storable(value)
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+
+
+def digits_of(value: Any) -> str:
+    """A phone number as its digits ("+1 (555) 078-3881" → "15550783881"); "" for anything else."""
+    text = text_of(value)
+    if not text.isdecimal():
+        text = _PUNCTUATION.sub("", text)
+    return text if text.isdecimal() and text.isascii() else ""
+
+
+def seconds_of(value: Any) -> float | None:
+    """Unix seconds, given as a number or (as Meta does) as a string; None if absent, garbled or absurd."""
+    if isinstance(value, bool):
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0 < seconds <= _LATEST else None
+
+
+def dict_of(value: Any) -> Mapping[str, Any]:
+    """`value` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def list_of(value: Any) -> list[Any]:
+    """`value` if it is an array, else an empty one."""
+    return value if isinstance(value, list) else []

@@ -1,0 +1,183 @@
+"""What Meta posts to the webhook: is it genuine, and what does it say.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from wabot.core.inbound import Chat, Object, people_of, person_of
+from wabot.core.messages import Delivery, Inbound, Notice, Preference, Receipt, Status, TemplateNews
+from wabot.core.shapes import compact, dict_of, digits_of, list_of, loads, seconds_of, storable, text_of
+
+T = TypeVar("T")
+
+_SIGNED = "sha256="
+_RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
+_STOPPED = {"stop": True, "resume": False}
+
+
+def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
+    """Whether `header` (X-Hub-Signature-256) is Meta's signature of exactly these bytes. No secret: nothing is.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
+    """
+    if not secret or header is None or not header.startswith(_SIGNED):
+        return False
+    signature = header[len(_SIGNED) :].encode(errors="replace")
+    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), signature)
+
+
+def parse(body: bytes, *, phone_number_id: str) -> Delivery:
+    """Everything that one request says to our number; what cannot be read becomes a Notice. Never raises.
+
+    One malformed part never spoils its neighbours, and all strings can be stored. A message whose timestamp is
+    missing or absurd gets that of its entry, or else 0.0: then only the reader's clock can tell.
+    """
+    text = body.decode(errors="replace")
+    try:
+        payload = loads(text)
+    except ValueError:
+        return _unreadable("not JSON", text)
+    except RecursionError:
+        return _unreadable("nested too deeply", text)
+    entries = dict_of(payload).get("entry")
+    if not isinstance(entries, list):
+        return _unreadable("unknown shape", text)
+    reading = _Reading(phone_number_id)
+    try:
+        for entry in entries:
+            reading.entry(entry)
+    except RecursionError:  # just shallow enough to be read, too deep to be written down in parts
+        return _unreadable("nested too deeply", text)
+    return reading.delivery()
+
+
+def _unreadable(reason: str, text: str) -> Delivery:
+    return Delivery(notices=(Notice("unreadable", reason, storable(text)),))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was found so far in one request."""
+
+    phone_number_id: str
+    count: int = 0
+    messages: list[Inbound] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    preferences: list[Preference] = field(default_factory=list)
+    templates: list[TemplateNews] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    def delivery(self) -> Delivery:
+        return Delivery(
+            count=self.count,
+            messages=tuple(self.messages),
+            receipts=tuple(self.receipts),
+            preferences=tuple(self.preferences),
+            templates=tuple(self.templates),
+            notices=tuple(self.notices),
+        )
+
+    def entry(self, entry: Any) -> None:
+        changes = dict_of(entry).get("changes")
+        if isinstance(changes, list):
+            at = seconds_of(entry.get("time")) or 0.0
+            for change in changes:
+                self.change(change, at)
+        else:
+            self.note("unreadable", "unknown shape", entry)
+
+    def change(self, change: Any, at: float) -> None:
+        name, value = text_of(dict_of(change).get("field")), dict_of(change).get("value")
+        if not name or not isinstance(value, dict):
+            self.note(name or "unreadable", "unknown shape", change)
+        elif name == "messages":
+            self.chat(name, value.get("messages"), value, at)
+        elif name == "smb_message_echoes":
+            self.chat(name, value.get("message_echoes"), value, at)
+        elif name == "user_preferences":
+            people = people_of(value)
+            self.each(name, value.get(name), self.preferences, lambda item: _preference(item, people, at))
+        elif name == "message_template_status_update":
+            self.each(name, [value], self.templates, _template)
+        else:
+            self.note(name, "not handled", change)
+
+    def chat(self, name: str, said: Any, value: Object, at: float) -> None:
+        """A change about conversations; `said` should be its array of messages."""
+        self.count += len(list_of(said))
+        number = text_of(dict_of(value.get("metadata")).get("phone_number_id"))
+        if number and number != self.phone_number_id:
+            if said:
+                self.note(name, "for another number", value)
+            return
+        if not value.keys() & {"messages", "message_echoes", "statuses", "errors"}:
+            self.note(name, "unknown shape", value)
+        chat = Chat.of(value, at)
+        self.each(name, said, self.messages, chat.message if name == "messages" else chat.echo)
+        self.each("statuses", value.get("statuses"), self.receipts, lambda status: _receipt(status, at))
+        self.each("errors", value.get("errors"), self.notices, _trouble)
+
+    def each(self, name: str, items: Any, found: list[T], read: Callable[[Object], T | None]) -> None:
+        """Read each of `items` into `found`; what makes no sense becomes a Notice and leaves the others alone."""
+        if items is None:
+            return
+        if not isinstance(items, list):
+            self.note(name, "unknown shape", items)
+            return
+        for item in items:
+            one = read(item) if isinstance(item, dict) else None
+            if one is None:
+                self.note(name, "malformed", item)
+            else:
+                found.append(one)
+
+    def note(self, name: str, reason: str, what: Any) -> None:
+        self.notices.append(Notice(name, reason, compact(what)))
+
+
+def _receipt(status: Object, at: float) -> Receipt | None:
+    """An entry of `statuses[]`; None for a word that we do not know, or for news of a payment.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status
+    """
+    wamid, told = text_of(status.get("id")), _RECEIPTS.get(text_of(status.get("status")))
+    if not wamid or told is None or status.get("type", "message") != "message":
+        return None
+    errors = list_of(status.get("errors"))
+    in_group = status.get("recipient_type") == "group"
+    who = "recipient_participant" if in_group else "recipient"
+    return Receipt(
+        wamid=wamid,
+        status=told,
+        timestamp=seconds_of(status.get("timestamp")) or at,
+        tag=text_of(status.get("biz_opaque_callback_data")) or None,
+        person=person_of(digits_of(status.get(f"{who}_id")), text_of(status.get(f"{who}_user_id")), {}),
+        error=loads(compact(errors[0])) if errors and isinstance(errors[0], dict) else None,
+    )
+
+
+def _preference(item: Object, people: Any, at: float) -> Preference | None:
+    """An entry of `user_preferences[]`; None for a wish about something else than marketing messages."""
+    person = person_of(digits_of(item.get("wa_id")), text_of(item.get("user_id")), people)
+    stopped = _STOPPED.get(text_of(item.get("value")))
+    if person is None or stopped is None or item.get("category", "marketing_messages") != "marketing_messages":
+        return None
+    return Preference(person, stopped, seconds_of(item.get("timestamp")) or at)
+
+
+def _template(value: Object) -> TemplateNews | None:
+    name, event = text_of(value.get("message_template_name")), text_of(value.get("event"))
+    language = text_of(value.get("message_template_language"))
+    return TemplateNews(name, language, event) if name and event else None
+
+
+def _trouble(error: Object) -> Notice:
+    """An entry of `value.errors[]`: Meta's own trouble, or ours with Meta; no message is named."""
+    said = text_of(error.get("title")) or text_of(error.get("message"))
+    return Notice("errors", " ".join(filter(None, (text_of(error.get("code")), said))), compact(error))
