@@ -1,0 +1,93 @@
+"""The stand-in steered from outside, and as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.sandbox.conftest import PHONE, Business, Webhook
+from wabot.sandbox.meta import Meta
+
+
+async def post(business: Business, path: str, body: Any) -> tuple[int, Any]:
+    async with business.session.post(f"{business.url}/sandbox/{path}", json=body) as response:
+        return response.status, await response.json()
+
+
+async def get(business: Business, path: str) -> Any:
+    async with business.session.get(f"{business.url}/sandbox/{path}") as response:
+        return await response.json()
+
+
+async def test_somebody_can_be_made_to_speak(business: Business, webhook: Webhook) -> None:
+    status, body = await post(business, "say", {"from": PHONE, "text": "Hi"})
+    assert (status, body["webhook_status"]) == (200, 200)
+    image = {"type": "image", "image": {"id": "1"}}
+    await post(business, "say", {"user_id": "IN.abc", "message": image, "wamid": "wamid.x", "times": 2})
+    first, second, third = webhook.told("messages")
+    assert (first["from"], first["text"], first["id"]) == (PHONE, {"body": "Hi"}, body["id"])
+    assert (second["from_user_id"], second["image"], second["id"]) == ("IN.abc", {"id": "1"}, "wamid.x")
+    assert third == second
+
+
+async def test_answers_can_be_scripted(business: Business) -> None:
+    answers = [{"kind": "error", "code": 131016}, {"kind": "raw", "status": 502, "body": "<html>"}]
+    assert await post(business, "script", {"number": f"+{PHONE}", "answers": answers}) == (
+        200,
+        {"number": PHONE, "answers": 2},
+    )
+    await post(business, "script", {"always": True, "answers": [{"kind": "error", "code": 4}]})
+    assert [(await business.send())[0] for _ in range(3)] == [500, 502, 400]
+
+
+@pytest.mark.parametrize(
+    "body", [[], {"answers": [{"kind": "explode"}]}, {"answers": [{"kind": "error", "colour": 1}]}, {"answers": ["x"]}]
+)
+async def test_a_script_that_makes_no_sense_is_refused(business: Business, body: Any) -> None:
+    status, answer = await post(business, "script", body)
+    assert status == 400
+    assert answer["error"]["message"]
+
+
+async def test_to_speak_nonsense_or_to_nobody_is_refused(business: Business, meta: Meta) -> None:
+    assert (await post(business, "say", {"text": "Hi", "colour": {}, "times": "x"}))[0] == 400
+    meta.webhook_url = None
+    assert (await post(business, "say", {"text": "Hi"}))[0] == 400
+
+
+async def test_what_was_sent_can_be_asked_for(business: Business) -> None:
+    await business.send(body="one")
+    await business.send(body="x" * 5000)
+    await business.send(body="two")
+    sent = await get(business, "sent?after=1")
+    assert sent["count"] == 2
+    assert [message["payload"]["text"]["body"] for message in sent["messages"]] == ["two"]
+    attempts = await get(business, "attempts")
+    assert [message["code"] for message in attempts["messages"]] == [None, 100, None]
+    await post(business, "clear", {})
+    assert (await get(business, "attempts"))["count"] == 0
+
+
+async def test_it_runs_as_a_process_of_its_own(webhook: Webhook) -> None:
+    options = ["--token", "a-token", "--phone-number-id", "1234", "--app-secret", "a-secret", "--receipt-delay", "0"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "wabot.sandbox", "--webhook-url", webhook.url, *options, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        url = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip()
+        async with aiohttp.ClientSession() as session:
+            business = Business(session, url)
+            status, body, _ = await business.send("919876540004")
+            assert status == 200
+            said_status, _ = await post(business, "say", {"text": "Hi"})
+            assert said_status == 200
+            assert (await get(business, "sent"))["messages"][0]["wamid"] == body["messages"][0]["id"]
+    finally:
+        process.terminate()
+    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert webhook.told("messages")[0]["text"] == {"body": "Hi"}

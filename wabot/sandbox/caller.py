@@ -1,0 +1,87 @@
+"""Meta's hand on our webhook: signed POSTs that are repeated until they are answered 200, and the handshake.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+
+from wabot.sandbox import payloads
+
+NO_ANSWER = 0
+"""The status of a delivery that nobody answered."""
+
+OWN = "own"
+"""Asks for the true signature of what is delivered."""
+
+
+class Caller:
+    """Calls the webhook at `url` (None: nobody to call); repeats itself after `backoff` seconds, then 2×, 4×, …"""
+
+    def __init__(self, url: str | None, app_secret: str, *, timeout: float = 10.0, backoff: float = 0.05) -> None:
+        self.url = url
+        self.app_secret = app_secret
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._backoff = backoff
+        self._session: aiohttp.ClientSession | None = None
+
+    async def deliver(self, body: bytes, signature: str | None = OWN, attempts: int = 1) -> tuple[int, Any]:
+        """POST until it is answered 200, `attempts` times at the most: the last status and JSON (or NO_ANSWER, None).
+
+        `signature` replaces the true one; None leaves it out.
+        """
+        if self.url is None:
+            raise RuntimeError("the stand-in has no webhook_url to call")
+        headers = {"Content-Type": "application/json", "User-Agent": "facebookexternalua"}
+        if signature == OWN:
+            signature = payloads.sign(body, self.app_secret) if self.app_secret else None
+        if signature is not None:
+            headers["X-Hub-Signature-256"] = signature
+        status, answer = await self._post(body, headers)
+        for attempt in range(1, attempts):
+            if status == 200:
+                break
+            await asyncio.sleep(self._backoff * 2 ** (attempt - 1))
+            status, answer = await self._post(body, headers)
+        return status, answer
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+        try:
+            async with self._client().post(str(self.url), data=body, headers=headers) as response:
+                return response.status, _json(await response.read())
+        except (aiohttp.ClientError, TimeoutError):
+            return NO_ANSWER, None
+
+    async def handshake(self, verify_token: str, challenge: str) -> bool:
+        """Whether the webhook proves that it knows `verify_token`: it answers with the bare `challenge`."""
+        if self.url is None:
+            raise RuntimeError("the stand-in has no webhook_url to call")
+        query = {"hub.mode": "subscribe", "hub.verify_token": verify_token, "hub.challenge": challenge}
+        try:
+            async with self._client().get(self.url, params=query) as response:
+                return response.status == 200 and await response.text() == challenge
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        return self._session
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

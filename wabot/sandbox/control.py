@@ -1,0 +1,101 @@
+"""Routes to steer the stand-in from outside: for people with curl, and for tests when it is a process of its own.
+
+POST /sandbox/say {"from"?, "user_id"?, "name"?, "text" | "message", "wamid"?, "timestamp"?, "times"?, "attempts"?}
+POST /sandbox/script {"number"?, "answers": [{"kind", ...}], "always"?}   number: digits, a BSUID or "*" (default)
+GET /sandbox/sent, /sandbox/attempts [?after=N]   what was accepted, and every request; the first N are left out
+POST /sandbox/clear   forget records and scripts
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from wabot.sandbox import behaviour
+
+if TYPE_CHECKING:
+    from wabot.sandbox.ledger import Sent
+    from wabot.sandbox.meta import Meta
+
+KINDS: Mapping[str, Callable[..., behaviour.Answer]] = {
+    "accept": behaviour.accept,
+    "undelivered": behaviour.undelivered,
+    "error": behaviour.error,
+    "cut_before": behaviour.cut_before,
+    "cut_after": behaviour.cut_after,
+    "hang": behaviour.hang,
+    "raw": lambda status, body="", **more: behaviour.raw(status, body.encode(), **more),
+}
+"""What an answer may be, by name; its other fields are the arguments."""
+
+
+def add_routes(app: web.Application, meta: Meta) -> None:
+    """Add the routes above to the stand-in's app."""
+
+    async def say(request: web.Request) -> web.Response:
+        asked = await _body(request)
+        said = asked.pop("message", None) or asked.pop("text", "")
+        try:
+            wamid, status = await meta.say(said, from_=asked.pop("from", None), **asked)
+        except (TypeError, KeyError, RuntimeError) as error:
+            raise _not_so(str(error)) from error
+        return web.json_response({"id": wamid, "webhook_status": status})
+
+    async def script(request: web.Request) -> web.Response:
+        asked = await _body(request)
+        number = str(asked.get("number", behaviour.ANY)).removeprefix("+")
+        answers = [_answer(fields) for fields in asked.get("answers", [])]
+        if asked.get("always") and answers:
+            meta.behaviour.always(number, answers[-1])
+        else:
+            meta.behaviour.script(number, answers)
+        return web.json_response({"number": number, "answers": len(answers)})
+
+    async def sent(request: web.Request) -> web.Response:
+        return _records(request, meta.sent)
+
+    async def attempts(request: web.Request) -> web.Response:
+        return _records(request, meta.attempts)
+
+    async def clear(_: web.Request) -> web.Response:
+        meta.clear()
+        meta.behaviour.clear()
+        return web.json_response({"success": True})
+
+    app.router.add_post("/sandbox/say", say)
+    app.router.add_post("/sandbox/script", script)
+    app.router.add_post("/sandbox/clear", clear)
+    app.router.add_get("/sandbox/sent", sent)
+    app.router.add_get("/sandbox/attempts", attempts)
+
+
+def _answer(fields: Any) -> behaviour.Answer:
+    try:
+        arguments = dict(fields)
+        return KINDS[arguments.pop("kind")](**arguments)
+    except (TypeError, ValueError, KeyError) as error:
+        raise _not_so(f"not an answer: {fields!r} ({error}); kinds: {', '.join(KINDS)}") from error
+
+
+def _records(request: web.Request, records: list[Sent]) -> web.Response:
+    after = request.query.get("after", "0")
+    shown = records[int(after) if after.isdecimal() else 0 :]
+    return web.json_response({"count": len(records), "messages": [dataclasses.asdict(record) for record in shown]})
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.read())
+    except ValueError as error:
+        raise _not_so("not JSON") from error
+    if not isinstance(body, dict):
+        raise _not_so("not a JSON object")
+    return body
+
+
+def _not_so(message: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=json.dumps({"error": {"message": message}}), content_type="application/json")

@@ -1,0 +1,197 @@
+"""What Meta's webhooks say, built as Meta builds it: inbound messages of every kind, receipts, the envelope.
+
+A *said* is the part of a message that its type decides: `{"type": "text", "text": {...}}`. `inbound` puts the sender,
+the id and the time around it, `value` and `envelope` the rest. Keys whose value is None are left out, as Meta does.
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wabot.sandbox import errors
+
+Json = dict[str, Any]
+
+
+def text(body: str) -> Json:
+    """A line of text."""
+    return said("text", body=body)
+
+
+def image(caption: str | None = None, **more: Any) -> Json:
+    """A picture; Meta gives an id to fetch it with, never the bytes."""
+    return _media("image", "image/jpeg", caption=caption, **more)
+
+
+def video(caption: str | None = None, **more: Any) -> Json:
+    """A film."""
+    return _media("video", "video/mp4", caption=caption, **more)
+
+
+def document(filename: str = "invoice.pdf", caption: str | None = None, **more: Any) -> Json:
+    """A file."""
+    return _media("document", "application/pdf", filename=filename, caption=caption, **more)
+
+
+def sticker(*, animated: bool = False, **more: Any) -> Json:
+    """A sticker."""
+    return _media("sticker", "image/webp", animated=animated, **more)
+
+
+def audio(*, voice: bool = True, **more: Any) -> Json:
+    """A recording; `voice`: a voice note, spoken into the phone."""
+    return _media("audio", "audio/ogg; codecs=opus", voice=voice, **more)
+
+
+def location(latitude: float, longitude: float, name: str | None = None, address: str | None = None) -> Json:
+    """A place."""
+    return said("location", latitude=latitude, longitude=longitude, name=name, address=address)
+
+
+def contacts(*people: tuple[str, str]) -> Json:
+    """Address-book cards: (name, number with country code)."""
+    cards = [
+        {
+            "name": {"formatted_name": name, "first_name": name},
+            "phones": [{"phone": f"+{n}", "wa_id": n, "type": "CELL"}],
+        }
+        for name, n in people
+    ]
+    return {"type": "contacts", "contacts": cards}
+
+
+def button(title: str, payload: str | None = None) -> Json:
+    """A tap on a quick-reply button of a template."""
+    return said("button", text=title, payload=payload or title)
+
+
+def button_reply(id_: str, title: str) -> Json:
+    """A tap on a button of an interactive message."""
+    return said("interactive", type="button_reply", button_reply={"id": id_, "title": title})
+
+
+def list_reply(id_: str, title: str, description: str | None = None) -> Json:
+    """A choice from a list."""
+    return said(
+        "interactive", type="list_reply", list_reply=_known({"id": id_, "title": title, "description": description})
+    )
+
+
+def flow_reply(answers: Mapping[str, Any]) -> Json:
+    """A filled-in form (Flow); its answers travel as JSON in a string."""
+    return said(
+        "interactive", type="nfm_reply", nfm_reply={"name": "flow", "body": "Sent", "response_json": _dumps(answers)}
+    )
+
+
+def reaction(wamid: str, emoji: str | None = "👍") -> Json:
+    """A reaction to the message `wamid`; None takes it back."""
+    return said("reaction", message_id=wamid, emoji=emoji)
+
+
+def changed_number(old: str, new: str) -> Json:
+    """WhatsApp's own note that a person has a new number."""
+    return said("system", body=f"User A changed from {old} to {new}", wa_id=new, type="user_changed_number") | {
+        "from": old
+    }
+
+
+def changed_user_id(old: str, new: str, wa_id: str | None = None) -> Json:
+    """WhatsApp's own note that a person has a new BSUID; such a message comes from nobody."""
+    note = said("system", body=f"User A changed from {old} to {new}", type="user_changed_user_id", user_id=new,
+                previous_user_id=old, wa_id=wa_id)  # fmt: skip
+    return note | {"from": None, "from_user_id": None}
+
+
+def revoke(wamid: str) -> Json:
+    """The person deleted their message `wamid` for everyone."""
+    return said("revoke", original_message_id=wamid)
+
+
+def unsupported(kind: str = "poll_creation") -> Json:
+    """Something that the Cloud API does not carry."""
+    return said("unsupported", type=kind) | {"errors": [errors.in_receipt(131051)]}
+
+
+def said(type_: str, **content: Any) -> Json:
+    """A message of any type: `{"type": type_, type_: content}`."""
+    return {"type": type_, type_: _known(content)}
+
+
+def _media(type_: str, mime_type: str, **content: Any) -> Json:
+    digest = base64.b64encode(secrets.token_bytes(32)).decode()
+    return said(type_, **({"id": str(secrets.randbits(50)), "mime_type": mime_type, "sha256": digest} | content))
+
+
+def inbound(said: Mapping[str, Any], wamid: str, timestamp: float, *, from_: str | None, user_id: str | None) -> Json:
+    """An entry of `messages[]`: `said` by somebody at `timestamp` (Unix seconds)."""
+    sender = {"from": from_, "from_user_id": user_id}
+    return _known(sender | {"id": wamid, "timestamp": str(int(timestamp))} | dict(said))
+
+
+def contact(from_: str | None, user_id: str | None, name: str | None = None) -> Json:
+    """An entry of `contacts[]`."""
+    return _known({"profile": {"name": name} if name else None, "wa_id": from_, "user_id": user_id})
+
+
+def receipt(
+    wamid: str, status: str, timestamp: float, *, wa_id: str | None, user_id: str | None, tag: str | None,
+    template: bool = False, code: int | None = None,
+) -> Json:  # fmt: skip
+    """An entry of `statuses[]` of v25: no `conversation`; `pricing` with sent and delivered, `errors` with failed."""
+    pricing = _pricing(template) if status in ("sent", "delivered") else None
+    trouble = [errors.in_receipt(code or 131000)] if status == "failed" else None
+    return _known({
+        "id": wamid, "status": status, "timestamp": str(int(timestamp)), "recipient_id": wa_id,
+        "recipient_user_id": user_id, "biz_opaque_callback_data": tag, "pricing": pricing, "errors": trouble,
+    })  # fmt: skip
+
+
+def _pricing(template: bool) -> Json:
+    if template:
+        return {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "marketing"}
+    return {"billable": False, "pricing_model": "PMP", "type": "free_customer_service", "category": "service"}
+
+
+def value(number: str, phone_number_id: str, **lists: Iterable[Mapping[str, Any]]) -> Json:
+    """A `value`: what happened at one business number; `lists`: messages, statuses, contacts, errors."""
+    metadata = {"display_phone_number": number, "phone_number_id": phone_number_id}
+    told = {name: list(entries) for name, entries in lists.items()}
+    return {"messaging_product": "whatsapp", "metadata": metadata} | {name: told[name] for name in told if told[name]}
+
+
+def envelope(*values: Mapping[str, Any], account: str = "102290129340398", field: str = "messages") -> Json:
+    """The whole webhook: one change per value."""
+    changes = [{"value": value, "field": field} for value in values]
+    return {"object": "whatsapp_business_account", "entry": [{"id": account, "changes": changes}]}
+
+
+def new_wamid(person: str, *, inbound: bool = False) -> str:
+    """A message id as Meta's look: a long opaque word."""
+    core = b"\x1c\x18" + bytes([len(person)]) + person.encode() + b"\x15\x02\x00" + (b"\x12" if inbound else b"\x11")
+    return "wamid." + base64.b64encode(core + b"\x18\x14" + secrets.token_hex(10).encode().upper() + b"\x00").decode()
+
+
+def encode(payload: Mapping[str, Any]) -> bytes:
+    """JSON bytes as Meta writes them: everything beyond ASCII escaped, and slashes too."""
+    return _dumps(payload).replace("/", "\\/").encode()
+
+
+def sign(body: bytes, app_secret: str) -> str:
+    """The `X-Hub-Signature-256` of these very bytes."""
+    return "sha256=" + hmac.new(app_secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def _dumps(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _known(fields: Mapping[str, Any]) -> Json:
+    return {key: value for key, value in fields.items() if value is not None}
