@@ -182,7 +182,7 @@ class Outcome:
     """What became of a job, to be written in one commit with all that follows from it.
 
     `due_at`: when the job is to be looked at again. `spent`: whether it used up a try. `says`: messages to queue.
-    `effect`: what else changes, for `effect_seconds`.
+    `effect`: what else changes, for `effect_seconds`. `pauses`: nobody else would get through either.
     """
 
     event: Event
@@ -196,6 +196,7 @@ class Outcome:
     says: tuple[Outgoing, ...] = ()
     effect: Effect = Effect.NONE
     effect_seconds: float = 0.0
+    pauses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,9 @@ def after_failure(error: DeliveryError, *, spent: int, policy: Policy, now: floa
         case Unclear():
             return Outcome(Event.LOSE_TRACK, due_at=now + policy.hold_seconds, error=error.reason, code=error.code)
         case Blocked(scope=Scope.NUMBER):
-            return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code)
+            return Outcome(
+                Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True
+            )
         case Blocked():
             wait = error.wait or STEP_ASIDE_SECONDS
             effect = Effect.PAUSE_TEMPLATE if error.scope is Scope.TEMPLATE else Effect.PAUSE_TEMPLATES

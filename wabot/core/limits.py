@@ -12,16 +12,17 @@ RECOVERY_SECONDS = 60.0
 
 
 class Bucket:
-    """A token bucket of `rate` messages per second that holds at most one second's worth. Rate 0 means no limit.
+    """A token bucket of `rate` messages per second; rate 0 means no limit.
 
+    It holds a twentieth of a second's worth and refills with the rest, so that no second ever sees more than `rate`.
     Meta counts what we send and what we receive together, so `spend` may overdraw: what came in has come in.
     """
 
     def __init__(self, rate: float, now: float) -> None:
         self._allowed = rate
         self._rate = rate
-        self._tokens = rate
         self._at = now
+        self._tokens = self._depth
 
     @property
     def rate(self) -> float:
@@ -35,16 +36,16 @@ class Bucket:
         self._refill(now)
         return self._tokens
 
-    def spend(self, count: int, now: float) -> None:
-        """Count messages, sent or received."""
-        if self._allowed:
-            self._refill(now)
-            self._tokens = max(self._tokens - count, -self._allowed)
-
     def wait(self, now: float) -> float:
         """Seconds until there is room for one."""
         room = self.room(now)
-        return 0.0 if room >= 1 else (1 - room) / self._rate
+        return 0.0 if room >= 1 else (1 - room) / self._refill_rate
+
+    def spend(self, count: int, now: float) -> None:
+        """Count messages, sent or received; a negative count gives back what was not sent after all."""
+        if self._allowed:
+            self._refill(now)
+            self._tokens = min(max(self._tokens - count, -self._allowed), self._depth)
 
     def slow_down(self, now: float) -> None:
         """Meta said 130429: empty the bucket and halve its rate; it recovers by and by."""
@@ -53,10 +54,18 @@ class Bucket:
             self._tokens = min(self._tokens, 0.0)
             self._rate = max(self._rate / 2, self._allowed / 16)
 
+    @property
+    def _depth(self) -> float:
+        return max(self._rate / 20, 1.0)
+
+    @property
+    def _refill_rate(self) -> float:
+        return max(self._rate - self._depth, self._rate / 2)
+
     def _refill(self, now: float) -> None:
         elapsed = max(now - self._at, 0.0)
         self._at = now
-        self._tokens = min(self._tokens + elapsed * self._rate, max(self._rate, 1.0))
+        self._tokens = min(self._tokens + elapsed * self._refill_rate, self._depth)
         self._rate = min(self._rate + elapsed * self._allowed / 2 / RECOVERY_SECONDS, self._allowed)
 
 

@@ -18,6 +18,8 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/messag
 
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _SPELLING = re.compile(r"[+\d\s().\-/]{1,40}")
+_OLD_MEXICAN = re.compile(r"521\d{10}", re.ASCII)
+"""WhatsApp still writes Mexican mobile numbers with the 1 that the country dropped in 2019."""
 
 
 class InvalidNumber(InvalidInput):
@@ -39,9 +41,11 @@ def normalize_number(text: str) -> str:
         number = phonenumbers.parse("+" + digits)
     except phonenumbers.NumberParseException as error:
         raise InvalidNumber("Invalid phone number") from error
+    if _OLD_MEXICAN.fullmatch(digits):
+        return digits
     if not digits.isascii() or not phonenumbers.is_possible_number(number):
         raise InvalidNumber("Invalid phone number")
-    return digits
+    return f"{number.country_code}{phonenumbers.national_significant_number(number)}"
 
 
 def is_bsuid(text: str) -> bool:
@@ -80,6 +84,7 @@ class Status(StrEnum):
 
 _RANK = {
     Status.QUEUED: 0, Status.SENT: 1, Status.FAILED: 2, Status.DELIVERED: 3, Status.READ: 4, Status.PLAYED: 5,
+    Status.RECEIVED: 6,
 }  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
         return None
     rows = db.execute(
         "SELECT r.number, r.job_id, r.duplicate, j.state, j.answer, coalesce(r.error, j.error) AS error,"
-        " coalesce(r.error_code, j.error_code) AS error_code, m.status, m.error AS message_error,"
+        " coalesce(r.error_code, j.error_code) AS error_code, m.wamid, m.error AS message_error,"
         " m.error_code AS message_code"
         " FROM recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id"
         " WHERE r.batch_id = ? ORDER BY r.position",
@@ -135,12 +135,15 @@ def _result(row: sqlite3.Row) -> Result:
         error, code = row["message_error"], row["message_code"]
     elif state in OPEN:
         error = code = None
+    answer = json.loads(row["answer"]) if row["answer"] else None
+    if answer is None and row["wamid"]:  # proved by its receipt
+        answer = {"messages": [{"id": row["wamid"]}]}
     return Result(
         number=row["number"],
         state=state,
         job_id=row["job_id"],
         duplicate=bool(row["duplicate"]),
-        answer=json.loads(row["answer"]) if row["answer"] else None,
+        answer=answer,
         error=error,
         error_code=code,
     )

@@ -51,13 +51,20 @@ def talk(db: sqlite3.Connection, contact_id: int, since: int, upto: int, limit: 
     return Talk(said, earlier is not None, bool(searched and searched[0]))
 
 
-def of_contact(db: sqlite3.Connection, identity: str, limit: int) -> tuple[Contact | None, list[dict[str, Any]]]:
-    """A contact by number or BSUID, and their messages as documents, newest first; `limit` 0 = all."""
+def of_contact(
+    db: sqlite3.Connection, identity: str, limit: int, include: Sequence[str]
+) -> tuple[Contact | None, list[dict[str, Any]]]:
+    """A contact by number or BSUID, and their messages as documents, newest first; `limit` 0 = all.
+
+    Messages that were received or that Meta accepted, and of the others those whose status is in `include`.
+    """
     contact = contacts.find(db, identity)
     if contact is None:
         return None, []
     rows = db.execute(
-        f"{_MESSAGE} WHERE m.contact_id = ? ORDER BY m.timestamp DESC, m.id DESC LIMIT ?", (contact.id, limit or -1)
+        f"{_MESSAGE} WHERE m.contact_id = ? AND (m.wamid IS NOT NULL OR m.status IN (SELECT value FROM json_each(?)))"
+        " ORDER BY m.timestamp DESC, m.id DESC LIMIT ?",
+        (contact.id, json.dumps(list(include)), limit or -1),
     ).fetchall()
     return contact, [document(row) for row in rows]
 

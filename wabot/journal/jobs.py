@@ -24,20 +24,24 @@ _CLAIMABLE = (
 )
 
 
-def claim(
-    db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: int, journal: str, bulk_limit: int
-) -> list[Job]:
-    """Take up to `limit` due jobs into our hands, replies before bulk; of bulk, up to `bulk_limit`."""
+def claim(db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: int, journal: str) -> list[Job]:
+    """Take up to `limit` due jobs into our hands, replies before bulk."""
     rows = db.execute(_CLAIMABLE, (kind, 0, now, limit)).fetchall()
     if kind is Kind.SEND and len(rows) < limit:
-        rows += db.execute(_CLAIMABLE, (kind, BULK, now, min(limit - len(rows), bulk_limit))).fetchall()
+        rows += db.execute(_CLAIMABLE, (kind, BULK, now, limit - len(rows))).fetchall()
     running = move(State.QUEUED, Event.CLAIM)
     db.executemany(
         "UPDATE jobs SET state = ?, token = ?, attempt = attempt + 1 WHERE id = ? AND state = 'queued'",
         [(running, token, row["id"]) for row in rows],
     )
     paused = templates.paused(db, now) if kind is Kind.SEND else {}
-    return [_job(row, token, journal, paused) for row in rows]
+    claimed = []
+    for row in rows:
+        try:
+            claimed.append(_job(row, token, journal, paused))
+        except (ValueError, TypeError, AttributeError) as error:  # one poisoned row must not stop the lane
+            _fail_unreadable(db, row, error, now)
+    return claimed
 
 
 def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> State | None:
@@ -64,6 +68,10 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
         ),
     ).rowcount
     if not changed:
+        if outcome.answer is not None:  # a receipt was faster, and knows less
+            db.execute(
+                "UPDATE jobs SET answer = ? WHERE id = ? AND state = 'done'", (json.dumps(outcome.answer), job.id)
+            )
         return None
     if job.kind is Kind.REPLY:
         _settle_reply(db, job, outcome, now)
@@ -140,6 +148,14 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
         "UPDATE jobs SET due_at = ? WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')",
         (now + policy.hold_seconds,),
     )
+    # A clock that was set back since must not keep anything waiting longer than a back-off can.
+    for kind in Kind:
+        for priority in (0, BULK):
+            db.execute(
+                "UPDATE jobs SET due_at = :latest WHERE kind = :kind AND priority = :priority AND state = 'queued'"
+                " AND due_at > :latest",
+                {"kind": kind, "priority": priority, "latest": now + policy.backoff_max_seconds},
+            )
     return len(replies), sends
 
 
@@ -231,6 +247,13 @@ def _absorb_next_reply(db: sqlite3.Connection, contact_id: int, now: float) -> N
         " AND kind = 'reply' AND state IN ('queued', 'waiting') AND state = 'waiting'",
         (move(State.WAITING, Event.CANCEL), now, contact_id),
     )
+
+
+def _fail_unreadable(db: sqlite3.Connection, row: sqlite3.Row, error: Exception, now: float) -> None:
+    reason = f"The journal's row cannot be read: {error}"
+    change(db, row["id"], State.RUNNING, move(State.RUNNING, Event.GIVE_UP), due_at=now, now=now, error=reason)
+    fail_message(db, row["id"], reason, "unreadable")
+    promote(db, row["contact_id"], now)
 
 
 def _job(row: sqlite3.Row, token: int, journal: str, paused: Mapping[str, Pause]) -> Job:

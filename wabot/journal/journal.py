@@ -17,7 +17,7 @@ from typing import Any
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
-from wabot.journal import accept, batches, contacts, history, jobs, opening, outbox, upkeep
+from wabot.journal import accept, batches, contacts, gauges, history, jobs, opening, outbox, upkeep
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Writer, connect_reader, connect_writer
 
@@ -30,6 +30,7 @@ class Journal:
     def __init__(
         self,
         identity: opening.Identity,
+        path: Path,
         connections: tuple[Connection, Connection],
         lock: int,
         *,
@@ -40,7 +41,7 @@ class Journal:
         self.notify: Callable[[Kind], None] = lambda _kind: None
         self.writer = Writer(connections[0])
         self._connection, self._reader = connections
-        self._lock = lock
+        self._lock, self._path = lock, path
         self._rules, self._policy = rules, policy
         self._token = identity.epoch << 32
         self._watched: dict[str, asyncio.Event] = {}
@@ -89,12 +90,10 @@ class Journal:
         finally:
             self._watched.pop(batch_id, None)
 
-    async def claim(self, kind: Kind, *, limit: int, now: float, bulk_limit: int) -> list[Job]:
+    async def claim(self, kind: Kind, *, limit: int, now: float) -> list[Job]:
         """Take due jobs into our hands, committed before anything is done with them."""
         self._token += 1
-        return await self.writer(
-            jobs.claim, kind, limit=limit, now=now, token=self._token, journal=self.name, bulk_limit=bulk_limit
-        )
+        return await self.writer(jobs.claim, kind, limit=limit, now=now, token=self._token, journal=self.name)
 
     async def settle(self, job: Job, outcome: Outcome, now: float) -> State | None:
         """Write what became of a job; its new state, or None where a receipt or a restart was faster."""
@@ -126,9 +125,11 @@ class Journal:
         """Bring back what the archive knows of a contact."""
         await self.writer(history.adopt, contact.id, documents)
 
-    async def of_contact(self, identity: str, limit: int) -> tuple[Contact | None, list[dict[str, Any]]]:
-        """A contact by number or BSUID, and their messages, newest first."""
-        return await self._reader.run(history.of_contact, identity, limit)
+    async def of_contact(
+        self, identity: str, limit: int, include: Sequence[str]
+    ) -> tuple[Contact | None, list[dict[str, Any]]]:
+        """A contact by number or BSUID, and their messages, newest first; those without a wamid as `include` says."""
+        return await self._reader.run(history.of_contact, identity, limit, include)
 
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
         """Messages that the archive does not have as they are: (id, version, document), ids above `after`."""
@@ -148,6 +149,19 @@ class Journal:
             self.notify(Kind.REPLY)
             await self._tell_watchers()
         return ended
+
+    async def depths(self) -> list[gauges.Depth]:
+        """The open jobs by kind and state."""
+        return await self._reader.run(gauges.depths)
+
+    async def archive_lag(self) -> int:
+        """Messages that the archive does not have as they are."""
+        return await self._reader.run(gauges.archive_lag)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the journal's files."""
+        files = {"main": self._path, "wal": self._path.with_name(self._path.name + "-wal")}
+        return {name: file.stat().st_size for name, file in files.items() if file.exists()}
 
     async def prune(self, *, before: float, now: float, embedded: bool) -> int:
         """Forget some of what is older than `before`; 0 when there is nothing left to forget."""
@@ -197,7 +211,7 @@ class Journal:
 
 async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy) -> Journal:
     """The journal in `data_dir`, made if need be. Raises opening.CannotOpen with what to do."""
-    path = data_dir.absolute() / FILE_NAME
+    path = Path(os.path.abspath(data_dir), FILE_NAME)  # noqa: ASYNC240  touches no disk
     opening.make_private(path)
     lock = opening.take_lock(path)
     writer = reader = None
@@ -205,7 +219,7 @@ async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy) -
         writer = await connect_writer(path)
         identity = await writer.run(opening.migrate)
         reader = await connect_reader(path)
-        return Journal(identity, (writer, reader), lock, rules=rules, policy=policy)
+        return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy)
     except BaseException:
         for connection in filter(None, (reader, writer)):
             await connection.close()

@@ -10,11 +10,16 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from wabot.core.jobs import Event, Kind, Outgoing, State, move
+from wabot.core.jobs import Event, Outgoing, State, move
 from wabot.core.messages import Direction, Status
 
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
+
+_HAS_HEAD = (
+    "EXISTS (SELECT 1 FROM jobs WHERE contact_id = :contact AND kind = 'send'"
+    " AND state IN ('queued', 'running', 'in_doubt'))"
+)
 
 NEXT = move(State.WAITING, Event.PROMOTE)
 
@@ -32,8 +37,9 @@ def enqueue(
     """Owe `outgoing` to a contact: a message and the send that carries it, last in line. Returns the job's id."""
     job = db.execute(
         "INSERT INTO jobs (kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-        (Kind.SEND, contact_id, State.WAITING, priority, now, now, expires_at, batch_id),
+        f" SELECT 'send', :contact, CASE WHEN {_HAS_HEAD} THEN 'waiting' ELSE 'queued' END,"
+        " :priority, :now, :now, :expires, :batch RETURNING id",
+        {"contact": contact_id, "priority": priority, "now": now, "expires": expires_at, "batch": batch_id},
     ).fetchone()[0]
     db.execute(
         "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
@@ -50,18 +56,16 @@ def enqueue(
             contact_id,
         ),
     )
-    promote(db, contact_id, now)
     return int(job)
 
 
 def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     """Make a contact's oldest waiting send the head, if there is no head."""
     db.execute(
-        "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE id = ("
-        " SELECT id FROM jobs WHERE kind = 'send' AND state = 'waiting' AND contact_id = ? ORDER BY id LIMIT 1)"
-        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'send'"
-        " AND state IN ('queued', 'running', 'in_doubt'))",
-        (NEXT, now, contact_id, contact_id),
+        "UPDATE jobs SET state = :next, due_at = max(due_at, :now) WHERE id = ("
+        " SELECT id FROM jobs WHERE kind = 'send' AND state = 'waiting' AND contact_id = :contact ORDER BY id LIMIT 1)"
+        f" AND NOT {_HAS_HEAD}",
+        {"next": NEXT, "now": now, "contact": contact_id},
     )
 
 

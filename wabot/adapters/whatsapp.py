@@ -1,0 +1,68 @@
+"""Carries requests to Meta's Graph API, and names what can go wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from wabot.core.errors import Unavailable, Unclear
+from wabot.core.graph import Accepted, read_answer
+
+CONNECT_SECONDS, TOTAL_SECONDS = 5.0, 30.0
+ANSWER_LIMIT = 256 * 1024
+"""Bytes of an answer that are read. Graph's are a few hundred; whatever sends more is not Graph."""
+
+
+class WhatsApp:
+    """The messages endpoint of one business number."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        graph_api_base: str,
+        phone_number_id: str,
+        access_token: str,
+        total_seconds: float = TOTAL_SECONDS,
+    ) -> None:
+        self._session = session
+        self._url = f"{graph_api_base}/{phone_number_id}/messages"
+        self._headers = {"Authorization": f"Bearer {access_token}"}
+        self._timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=CONNECT_SECONDS)
+
+    async def send(self, request: Mapping[str, Any]) -> Accepted:
+        """Hand one message to Meta. Raises DeliveryError, each kind named for what may have happened."""
+        try:
+            async with self._session.post(
+                self._url, json=request, headers=self._headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                body = await _read(response.content)
+                retry_after = _seconds(response.headers.get("Retry-After"))
+                return read_answer(response.status, body, retry_after=retry_after)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            # Name look-up, connection, TLS: nothing was written yet.
+            raise Unavailable(f"Meta cannot be reached ({type(error).__name__})", code="connect") from error
+        except TimeoutError as error:
+            raise Unclear("Meta did not answer in time", code="timeout") from error
+        except aiohttp.ClientError as error:
+            raise Unclear(f"the connection to Meta broke ({type(error).__name__})", code="disconnect") from error
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    chunks, size = [], 0
+    async for chunk in content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > ANSWER_LIMIT:
+            break
+    return b"".join(chunks)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """The Retry-After header in seconds; Meta does not send dates."""
+    try:
+        return min(max(float(retry_after), 0.0), 86400.0) if retry_after else None
+    except ValueError:
+        return None

@@ -1,0 +1,34 @@
+"""The checks at the door of sending, made anew each time: may this message leave now?"""
+
+from __future__ import annotations
+
+from wabot.core.jobs import Event, Job, Origin, Outcome
+from wabot.core.messages import Stop
+
+
+def check(job: Job, now: float, *, attempts: int) -> Outcome | None:
+    """None if the send may leave; else what becomes of it instead. Nothing here uses up a try."""
+    outgoing = job.outgoing
+    if outgoing is None:
+        return Outcome(Event.GIVE_UP, spent=False, error="There is no message to send", code="no_message")
+    if job.expires_at is not None and now >= job.expires_at:
+        return Outcome(Event.EXPIRE, spent=False, error="Too late to be of use", code="expired")
+    if job.contact.stopped is Stop.ALL and outgoing.origin is not Origin.SERVICE:
+        return Outcome(Event.GIVE_UP, spent=False, error="This person opted out", code="opted_out")
+    if job.contact.stopped is not None and outgoing.origin is Origin.BULK:
+        return _unasked_for(job.contact.stopped)
+    if outgoing.template is None and not job.contact.window_is_open(now):
+        return Outcome(Event.EXPIRE, spent=False, error="The 24-hour window has closed", code="window_closed")
+    if job.spent >= attempts:
+        return Outcome(Event.GIVE_UP, spent=False, error="Tried as often as allowed", code="attempts")
+    if job.pause is not None and now < job.pause.until:
+        event = Event.GIVE_UP if job.pause.refuse else Event.HOLD
+        return Outcome(event, due_at=job.pause.until, spent=False, error=job.pause.reason, code=job.pause.code)
+    return None
+
+
+def _unasked_for(stopped: Stop) -> Outcome:
+    if stopped is Stop.UNREACHABLE:
+        reason = "Meta could not reach this person before; they have to write first"
+        return Outcome(Event.GIVE_UP, spent=False, error=reason, code="unreachable")
+    return Outcome(Event.GIVE_UP, spent=False, error="This person opted out", code="opted_out")

@@ -1,0 +1,40 @@
+"""A consistent copy of the journal, also of one that is being written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from wabot.core.errors import WabotError
+from wabot.journal.journal import FILE_NAME
+
+
+class BackupFailed(WabotError):
+    """No copy was made; the text says why."""
+
+
+def copy(data_dir: Path, target: Path) -> Path:
+    """Copy the journal of `data_dir` to `target`, which must not exist: checked, synced, then named. Returns `target`."""
+    source = data_dir.absolute() / FILE_NAME
+    if not source.exists():
+        raise BackupFailed(f"there is no journal at {source}")
+    if target.exists():
+        raise BackupFailed(f"{target} exists already")
+    unfinished = target.with_name(target.name + ".unfinished")
+    unfinished.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as db:
+            db.execute("VACUUM INTO ?", (str(unfinished),))
+        unfinished.chmod(0o600)
+        with closing(sqlite3.connect(unfinished)) as db:
+            verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except (sqlite3.Error, OSError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise BackupFailed(f"the journal could not be copied: {error}") from error
+    if verdict != "ok":
+        raise BackupFailed(f"the copy is not sound ({verdict}); it was left at {unfinished}")
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    return unfinished.rename(target)

@@ -1,0 +1,41 @@
+"""How much there is: counts for the metrics, read from partial indexes alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+_OPEN = (
+    ("reply", "queued", "kind = 'reply' AND state = 'queued'"),
+    ("send", "queued", "kind = 'send' AND state = 'queued'"),
+    ("reply", "running", "kind = 'reply' AND state = 'running'"),
+    ("send", "running", "kind = 'send' AND state = 'running'"),
+    ("send", "waiting", "kind = 'send' AND state = 'waiting'"),
+    ("send", "in_doubt", "state = 'in_doubt' AND state IN ('in_doubt', 'held')"),
+    ("send", "held", "state = 'held' AND state IN ('in_doubt', 'held')"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Open jobs of a kind in a state: how many, and when the oldest was made (None if there is none)."""
+
+    kind: str
+    state: str
+    count: int
+    oldest: float | None
+
+
+def depths(db: sqlite3.Connection) -> list[Depth]:
+    """The open jobs by kind and state."""
+    found = []
+    for kind, state, condition in _OPEN:
+        count, first = db.execute(f"SELECT count(*), min(id) FROM jobs WHERE {condition}").fetchone()
+        oldest = db.execute("SELECT created_at FROM jobs WHERE id = ?", (first,)).fetchone() if first else None
+        found.append(Depth(kind, state, count, oldest[0] if oldest else None))
+    return found
+
+
+def archive_lag(db: sqlite3.Connection) -> int:
+    """Messages that the archive does not have as they are."""
+    return int(db.execute("SELECT count(*) FROM messages WHERE archived < version").fetchone()[0])

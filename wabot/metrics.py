@@ -1,0 +1,108 @@
+"""What Prometheus is told. Counters and latencies are fed as things happen, gauges read when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from wabot.core.jobs import Job, Kind, Outcome, State
+from wabot.journal.gauges import Depth
+from wabot.journal.journal import Journal
+from wabot.work.runner import Lane
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+
+
+class Metrics:
+    """One registry; nothing here is global."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        clock: Callable[[], float],
+        archive: bool,
+    ) -> None:
+        self.lanes: Mapping[Kind, Lane] = {}
+        self._journal, self._clock, self._archive = journal, clock, archive
+        self._registry = CollectorRegistry()
+        self._settled = Counter(
+            "wabot_jobs_settled", "Jobs by kind and what became of them", ["kind", "state"], registry=self._registry
+        )
+        self._latency = Histogram(
+            "wabot_job_seconds", "From when a job was owed to its end", ["kind"], buckets=SECONDS,
+            registry=self._registry,
+        )  # fmt: skip
+        self._llm = Histogram("wabot_llm_seconds", "How long the model took", buckets=SECONDS, registry=self._registry)
+        self._lane = Gauge(
+            "wabot_lane_up", "1 running, 0 paused or stopped", ["lane", "state"], registry=self._registry
+        )
+        self._in_flight = Gauge("wabot_lane_in_flight", "Jobs in hand", ["lane"], registry=self._registry)
+        self._lag = Gauge("wabot_archive_lag_messages", "Messages that the archive lacks", registry=self._registry)
+        self._bytes = Gauge("wabot_journal_bytes", "Size of the journal", ["file"], registry=self._registry)
+        self._commit = Gauge("wabot_journal_commit_seconds", "How long the last commit took", registry=self._registry)
+        self._depths = _Depths(clock)
+        self._registry.register(self._depths)
+        self._registry.register(_Totals(journal))
+
+    def job_settled(self, job: Job, _outcome: Outcome, state: State | None) -> None:
+        """A lane settled a job."""
+        self._settled.labels(job.kind, state or "settled_before").inc()
+        if state is State.DONE:
+            self._latency.labels(job.kind).observe(max(self._clock() - job.created_at, 0.0))
+
+    def model_answered(self, seconds: float) -> None:
+        """The model answered, or failed to."""
+        self._llm.observe(seconds)
+
+    async def render(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        self._depths.found = await self._journal.depths()
+        if self._archive:
+            self._lag.set(await self._journal.archive_lag())
+        for name, size in self._journal.sizes().items():
+            self._bytes.labels(name).set(size)
+        self._commit.set(self._journal.writer.commit_seconds)
+        for kind, lane in self.lanes.items():
+            self._in_flight.labels(kind).set(lane.in_flight)
+            for state in ("running", "paused", "stopped"):
+                self._lane.labels(kind, state).set(lane.state == state)
+        return generate_latest(self._registry)
+
+
+class _Depths(Collector):
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.found: list[Depth] = []
+        self._clock = clock
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        count = GaugeMetricFamily("wabot_jobs_open", "Open jobs", labels=["kind", "state"])
+        age = GaugeMetricFamily("wabot_jobs_oldest_seconds", "Age of the oldest open job", labels=["kind", "state"])
+        for depth in self.found:
+            count.add_metric([depth.kind, depth.state], depth.count)
+            oldest = 0.0 if depth.oldest is None else max(self._clock() - depth.oldest, 0.0)
+            age.add_metric([depth.kind, depth.state], oldest)
+        return [count, age]
+
+
+class _Totals(Collector):
+    """Counts that the writer keeps itself."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        writer = self._journal.writer
+        families = []
+        for name, text, value in (
+            ("wabot_journal_commits", "Commits since the start", writer.commits),
+            ("wabot_journal_operations", "Operations in these commits", writer.operations),
+        ):
+            family = GaugeMetricFamily(name, text)
+            family.add_metric([], value)
+            families.append(family)
+        return families

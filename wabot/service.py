@@ -1,0 +1,252 @@
+"""The verbs that HTTP offers. This module knows no HTTP: it takes and gives plain values, and raises named errors."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wabot.core import webhook
+from wabot.core.errors import ArchiveDown, InvalidInput, JournalDown
+from wabot.core.jobs import OPEN, Kind, Origin, State
+from wabot.core.messages import InvalidNumber, is_bsuid, normalize_number
+from wabot.journal.batches import NewBatch, Recipient, Result
+from wabot.journal.journal import Journal
+from wabot.journal.outbox import Query
+from wabot.log import get_logger
+from wabot.work.reply import Replies, template_message
+from wabot.work.runner import Lane
+from wabot.work.send import Limits, Sends
+
+HIDDEN_UNLESS_ASKED = ("queued", "failed")
+SLICE = 500
+"""How many numbers are read before others get a turn."""
+
+log = get_logger()
+
+
+class BadSignature(InvalidInput):
+    """A webhook that Meta did not sign with our app secret."""
+
+
+class KeyConflict(InvalidInput):
+    """An Idempotency-Key that was used for another request."""
+
+
+class Archive(Protocol):
+    """The archive, as reading needs it. Raises ArchiveDown."""
+
+    async def history(
+        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+    ) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One recipient of a bulk request: the number as written, and components of their own (None = the template's)."""
+
+    number: str
+    components: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """What `/initiate-bulk` was asked: `template` is `{name, language, components}`, None = the first-contact one."""
+
+    recipients: Sequence[Asked]
+    template: Mapping[str, Any] | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Messages newest first; `partial`: the archive did not answer, so this is what the journal has."""
+
+    messages: list[dict[str, Any]]
+    partial: bool = False
+
+
+class Service:
+    """Everything that can be asked of wabot."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        lanes: Mapping[Kind, Lane],
+        *,
+        archive: Archive | None,
+        archive_works: Callable[[], bool | None],
+        replies: Replies,
+        sends: Sends,
+        limits: Limits,
+        template: Mapping[str, Any],
+        app_secret: bytes | None,
+        phone_number_id: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._journal, self._lanes, self._archive = journal, lanes, archive
+        self._archive_works, self._replies, self._sends, self._limits = archive_works, replies, sends, limits
+        self._template, self._app_secret, self._phone_number_id = template, app_secret, phone_number_id
+        self._clock = clock
+
+    async def receive(self, body: bytes, signature: str | None) -> tuple[int, int]:
+        """Take in a webhook: (messages in it, messages that were new), on disk. Raises BadSignature, JournalDown."""
+        if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
+            raise BadSignature("the signature is missing or wrong: check whatsapp.app_secret")
+        delivery = webhook.parse(body, phone_number_id=self._phone_number_id)
+        now = self._clock()
+        taken = await self._journal.accept(delivery, now)
+        self._limits.bucket.spend(taken.stored, now)
+        for notice in delivery.notices:
+            log.info("notice.kept", field=notice.field, reason=notice.reason)
+        for failure in taken.failures:
+            log.warning("message.failed", error=failure.reason, code=failure.code)
+        return delivery.count, taken.stored
+
+    async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
+        """Queue a batch in one commit: its id, and whether it was there already. Raises KeyConflict, JournalDown."""
+        recipients = await self._recipients(bulk)
+        batch = NewBatch(secrets.token_hex(8), bulk.key, _fingerprint(bulk), recipients)
+        queued = await self._journal.queue_batch(batch, self._clock())
+        if queued.conflict:
+            raise KeyConflict("this Idempotency-Key was used for another request")
+        if not queued.known:
+            log.info("batch.queued", batch=queued.id, recipients=len(recipients))
+        return queued.id, queued.known
+
+    async def wait(self, batch_id: str, seconds: float) -> None:
+        """Wait until a batch is settled, so many seconds at the most."""
+        await self._journal.batch_settled(batch_id, seconds)
+
+    async def batch(self, batch_id: str) -> dict[str, Any] | None:
+        """A batch with its counts and results in the order asked; None if it is unknown."""
+        found = await self._journal.results(batch_id)
+        if found is None:
+            return None
+        results = [self._result(result) for result in found]
+        counts = {status: sum(r["status"] == status for r in results) for status in ("sent", "failed", "queued")}
+        return {
+            "batch_id": batch_id,
+            "total": len(results),
+            "successful": counts["sent"],
+            "failed": counts["failed"],
+            "queued": counts["queued"],
+            "results": results,
+        }
+
+    async def history(self, number: str, limit: int, include: Sequence[str] = ()) -> History:
+        """What was said with a person: the archive, with what it does not have yet laid over. Raises InvalidNumber."""
+        identity = identify(number)
+        contact, ours = await self._journal.of_contact(identity, limit, include)
+        if self._archive is None:
+            return History(ours)
+        names = {identity, contact.wa_id, contact.bsuid} if contact else {identity}
+        key = f"{self._journal.name}-{contact.id}" if contact else None
+        try:
+            theirs = await self._archive.history(names, key, limit, include)
+        except ArchiveDown:
+            return History(ours, partial=True)
+        have = {name for message in ours for name in (message["_id"], message["id"]) if name}
+        merged = ours + [m for m in theirs if m["_id"] not in have and m.get("id") not in have]
+        merged.sort(key=lambda message: int(message["timestamp"]), reverse=True)
+        return History(merged[:limit] if limit else merged)
+
+    async def outbox(self, query: Query) -> list[dict[str, Any]]:
+        """The sends that `query` asks for, newest first."""
+        return await self._journal.outbox(query)
+
+    async def outbox_one(self, outbox_id: str) -> dict[str, Any] | None:
+        """One send, whole; None if it is unknown."""
+        job_id = self.job_id(outbox_id)
+        return None if job_id is None else await self._journal.outbox_one(job_id)
+
+    async def retry(self, outbox_id: str) -> dict[str, Any] | None:
+        """Try a failed or parked send again. Raises CannotMove."""
+        job_id = self.job_id(outbox_id)
+        if job_id is None or await self._journal.retry(job_id, self._clock()) is None:
+            return None
+        return await self._journal.outbox_one(job_id)
+
+    async def cancel(self, outbox_id: str) -> dict[str, Any] | None:
+        """Cancel a send that has not left. Raises CannotMove."""
+        job_id = self.job_id(outbox_id)
+        if job_id is None or await self._journal.cancel(job_id, self._clock()) is None:
+            return None
+        return await self._journal.outbox_one(job_id)
+
+    async def set_stop(self, number: str, *, stop: bool) -> str:
+        """Somebody wants no more messages, or wants them again; their digits or BSUID. Raises InvalidNumber."""
+        identity = identify(number)
+        await self._journal.set_stop(identity, self._clock(), stop=stop)
+        return identity
+
+    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether we can do our job, and the state of all that it takes."""
+        journal = "ok"
+        try:
+            await self._journal.ping()
+        except JournalDown:
+            journal = "down"
+        lanes = {str(kind): lane.state for kind, lane in self._lanes.items()}
+        ready = journal == "ok" and "stopped" not in lanes.values()
+        archive = True if self._archive is None else self._archive_works()
+        return ready, {
+            "ready": ready,
+            "journal": journal,
+            "lanes": lanes,
+            "paused": {str(kind): lane.paused_for for kind, lane in self._lanes.items() if lane.paused_for},
+            "mongo": _word(archive),
+            "graph": _word(self._sends.meta_works),
+            "llm": _word(self._replies.assistant_works),
+        }
+
+    def job_id(self, outbox_id: str) -> int | None:
+        """The job that an outbox id names, if it can be one of this journal's."""
+        name, _, number = outbox_id.partition("-")
+        return int(number) if name == self._journal.name and number.isascii() and number.isdigit() else None
+
+    async def _recipients(self, bulk: Bulk) -> list[Recipient]:
+        template = bulk.template or self._template
+        whole = template_message(template, Origin.BULK)
+        recipients = []
+        for position, asked in enumerate(bulk.recipients):
+            if position % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+            outgoing = whole
+            if asked.components is not None:
+                outgoing = template_message({**template, "components": asked.components}, Origin.BULK)
+            try:
+                recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing))
+            except InvalidNumber:
+                recipients.append(Recipient(asked.number, None))
+        return recipients
+
+    def _result(self, result: Result) -> dict[str, Any]:
+        outbox = {"outbox_id": f"{self._journal.name}-{result.job_id}"} if result.job_id is not None else {}
+        line: dict[str, Any] = {"number": result.number, "success": False, "status": "failed", **outbox}
+        if result.duplicate:
+            line["duplicate"] = True
+        if result.state in OPEN:
+            return {**line, "status": "queued"}
+        if result.state is State.DONE and result.error is None:
+            return {**line, "success": True, "status": "sent", "response": result.answer}
+        code = result.error_code if result.error_code is not None else str(result.state)
+        return {**line, "error": result.error or f"The send is {result.state}", "error_code": code}
+
+
+def identify(number: str) -> str:
+    """The digits of a phone number, or a BSUID as it is. Raises InvalidNumber."""
+    return number if is_bsuid(number) else normalize_number(number)
+
+
+def _fingerprint(bulk: Bulk) -> str:
+    asked = [[r.number, r.components] for r in bulk.recipients], bulk.template
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _word(works: bool | None) -> str:
+    return {True: "ok", False: "down", None: "unknown"}[works]

@@ -1,0 +1,46 @@
+"""Answers: JSON, and errors that are always `{"error": {"code", "message", "details"}}`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+CODES = {
+    400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
+    408: "timeout", 409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid",
+    500: "internal", 503: "unavailable",
+}  # fmt: skip
+
+
+class Refusal(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        details: Iterable[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.details, self.headers = status, message, list(details), headers
+
+
+def reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`value` as JSON."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
+
+
+def error(
+    status: int, message: str, *, details: Iterable[Mapping[str, Any]] = (), headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An error as JSON."""
+    code = CODES.get(status, "error")
+    return reply(
+        {"error": {"code": code, "message": message, "details": list(details)}}, status=status, headers=headers
+    )

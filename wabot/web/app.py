@@ -1,0 +1,81 @@
+"""The application: middleware around everything, and the table of routes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from wabot.core.errors import InvalidInput, JournalDown
+from wabot.core.messages import InvalidNumber
+from wabot.journal.outbox import CannotMove
+from wabot.log import get_logger
+from wabot.service import BadSignature, KeyConflict, Service
+from wabot.web import answers, outbox, routes
+from wabot.web.answers import Refusal
+from wabot.web.auth import Gate
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUS: dict[type[InvalidInput], int] = {
+    BadSignature: 401, InvalidNumber: 422, KeyConflict: 422, CannotMove: 409, InvalidInput: 422,
+}  # fmt: skip
+"""How errors of the service are told."""
+
+RETRY_AFTER = {"Retry-After": "5"}
+
+log = get_logger()
+
+
+def make_app(service: Service, *, api_keys: Iterable[str], verify_token: str, wait_seconds: float) -> web.Application:
+    """Everything of section "HTTP" over one service."""
+    app = web.Application(middlewares=[_answer_all(Gate(api_keys))])
+    app[routes.SERVICE] = service
+    app[routes.VERIFY_TOKEN] = verify_token
+    app[routes.WAIT_SECONDS] = wait_seconds
+    app.add_routes([*routes.ROUTES, *outbox.ROUTES])
+    return app
+
+
+def _answer_all(gate: Gate) -> Middleware:
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """One answer and one line of log for every request, whatever happens."""
+        started = time.perf_counter()
+        try:
+            refusal = gate.refuses(request)
+            response = answers.error(401, refusal) if refusal else await handler(request)
+        except Refusal as refused:
+            response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)
+        except InvalidInput as refused:
+            response = answers.error(STATUS.get(type(refused), 422), str(refused))
+        except JournalDown as down:
+            response = answers.error(503, str(down), headers=RETRY_AFTER)
+        except web.HTTPException as http:
+            response = answers.error(http.status, http.reason, headers=_allow(http))
+        except Exception:
+            log.exception("request.broken", method=request.method, route=_route(request))
+            response = answers.error(500, "something went wrong here; the log knows more")
+        log.info(
+            "request.served",
+            method=request.method,
+            route=_route(request),
+            status=response.status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+            **request.get(routes.LINE, {}),
+        )
+        return response
+
+    return answer
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: a path may hold a phone number."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def _allow(http: web.HTTPException) -> dict[str, str]:
+    return {"Allow": http.headers["Allow"]} if "Allow" in http.headers else {}

@@ -1,0 +1,72 @@
+"""Reading requests: bounded in size and time, then parsed once into a model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from wabot.web.answers import Refusal
+
+WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
+READ_SECONDS = 30.0
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read(request: web.Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes in at most READ_SECONDS."""
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Refusal(408, f"the request took longer than {READ_SECONDS:.0f} s", headers=_CLOSE) from None
+    return b"".join(chunks)
+
+
+async def parse(request: web.Request, model: type[M]) -> M:
+    """The JSON body as a `model`; 415, 400, 413 or 422 where it is none."""
+    if request.content_type not in ("application/json", "application/octet-stream") and not (
+        request.content_type.startswith("application/") and request.content_type.endswith("+json")
+    ):
+        raise Refusal(415, "send JSON, with the header Content-Type: application/json")
+    body = await read(request, API_LIMIT)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise Refusal(422, "the body must be a JSON object")
+    return validate(model, value)
+
+
+def validate(model: type[M], value: Mapping[str, Any]) -> M:
+    """`value` as a `model`, or 422 with every place that is wrong."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        details = [
+            {"field": ".".join(map(str, problem["loc"])), "message": problem["msg"]}
+            for problem in error.errors(include_url=False, include_input=False, include_context=False)[:50]
+        ]
+        first = details[0]
+        message = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
+        raise Refusal(422, message, details=details) from None
+
+
+_CLOSE = {"Connection": "close"}
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, f"the body is larger than {limit >> 20} MiB", headers=_CLOSE)

@@ -1,0 +1,180 @@
+"""Answering a contact: what was said becomes a template, a text of the model, or silence."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
+from wabot.core.errors import ArchiveDown, AssistantFailed
+from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, Policy, backoff
+from wabot.core.messages import Contact, Stop
+from wabot.core.text import for_whatsapp
+from wabot.log import get_logger
+
+log = get_logger()
+
+
+class Talk(Protocol):
+    """A conversation so far; `earlier`: something was said before what is being answered."""
+
+    @property
+    def said(self) -> Sequence[Said]: ...
+    @property
+    def earlier(self) -> bool: ...
+    @property
+    def searched(self) -> bool: ...
+
+
+class Memory(Protocol):
+    """The journal, as a reply needs it."""
+
+    async def talk(self, job: Job, limit: int) -> Talk: ...
+    async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]]) -> None: ...
+
+
+class Archive(Protocol):
+    """Where older talk is. Raises ArchiveDown."""
+
+    async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]: ...
+
+
+class Assistant(Protocol):
+    """A model. Raises AssistantFailed."""
+
+    async def answer(self, prompt: Prompt) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How we answer: the system prompt, what newcomers get, what is said when the model gives up ("" = nothing)."""
+
+    system: str
+    first_contact: FirstContact
+    template: Mapping[str, Any]
+    history_messages: int
+    fallback_text: str
+
+
+class Replies:
+    """The handler of reply jobs."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        assistant: Assistant,
+        archive: Archive | None,
+        *,
+        manner: Manner,
+        policy: Policy,
+        clock: Callable[[], float],
+        noise: Callable[[], float] = random.random,
+        observe_seconds: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self._memory, self._assistant, self._archive = memory, assistant, archive
+        self._manner, self._policy = manner, policy
+        self._clock, self._noise, self._observe_seconds = clock, noise, observe_seconds
+        self.assistant_works: bool | None = None
+
+    def room(self, _now: float) -> float:
+        """Replies are bounded by the lane alone."""
+        return float("inf")
+
+    def room_in(self, _now: float) -> float:
+        return 0.0
+
+    def started(self, count: int, now: float) -> None:
+        """Nothing to count."""
+
+    async def handle(self, job: Job) -> Outcome:
+        """Answer all that the contact said since our last reply, once."""
+        now = self._clock()
+        if job.contact.stopped is Stop.ALL:
+            return Outcome(Event.GIVE_UP, error="This person opted out", code="opted_out")
+        if (job.expires_at is not None and now >= job.expires_at) or not job.contact.window_is_open(now):
+            return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
+        if job.spent >= self._policy.attempts:
+            return self.gave_up(job, "tried as often as allowed")
+        talk = await self._talk(job)
+        says = plan(first=not talk.earlier, answer=self._manner.first_contact, answering=True)
+        outgoing: list[Outgoing] = []
+        if says.template:
+            outgoing.append(template_message(self._manner.template, Origin.TEMPLATE))
+        if says.ai:
+            asked = prompt(talk.said, system=self._manner.system, limit=self._manner.history_messages)
+            try:
+                outgoing += await self._ask(asked) if asked is not None else []
+            except AssistantFailed as error:
+                return self._after_failure(job, error)
+        return Outcome(Event.SUCCEED, says=tuple(outgoing))
+
+    def gave_up(self, job: Job, error: str) -> Outcome:
+        """The model does not answer: say so once, if there is a text for it."""
+        text = self._manner.fallback_text
+        says = (text_message(text, Origin.FALLBACK),) if text else ()
+        return Outcome(Event.GIVE_UP, error=error, code="assistant", says=says)
+
+    async def _talk(self, job: Job) -> Talk:
+        """The conversation so far. The archive is asked once for a contact whom this journal has never seen."""
+        limit = self._manner.history_messages
+        talk = await self._memory.talk(job, limit)
+        if talk.earlier or talk.searched or self._archive is None:
+            return talk
+        try:
+            known = await self._archive.recent(job.contact, limit)
+        except ArchiveDown:
+            # Perhaps we know each other: a "welcome" to an old customer is worse than none to a new one.
+            return _Assumed(talk.said)
+        await self._memory.adopt(job.contact, known)
+        return await self._memory.talk(job, limit) if known else talk
+
+    async def _ask(self, asked: Prompt) -> list[Outgoing]:
+        started = self._clock()
+        try:
+            bubbles = for_whatsapp(await self._assistant.answer(asked))
+            if not bubbles:
+                raise AssistantFailed("the answer is empty")
+        except AssistantFailed:
+            self.assistant_works = False
+            raise
+        finally:
+            self._observe_seconds(self._clock() - started)
+        self.assistant_works = True
+        return [text_message(text, Origin.AI) for text in bubbles]
+
+    def _after_failure(self, job: Job, error: AssistantFailed) -> Outcome:
+        if job.spent + 1 >= self._policy.attempts:
+            return self.gave_up(job, str(error))
+        due = self._clock() + backoff(job.spent + 1, self._policy, self._noise())
+        return Outcome(Event.RETRY, due_at=due, error=str(error), code="assistant")
+
+
+@dataclass(frozen=True, slots=True)
+class _Assumed:
+    """A conversation of which we cannot know the beginning."""
+
+    said: Sequence[Said]
+    earlier: bool = True
+    searched: bool = False
+
+
+def text_message(text: str, origin: Origin) -> Outgoing:
+    """A plain text."""
+    return Outgoing({"type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
+
+
+def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
+    """A template `{name, language, components}`; a reader sees its name and its texts."""
+    content: dict[str, Any] = {"name": template["name"], "language": {"code": template["language"]}}
+    if template.get("components"):
+        content["components"] = template["components"]
+    texts = [
+        str(parameter["text"])
+        for component in template.get("components") or []
+        for parameter in component.get("parameters") or []
+        if isinstance(parameter, Mapping) and parameter.get("text")
+    ]
+    body = f"[template {template['name']}] {', '.join(texts)}".strip()
+    return Outgoing({"type": "template", "template": content}, body, origin)

@@ -1,0 +1,216 @@
+"""A lane: claim what is due, handle it, settle it. It sleeps until something is due, and it never dies of one job."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from wabot.core.errors import JournalDown
+from wabot.core.jobs import Event, Job, Kind, Outcome, State
+from wabot.log import get_logger
+
+IDLE_SECONDS = 30.0
+"""How long a lane sleeps at the most: a safety net under the wake-ups, not a way of working."""
+
+PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
+JOURNAL_RETRY_SECONDS = 1.0
+
+_SETTLED = {Kind.REPLY: "reply.settled", Kind.SEND: "send.settled"}
+
+log = get_logger()
+
+
+class Source(Protocol):
+    """The journal, as a lane needs it."""
+
+    async def claim(self, kind: Kind, *, limit: int, now: float) -> list[Job]: ...
+    async def settle(self, job: Job, outcome: Outcome, now: float) -> State | None: ...
+    async def next_due(self, kind: Kind) -> float | None: ...
+
+
+class Handler(Protocol):
+    """What one kind of job takes."""
+
+    def room(self, now: float) -> float:
+        """How many more jobs may start now."""
+
+    def room_in(self, now: float) -> float:
+        """Seconds until there is room for one."""
+
+    def started(self, count: int, now: float) -> None:
+        """So many were claimed."""
+
+    async def handle(self, job: Job) -> Outcome:
+        """Do the job; what became of it. Whatever it raises is a bug."""
+
+    def gave_up(self, job: Job, error: str) -> Outcome:
+        """What becomes of a job that cannot be handled."""
+
+
+Settled = Callable[[Job, Outcome, State | None], None]
+
+
+class Lane:
+    """Works off one kind of job, `concurrency` at a time.
+
+    When nobody gets through (`Outcome.pauses`), it pauses: one job at a time goes as a probe, at growing intervals,
+    until one succeeds.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        source: Source,
+        handler: Handler,
+        *,
+        concurrency: int,
+        clock: Callable[[], float],
+        on_settled: Settled = lambda _job, _outcome, _state: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.kind = kind
+        self.paused_for: str | None = None
+        self._source, self._handler = source, handler
+        self._concurrency, self._clock, self._on_settled, self._sleep = concurrency, clock, on_settled, sleep
+        self._running: set[asyncio.Task[None]] = set()
+        self._awake = asyncio.Event()
+        self._alive = self._stopping = False
+        self._probe_at = 0.0
+        self._probe_interval = PROBE_FIRST_SECONDS
+
+    @property
+    def state(self) -> str:
+        """running, paused, or stopped."""
+        if self._stopping or not self._alive:
+            return "stopped"
+        return "running" if self.paused_for is None else "paused"
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs in our hands."""
+        return len(self._running)
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Work until `drain` is called."""
+        self._alive = True
+        try:
+            while not self._stopping:
+                await self._turn()
+        finally:
+            self._alive = False
+
+    async def drain(self, timeout: float) -> int:
+        """Claim no more, and wait up to `timeout` seconds for what is in flight; how many did not end in time."""
+        self._stopping = True
+        self.wake()
+        if not self._running:
+            return 0
+        _, late = await asyncio.wait(self._running, timeout=timeout)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        return len(late)
+
+    def pause(self, reason: str) -> None:
+        """Nobody gets through: probe from now on."""
+        now = self._clock()
+        if self.paused_for is None:
+            log.warning("lane.paused", lane=str(self.kind), reason=reason)
+            self._probe_interval = PROBE_FIRST_SECONDS
+        elif now >= self._probe_at:
+            self._probe_interval = min(self._probe_interval * 2, PROBE_MAX_SECONDS)
+        else:
+            return  # one of those that were in flight when the first came back
+        self.paused_for = reason
+        self._probe_at = now + self._probe_interval
+
+    def _resume(self) -> None:
+        if self.paused_for is not None:
+            log.info("lane.resumed", lane=str(self.kind))
+            self.paused_for = None
+
+    async def _turn(self) -> None:
+        self._awake.clear()
+        try:
+            if not await self._claim():
+                await self._rest()
+        except JournalDown as error:
+            log.warning("lane.waiting", lane=str(self.kind), reason=str(error))
+            await self._sleep(JOURNAL_RETRY_SECONDS)
+
+    async def _claim(self) -> int:
+        now = self._clock()
+        limit = int(min(self._concurrency - len(self._running), self._handler.room(now)))
+        if self.paused_for is not None:
+            limit = min(limit, 1) if not self._running and now >= self._probe_at else 0
+        if limit < 1:
+            return 0
+        jobs = await self._source.claim(self.kind, limit=limit, now=now)
+        self._handler.started(len(jobs), now)
+        for job in jobs:
+            task = asyncio.create_task(self._work(job), name=f"{self.kind} {job.id}")
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        return len(jobs)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.wake()
+
+    async def _rest(self) -> None:
+        """Sleep until woken, or until the next job is due and may start."""
+        now = self._clock()
+        wait = IDLE_SECONDS
+        if len(self._running) < self._concurrency and not self._awake.is_set():
+            due = await self._source.next_due(self.kind)
+            if due is not None:
+                wait = min(wait, max(due - now, self._handler.room_in(now), self._probe_in(now)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._awake.wait()
+
+    def _probe_in(self, now: float) -> float:
+        if self.paused_for is None:
+            return 0.0
+        return IDLE_SECONDS if self._running else max(self._probe_at - now, 0.0)
+
+    async def _work(self, job: Job) -> None:
+        try:
+            outcome = await self._handler.handle(job)
+        except Exception:  # a bug, or a poisoned job: it fails alone
+            log.exception("job.broken", **describe(job))
+            outcome = self._handler.gave_up(job, "internal error")
+        if outcome.pauses:
+            self.pause(outcome.error or "")
+        elif outcome.event is Event.SUCCEED:
+            self._resume()
+        state = await self._settle(job, outcome)
+        self._on_settled(job, outcome, state)
+
+    async def _settle(self, job: Job, outcome: Outcome) -> State | None:
+        """Write it down, however long the journal takes: what became of it is known only here."""
+        while True:
+            try:
+                state = await self._source.settle(job, outcome, self._clock())
+            except JournalDown:
+                await self._sleep(JOURNAL_RETRY_SECONDS)
+                continue
+            log.info(_SETTLED[self.kind], state=str(state or "settled before"), **describe(job), **reason(outcome))
+            return state
+
+
+def describe(job: Job) -> dict[str, object]:
+    """A job as every log line tells it."""
+    return {"job": job.id, "contact": job.contact.address, "attempt": job.attempt}
+
+
+def reason(outcome: Outcome) -> dict[str, object]:
+    """Why it did not simply succeed, if it did not."""
+    return {} if outcome.error is None else {"error": outcome.error, "code": outcome.code}

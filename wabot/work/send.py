@@ -1,0 +1,97 @@
+"""Handing one message to Meta: limits, the door, the request, and what its answer means."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from wabot.core import door, graph
+from wabot.core.errors import DeliveryError, Scope, Unavailable
+from wabot.core.jobs import Event, Job, Outcome, Policy, after_failure
+from wabot.core.limits import Bucket, PairLedger
+
+
+class Graph(Protocol):
+    """Carries a request to Meta. Raises DeliveryError."""
+
+    async def send(self, request: Mapping[str, Any]) -> graph.Accepted: ...
+
+
+class Limits:
+    """Both of Meta's budgets, kept by the sender and fed with what comes in."""
+
+    def __init__(self, bucket: Bucket, pairs: PairLedger) -> None:
+        self.bucket, self.pairs = bucket, pairs
+
+    def remember(self, sent: Iterable[tuple[int, float]], now: float) -> None:
+        """After a restart: what was sent lately, as (contact id, time), oldest first."""
+        for contact_id, at in sent:
+            self.pairs.spend(contact_id, min(at, now))
+            if now - at < 1:
+                self.bucket.spend(1, now)
+
+
+class Sends:
+    """The handler of send jobs."""
+
+    def __init__(
+        self,
+        meta: Graph,
+        *,
+        limits: Limits,
+        policy: Policy,
+        clock: Callable[[], float],
+        noise: Callable[[], float] = random.random,
+    ) -> None:
+        self._meta, self._limits, self._policy = meta, limits, policy
+        self._clock, self._noise = clock, noise
+        self.meta_works: bool | None = None
+
+    def room(self, now: float) -> float:
+        """Messages that Meta's throughput leaves us now."""
+        return self._limits.bucket.room(now)
+
+    def room_in(self, now: float) -> float:
+        return self._limits.bucket.wait(now)
+
+    def started(self, count: int, now: float) -> None:
+        """Claimed is as good as sent; what does not leave is given back."""
+        self._limits.bucket.spend(count, now)
+
+    async def handle(self, job: Job) -> Outcome:
+        """Hand one message to Meta; what it answers decides the outcome."""
+        now = self._clock()
+        outcome = door.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
+        if outcome is not None or job.outgoing is None:
+            self._limits.bucket.spend(-1, now)
+            return outcome or self.gave_up(job, "there is no message to send")
+        self._limits.pairs.spend(job.contact.id, now)
+        try:
+            accepted = await self._meta.send(graph.request(job.contact, job.outgoing.content, tag=job.tag))
+        except DeliveryError as error:
+            return self._after_failure(job, error)
+        self.meta_works = True
+        return Outcome(Event.SUCCEED, wamid=accepted.wamid, wa_id=accepted.wa_id, answer=accepted.answer)
+
+    def gave_up(self, job: Job, error: str) -> Outcome:
+        """A bug on the way: never tried again by itself, lest it be said twice; a receipt may still prove it."""
+        return Outcome(Event.GIVE_UP, error=error, code="internal")
+
+    def _pair_wait(self, job: Job, now: float) -> Outcome | None:
+        free_at = self._limits.pairs.free_at(job.contact.id, now)
+        if free_at <= now:
+            return None
+        return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Waits for the pair limit", code="pair_limit")
+
+    def _after_failure(self, job: Job, error: DeliveryError) -> Outcome:
+        now = self._clock()
+        outcome = after_failure(error, spent=job.spent, policy=self._policy, now=now, noise=self._noise())
+        self.meta_works = not (outcome.pauses or outcome.event is Event.LOSE_TRACK)
+        if isinstance(error, Unavailable) and error.scope is Scope.NUMBER:
+            self._limits.bucket.slow_down(now)
+        elif isinstance(error, Unavailable) and error.scope is Scope.CONTACT and outcome.event is Event.RETRY:
+            wait = self._limits.pairs.complain(job.contact.id, now)
+            outcome = replace(outcome, due_at=max(outcome.due_at, now + wait))
+        return outcome
