@@ -1,0 +1,17 @@
+"""What every test may use: `wabot`, the whole service at work (see tests/business.py)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.business import Business, business
+
+
+@pytest.fixture
+async def wabot(tmp_path: Path) -> AsyncIterator[Business]:
+    """wabot with the settings of a test, and Meta."""
+    async with business(tmp_path / "data") as running:
+        yield running
