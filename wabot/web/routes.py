@@ -18,7 +18,7 @@ from wabot.web.models import Get, GetBulk, InitiateBulk
 SERVICE = web.AppKey("service", Service)
 VERIFY_TOKEN = web.AppKey("verify_token", str)
 WAIT_SECONDS = web.AppKey("wait_seconds", float)
-LINE = "line"
+LINE = web.RequestKey("line", dict[str, object])
 """What a handler adds to the request's line in the log."""
 
 KEY_LENGTH = 255
