@@ -56,7 +56,12 @@ async def run(settings: Settings) -> AsyncIterator[Running]:
     """Everything, from the journal to the socket. Raises journal.opening.CannotOpen, OSError (address in use)."""
     async with AsyncExitStack() as stack:
         clock = SteadyClock()
-        journal = await open_journal(settings.server.data_dir, rules=rules(settings), policy=policy(settings))
+        journal = await open_journal(
+            settings.server.data_dir,
+            rules=rules(settings),
+            policy=policy(settings),
+            business=settings.whatsapp.phone_number_id,
+        )
         stack.push_async_callback(journal.close)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         archive = await _archive(settings, stack)

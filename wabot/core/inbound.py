@@ -87,6 +87,7 @@ class Chat:
             direction=direction,
             answerable=answerable and direction is Direction.IN,
             moved_to=moved_to,
+            revokes=text_of(dict_of(message.get("revoke")).get("original_message_id")),
         )
 
 

@@ -140,6 +140,7 @@ class Inbound:
 
     `timestamp` is Meta's, in Unix seconds; `raw` is Meta's object as JSON text; `body` is what a reader
     (or the model) can use. `answerable`: it deserves a reply. `moved_to`: the person has these ids from now on.
+    `revokes`: the wamid of the message that the person took back.
     """
 
     wamid: str
@@ -152,6 +153,7 @@ class Inbound:
     direction: Direction = Direction.IN
     answerable: bool = True
     moved_to: Person | None = None
+    revokes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,13 +98,37 @@ def opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> int:
 
 
 def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:
-    if db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
+    says = message.direction is Direction.IN and message.type != "system"
+    known = contacts.heard_again(db, message.person, message.timestamp or now) if says else None
+    if known is None and db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
         return
-    contact_id = contacts.resolve(db, message.person, now)
+    contact_id = known["id"] if known is not None else contacts.resolve(db, message.person, now)
+    message_id = _insert(db, contact_id, message, now)
+    if message_id is None:
+        return
+    taken.stored += 1
+    if message.moved_to is not None:
+        contacts.rekey(db, contact_id, message.moved_to, now)
+    if message.revokes:
+        _blank(db, contact_id, message.revokes)
+    if not says:
+        return
+    stopped = known["stopped"] if known is not None else contacts.heard(db, contact_id, message.timestamp or now)
+    wish = rules.consent.wish(message.body) if message.type in _WORDS else None
+    if wish is not None and _heed_wish(db, contact_id, wish, stopped=stopped, now=now, rules=rules):
+        taken.sends += 1
+    elif message.answerable and stopped != Stop.ALL and wish is not Wish.STOP:
+        _owe_reply(db, contact_id, message_id, now, rules)
+        taken.replies += 1
+
+
+def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, now: float) -> int | None:
+    """The id of the new row; None where the wamid is known."""
     inbound = message.direction is Direction.IN
-    message_id = db.execute(
+    row = db.execute(
         "INSERT INTO messages (contact_id, direction, origin, wamid, timestamp, type, body, raw, person, business,"
-        " status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (wamid) WHERE wamid IS NOT NULL DO NOTHING"
+        " RETURNING id",
         (
             contact_id,
             message.direction,
@@ -118,23 +142,16 @@ def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: R
             message.business_number,
             Status.RECEIVED if inbound else Status.SENT,
         ),
-    ).fetchone()[0]
-    taken.stored += 1
-    if message.moved_to is not None:
-        contacts.rekey(db, contact_id, message.moved_to, now)
-    elif inbound and message.type != "system":
-        # Whoever writes can be reached again, and may be answered for 24 hours from their own time of writing.
-        stopped = db.execute(
-            "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), ?),"
-            " stopped = nullif(stopped, 'unreachable') WHERE id = ? RETURNING stopped",
-            (message.timestamp or now, contact_id),
-        ).fetchall()[0][0]
-        wish = rules.consent.wish(message.body) if message.type in _WORDS else None
-        if wish is not None and _heed_wish(db, contact_id, wish, stopped=stopped, now=now, rules=rules):
-            taken.sends += 1
-        elif message.answerable and stopped != Stop.ALL and wish is not Wish.STOP:
-            _owe_reply(db, contact_id, message_id, now, rules)
-            taken.replies += 1
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _blank(db: sqlite3.Connection, contact_id: int, wamid: str) -> None:
+    """The person took a message back: we forget what it said."""
+    db.execute(
+        "UPDATE messages SET body = '', raw = '{}', version = version + 1 WHERE wamid = ? AND contact_id = ?",
+        (wamid, contact_id),
+    )
 
 
 def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, rules: Rules) -> None:

@@ -53,6 +53,36 @@ def resolve(db: sqlite3.Connection, person: Person, now: float) -> int:
     return int(known["id"])
 
 
+_HEARD = (
+    "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), :at),"
+    " stopped = nullif(stopped, 'unreachable')"
+)
+"""Whoever writes can be reached again, and may be answered for 24 hours from their own time of writing."""
+
+
+def heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.Row | None:
+    """`person` wrote at a time: (id, stopped) if we know them exactly so, in one statement; None = see `resolve`."""
+    found: list[sqlite3.Row] = db.execute(
+        f"{_HEARD} WHERE id = (SELECT contact_id FROM identities WHERE value = :identity)"
+        " AND wa_id IS :wa_id AND bsuid IS :bsuid AND name = :name RETURNING id, stopped",
+        {
+            "at": at,
+            "identity": person.bsuid or person.wa_id,
+            "wa_id": person.wa_id,
+            "bsuid": person.bsuid,
+            "name": person.name,
+        },
+    ).fetchall()
+    return found[0] if found else None
+
+
+def heard(db: sqlite3.Connection, contact_id: int, at: float) -> str | None:
+    """A contact wrote at a time; what is stopped."""
+    rows = db.execute(f"{_HEARD} WHERE id = :id RETURNING stopped", {"at": at, "id": contact_id}).fetchall()
+    stopped: str | None = rows[0][0]
+    return stopped
+
+
 def rekey(db: sqlite3.Connection, contact_id: int, new: Person, now: float) -> int:
     """Meta says that this contact goes by `new` from now on; the id of the contact that they are then."""
     old = db.execute("SELECT wa_id, bsuid FROM contacts WHERE id = ?", (contact_id,)).fetchone()

@@ -14,7 +14,8 @@ from wabot.core.messages import Contact, Direction, Status
 from wabot.journal import contacts
 
 _MESSAGE = (
-    "SELECT m.*, c.wa_id, c.bsuid, (SELECT value FROM meta WHERE key = 'journal') AS journal"
+    "SELECT m.*, c.wa_id, c.bsuid, (SELECT value FROM meta WHERE key = 'journal') AS journal,"
+    " (SELECT value FROM meta WHERE key = 'business') AS ours"
     " FROM messages m JOIN contacts c ON c.id = m.contact_id"
 )
 
@@ -109,9 +110,10 @@ def adopt(db: sqlite3.Connection, contact_id: int, documents: Sequence[dict[str,
 def document(row: sqlite3.Row) -> dict[str, Any]:
     """A message in the shape that `/get` answers with and the archive keeps; `_id` is our own key."""
     out = row["direction"] == Direction.OUT
-    sender, receiver = (row["business"], row["person"]) if out else (row["person"], row["business"])
+    business = row["business"] or row["ours"]
+    sender, receiver = (business, row["person"]) if out else (row["person"], business)
     outbox_id = f"{row['journal']}-{row['job_id']}" if row["job_id"] is not None else None
-    people = {row["person"], row["business"], row["wa_id"], row["bsuid"]}
+    people = {row["person"], business, row["wa_id"], row["bsuid"]}
     return {
         "_id": outbox_id or row["wamid"],
         "id": row["wamid"],

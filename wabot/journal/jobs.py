@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from wabot.core.errors import Effect
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, after_hold, move
@@ -78,6 +79,23 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     else:
         _settle_send(db, job, outcome, now, patience)
     return state
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What time alone brought about: doubts that ended, how many sends were released, how many jobs expired."""
+
+    doubts: list[tuple[int, State]]
+    released: int
+    expired: int
+
+    def __bool__(self) -> bool:
+        return bool(self.doubts or self.released or self.expired)
+
+
+def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
+    """Do what is due by the clock alone."""
+    return Tended(end_doubts(db, policy=policy, now=now), release_held(db, now=now), expire(db, now=now))
 
 
 def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = 500) -> list[tuple[int, State]]:

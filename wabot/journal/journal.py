@@ -44,6 +44,7 @@ class Journal:
         self._lock, self._path = lock, path
         self._rules, self._policy = rules, policy
         self._token = identity.epoch << 32
+        self._business = identity.business
         self._watched: dict[str, asyncio.Event] = {}
 
     async def close(self) -> None:
@@ -57,6 +58,7 @@ class Journal:
     async def accept(self, delivery: Delivery, now: float) -> accept.Taken:
         """Write down a webhook delivery. Raises JournalDown: answer 503, Meta delivers again."""
         self._refuse_when_crowded()
+        await self._learn_our_number(delivery)
         taken = await self.writer(accept.accept, delivery, now, self._rules, self._patience())
         if taken.replies:
             self.notify(Kind.REPLY)
@@ -141,14 +143,12 @@ class Journal:
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
-        ended = await self.writer(jobs.end_doubts, policy=self._policy, now=now)
-        released = await self.writer(jobs.release_held, now=now)
-        expired = await self.writer(jobs.expire, now=now)
-        if ended or released or expired:
+        tended = await self.writer(jobs.tend, policy=self._policy, now=now)
+        if tended:
             self.notify(Kind.SEND)
             self.notify(Kind.REPLY)
             await self._tell_watchers()
-        return ended
+        return tended.doubts
 
     async def depths(self) -> list[gauges.Depth]:
         """The open jobs by kind and state."""
@@ -196,6 +196,13 @@ class Journal:
         await self._tell_watchers()
         return state
 
+    async def _learn_our_number(self, delivery: Delivery) -> None:
+        """Meta tells our own number with every message; until the first we go by the phone number id."""
+        number = next((m.business_number for m in delivery.messages if m.business_number), self._business)
+        if number != self._business:
+            await self.writer(opening.set_business, number)
+            self._business = number
+
     def _patience(self) -> Patience:
         return Patience(self.name, self._policy, random.random())  # noqa: S311  the noise of a back-off
 
@@ -209,15 +216,18 @@ class Journal:
                 self._watched[watched].set()
 
 
-async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy) -> Journal:
-    """The journal in `data_dir`, made if need be. Raises opening.CannotOpen with what to do."""
+async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy, business: str = "") -> Journal:
+    """The journal in `data_dir`, made if need be. Raises opening.CannotOpen with what to do.
+
+    `business` is what our side goes by until Meta's first message tells our number.
+    """
     path = Path(os.path.abspath(data_dir), FILE_NAME)  # noqa: ASYNC240  touches no disk
     opening.make_private(path)
     lock = opening.take_lock(path)
     writer = reader = None
     try:
         writer = await connect_writer(path)
-        identity = await writer.run(opening.migrate)
+        identity = await writer.run(opening.migrate, business)
         reader = await connect_reader(path)
         return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy)
     except BaseException:

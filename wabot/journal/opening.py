@@ -24,10 +24,11 @@ class CannotOpen(WabotError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`name` is this journal's own, in every tag and outbox id; `epoch` counts its openings."""
+    """`name` is this journal's own, in every tag and outbox id; `epoch` counts its openings; `business` is our number."""
 
     name: str
     epoch: int
+    business: str
 
 
 def take_lock(path: Path) -> int:
@@ -52,14 +53,14 @@ def make_private(path: Path) -> None:
         file.chmod(0o600)
 
 
-def migrate(db: sqlite3.Connection) -> Identity:
+def migrate(db: sqlite3.Connection, business: str) -> Identity:
     """Check the file and bring it to the newest schema. Raises CannotOpen where it is not ours to touch."""
     try:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         _refuse_strangers(db, version)
         for number, step in enumerate(STEPS[version:], start=version + 1):
             _apply(db, step.read_text("utf-8"), number)
-        return _open_meta(db)
+        return _open_meta(db, business)
     except sqlite3.DatabaseError as error:
         raise CannotOpen(
             f"the journal cannot be read ({error}): move wabot.db, wabot.db-wal and wabot.db-shm aside together and"
@@ -84,19 +85,27 @@ def _apply(db: sqlite3.Connection, script: str, number: int) -> None:
     )
 
 
-def _open_meta(db: sqlite3.Connection) -> Identity:
+def _open_meta(db: sqlite3.Connection, business: str) -> Identity:
     clean = db.execute("SELECT value FROM meta WHERE key = 'clean'").fetchone()
     if clean and clean[0] == "no" and _size(db) < QUICK_CHECK_BELOW:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
     db.execute("BEGIN IMMEDIATE")
-    db.execute("INSERT OR IGNORE INTO meta VALUES ('journal', ?), ('epoch', '0')", (secrets.token_hex(4),))
+    db.execute(
+        "INSERT OR IGNORE INTO meta VALUES ('journal', ?), ('epoch', '0'), ('business', ?)",
+        (secrets.token_hex(4), business),
+    )
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'no')")
     db.execute("COMMIT")
     meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
-    return Identity(meta["journal"], int(meta["epoch"]))
+    return Identity(meta["journal"], int(meta["epoch"]), meta["business"])
+
+
+def set_business(db: sqlite3.Connection, number: str) -> None:
+    """Meta told our own number."""
+    db.execute("UPDATE meta SET value = ? WHERE key = 'business'", (number,))
 
 
 def _size(db: sqlite3.Connection) -> int:
