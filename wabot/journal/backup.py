@@ -16,7 +16,7 @@ class BackupFailed(WabotError):
 
 
 def copy(data_dir: Path, target: Path) -> Path:
-    """Copy the journal of `data_dir` to `target`, which must not exist: checked, synced, then named. Returns `target`."""
+    """Copy the journal of `data_dir` to `target`, which must not exist: checked, synced, then named."""
     source = data_dir.absolute() / FILE_NAME
     if not source.exists():
         raise BackupFailed(f"there is no journal at {source}")

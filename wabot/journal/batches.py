@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.jobs import OPEN, Outgoing, State
-from wabot.core.messages import Person, Stop
+from wabot.core.messages import Stop
 from wabot.journal import contacts
-from wabot.journal.queue import BULK, enqueue
+from wabot.journal.queue import BULK, enqueue_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ _Place = tuple[int | None, str | None, str | None]
 """Where one recipient went: the job, or why there is none (text and code)."""
 
 _INVALID: _Place = (None, "Invalid phone number", "invalid_number")
+_OPTED_OUT: _Place = (None, "This person opted out", "opted_out")
+_UNREACHABLE: _Place = (None, "Meta could not reach this person before; they have to write first", "unreachable")
+_STOPPED = {Stop.ALL: _OPTED_OUT, Stop.MARKETING: _OPTED_OUT, Stop.UNREACHABLE: _UNREACHABLE}
 
 
 def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
@@ -70,18 +73,16 @@ def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
         "INSERT INTO batches (id, key, fingerprint, created_at) VALUES (?, ?, ?, ?)",
         (batch.id, batch.key, batch.fingerprint, now),
     )
-    queued: dict[str, _Place] = {}
-    rows = []
+    asked: dict[str, Outgoing] = {}
+    for recipient in batch.recipients:
+        if recipient.number and recipient.outgoing:
+            asked.setdefault(recipient.number, recipient.outgoing)
+    places = _queue_all(db, batch.id, asked, now)
+    rows, seen = [], set[str]()
     for position, recipient in enumerate(batch.recipients):
-        number = recipient.number
-        duplicate = number in queued
-        if number is None or recipient.outgoing is None:
-            place = _INVALID
-        elif duplicate:
-            place = queued[number]
-        else:
-            place = queued[number] = _queue_one(db, batch.id, number, recipient.outgoing, now)
-        rows.append((batch.id, position, number or recipient.asked, duplicate, *place))
+        place = places.get(recipient.number or "", _INVALID)
+        rows.append((batch.id, position, recipient.number or recipient.asked, recipient.number in seen, *place))
+        seen.add(recipient.number or "")
     db.executemany(
         "INSERT INTO recipients (batch_id, position, number, duplicate, job_id, error, error_code)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -117,14 +118,15 @@ def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
     )
 
 
-def _queue_one(db: sqlite3.Connection, batch_id: str, number: str, outgoing: Outgoing, now: float) -> _Place:
-    contact_id = contacts.resolve(db, Person(wa_id=number), now)
-    stopped = db.execute("SELECT stopped FROM contacts WHERE id = ?", (contact_id,)).fetchone()[0]
-    if stopped in (Stop.ALL, Stop.MARKETING):
-        return None, "This person opted out", "opted_out"
-    if stopped == Stop.UNREACHABLE:
-        return None, "Meta could not reach this person before; they have to write first", "unreachable"
-    return enqueue(db, contact_id, outgoing, now=now, priority=BULK, batch_id=batch_id), None, None
+def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, Outgoing], now: float) -> dict[str, _Place]:
+    """Owe each number its message, unless its contact may not get it; where each went."""
+    found = contacts.find_or_create(db, list(asked), now)
+    places = {number: _STOPPED[stopped] for number, (_, stopped) in found.items() if stopped}
+    owed = [number for number in asked if number not in places]
+    ids = enqueue_all(
+        db, [(found[number][0], asked[number]) for number in owed], now=now, priority=BULK, batch_id=batch_id
+    )
+    return places | {number: (job_id, None, None) for number, job_id in zip(owed, ids, strict=True)}
 
 
 def _result(row: sqlite3.Row) -> Result:

@@ -5,7 +5,9 @@ A BSUID outranks a number: numbers are passed on to other people, and a stranger
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 from wabot.core.messages import Contact, Person, Stop
 from wabot.journal.queue import promote
@@ -51,6 +53,22 @@ def resolve(db: sqlite3.Connection, person: Person, now: float) -> int:
     known = found[0]
     _complete(db, known, person)
     return int(known["id"])
+
+
+def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -> dict[str, tuple[int, Stop | None]]:
+    """The contacts of many numbers at once, those that we did not know created: number → (id, what is stopped)."""
+    rows = db.execute(
+        "SELECT i.value, c.id, c.stopped FROM json_each(?) n JOIN identities i ON i.value = n.value"
+        " JOIN contacts c ON c.id = i.contact_id",
+        (json.dumps(numbers),),
+    ).fetchall()
+    found = {row["value"]: (row["id"], Stop(row["stopped"]) if row["stopped"] else None) for row in rows}
+    unknown = [number for number in numbers if number not in found]
+    first = db.execute("SELECT coalesce(max(id), 0) + 1 FROM contacts").fetchone()[0]
+    created = list(enumerate(unknown, start=first))
+    db.executemany("INSERT INTO contacts (id, wa_id, created_at) VALUES (?, ?, ?)", [(i, n, now) for i, n in created])
+    db.executemany("INSERT INTO identities (contact_id, value) VALUES (?, ?)", created)
+    return found | {number: (contact_id, None) for contact_id, number in created}
 
 
 _HEARD = (

@@ -24,7 +24,7 @@ class CannotOpen(WabotError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`name` is this journal's own, in every tag and outbox id; `epoch` counts its openings; `business` is our number."""
+    """`name` is this journal's own, in tags and outbox ids; `epoch` counts its openings; `business` is our number."""
 
     name: str
     epoch: int

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 
 from wabot.core.jobs import Event, Outgoing, State, move
-from wabot.core.messages import Direction, Status
 
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
@@ -25,38 +25,56 @@ NEXT = move(State.WAITING, Event.PROMOTE)
 
 
 def enqueue(
+    db: sqlite3.Connection, contact_id: int, outgoing: Outgoing, *, now: float, expires_at: float | None = None
+) -> int:
+    """Owe `outgoing` to a contact, last in line. Returns the job's id."""
+    return enqueue_all(db, [(contact_id, outgoing)], now=now, expires_at=expires_at)[0]
+
+
+def enqueue_all(
     db: sqlite3.Connection,
-    contact_id: int,
-    outgoing: Outgoing,
+    owed: Sequence[tuple[int, Outgoing]],
     *,
     now: float,
     priority: int = 0,
     expires_at: float | None = None,
     batch_id: str | None = None,
-) -> int:
-    """Owe `outgoing` to a contact: a message and the send that carries it, last in line. Returns the job's id."""
-    job = db.execute(
-        "INSERT INTO jobs (kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
-        f" SELECT 'send', :contact, CASE WHEN {_HAS_HEAD} THEN 'waiting' ELSE 'queued' END,"
-        " :priority, :now, :now, :expires, :batch RETURNING id",
-        {"contact": contact_id, "priority": priority, "now": now, "expires": expires_at, "batch": batch_id},
-    ).fetchone()[0]
-    db.execute(
-        "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
-        " SELECT id, ?, ?, ?, ?, ?, ?, coalesce(wa_id, bsuid, ''), ?, ? FROM contacts WHERE id = ?",
-        (
-            Direction.OUT,
-            outgoing.origin,
-            now,
-            str(outgoing.content.get("type", "")),
-            outgoing.body,
-            json.dumps(outgoing.content, ensure_ascii=False),
-            Status.QUEUED,
-            job,
-            contact_id,
-        ),
+) -> list[int]:
+    """Owe each contact id its message: the send, and the message that it carries. Returns the jobs' ids, in order.
+
+    There is one writer, so the ids that come next are known beforehand; ten thousand rows then take two statements.
+    """
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+    ids = list(range((last[0] if last else 0) + 1, (last[0] if last else 0) + 1 + len(owed)))
+    db.executemany(
+        "INSERT INTO jobs (id, kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
+        f" SELECT :id, 'send', :contact, CASE WHEN {_HAS_HEAD} THEN 'waiting' ELSE 'queued' END,"
+        " :priority, :now, :now, :expires, :batch",
+        [
+            {
+                "id": job_id,
+                "contact": contact_id,
+                "priority": priority,
+                "now": now,
+                "expires": expires_at,
+                "batch": batch_id,
+            }
+            for job_id, (contact_id, _) in zip(ids, owed, strict=True)
+        ],
     )
-    return int(job)
+    written: dict[int, str] = {}  # most of a batch say the same
+    for _, outgoing in owed:
+        if id(outgoing) not in written:
+            written[id(outgoing)] = json.dumps(outgoing.content, ensure_ascii=False)
+    db.executemany(
+        "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
+        " SELECT id, 'out', ?, ?, ?, ?, ?, coalesce(wa_id, bsuid, ''), 'queued', ? FROM contacts WHERE id = ?",
+        [
+            (out.origin, now, str(out.content.get("type", "")), out.body, written[id(out)], job_id, contact_id)
+            for job_id, (contact_id, out) in zip(ids, owed, strict=True)
+        ],
+    )
+    return ids
 
 
 def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
