@@ -60,7 +60,11 @@ async def connect_writer(path: Path) -> Connection:
     """The one read-write connection, in WAL mode with an fsync for every commit."""
     connection = Connection(partial(_open, str(path), uri=False), iter_chunk_size=64)
     await connection
-    await connection.run(_prepare)
+    try:
+        await connection.run(_prepare)
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 
@@ -161,9 +165,21 @@ def _commit(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Res
         return [_commit(db, [operation])[0] for operation in operations]
 
 
+_DISK_CODES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB,
+    }
+)  # fmt: skip
+
+
 def _is_the_disk(error: Exception) -> bool:
-    """Full, locked, unreadable: no operation's own fault, and no other would fare better."""
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    """Full, locked, unreadable: no operation's own fault, and no other would fare better.
+
+    By SQLite's primary code: sqlite3's own classes put a full disk and a malformed JSON value into the same one.
+    """
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES
 
 
 def _transaction(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Result]:
