@@ -26,14 +26,15 @@ from wabot.service import Service
 from wabot.settings import Settings
 from wabot.web.app import make_app
 from wabot.web.outbox import METRICS
+from wabot.web.server import Runner
 from wabot.work.record import Recorder
 from wabot.work.reply import Assistant, Manner, Replies
 from wabot.work.runner import Lane
 from wabot.work.send import Limits, Sends
 from wabot.work.upkeep import Upkeep
 
-ANSWER_SECONDS, DRAIN_SECONDS = 2.0, 8.0
-"""At the end: for requests to be answered, then for jobs in flight. Together no more than the promised 10 seconds."""
+ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
+"""At the end: for requests to be answered (aiohttp may take it twice), then for jobs in flight; the promise is 10."""
 DAY = 86400.0
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ async def run(settings: Settings) -> AsyncIterator[Running]:
             for kind, handler in ((Kind.REPLY, replies), (Kind.SEND, sends))
         }
         metrics.lanes = lanes
-        journal.notify = lambda kind: lanes[kind].wake()
+        journal.notify = lambda kind, due: lanes[kind].wake(due)
         again, doubtful = await journal.recover(clock())
         log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
 
@@ -290,7 +291,7 @@ async def _serving(settings: Settings, service: Service, metrics: Metrics) -> As
         wait_seconds=settings.api.wait_seconds,
     )
     app[METRICS] = metrics
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=ANSWER_SECONDS)
+    runner = Runner(app, shutdown_timeout=ANSWER_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from wabot.work.reply import Replies, template_message
 from wabot.work.runner import Lane
 from wabot.work.send import Limits, Sends
 
-HIDDEN_UNLESS_ASKED = ("queued", "failed")
+_JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
 SLICE = 500
 """How many numbers are read before others get a turn."""
 
@@ -122,6 +123,10 @@ class Service:
         """Wait until a batch is settled, so many seconds at the most."""
         await self._journal.batch_settled(batch_id, seconds)
 
+    def stop_waiting(self) -> None:
+        """We are stopping: whoever waits for a batch waits no longer."""
+        self._journal.let_watchers_go()
+
     async def batch(self, batch_id: str) -> dict[str, Any] | None:
         """A batch with its counts and results in the order asked; None if it is unknown."""
         found = await self._journal.results(batch_id)
@@ -207,7 +212,7 @@ class Service:
     def job_id(self, outbox_id: str) -> int | None:
         """The job that an outbox id names, if it can be one of this journal's."""
         name, _, number = outbox_id.partition("-")
-        return int(number) if name == self._journal.name and number.isascii() and number.isdigit() else None
+        return int(number) if name == self._journal.name and _JOB_ID.fullmatch(number) else None
 
     async def _recipients(self, bulk: Bulk) -> list[Recipient]:
         template = bulk.template or self._template

@@ -38,14 +38,15 @@ class Journal:
         policy: Policy,
     ) -> None:
         self.name = identity.name
-        self.notify: Callable[[Kind], None] = lambda _kind: None
+        self.notify: Callable[[Kind, float], None] = lambda _kind, _due: None
         self.writer = Writer(connections[0])
         self._connection, self._reader = connections
         self._lock, self._path = lock, path
         self._rules, self._policy = rules, policy
         self._token = identity.epoch << 32
         self._business = identity.business
-        self._watched: dict[str, asyncio.Event] = {}
+        self._watched: dict[str, set[asyncio.Event]] = {}
+        self._watchable = True
 
     async def close(self) -> None:
         """Commit what waits and close the file."""
@@ -61,9 +62,9 @@ class Journal:
         await self._learn_our_number(delivery)
         taken = await self.writer(accept.accept, delivery, now, self._rules, self._patience())
         if taken.replies:
-            self.notify(Kind.REPLY)
+            self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
         if taken.sends or delivery.receipts:
-            self.notify(Kind.SEND)
+            self.notify(Kind.SEND, now)
             await self._tell_watchers()
         return taken
 
@@ -71,26 +72,35 @@ class Journal:
         """Queue a batch in one commit."""
         self._refuse_when_crowded()
         queued = await self.writer(batches.queue_batch, batch, now)
-        self.notify(Kind.SEND)
+        self.notify(Kind.SEND, now)
         return queued
 
     async def results(self, batch_id: str) -> list[batches.Result] | None:
         """What became of a batch so far, in the order asked."""
         return await self._reader.run(batches.results, batch_id)
 
-    async def batch_settled(self, batch_id: str, timeout: float) -> bool:
-        """Wait until nothing of a batch is open, `timeout` seconds at the most; whether it came to that."""
-        event = self._watched.setdefault(batch_id, asyncio.Event())
+    async def batch_settled(self, batch_id: str, timeout: float) -> None:
+        """Wait until nothing of a batch is open, `timeout` seconds at the most, or until `let_watchers_go`."""
+        event = asyncio.Event()
+        watchers = self._watched.setdefault(batch_id, set())
+        watchers.add(event)
         try:
             async with asyncio.timeout(timeout):
-                while await self._reader.run(batches.is_open, batch_id):
+                while self._watchable and await self._reader.run(batches.is_open, batch_id):
                     await event.wait()
                     event.clear()
-            return True
         except TimeoutError:
-            return False
+            pass
         finally:
-            self._watched.pop(batch_id, None)
+            watchers.discard(event)
+            if not watchers:
+                self._watched.pop(batch_id, None)
+
+    def let_watchers_go(self) -> None:
+        """We are stopping: from now on nobody waits for a batch."""
+        self._watchable = False
+        for event in set().union(*self._watched.values()):
+            event.set()
 
     async def claim(self, kind: Kind, *, limit: int, now: float) -> list[Job]:
         """Take due jobs into our hands, committed before anything is done with them."""
@@ -100,9 +110,8 @@ class Journal:
     async def settle(self, job: Job, outcome: Outcome, now: float) -> State | None:
         """Write what became of a job; its new state, or None where a receipt or a restart was faster."""
         state = await self.writer(jobs.settle, job, outcome, now, self._patience())
-        self.notify(job.kind)
         if outcome.says:
-            self.notify(Kind.SEND)
+            self.notify(Kind.SEND, now)
         if job.batch_id in self._watched:
             await self._tell_watchers(job.batch_id)
         return state
@@ -145,8 +154,8 @@ class Journal:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
         tended = await self.writer(jobs.tend, policy=self._policy, now=now)
         if tended:
-            self.notify(Kind.SEND)
-            self.notify(Kind.REPLY)
+            self.notify(Kind.SEND, now)
+            self.notify(Kind.REPLY, now)
             await self._tell_watchers()
         return tended.doubts
 
@@ -187,7 +196,7 @@ class Journal:
     async def retry(self, job_id: int, now: float) -> State | None:
         """Try a failed or parked send again. Raises CannotMove."""
         state = await self.writer(outbox.retry, job_id, now)
-        self.notify(Kind.SEND)
+        self.notify(Kind.SEND, now)
         return state
 
     async def cancel(self, job_id: int, now: float) -> State | None:
@@ -213,7 +222,8 @@ class Journal:
     async def _tell_watchers(self, batch_id: str | None = None) -> None:
         for watched in [batch_id] if batch_id else list(self._watched):
             if watched in self._watched and not await self._reader.run(batches.is_open, watched):
-                self._watched[watched].set()
+                for event in self._watched.get(watched, ()):
+                    event.set()
 
 
 async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy, business: str = "") -> Journal:

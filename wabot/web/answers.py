@@ -14,6 +14,8 @@ CODES = {
     500: "internal", 503: "unavailable",
 }  # fmt: skip
 
+RETRY_AFTER = {"Retry-After": "5"}
+
 
 class Refusal(Exception):
     """A request that is answered with an error."""
@@ -32,15 +34,21 @@ class Refusal(Exception):
 
 def reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """`value` as JSON."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    body = _to_json(value).encode(errors="replace")
     return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
 
 
 def error(
-    status: int, message: str, *, details: Iterable[Mapping[str, Any]] = (), headers: Mapping[str, str] | None = None
+    status: int,
+    message: str,
+    *,
+    details: Iterable[Mapping[str, Any]] = (),
+    headers: Mapping[str, str] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    """An error as JSON."""
-    code = CODES.get(status, "error")
-    return reply(
-        {"error": {"code": code, "message": message, "details": list(details)}}, status=status, headers=headers
-    )
+    """An error as JSON; `beside`: other fields of the answer."""
+    told = {"code": CODES.get(status, "error"), "message": message, "details": list(details)}
+    response = reply({"error": told, **(beside or {})}, status=status, headers=headers)
+    if status in (408, 413):
+        response.force_close()  # what is left of the body is not worth reading
+    return response

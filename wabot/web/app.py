@@ -24,7 +24,7 @@ STATUS: dict[type[InvalidInput], int] = {
 }  # fmt: skip
 """How errors of the service are told."""
 
-RETRY_AFTER = {"Retry-After": "5"}
+_BEARER = {"WWW-Authenticate": "Bearer"}
 
 log = get_logger()
 
@@ -36,7 +36,13 @@ def make_app(service: Service, *, api_keys: Iterable[str], verify_token: str, wa
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
     app.add_routes([*routes.ROUTES, *outbox.ROUTES])
+    app.on_shutdown.append(_let_go)
     return app
+
+
+async def _let_go(app: web.Application) -> None:
+    """Whoever waits for a batch gets the answer that there is now."""
+    app[routes.SERVICE].stop_waiting()
 
 
 def _answer_all(gate: Gate) -> Middleware:
@@ -46,13 +52,13 @@ def _answer_all(gate: Gate) -> Middleware:
         started = time.perf_counter()
         try:
             refusal = gate.refuses(request)
-            response = answers.error(401, refusal) if refusal else await handler(request)
+            response = answers.error(401, refusal, headers=_BEARER) if refusal else await handler(request)
         except Refusal as refused:
             response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)
         except InvalidInput as refused:
             response = answers.error(STATUS.get(type(refused), 422), str(refused))
         except JournalDown as down:
-            response = answers.error(503, str(down), headers=RETRY_AFTER)
+            response = answers.error(503, str(down), headers=answers.RETRY_AFTER)
         except web.HTTPException as http:
             response = answers.error(http.status, http.reason, headers=_allow(http))
         except Exception:

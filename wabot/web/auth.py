@@ -1,19 +1,23 @@
 """Who may call. `/webhook` is for whoever signs, `/healthz` for anyone; all else needs a key.
 
 With no keys configured only direct requests from this machine are served: a loopback peer, nothing that a proxy
-adds, and a Host that is this machine (or a page in somebody's browser could call us under a name of its own).
+adds, a Host that is this machine (or a page in somebody's browser could call us under a name of its own), and no
+Origin that is another (or it could call us under ours).
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from aiohttp import web
 
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
 
+_ONLY_DIRECT = "without a key only direct requests from this machine are served: set server.api_keys"
+_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.]+?)\.?)(?::[0-9]+)?", re.IGNORECASE | re.ASCII)
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 
@@ -21,21 +25,17 @@ class Gate:
     """Knows the keys."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = tuple(key.encode() for key in keys)
+        self._keys = tuple(key.encode(errors="surrogateescape") for key in keys)
 
     def refuses(self, request: web.Request) -> str | None:
         """Why a request may not be served; None if it may."""
         if request.path in OPEN_PATHS:
             return None
         if not self._keys:
-            return (
-                None
-                if _is_direct(request)
-                else ("only direct requests from this machine are served without a key: set server.api_keys")
-            )
+            return None if _is_direct(request) else _ONLY_DIRECT
         given = _given_key(request)
         if given is None:
-            return "a key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"
+            return "a key of server.api_keys is needed: Authorization: Bearer KEY, or X-API-Key: KEY"
         # Every key is compared, so that the time tells nothing.
         matches = [hmac.compare_digest(given, key) for key in self._keys]
         return None if any(matches) else "the key is not one of server.api_keys"
@@ -54,18 +54,20 @@ def _is_direct(request: web.Request) -> bool:
         return False
     if any(name.lower().startswith("x-forwarded-") for name in request.headers):
         return False
-    return _is_this_machine(request.headers.get("Host", ""))
+    origins = (origin.partition("://")[2] for origin in request.headers.getall("Origin", []))
+    return all(map(_is_this_machine, (*request.headers.getall("Host", [""]), *origins)))
 
 
-def _is_this_machine(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    name = name.strip("[]").rstrip(".").lower()
+def _is_this_machine(authority: str) -> bool:
+    """Whether `host[:port]`, with IPv6 in brackets, names this machine and nothing else."""
+    named = _AUTHORITY.fullmatch(authority)
+    name = (named["v6"] or named["name"]).lower() if named else ""
     return name == "localhost" or _is_loopback(name)
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

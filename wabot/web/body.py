@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from wabot.web.answers import Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
 READ_SECONDS = 30.0
+NESTING = 32
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -22,6 +24,8 @@ async def read(request: web.Request, limit: int) -> bytes:
     """The body, at most `limit` bytes in at most READ_SECONDS."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
+    if request.content.is_eof():  # small ones come with their headers
+        return _bounded(request.content.read_nowait(), limit)
     chunks, size = [], 0
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -31,8 +35,16 @@ async def read(request: web.Request, limit: int) -> bytes:
                     raise _too_large(limit)
                 chunks.append(chunk)
     except TimeoutError:
-        raise Refusal(408, f"the request took longer than {READ_SECONDS:.0f} s", headers=_CLOSE) from None
+        raise Refusal(408, f"the request took longer than {READ_SECONDS:g} s") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise Refusal(400, "the body broke off") from None
     return b"".join(chunks)
+
+
+def _bounded(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
 
 
 async def parse(request: web.Request, model: type[M]) -> M:
@@ -41,13 +53,16 @@ async def parse(request: web.Request, model: type[M]) -> M:
         request.content_type.startswith("application/") and request.content_type.endswith("+json")
     ):
         raise Refusal(415, "send JSON, with the header Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Refusal(415, "send the body as it is, without Content-Encoding")
     body = await read(request, API_LIMIT)
     try:
-        value = json.loads(body)
+        value = _DECODER.decode(body.decode("utf-8-sig"))
+        if not isinstance(value, dict):
+            raise Refusal(422, "the body must be a JSON object")
+        _check(value, NESTING)
     except (ValueError, RecursionError):
-        raise Refusal(400, "the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise Refusal(422, "the body must be a JSON object")
+        raise Refusal(400, "the body is not JSON in UTF-8") from None
     return validate(model, value)
 
 
@@ -65,8 +80,31 @@ def validate(model: type[M], value: Mapping[str, Any]) -> M:
         raise Refusal(422, message, details=details) from None
 
 
-_CLOSE = {"Connection": "close"}
-
-
 def _too_large(limit: int) -> Refusal:
-    return Refusal(413, f"the body is larger than {limit >> 20} MiB", headers=_CLOSE)
+    return Refusal(413, f"the body is larger than {limit >> 20} MiB")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+# NaN and 1e999 are Python's JSON, not everybody's: Meta would refuse what we make of them.
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+
+
+def _check(value: Any, levels: int) -> None:
+    """Refuse what could not be written down again: nesting without end, and (ValueError) half a character."""
+    if not levels:
+        raise Refusal(422, "the body is nested too deeply")
+    if isinstance(value, str):
+        value.isascii() or value.encode()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check(key, levels)
+            _check(item, levels - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, levels - 1)

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
 
-Number = Annotated[str, Field(max_length=200)]
-Component = dict[str, Any]
+
+def _digits(value: object) -> object:
+    """A number may be a JSON integer; a fraction must not: its point and zero would become part of the number."""
+    return str(value) if type(value) is int else value
+
+
+def _parameters(component: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(component.get("parameters", []), list):
+        raise ValueError("parameters must be a list")
+    return component
+
+
+Number = Annotated[str, BeforeValidator(_digits), Field(max_length=200)]
+Component = Annotated[dict[str, Any], AfterValidator(_parameters)]
 
 
 class Model(BaseModel):
     """Unknown fields are errors: a misspelt one would silently do something else than asked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Template(Model):

@@ -10,17 +10,19 @@ from typing import Any
 from aiohttp import web
 
 from wabot.core.messages import InvalidNumber
-from wabot.service import Asked, Bulk, Service
-from wabot.web.answers import Refusal, reply
+from wabot.service import Asked, Bulk, Service, identify
+from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
 from wabot.web.body import WEBHOOK_LIMIT, parse, read
 from wabot.web.models import Get, GetBulk, InitiateBulk
 
 SERVICE = web.AppKey("service", Service)
 VERIFY_TOKEN = web.AppKey("verify_token", str)
 WAIT_SECONDS = web.AppKey("wait_seconds", float)
-LINE = web.RequestKey("line", dict[str, object])
+LINE = web.RequestKey("line", dict[str, Any])
 """What a handler adds to the request's line in the log."""
 
+_RESPOND_ASYNC = re.compile(r"(?:^|,)\s*respond-async\s*(?:[;,]|$)", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]+)\"?\s*(?:[;,]|$)", re.IGNORECASE)
 KEY_LENGTH = 255
 MAX_WAIT_SECONDS = 300.0
 AT_ONCE = 8
@@ -86,12 +88,13 @@ async def get_bulk(request: web.Request) -> web.Response:
 
     async def one(number: str) -> dict[str, Any]:
         try:
-            async with gate:
-                history = await service.history(number, asked.limit)
-        except InvalidNumber as error:
-            return {"number": number, "success": False, "count": 0, "messages": [], "error": str(error)}
+            identity = identify(number)
+        except InvalidNumber as invalid:
+            return {"number": number, "success": False, "count": 0, "messages": [], "error": str(invalid)}
+        async with gate:
+            history = await service.history(identity, asked.limit)
         messages = _shown(history.messages)
-        line = {"number": number, "success": bool(messages), "count": len(messages), "messages": messages}
+        line = {"number": identity, "success": bool(messages), "count": len(messages), "messages": messages}
         if history.partial:
             line["partial"] = True
         return line if messages else {**line, "error": "No messages found"}
@@ -117,7 +120,7 @@ async def healthz(_: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: the journal can be written and the lanes run; how the rest of the world is."""
     ready, state = await request.app[SERVICE].readiness()
-    return reply(state, status=200 if ready else 503, headers=None if ready else {"Retry-After": "5"})
+    return reply(state) if ready else error(503, "the journal or a lane is broken", headers=RETRY_AFTER, beside=state)
 
 
 def _shown(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -128,12 +131,12 @@ def _shown(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _wait(request: web.Request) -> tuple[float, str | None]:
     """Seconds to wait, and the preference that was honoured. https://www.rfc-editor.org/rfc/rfc7240"""
     prefer = ",".join(request.headers.getall("Prefer", []))
-    if re.search(r"(^|,)\s*respond-async\s*(;|,|$)", prefer, re.IGNORECASE):
+    if _RESPOND_ASYNC.search(prefer):
         return 0.0, "respond-async"
-    found = re.search(r"(^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(;|,|$)", prefer, re.IGNORECASE)
+    found = _WAIT.search(prefer)
     if found is None:
         return request.app[WAIT_SECONDS], None
-    seconds = min(float(found[2]), MAX_WAIT_SECONDS)
+    seconds = min(float(found[1]), MAX_WAIT_SECONDS)
     return seconds, f"wait={seconds:.0f}"
 
 

@@ -1,0 +1,56 @@
+"""The connections under the application: what is not even HTTP is answered, and logged, like everything else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from wabot.log import get_logger
+from wabot.web import answers
+
+IDLE_SECONDS = 150.0
+"""How long a connection may take to say what it wants, or stay for more: longer than common proxies keep one."""
+
+log = get_logger()
+
+
+class Runner(web.AppRunner):
+    """An AppRunner with our own connections. `_make_server` is the one protected name; a test pins it."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(server.request_handler, request_factory=server.request_factory)
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes None, and our own line costs less
+            auto_decompress=False,  # Meta signs the bytes as they are, and nobody unpacks a bomb
+            keepalive_timeout=IDLE_SECONDS,
+        )
+
+
+class _Connection(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what cannot be parsed. The open internet is full of it: that is no error of ours."""
+        if status == 400:
+            log.info("request.garbled", reason=type(exc).__name__)
+        else:
+            log.error("request.broken", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("half an answer is out already")
+        response = answers.error(status, "this is not a well-formed HTTP request")
+        response.force_close()
+        return response
