@@ -1,0 +1,28 @@
+# Everything that one does here by hand. Each target makes .venv first if it is missing or out of date.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: run test check bench crash
+
+run: $(READY)
+	$(BIN)/python run.py --sandbox
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks --write
+
+crash: $(READY)
+	WABOT_KILLS=1000 $(BIN)/python -m pytest tests/crash
+
+$(READY): requirements.txt tests/requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -r tests/requirements.txt
+	touch $@

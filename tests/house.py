@@ -1,0 +1,209 @@
+"""The rules of the house, as tables and as functions from a module to what breaks the rule in it.
+
+test_house_rules.py holds the code to them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "aiohttp": (
+        "wabot.web.*", "wabot.adapters.whatsapp", "wabot.adapters.openai",
+        "wabot.bootstrap",  # opens the one client session and the server's socket
+        "wabot.remote",  # the terminal asks the running service
+        "wabot.sandbox.*",
+    ),
+    "aiosqlite": ("wabot.journal.sqlite",),
+    "bson": ("wabot.adapters.mongo",),
+    "dotenv": ("wabot.settings",),
+    "google": ("wabot.adapters.gemini",),
+    "motor": ("wabot.adapters.mongo",),
+    "phonenumbers": ("wabot.core.messages",),
+    "prometheus_client": ("wabot.metrics",),
+    "pydantic": ("wabot.settings", "wabot.sections", "wabot.web.models", "wabot.web.body"),
+    "pydantic_settings": ("wabot.settings",),
+    "pymongo": ("wabot.adapters.mongo",),
+    "rich": ("wabot.sandbox.phone",),
+    "structlog": ("wabot.log",),
+    "uvloop": ("wabot.cli",),
+}  # fmt: skip
+"""Where each third-party package may be imported: `.*` is a whole package. Also the list of all that are."""
+
+COMES_WITH = {"bson": "pymongo", "google": "google-generativeai", "dotenv": "python-dotenv", "multidict": "aiohttp"}
+"""What is pinned for a package, where it is not called as the package is."""
+TOOLS = {"mypy", "pytest", "pytest-aiohttp", "ruff", "SecantusDB"}
+"""In tests/requirements.txt, and run rather than imported."""
+
+ELSEWHERE = {"pywa_async"}
+"""Imported by a program that the benchmarks run in a virtual environment of its own."""
+
+MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
+    "wabot.core": ("wabot.core",),
+    "wabot.adapters": ("wabot.core",),
+    "wabot.clock": (),
+    "wabot.log": ("wabot.core",),
+    "wabot.sections": (),
+    "wabot.settings": ("wabot.core", "wabot.sections"),
+    "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log"),
+    "wabot.work": ("wabot.core", "wabot.log"),
+    "wabot.service": ("wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
+    "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
+    "wabot.web": ("wabot.core", "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.service", "wabot.web"),
+    "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
+    "wabot.remote": ("wabot.core", "wabot.settings"),
+    "wabot.bootstrap": (
+        "wabot.adapters", "wabot.clock", "wabot.core", "wabot.journal", "wabot.log", "wabot.metrics", "wabot.sandbox",
+        "wabot.service", "wabot.settings", "wabot.web", "wabot.work",
+    ),
+    "wabot.cli": (
+        "wabot.bootstrap", "wabot.core", "wabot.journal.backup", "wabot.log", "wabot.remote", "wabot.sandbox.phone",
+        "wabot.settings",
+    ),
+    "run": ("wabot.cli",),
+}  # fmt: skip
+"""The arrows between the parts: from each, to where. A part that is not named here may not exist."""
+
+PURE = {"__future__", "collections", "dataclasses", "enum", "hashlib", "hmac", "json", "math", "re", "typing"}
+PURE |= {"unicodedata", "phonenumbers", "wabot"}
+"""All that the core may use: nothing of it knows time, noise, the network, files or other tasks."""
+
+BROAD_CATCHERS = {"wabot.work.runner", "wabot.web.app", "wabot.journal.sqlite"}
+"""The lane, the HTTP middleware, and the writer, where whatever an operation raises belongs to its own caller."""
+TALKERS = {"wabot.cli", "wabot.remote", "wabot.sandbox.phone", "wabot.sandbox.__main__"}
+"""The terminal's own modules. All others log."""
+
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 45
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the service: its dotted name, and its source."""
+
+    name: str
+    source: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    def imports(self) -> Iterator[tuple[str, bool]]:
+        """Every import as (dotted name, whether importing this module carries it out)."""
+        late = {
+            node
+            for outer in ast.walk(self.tree)
+            if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
+            or (isinstance(outer, ast.If) and ast.unparse(outer.test) == "TYPE_CHECKING")
+            for node in ast.walk(outer)
+        }
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((alias.name, node not in late) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name}: a relative import"
+                # `from wabot import log` names a module, `from wabot.log import get_logger` a thing in one.
+                for alias in node.names:
+                    whole = f"{node.module}.{alias.name}"
+                    path = ROOT / whole.replace(".", "/")
+                    is_module = path.is_dir() or path.with_suffix(".py").is_file()
+                    yield whole if is_module else str(node.module), node not in late
+
+    def third_party(self) -> set[str]:
+        tops = {name.partition(".")[0] for name, _ in self.imports()}
+        return tops - sys.stdlib_module_names - {"wabot"}
+
+
+def _modules() -> list[Module]:
+    files = [ROOT / "run.py", *sorted((ROOT / "wabot").rglob("*.py"))]
+    names = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files]
+    return [Module(name, file.read_text("utf-8")) for name, file in zip(names, files, strict=True)]
+
+
+MODULES = _modules()
+
+
+def _within(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
+
+
+def one_library_one_module(module: Module) -> Iterator[str]:
+    for library in module.third_party():
+        allowed = LIBRARIES.get(library, ())
+        if not any(_within(module.name, place.removesuffix(".*")) for place in allowed):
+            yield f"{library} belongs in {allowed or 'LIBRARIES'}"
+    if not _within(module.name, "wabot.journal") and "sqlite3" in dict(module.imports()):
+        yield "only the journal speaks SQL"
+
+
+def imports_follow_the_arrows(module: Module) -> Iterator[str]:
+    parts = [part for part in MAY_IMPORT if _within(module.name, part)]
+    if module.name != "wabot" and not parts:
+        yield "is in no part that MAY_IMPORT names"
+    allowed = [place for part in parts for place in MAY_IMPORT[part]]
+    for name, _ in module.imports():
+        if _within(name, "wabot") and not any(_within(name, place) for place in allowed):
+            yield f"imports {name}"
+
+
+def the_core_is_pure(module: Module) -> Iterator[str]:
+    if not _within(module.name, "wabot.core"):
+        return
+    yield from (f"imports {name}" for name, _ in module.imports() if name.partition(".")[0] not in PURE)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncWith | ast.AsyncFor | ast.Global):
+            yield f"line {node.lineno}: {type(node).__name__}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("open", "print", "input", "exec", "eval"):
+            yield f"line {node.lineno}: {ast.unparse(node.func)}"
+
+
+def the_sandbox_and_chosen_adapters_are_imported_late(module: Module) -> Iterator[str]:
+    late = ("wabot.sandbox", "wabot.adapters.gemini", "wabot.adapters.mongo", "wabot.adapters.canned")
+    if not _within(module.name, "wabot.sandbox"):
+        for name, at_once in module.imports():
+            if at_once and any(_within(name, part) for part in late):
+                yield f"imports {name} whether it is wanted or not"
+
+
+def modules_and_functions_are_small(module: Module) -> Iterator[str]:
+    lines = len(module.source.splitlines())
+    if lines > LONGEST_MODULE:
+        yield f"{lines} lines"
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > LONGEST_FUNCTION:
+                yield f"{node.name} has {length} lines"
+
+
+def broad_catches_are_in_their_places(module: Module) -> Iterator[str]:
+    found = [
+        node.lineno
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or re.search(r"\b(Base)?Exception\b", ast.unparse(node.type)))
+        and ast.unparse(node.body[-1]) != "raise"  # that one only tidies up
+    ]
+    if module.name not in BROAD_CATCHERS:
+        yield from (f"line {line} catches everything" for line in found)
+    elif len(found) != 1:
+        yield f"catches everything in {len(found)} places instead of one"
+
+
+def nobody_prints(module: Module) -> Iterator[str]:
+    if module.name not in TALKERS:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write"):
+                yield f"line {node.lineno} prints"
+
+
+def the_environment_is_read_once(module: Module) -> Iterator[str]:
+    if module.name != "wabot.settings" and re.search(r"\bos\.(environ|getenv)\b", module.source):
+        yield "reads the environment"

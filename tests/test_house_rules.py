@@ -1,0 +1,179 @@
+"""The rules of the house (tests/house.py), and that what is written about the code agrees with it.
+
+`test_every_rule_can_fail` shows every rule a module that breaks it: a rule that sees nothing would be worse than none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests import house
+from tests.house import COMES_WITH, ELSEWHERE, LIBRARIES, MODULES, ROOT, TOOLS, Module
+from wabot.core.jobs import TRANSITIONS
+from wabot.settings import FLAT_NAMES, PLACES, SECTIONS, WABOT_NAMES, Settings
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+Rule = Callable[[Module], Iterator[str]]
+
+RULES: Mapping[Rule, tuple[Module, ...]] = {
+    house.one_library_one_module: (
+        Module("wabot.service", "import aiohttp"),
+        Module("wabot.web.app", "from somewhere_new import thing"),
+        Module("wabot.metrics", "import sqlite3"),
+    ),
+    house.imports_follow_the_arrows: (
+        Module("wabot.core.jobs", "from wabot.log import get_logger"),
+        Module("wabot.adapters.openai", "from wabot.adapters import mongo"),
+        Module("wabot.work.send", "def f():\n    from wabot.journal import jobs"),
+        Module("wabot.newcomer", ""),
+    ),
+    house.the_core_is_pure: (
+        Module("wabot.core.jobs", "import time"),
+        Module("wabot.core.jobs", "from datetime import datetime"),
+        Module("wabot.core.jobs", "async def f(): ..."),
+        Module("wabot.core.jobs", "print('here')"),
+    ),
+    house.the_sandbox_and_chosen_adapters_are_imported_late: (
+        Module("wabot.bootstrap", "from wabot.sandbox.meta import Meta"),
+        Module("wabot.bootstrap", "from wabot.adapters import gemini"),
+    ),
+    house.modules_and_functions_are_small: (
+        Module("wabot.service", "x = 1\n" * 301),
+        Module("wabot.service", "def f():\n" + "    x = 1\n" * 45),
+    ),
+    house.broad_catches_are_in_their_places: (
+        Module("wabot.service", "try:\n    pass\nexcept (ValueError, Exception):\n    pass"),
+        Module("wabot.service", "try:\n    pass\nexcept:\n    pass"),
+        Module("wabot.work.runner", ""),
+    ),
+    house.nobody_prints: (Module("wabot.service", "print('here')"),),
+    house.the_environment_is_read_once: (Module("wabot.bootstrap", "import os\nos.environ['PORT']"),),
+}
+"""Every rule, with modules that break it."""
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_module_keeps_the_rule(rule: Rule) -> None:
+    assert [f"{module.name}: {fault}" for module in MODULES for fault in rule(module)] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_rule_can_fail(rule: Rule) -> None:
+    assert all(list(rule(module)) for module in RULES[rule])
+
+
+def test_starting_the_service_loads_nothing_that_was_not_chosen() -> None:
+    heavy = ("google.generativeai", "grpc", "motor", "pymongo", "wabot.sandbox")
+    code = f"import sys, wabot.cli, wabot.bootstrap; print([m for m in {heavy} if m in sys.modules])"
+
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert run.stdout.strip() == "[]"
+
+
+def _required(name: str) -> list[str]:
+    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
+    return [line for line in lines if line and not line.startswith("-r ")]
+
+
+def _distributions(libraries: set[str]) -> set[str]:
+    return {COMES_WITH.get(library, library).replace("_", "-") for library in libraries}
+
+
+def test_every_requirement_is_pinned_exactly_and_used_and_nothing_else_is() -> None:
+    service, testing = _required("requirements.txt"), _required("tests/requirements.txt")
+    unpinned = [line for line in service + testing if not re.fullmatch(r"[\w-]+==[\w.]+(; sys_platform .*)?", line)]
+    runtime, tools = ({line.partition("==")[0] for line in lines} for lines in (service, testing))
+    used = {library for module in MODULES for library in module.third_party()}
+    beside = [file for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
+    tested = set().union(*(Module(file.stem, file.read_text("utf-8")).third_party() for file in beside))
+
+    assert unpinned == []
+    assert used == set(LIBRARIES)
+    assert _distributions(used) == runtime
+    assert _distributions(tested - {"tests", "benchmarks"} - ELSEWHERE) - runtime - TOOLS == tools - TOOLS
+    assert tools >= TOOLS
+
+
+def _tracked() -> list[Path]:
+    """Every text of ours."""
+    kinds = {".py", ".md", ".toml", ".txt", ".example", ".sql", ".json", ".service", ".conf", ""}
+    known = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
+    return [ROOT / name for name in known if Path(name).suffix in kinds and (ROOT / name).is_file()]
+
+
+def test_nothing_of_ours_is_unfinished_or_tied_to_one_machine() -> None:
+    words = re.compile(
+        "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X:", "/ro" + "ot/", "/ho" + r"me/\w", "/wo" + r"rk/\w"))
+    )
+    found = [
+        f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+        for file in _tracked()
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1)
+        if words.search(line)
+    ]
+
+    assert found == []
+
+
+def _table_of_settings() -> dict[str, tuple[str, str]]:
+    """README's table: setting → (default, names in the environment), as written there."""
+    row = re.compile(r"^\| `(\w+\.\w+)` \| (.*?) \| (.*?) \|", re.MULTILINE)
+    return {key: (default, names) for key, default, names in row.findall(README)}
+
+
+def _shown(section: str, key: str) -> str:
+    default = getattr(getattr(Settings(), section), key)
+    value = getattr(default, "get_secret_value", lambda: default)()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    plain = list(value) if isinstance(value, tuple) else str(value or "") if isinstance(value, Path | None) else value
+    return f"`{json.dumps(plain, ensure_ascii=False)}`"
+
+
+def test_the_readme_names_every_setting_with_its_default_and_its_names_in_the_environment() -> None:
+    flat = {place: name for name, place in FLAT_NAMES.items()}
+    wabot = {place: name for name, place in WABOT_NAMES.items()}
+    expected = {
+        f"{section}.{key}": (
+            _shown(section, key),
+            f"`{flat[section, key]}` `{name}`" if (section, key) in flat else f"`{name}`",
+        )
+        for (section, key), name in wabot.items()
+    }
+
+    assert _table_of_settings() == expected
+
+
+def test_the_example_names_every_setting() -> None:
+    text = (ROOT / "config.toml.example").read_text("utf-8")
+    table = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
+
+    assert {(section, key) for section, keys in table.items() for key in keys} == set(PLACES)
+    assert list(table) == list(SECTIONS)
+
+
+def test_the_readme_draws_the_state_machine_as_it_is() -> None:
+    arrow = re.compile(r"^    (\w+) --> (\w+): (.+)$", re.MULTILINE)
+    drawn = [(start, event, end) for start, end, events in arrow.findall(_diagram()) for event in events.split(" · ")]
+    table = {(start.name, event.value, end.name) for start, row in TRANSITIONS.items() for event, end in row.items()}
+
+    assert set(drawn) == table
+    assert len(drawn) == len(table)
+
+
+def _diagram() -> str:
+    found = re.findall(r"^```mermaid\nstateDiagram-v2\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert len(found) == 1
+    return str(found[0])

@@ -1,0 +1,199 @@
+"""The README, tried: its commands, every request that it shows, and the names that it gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wabot import bootstrap
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+HERE = "http://127.0.0.1:8080"
+"""Where the README's examples ask."""
+
+PATIENCE = 30
+"""Seconds; nothing here takes one."""
+
+
+def section(title: str) -> str:
+    found = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
+    assert len(found) == 1, f"{len(found)} sections are called {title}"
+    return str(found[0])
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """The fenced blocks of `text`: (language, content)."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def command(end: str) -> str:
+    """The one command of the README that makes a virtual environment and ends so."""
+    found = [line for line in README.splitlines() if line.startswith("python3 -m venv") and line.endswith(end)]
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The README's first command without the installation, on a free port: the address of its wabot."""
+    words = shlex.split(command("--sandbox").rpartition("&&")[2])
+    assert words[0] == ".venv/bin/python"
+    data_dir = tmp_path_factory.mktemp("readme") / "data"
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("WABOT_")}
+    with subprocess.Popen(
+        [sys.executable, *words[1:]],
+        cwd=ROOT,
+        env=mine | {"WABOT_SERVER__PORT": "0", "WABOT_SERVER__DATA_DIR": str(data_dir)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True)
+        reader.start()
+        try:
+            found = None
+            while found is None:
+                found = re.match(r"\s+wabot\s+(http://\S+)", lines.get(timeout=PATIENCE))
+            yield found[1]
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            reader.join(PATIENCE)
+
+
+def run(script: str, address: str) -> str:
+    """What a script of the README prints. Every curl in it must succeed."""
+    strict = 'set -euo pipefail; curl() { command curl --fail --show-error --max-time 20 "$@"; }; export -f curl\n'
+    return subprocess.run(
+        ["bash", "-c", strict + script.replace(HERE, address)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    ).stdout
+
+
+def differences(shown: Any, real: Any, place: str = "") -> Iterator[str]:
+    """Where `real` is not as `shown`: objects may have more fields, and "…" in a text stands for anything."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        yield from (f"{place}.{key} is missing" for key in shown.keys() - real.keys())
+        for key in shown.keys() & real.keys():
+            yield from differences(shown[key], real[key], f"{place}.{key}")
+    elif isinstance(shown, list) and isinstance(real, list) and len(shown) == len(real):
+        for index, (left, right) in enumerate(zip(shown, real, strict=True)):
+            yield from differences(left, right, f"{place}[{index}]")
+    elif isinstance(shown, str) and isinstance(real, str):
+        if not re.fullmatch(re.escape(shown).replace("…", ".+"), real):
+            yield f"{place} is {real!r}"
+    elif shown != real or type(shown) is not type(real):
+        yield f"{place} is {real!r}"
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("bash", "curl", "openssl"))), reason="the examples use these")
+def test_every_request_of_the_readme_works_when_pasted_and_answers_as_shown(sandbox: str) -> None:
+    shown = blocks(section("The API"))
+    tried = compared = 0
+
+    for (language, text), (next_language, answer) in zip(shown, [*shown[1:], ("", "")], strict=True):
+        if language == "sh":
+            printed = run(text, sandbox)
+            tried += text.count("curl ")
+            if next_language == "json":
+                assert list(differences(json.loads(answer), json.loads(printed))) == []
+                compared += 1
+
+    assert tried >= 12
+    assert compared >= 4
+    assert tried == README.count("curl -s"), "an example is outside of the section that is tried"
+
+
+def test_a_difference_between_shown_and_real_is_seen() -> None:
+    real = {"a": 1, "b": [{"id": "wamid.x"}], "more": True}
+
+    assert list(differences({"a": 1, "b": [{"id": "wamid.…"}]}, real)) == []
+    for wrong in ({"a": "1"}, {"a": 2}, {"c": 1}, {"b": []}, {"b": [{"id": "other.…"}]}, {"more": 1}):
+        assert len(list(differences(wrong, real))) == 1
+
+
+def test_every_metric_is_named_in_the_readme_and_no_other(sandbox: str) -> None:
+    served = run(f"curl -s {HERE}/metrics", sandbox)
+    families = {
+        f"{name}_total" if kind == "counter" and not name.endswith("_total") else name
+        for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", served, re.MULTILINE)
+        if not name.endswith("_created")
+    }
+
+    assert set(re.findall(r"`(wabot_\w+)`", README)) == families
+
+
+def promises() -> list[tuple[str, list[str]]]:
+    rows = re.findall(r"^\| (\d\. .+?) \| (.+?) \|$", section("Promises, and what holds them"), re.MULTILINE)
+    return [(promise, re.findall(r"`(\w+)`", tests)) for promise, tests in rows]
+
+
+def test_every_promise_is_held_by_tests_that_exist() -> None:
+    here = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async def |def |class |)([tT]est\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+
+    assert [promise[0] for promise, _ in promises()] == list("1234567")
+    assert [promise for promise, tests in promises() if not tests] == []
+    assert [(promise, name) for promise, tests in promises() for name in tests if name not in here] == []
+
+
+def test_the_command_of_ci_is_the_one_that_the_readme_shows() -> None:
+    pattern = re.findall(r"grep -E '(.+?)' README\.md", (ROOT / ".ci" / "run").read_text("utf-8"))
+
+    assert [line for line in README.splitlines() if re.search(pattern[0], line)] == [command("-m pytest")]
+
+
+def test_files_and_headings_that_the_readme_points_to_exist() -> None:
+    paths = set(re.findall(r"`((?:wabot|tests|deploy|benchmarks)/[\w./]+)`", README))
+    links = set(re.findall(r"\]\(([^)#:]+)\)", README))
+    anchors = set(re.findall(r"\]\(#([\w-]+)\)", README))
+    headings = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", README, re.M)
+    }
+
+    assert [path for path in paths | links if not (ROOT / path).exists()] == []
+    assert anchors - headings == set()
+
+
+def test_the_table_of_the_benchmarks_has_its_place() -> None:
+    assert re.search(r"^<!-- bench:start -->\n.+\n<!-- bench:end -->$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_systemd_waits_for_longer_than_we_take_to_stop() -> None:
+    unit = (ROOT / "deploy" / "wabot.service").read_text("utf-8")
+    found = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+
+    assert found
+    assert bootstrap.ANSWER_SECONDS + bootstrap.DRAIN_SECONDS <= 10 < int(found[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "opens"), [("Caddyfile", r"^\s*handle (\S+) \{"), ("nginx.conf", r"location = (\S+) \{")]
+)
+def test_the_proxies_let_nothing_but_the_webhook_through(name: str, opens: str) -> None:
+    text = (ROOT / "deploy" / name).read_text("utf-8")
+
+    assert re.findall(opens, text, re.MULTILINE) == ["/webhook"]
+    assert len(re.findall(r"(?:proxy_pass\s+http://|reverse_proxy )127\.0\.0\.1:8080", text)) == 1
+    assert "404" in text
