@@ -6,10 +6,15 @@ https://business.whatsapp.com/policy
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+_NO_WORD = re.compile(r"[\W_]+", re.ASCII)
+_MARKS = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
+"""Accents, which people leave out, and what an emoji carries behind it. (Vowel signs of other scripts stay.)"""
 
 
 class Wish(StrEnum):
@@ -48,6 +53,9 @@ class Consent:
 
 
 def fold(text: str) -> str:
-    """`text` without case, punctuation and surplus space: " Stop!! " → "stop"."""
-    kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFKC", text))
+    """`text` without case, accents, punctuation and surplus space: " Stop!! " → "stop", "ARRÊT" → "arret"."""
+    if text.isascii():
+        return " ".join(_NO_WORD.sub(" ", text).casefold().split())
+    plain = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+    kept = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in plain)
     return " ".join(kept.casefold().split())

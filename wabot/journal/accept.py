@@ -33,7 +33,7 @@ class Rules:
 
 @dataclass(slots=True)
 class Taken:
-    """What was new in a delivery."""
+    """What was new in a delivery; `sends`: how often the outbox moved."""
 
     stored: int = 0
     replies: int = 0
@@ -57,9 +57,10 @@ def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules,
     for message in delivery.messages:
         _take_message(db, message, now, rules, taken)
     for receipt in delivery.receipts:
-        failure = receipts.apply(db, receipt, now, patience)
-        if failure is not None:
-            taken.failures.append(failure)
+        applied = receipts.apply(db, receipt, now, patience)
+        taken.sends += applied.moved
+        if applied.failure is not None:
+            taken.failures.append(applied.failure)
     for preference in delivery.preferences:
         _take_preference(db, preference, now)
     for news in delivery.templates:

@@ -20,8 +20,11 @@ from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
 from wabot.journal import accept, batches, contacts, gauges, history, jobs, opening, outbox, upkeep
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Writer, connect_reader, connect_writer
+from wabot.log import get_logger
 
 FILE_NAME = "wabot.db"
+
+log = get_logger()
 
 
 class Journal:
@@ -52,9 +55,13 @@ class Journal:
         """Commit what waits and close the file."""
         await self.writer.close()
         await self._reader.close()
-        await self._connection.run(opening.seal)
-        await self._connection.close()
-        os.close(self._lock)
+        try:
+            await self._connection.run(opening.seal)
+        except sqlite3.Error as error:  # all that was acknowledged is on disk; the next start looks closer
+            log.warning("journal.unsealed", reason=str(error))
+        finally:
+            await self._connection.close()
+            os.close(self._lock)
 
     async def accept(self, delivery: Delivery, now: float) -> accept.Taken:
         """Write down a webhook delivery. Raises JournalDown: answer 503, Meta delivers again."""
@@ -63,7 +70,7 @@ class Journal:
         taken = await self.writer(accept.accept, delivery, now, self._rules, self._patience())
         if taken.replies:
             self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
-        if taken.sends or delivery.receipts:
+        if taken.sends:
             self.notify(Kind.SEND, now)
             await self._tell_watchers()
         return taken
@@ -236,9 +243,10 @@ async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy, b
     lock = opening.take_lock(path)
     writer = reader = None
     try:
-        writer = await connect_writer(path)
-        identity = await writer.run(opening.migrate, business)
-        reader = await connect_reader(path)
+        with opening.told_in_words():
+            writer = await connect_writer(path, opening.refuse_strangers)
+            identity = await writer.run(opening.migrate, business)
+            reader = await connect_reader(path)
         return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy)
     except BaseException:
         for connection in filter(None, (reader, writer)):

@@ -6,6 +6,8 @@ import fcntl
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +55,15 @@ def make_private(path: Path) -> None:
         file.chmod(0o600)
 
 
-def migrate(db: sqlite3.Connection, business: str) -> Identity:
-    """Check the file and bring it to the newest schema. Raises CannotOpen where it is not ours to touch."""
+@contextmanager
+def told_in_words() -> Iterator[None]:
+    """What SQLite raises meanwhile is raised as CannotOpen, with what to do."""
     try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        _refuse_strangers(db, version)
-        for number, step in enumerate(STEPS[version:], start=version + 1):
-            _apply(db, step.read_text("utf-8"), number)
-        return _open_meta(db, business)
+        yield
+    except sqlite3.OperationalError as error:
+        raise CannotOpen(
+            f"the journal cannot be used ({error}): see that the disk has room and that no other program holds wabot.db"
+        ) from error
     except sqlite3.DatabaseError as error:
         raise CannotOpen(
             f"the journal cannot be read ({error}): move wabot.db, wabot.db-wal and wabot.db-shm aside together and"
@@ -68,13 +71,24 @@ def migrate(db: sqlite3.Connection, business: str) -> Identity:
         ) from error
 
 
-def _refuse_strangers(db: sqlite3.Connection, version: int) -> None:
-    application_id = db.execute("PRAGMA application_id").fetchone()[0]
+def refuse_strangers(db: sqlite3.Connection) -> None:
+    """Raises CannotOpen where the file is not ours to touch, before anything is written to it."""
+    application_id, version = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application_id != APPLICATION_ID and (tables or version):
         raise CannotOpen("wabot.db is not a journal of wabot: move it aside or choose another server.data_dir")
     if version > len(STEPS):
         raise CannotOpen(f"the journal has schema {version}, this wabot knows {len(STEPS)}: install a newer wabot")
+
+
+def migrate(db: sqlite3.Connection, business: str) -> Identity:
+    """Bring the file to the newest schema, and open it for a new run."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, step in enumerate(STEPS[version:], start=version + 1):
+        _apply(db, step.read_text("utf-8"), number)
+    return _open_meta(db, business)
 
 
 def _apply(db: sqlite3.Connection, script: str, number: int) -> None:

@@ -29,17 +29,30 @@ class Patience:
     noise: float = 0.5
 
 
-def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> DeliveryError | None:
-    """Apply a receipt; what Meta's error means where it told of a failure that concerns us."""
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a receipt changed: whether the outbox moved, and what Meta's error means where it told of a failure."""
+
+    moved: bool = False
+    failure: DeliveryError | None = None
+
+
+NOTHING = Applied()
+
+
+def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> Applied:
+    """Apply a receipt, if it is news."""
     row = db.execute(
         "SELECT id, job_id, status, status_times FROM messages WHERE wamid = ?", (receipt.wamid,)
     ).fetchone()
     if row is None:
         return _apply_by_tag(db, receipt, now, patience)
     if not is_news(Status(row["status"]), receipt.status):
-        return None
+        return NOTHING
     _advance(db, row, receipt)
-    return _after_failed(db, row["job_id"], receipt, now, patience) if receipt.status is Status.FAILED else None
+    if receipt.status is not Status.FAILED:
+        return NOTHING
+    return Applied(failure=_after_failed(db, row["job_id"], receipt, now, patience))
 
 
 def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -> None:
@@ -52,25 +65,25 @@ def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -
         db.execute("DELETE FROM receipts WHERE wamid = ?", (wamid,))
 
 
-def _apply_by_tag(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> DeliveryError | None:
+def _apply_by_tag(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> Applied:
     match = _TAG.fullmatch(receipt.tag or "")
     if match is None or match[1] != patience.journal:
         _keep(db, receipt, now)
-        return None
+        return NOTHING
     row = db.execute(
         "SELECT j.id AS job_id, j.contact_id, j.state, j.attempt, j.spent, m.id, m.wamid, m.status, m.status_times"
         " FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.id = ?",
         (int(match[2]),),
     ).fetchone()
     if row is None or row["wamid"] is not None:
-        return None  # pruned, or a second copy of a message that was resent in doubt: the first one is told of
+        return NOTHING  # pruned, or a second copy of a message that was resent in doubt: the first one is told of
     if receipt.status is not Status.FAILED:
         _prove(db, row, receipt, now)
-        return None
+        return Applied(moved=True)
     if State(row["state"]) is State.IN_DOUBT and int(match[3]) == row["attempt"]:
-        return _end_doubt_badly(db, row, receipt, now, patience)
+        return Applied(moved=True, failure=_end_doubt_badly(db, row, receipt, now, patience))
     _keep(db, receipt, now)
-    return None
+    return NOTHING
 
 
 def _keep(db: sqlite3.Connection, receipt: Receipt, now: float) -> None:

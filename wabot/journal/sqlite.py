@@ -56,11 +56,15 @@ class Connection(aiosqlite.Connection):
         return result
 
 
-async def connect_writer(path: Path) -> Connection:
-    """The one read-write connection, in WAL mode with an fsync for every commit."""
+async def connect_writer(path: Path, check: Callable[[sqlite3.Connection], None] = lambda _db: None) -> Connection:
+    """The one read-write connection, in WAL mode with an fsync for every commit.
+
+    `check` may raise before anything is written: WAL mode is already a change to a file that may not be ours.
+    """
     connection = Connection(partial(_open, str(path), uri=False), iter_chunk_size=64)
     await connection
     try:
+        await connection.run(check)
         await connection.run(_prepare)
     except BaseException:
         await connection.close()

@@ -17,6 +17,9 @@ CODES = {
 RETRY_AFTER = {"Retry-After": "5"}
 
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class Refusal(Exception):
     """A request that is answered with an error."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -13,6 +14,9 @@ from wabot.log import get_logger
 
 IDLE_SECONDS = 30.0
 """How long a lane sleeps at the most: a safety net under the wake-ups, not a way of working."""
+
+GATHER_SECONDS = 0.02
+"""What falls due one by one is taken together: a claim costs a commit."""
 
 PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
 JOURNAL_RETRY_SECONDS = 1.0
@@ -76,6 +80,7 @@ class Lane:
         self._concurrency, self._clock, self._on_settled, self._sleep = concurrency, clock, on_settled, sleep
         self._running: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
+        self._alarm = 0.0
         self._alive = self._stopping = False
         self._probe_at = 0.0
         self._probe_interval = PROBE_FIRST_SECONDS
@@ -92,9 +97,11 @@ class Lane:
         """Jobs in our hands."""
         return len(self._running)
 
-    def wake(self) -> None:
-        """Something may be due."""
-        self._awake.set()
+    def wake(self, due: float = 0.0) -> None:
+        """Something is due at a time (0: now): look then, unless we look earlier anyway."""
+        if due < self._alarm:
+            self._alarm = due
+            self._awake.set()
 
     async def run(self) -> None:
         """Work until `drain` is called."""
@@ -137,7 +144,7 @@ class Lane:
             self.paused_for = None
 
     async def _turn(self) -> None:
-        self._awake.clear()
+        self._alarm = math.inf
         try:
             if not await self._claim():
                 await self._rest()
@@ -168,13 +175,16 @@ class Lane:
         """Sleep until woken, or until the next job is due and may start."""
         now = self._clock()
         wait = IDLE_SECONDS
-        if len(self._running) < self._concurrency and not self._awake.is_set():
+        if len(self._running) < self._concurrency and self._alarm > now:
             due = await self._source.next_due(self.kind)
             if due is not None:
-                wait = min(wait, max(due - now, self._handler.room_in(now), self._probe_in(now)))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._awake.wait()
+                wait = min(wait, max(due - now, self._handler.room_in(now), self._probe_in(now), GATHER_SECONDS))
+        self._alarm = min(self._alarm, now + wait)
+        while (wait := self._alarm - self._clock()) > 0:
+            self._awake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._awake.wait()
 
     def _probe_in(self, now: float) -> float:
         if self.paused_for is None:
