@@ -16,6 +16,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     """A journal in a directory of its own. Close it with `scene.restart()` only: what is open at the end is closed."""
     data_dir = tmp_path / "data"
     scene = Scene(data_dir, await open_journal(data_dir, rules=RULES, policy=POLICY))
-    scene.journal.notify = scene.notified.append
+    scene.listen()
     yield scene
     await scene.journal.close()

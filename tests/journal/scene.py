@@ -131,7 +131,11 @@ class Scene:
 
     async def open(self, *, rules: Rules = RULES) -> None:
         self.journal = await open_journal(self.data_dir, rules=rules, policy=self.policy)
-        self.journal.notify = self.notified.append
+        self.listen()
+
+    def listen(self) -> None:
+        """Write down which lanes are woken."""
+        self.journal.notify = lambda kind, *_: self.notified.append(kind)
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """What is on disk."""

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, receipt, said, sent
+from wabot.core.jobs import Kind, State
+from wabot.core.messages import Status
+from wabot.journal import opening, sqlite
+from wabot.journal.journal import FILE_NAME, Journal, open_journal
+from wabot.journal.opening import CannotOpen
+
+
+async def opened(data_dir: Path) -> Journal:
+    return await open_journal(data_dir, rules=RULES, policy=POLICY)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def pragma(path: Path, name: str, value: int | None = None) -> object:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(f"PRAGMA {name}" + ("" if value is None else f" = {value}")).fetchone()
+
+
+async def test_a_second_instance_is_refused_with_what_to_do(scene: Scene) -> None:
+    with pytest.raises(CannotOpen, match=r"another wabot already uses .*wabot\.db: stop it, or .*server\.data_dir"):
+        await opened(scene.data_dir)
+    await scene.hear(said("wamid.1"))
+
+
+async def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; from wabot.journal.opening import make_private, take_lock\n"
+            "path = Path(sys.argv[1]); make_private(path); take_lock(path); print('locked', flush=True)\n"
+            "time.sleep(60)",
+            str(tmp_path / "data" / FILE_NAME),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    with holder.stdout:
+        try:
+            assert holder.stdout.readline() == b"locked\n"
+            with pytest.raises(CannotOpen):
+                await opened(tmp_path / "data")
+        finally:
+            holder.kill()
+            holder.wait()
+    await (await opened(tmp_path / "data")).close()
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 not a database at all" * 50, b"SQLite format 3\x00 and no more"])
+async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(content)
+    threads = threading.active_count()
+    with pytest.raises(CannotOpen, match=r"move wabot\.db, wabot\.db-wal and wabot\.db-shm aside"):
+        await opened(tmp_path)
+    assert path.read_bytes() == content
+    assert threading.active_count() == threads, "a thread left behind would keep the process from ending"
+
+
+async def test_somebody_elses_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE recipes (name TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(CannotOpen, match=r"not a journal of wabot: move it aside or choose another server\.data_dir"):
+        await opened(tmp_path)
+    assert path.read_bytes() == before
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    await (await opened(tmp_path)).close()
+    pragma(tmp_path / FILE_NAME, "user_version", 99)
+    with pytest.raises(CannotOpen, match=r"schema 99, this wabot knows 1: install a newer wabot"):
+        await opened(tmp_path)
+
+
+async def test_a_damaged_journal_is_refused_after_an_unclean_end(scene: Scene) -> None:
+    await scene.hear(*(said(f"wamid.{n}", body="x" * 500) for n in range(200)))
+    await scene.journal.close()
+    with closing(sqlite3.connect(scene.path)) as db:
+        db.execute("UPDATE meta SET value = 'no' WHERE key = 'clean'")
+        db.commit()
+        root = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'messages_of'").fetchone()[0]
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+    with scene.path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(os.urandom(size))
+    with pytest.raises(CannotOpen, match=r"move wabot\.db.* restore a backup \(python run\.py backup"):
+        await opened(scene.data_dir)
+    for file in scene.data_dir.glob("wabot.db*"):
+        file.unlink()
+    await scene.open()
+
+
+async def test_a_journal_that_another_program_holds_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await opened(tmp_path)).close()
+    monkeypatch.setattr(sqlite, "_PRAGMAS", ("busy_timeout = 20", *sqlite._PRAGMAS[:2]))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(CannotOpen, match=r"locked.*other program") as refusal:
+            await opened(tmp_path)
+        assert "aside" not in str(refusal.value)
+    await (await opened(tmp_path)).close()
+
+
+async def test_the_data_directory_is_for_our_user_alone(tmp_path: Path) -> None:
+    data_dir = tmp_path / "deep" / "data"
+    data_dir.mkdir(parents=True, mode=0o755)
+    (data_dir / FILE_NAME).touch(mode=0o644)
+    journal = await opened(data_dir)
+    try:
+        await journal.ping()
+        assert mode(data_dir) == 0o700
+        files = sorted(file.name for file in data_dir.iterdir())
+        assert files == ["wabot.db", "wabot.db-shm", "wabot.db-wal", "wabot.db.lock"]
+        assert {mode(data_dir / file) for file in files} == {0o600}
+    finally:
+        await journal.close()
+
+
+async def test_the_epoch_grows_with_every_opening_and_the_name_stays(scene: Scene) -> None:
+    name = scene.journal.name
+    epochs = []
+    for _ in range(3):
+        epochs.append(int(scene.row("SELECT value FROM meta WHERE key = 'epoch'")["value"]))
+        await scene.restart()
+    assert epochs == [1, 2, 3]
+    assert scene.journal.name == name
+
+
+async def test_two_journals_have_two_names(scene: Scene, tmp_path: Path) -> None:
+    other = await opened(tmp_path / "other")
+    assert other.name != scene.journal.name
+    await other.close()
+
+
+async def test_our_own_number_is_learnt_and_remembered(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", business_number="15550783881"))
+    await scene.restart()
+    _, (document,) = await scene.journal.of_contact(ANA, 0, ())
+    assert document["to"] == "15550783881"
+
+
+async def test_an_interrupted_migration_leaves_the_old_version_whole(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.hear(said("wamid.1"))
+    await scene.journal.close()
+    step = tmp_path / "step2.sql"
+    step.write_text("ALTER TABLE contacts ADD COLUMN mood TEXT;\nCREATE TABLE contacts (oops);\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "STEPS", (*opening.STEPS, step))
+        with pytest.raises(CannotOpen):
+            await opened(scene.data_dir)
+    assert pragma(scene.path, "user_version") == (len(opening.STEPS),)
+    await scene.open()
+    assert "mood" not in scene.row("SELECT * FROM contacts")
+    assert scene.row("SELECT wamid FROM messages") == {"wamid": "wamid.1"}
+
+
+async def test_a_migration_keeps_what_is_there_and_counts_up(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.hear(said("wamid.1"))
+    step = tmp_path / "step2.sql"
+    step.write_text("ALTER TABLE contacts ADD COLUMN mood TEXT;\n")
+    monkeypatch.setattr(opening, "STEPS", (*opening.STEPS, step))
+    await scene.restart()
+    assert scene.row("SELECT mood FROM contacts") == {"mood": None}
+    assert pragma(scene.path, "user_version") == (2,)
+
+
+async def test_a_clean_end_leaves_everything_in_the_main_file(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    await scene.journal.close()
+    wal = scene.path.with_name(FILE_NAME + "-wal")
+    assert not wal.exists() or wal.stat().st_size == 0
+    assert scene.row("SELECT value FROM meta WHERE key = 'clean'") == {"value": "yes"}
+    await scene.open()
+    assert scene.row("SELECT value FROM meta WHERE key = 'clean'") == {"value": "no"}
+
+
+async def test_closing_a_journal_that_another_program_holds_still_ends(scene: Scene) -> None:
+    await scene.journal._connection.run(lambda db: db.execute("PRAGMA busy_timeout = 20").fetchall())
+    with closing(sqlite3.connect(scene.path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        await scene.journal.close()
+    await scene.open()
+
+
+async def test_a_restart_starts_running_replies_again_and_doubts_running_sends(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"), said("wamid.2", BEN))
+    await scene.batch(ANA, BEN)
+    scene.now += 2
+    replies, sends = await scene.claim(Kind.REPLY), await scene.claim()
+    assert (len(replies), len(sends)) == (2, 2)
+    assert await scene.restart() == (2, 2)
+    assert scene.jobs(Kind.REPLY, "state, spent") == [("queued", 1)] * 2
+    assert scene.jobs(Kind.SEND, "state, spent, due_at") == [("in_doubt", 1, scene.now + 90)] * 2
+
+
+async def test_a_hold_that_ended_while_we_were_down_starts_anew(scene: Scene) -> None:
+    job = await scene.doubtful()
+    scene.now += 1000
+    assert await scene.restart() == (0, 0)
+    assert await scene.journal.tend(scene.now) == []
+    assert scene.job(job.id)["due_at"] == scene.now + 90
+
+
+async def test_restarting_twice_is_restarting_once(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    await scene.batch(ANA, BEN)
+    scene.now += 2
+    await scene.claim(Kind.REPLY)
+    await scene.claim()
+    await scene.hear(said("wamid.2"))
+
+    def everything() -> list[dict[str, object]]:
+        return scene.rows("SELECT * FROM jobs") + scene.rows("SELECT * FROM messages")
+
+    await scene.restart()
+    once = everything()
+    assert await scene.restart() == (0, 0)
+    assert everything() == once
+
+
+async def test_the_answer_of_an_earlier_run_changes_nothing(scene: Scene) -> None:
+    await scene.batch(ANA)
+    early = await scene.claim_one()
+    await scene.restart()
+    assert await scene.settle(early, sent("wamid.1")) is None
+    assert scene.state(early.id) is State.IN_DOUBT
+    assert scene.carried(early.id)["wamid"] is None
+    await scene.told(receipt("wamid.1", Status.SENT, tag=early.tag))
+    assert scene.state(early.id) is State.DONE
+
+
+async def test_a_clock_that_was_set_back_keeps_nothing_waiting_longer_than_a_back_off(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    await scene.batch(ANA)
+    scene.now = NOW - 7200
+    await scene.restart()
+    latest = scene.now + POLICY.backoff_max_seconds
+    assert [row["due_at"] for row in scene.rows("SELECT due_at FROM jobs")] == [latest, latest]
