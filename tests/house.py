@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": (
         "wabot.web.*", "wabot.adapters.whatsapp", "wabot.adapters.openai",
-        "wabot.bootstrap",  # opens the one client session and the server's socket
+        "wabot.bootstrap", "wabot.parts",  # open the one client session and the server's socket, and pass them on
         "wabot.remote",  # the terminal asks the running service
         "wabot.sandbox.*",
     ),
@@ -60,8 +60,11 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.web": ("wabot.core", "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.service", "wabot.web"),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.remote": ("wabot.core", "wabot.settings"),
+    "wabot.parts": (
+        "wabot.adapters", "wabot.clock", "wabot.core", "wabot.journal", "wabot.settings", "wabot.work",
+    ),
     "wabot.bootstrap": (
-        "wabot.adapters", "wabot.clock", "wabot.core", "wabot.journal", "wabot.log", "wabot.metrics", "wabot.sandbox",
+        "wabot.clock", "wabot.core", "wabot.journal", "wabot.log", "wabot.metrics", "wabot.parts", "wabot.sandbox",
         "wabot.service", "wabot.settings", "wabot.web", "wabot.work",
     ),
     "wabot.cli": (

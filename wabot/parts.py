@@ -1,0 +1,168 @@
+"""What the settings come to: each function makes one part of the service, for bootstrap to put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+
+from wabot.adapters.whatsapp import WhatsApp
+from wabot.clock import SteadyClock
+from wabot.core.conversation import FirstContact, system_prompt
+from wabot.core.jobs import Policy
+from wabot.core.limits import Bucket, PairLedger
+from wabot.core.optout import Consent
+from wabot.journal.accept import Rules
+from wabot.journal.journal import Journal
+from wabot.settings import Settings
+from wabot.work.reply import Archive, Assistant, Manner, Replies
+from wabot.work.send import Limits
+from wabot.work.upkeep import Upkeep
+
+DAY = 86400.0
+
+
+def policy(settings: Settings) -> Policy:
+    """How patient we are."""
+    delivery = settings.delivery
+    return Policy(
+        attempts=delivery.attempts,
+        backoff_base_seconds=delivery.backoff_base_seconds,
+        backoff_max_seconds=delivery.backoff_max_seconds,
+        hold_seconds=delivery.hold_seconds,
+        resend_in_doubt=delivery.in_doubt == "resend",
+    )
+
+
+def rules(settings: Settings) -> Rules:
+    """What a delivery is taken in by."""
+    words = settings.optout
+    return Rules(
+        quiet_seconds=settings.assistant.quiet_seconds,
+        quiet_max_seconds=settings.assistant.quiet_max_seconds,
+        reply_expires_seconds=settings.delivery.reply_expires_seconds,
+        consent=Consent.of(words.stop_words, words.start_words, words.confirmation, words.welcome_back),
+    )
+
+
+def template(settings: Settings) -> dict[str, Any]:
+    """The first-contact template."""
+    first = settings.first_contact
+    return {"name": first.template, "language": first.language, "components": list(first.components)}
+
+
+def manner(settings: Settings) -> Manner:
+    """How we answer. The prompt and the knowledge are read once, here."""
+    assistant = settings.assistant
+    instructions = assistant.prompt_file.read_text("utf-8") if assistant.prompt_file else None
+    files = sorted(assistant.knowledge_dir.iterdir()) if assistant.knowledge_dir else []
+    knowledge = {file.name: file.read_text("utf-8") for file in files if file.suffix in (".md", ".txt")}
+    return Manner(
+        system=system_prompt(instructions, knowledge),
+        first_contact=FirstContact(settings.first_contact.answer),
+        template=template(settings),
+        history_messages=assistant.history_messages,
+        fallback_text=assistant.fallback_text,
+    )
+
+
+async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: AsyncExitStack) -> Assistant:
+    """The chosen model. Its module is imported only then: Google's package costs half a second and 64 MB."""
+    chosen = settings.assistant
+    if chosen.provider == "gemini":
+        from wabot.adapters.gemini import Gemini  # noqa: PLC0415
+
+        gemini = Gemini(
+            api_key=chosen.api_key.get_secret_value(),
+            model=chosen.model,
+            base_url=chosen.base_url,
+            timeout_seconds=chosen.timeout_seconds,
+            threads=settings.delivery.concurrency,
+        )
+        stack.push_async_callback(gemini.close)
+        return gemini
+    if chosen.provider == "openai":
+        from wabot.adapters.openai import OpenAI  # noqa: PLC0415
+
+        return OpenAI(
+            session,
+            base_url=chosen.base_url,
+            api_key=chosen.api_key.get_secret_value(),
+            model=chosen.model,
+            timeout_seconds=chosen.timeout_seconds,
+        )
+    from wabot.adapters.canned import Canned  # noqa: PLC0415
+
+    return Canned()
+
+
+async def archive(settings: Settings, stack: AsyncExitStack) -> Any:
+    """MongoDB, or None: then the journal is the archive."""
+    uri = settings.mongo.uri.get_secret_value()
+    if not uri:
+        return None
+    from wabot.adapters.mongo import MongoArchive  # noqa: PLC0415
+
+    archive = MongoArchive(uri, database=settings.mongo.database, collection=settings.mongo.collection)
+    stack.push_async_callback(archive.close)
+    return archive
+
+
+def whatsapp(settings: Settings, session: aiohttp.ClientSession) -> WhatsApp:
+    meta = settings.whatsapp
+    return WhatsApp(
+        session,
+        graph_api_base=meta.graph_api_base,
+        phone_number_id=meta.phone_number_id,
+        access_token=meta.access_token.get_secret_value(),
+    )
+
+
+async def limits(settings: Settings, journal: Journal, clock: SteadyClock) -> Limits:
+    """Both budgets, as what was sent before the restart leaves them."""
+    delivery, now = settings.delivery, clock()
+    pairs = PairLedger(delivery.pair_interval_seconds, delivery.pair_burst)
+    limits = Limits(Bucket(delivery.messages_per_second, now), pairs)
+    remembered = delivery.pair_interval_seconds * delivery.pair_burst
+    limits.remember(await journal.recently_sent(now - remembered), now)
+    return limits
+
+
+def app_secret(settings: Settings) -> bytes | None:
+    """None: unsigned webhooks are taken, because whoever runs this said so and there is no secret to check with."""
+    secret = settings.whatsapp.app_secret.get_secret_value()
+    return secret.encode() if secret or not settings.whatsapp.allow_unsigned else None
+
+
+def replies(
+    settings: Settings,
+    journal: Journal,
+    assistant: Assistant,
+    archive: Archive | None,
+    clock: SteadyClock,
+    *,
+    observe_seconds: Callable[[float], None],
+) -> Replies:
+    """Who answers."""
+    return Replies(
+        journal,
+        assistant,
+        archive,
+        manner=manner(settings),
+        policy=policy(settings),
+        clock=clock,
+        observe_seconds=observe_seconds,
+    )
+
+
+def upkeep(settings: Settings, journal: Journal, limits: Limits, clock: SteadyClock) -> Upkeep:
+    """The timers. With no MongoDB the journal is the archive, and messages stay."""
+    return Upkeep(
+        journal,
+        limits.pairs,
+        retention_seconds=settings.server.retention_days * DAY,
+        embedded=not settings.mongo.uri.get_secret_value(),
+        clock=clock,
+    )
