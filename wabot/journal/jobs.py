@@ -52,10 +52,10 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     """
     state = move(State.RUNNING, outcome.event)
     if job.kind is Kind.REPLY and state is State.QUEUED:
-        _absorb_next_reply(db, job.contact.id, now)
+        _absorb_next_reply(db, job, now)
     changed = db.execute(
         "UPDATE jobs SET state = ?, due_at = ?, spent = spent + ?, settled_at = ?, answer = coalesce(?, answer),"
-        " error = ?, error_code = ? WHERE id = ? AND state = 'running' AND token = ?",
+        " error = ?, error_code = ? WHERE id = ? AND state = 'running' AND token = ? RETURNING contact_id",
         (
             state,
             outcome.due_at or now,
@@ -67,17 +67,20 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
             job.id,
             job.token,
         ),
-    ).rowcount
+    ).fetchall()
     if not changed:
         if outcome.answer is not None:  # a receipt was faster, and knows less
             db.execute(
                 "UPDATE jobs SET answer = ? WHERE id = ? AND state = 'done'", (json.dumps(outcome.answer), job.id)
             )
         return None
+    contact_id = changed[0]["contact_id"]  # not job.contact.id: since the claim, two contacts may have become one
     if job.kind is Kind.REPLY:
-        _settle_reply(db, job, outcome, now)
+        for outgoing in outcome.says:
+            enqueue(db, contact_id, outgoing, now=now, expires_at=job.expires_at)
+        promote_reply(db, contact_id, now)
     else:
-        _settle_send(db, job, outcome, now, patience)
+        _settle_send(db, contact_id, job, outcome, now, patience)
     return state
 
 
@@ -153,7 +156,7 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
     """
     replies = db.execute("SELECT contact_id FROM jobs WHERE kind = 'reply' AND state = 'running'").fetchall()
     for row in replies:
-        _absorb_next_reply(db, row["contact_id"], now)
+        _absorb(db, row["contact_id"], now)
     db.execute(
         "UPDATE jobs SET state = ?, spent = spent + 1 WHERE kind = 'reply' AND state = 'running'",
         (move(State.RUNNING, Event.RETRY),),
@@ -222,48 +225,57 @@ def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: i
     )
 
 
-def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float) -> None:
-    for outgoing in outcome.says:
-        enqueue(db, job.contact.id, outgoing, now=now, expires_at=job.expires_at)
-    promote_reply(db, job.contact.id, now)
-
-
-def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+def _settle_send(
+    db: sqlite3.Connection, contact_id: int, job: Job, outcome: Outcome, now: float, patience: Patience
+) -> None:
     state = move(State.RUNNING, outcome.event)
     if state is State.DONE:
-        _record_acceptance(db, job, outcome, now, patience)
+        _record_acceptance(db, contact_id, job, outcome, now, patience)
     elif state not in OPEN:
         fail_message(db, job.id, outcome.error, outcome.code if outcome.code is not None else str(state))
     if outcome.effect is Effect.SUPPRESS:
-        contacts.suppress(db, job.contact.id, outcome.code, now)
+        contacts.suppress(db, contact_id, outcome.code, now)
     elif outcome.effect is not Effect.NONE and job.outgoing is not None:
         templates.pause(db, job.outgoing, outcome, now)
-    promote(db, job.contact.id, now)
+    promote(db, contact_id, now)
 
 
-def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+def _record_acceptance(
+    db: sqlite3.Connection, contact_id: int, job: Job, outcome: Outcome, now: float, patience: Patience
+) -> None:
     """Meta has it: the message gets its wamid, and the receipts that came before the answer."""
     known = db.execute("SELECT 1 FROM messages WHERE wamid = ?", (outcome.wamid,)).fetchone()
     db.execute(
         "UPDATE messages SET wamid = ?, status = ?, timestamp = ?, status_times = json_object('sent', ?), error = NULL,"
         " error_code = NULL, version = version + 1 WHERE job_id = ?",
-        (None if known else outcome.wamid, Status.SENT, now, now, job.id),
+        (None if known else outcome.wamid, Status.SENT, int(now), now, job.id),
     )
     if outcome.wa_id and outcome.wa_id != job.contact.wa_id:
         # Meta writes some numbers in another way (Brazil, Mexico); their owner will write to us under that one.
-        db.execute(
-            "INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (outcome.wa_id, job.contact.id)
-        )
+        db.execute("INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (outcome.wa_id, contact_id))
     if outcome.wamid and not known:
         attach(db, outcome.wamid, now, patience)
 
 
-def _absorb_next_reply(db: sqlite3.Connection, contact_id: int, now: float) -> None:
-    """A reply that runs again answers everything that came meanwhile; the one that waited for that is not needed."""
-    db.execute(
+def _absorb_next_reply(db: sqlite3.Connection, job: Job, now: float) -> None:
+    """A reply that runs again answers everything that came meanwhile, if it is still ours to settle."""
+    held = db.execute(
+        "SELECT contact_id FROM jobs WHERE id = ? AND state = 'running' AND token = ?", (job.id, job.token)
+    ).fetchone()
+    if held is not None:
+        _absorb(db, held["contact_id"], now)
+
+
+def _absorb(db: sqlite3.Connection, contact_id: int, now: float) -> None:
+    """The reply that waits for a contact's running one is not needed: that one takes its time to live."""
+    absorbed = db.execute(
         "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply before it' WHERE contact_id = ?"
-        " AND kind = 'reply' AND state IN ('queued', 'waiting') AND state = 'waiting'",
+        " AND kind = 'reply' AND state IN ('queued', 'waiting') AND state = 'waiting' RETURNING expires_at",
         (move(State.WAITING, Event.CANCEL), now, contact_id),
+    ).fetchall()
+    db.executemany(
+        "UPDATE jobs SET expires_at = max(expires_at, ?) WHERE contact_id = ? AND kind = 'reply' AND state = 'running'",
+        [(row["expires_at"], contact_id) for row in absorbed],
     )
 
 

@@ -70,7 +70,7 @@ def enqueue_all(
         "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
         " SELECT id, 'out', ?, ?, ?, ?, ?, coalesce(wa_id, bsuid, ''), 'queued', ? FROM contacts WHERE id = ?",
         [
-            (out.origin, now, str(out.content.get("type", "")), out.body, written[id(out)], job_id, contact_id)
+            (out.origin, int(now), str(out.content.get("type", "")), out.body, written[id(out)], job_id, contact_id)
             for job_id, (contact_id, out) in zip(ids, owed, strict=True)
         ],
     )

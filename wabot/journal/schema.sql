@@ -32,7 +32,8 @@ CREATE TABLE messages (
     direction    TEXT    NOT NULL CHECK (direction IN ('in', 'out')),
     origin       TEXT    NOT NULL,
     wamid        TEXT,
-    timestamp    REAL    NOT NULL,                  -- in: Meta's; out: queued at, then accepted at
+    timestamp    REAL    NOT NULL,                  -- in: Meta's; out: queued at, then accepted at. Whole seconds, as
+                                                    -- Meta's are: within one, the order of ids is that of the talk
     type         TEXT    NOT NULL,
     body         TEXT    NOT NULL,
     raw          TEXT    NOT NULL,                  -- in: Meta's object; out: the content that we ask Meta to send
