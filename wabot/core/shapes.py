@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _PUNCTUATION = re.compile(r"[+\s().\-]")
 _LONGEST_INT = 18
 _LATEST = 1e11
@@ -35,17 +34,23 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators
 def loads(text: str) -> Any:
     """`text` as JSON. Raises ValueError (not JSON) or RecursionError (nested too deeply).
 
-    Its strings may still hold lone surrogates and NULs: read them with `text_of`, write them with `compact`.
+    Only an escape can bring in what cannot be stored (a NUL, half of a surrogate pair), so only then it is looked for.
     """
-    return _DECODER.decode(text)
+    value = _DECODER.decode(text)
+    return _storable(value) if "\\u" in text else value
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
 
 
 def compact(value: Any) -> str:
-    """A value from `loads` as short JSON text that can be stored, and so can what is loaded from it again."""
-    text = _ENCODER.encode(value)
-    if "\\u0000" in text:
-        text = _NUL.sub("\\1\ufffd", text)
-    return storable(text)
+    """A value from `loads` as short JSON text."""
+    return _ENCODER.encode(value)
 
 
 def storable(text: str) -> str:
@@ -62,9 +67,9 @@ def storable(text: str) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A string or a number as text that can be stored; "" for anything else."""
+    """A string or a number as text; "" for anything else."""
     if isinstance(value, str):
-        return storable(value)
+        return value
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
 
 

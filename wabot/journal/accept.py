@@ -46,7 +46,8 @@ _JOIN_OR_OWE = (
     " CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE contact_id = :contact AND kind = 'reply' AND state = 'running')"
     " THEN 'waiting' ELSE 'queued' END, :due, :now, :expires, :since)"
     " ON CONFLICT (contact_id) WHERE kind = 'reply' AND state IN ('queued', 'waiting')"
-    " DO UPDATE SET due_at = max(due_at, min(excluded.due_at, created_at + :quiet_max))"
+    " DO UPDATE SET due_at = max(due_at, min(excluded.due_at, created_at + :quiet_max)),"
+    " expires_at = max(expires_at, excluded.expires_at)"
 )
 """Owe a reply, or join the bubble to the reply that is still waiting for the person to finish."""
 
@@ -114,7 +115,9 @@ def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: R
         _blank(db, contact_id, message.revokes)
     if not says:
         return
-    stopped = known["stopped"] if known is not None else contacts.heard(db, contact_id, message.timestamp or now)
+    if known is None:
+        known = contacts.heard(db, contact_id, message.timestamp or now)
+    stopped = known["stopped"]
     wish = rules.consent.wish(message.body) if message.type in _WORDS else None
     if wish is not None and _heed_wish(db, contact_id, wish, stopped=stopped, now=now, rules=rules):
         taken.sends += 1
@@ -135,7 +138,7 @@ def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, now: floa
             message.direction,
             Origin.PERSON if inbound else Origin.STAFF,
             message.wamid,
-            message.timestamp or now,
+            message.timestamp or int(now),
             message.type,
             message.body,
             message.raw,

@@ -71,34 +71,31 @@ def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -
     return found | {number: (contact_id, None) for contact_id, number in created}
 
 
-_HEARD = (
-    "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), :at),"
-    " stopped = nullif(stopped, 'unreachable')"
-)
-"""Whoever writes can be reached again, and may be answered for 24 hours from their own time of writing."""
+WINDOW_PRECISION = 60.0
+"""Seconds by which we may think that the 24-hour window closes early: it spares a page to write for every bubble."""
 
 
 def heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.Row | None:
-    """`person` wrote at a time: (id, stopped) if we know them exactly so, in one statement; None = see `resolve`."""
-    found: list[sqlite3.Row] = db.execute(
-        f"{_HEARD} WHERE id = (SELECT contact_id FROM identities WHERE value = :identity)"
-        " AND wa_id IS :wa_id AND bsuid IS :bsuid AND name = :name RETURNING id, stopped",
-        {
-            "at": at,
-            "identity": person.bsuid or person.wa_id,
-            "wa_id": person.wa_id,
-            "bsuid": person.bsuid,
-            "name": person.name,
-        },
+    """`person` wrote at a time: (id, stopped) if we know them exactly so; None = see `resolve` and `heard`."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT c.* FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?",
+        (person.bsuid or person.wa_id,),
+    ).fetchone()
+    if row is None or (row["wa_id"], row["bsuid"], row["name"]) != (person.wa_id, person.bsuid, person.name):
+        return None
+    if (row["last_inbound_at"] or 0.0) + WINDOW_PRECISION < at or row["stopped"] == Stop.UNREACHABLE:
+        return heard(db, row["id"], at)
+    return row
+
+
+def heard(db: sqlite3.Connection, contact_id: int, at: float) -> sqlite3.Row:
+    """A contact wrote at a time: they can be reached again, and answered for 24 hours. (id, stopped)"""
+    rows: list[sqlite3.Row] = db.execute(
+        "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), ?),"
+        " stopped = nullif(stopped, 'unreachable') WHERE id = ? RETURNING id, stopped",
+        (at, contact_id),
     ).fetchall()
-    return found[0] if found else None
-
-
-def heard(db: sqlite3.Connection, contact_id: int, at: float) -> str | None:
-    """A contact wrote at a time; what is stopped."""
-    rows = db.execute(f"{_HEARD} WHERE id = :id RETURNING stopped", {"at": at, "id": contact_id}).fetchall()
-    stopped: str | None = rows[0][0]
-    return stopped
+    return rows[0]
 
 
 def rekey(db: sqlite3.Connection, contact_id: int, new: Person, now: float) -> int:

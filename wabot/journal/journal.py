@@ -17,7 +17,7 @@ from typing import Any
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
-from wabot.journal import accept, batches, contacts, gauges, history, jobs, opening, outbox, upkeep
+from wabot.journal import accept, batches, contacts, gauges, history, jobs, opening, outbox, tending, upkeep
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Writer, connect_reader, connect_writer
 from wabot.log import get_logger
@@ -66,7 +66,8 @@ class Journal:
     async def accept(self, delivery: Delivery, now: float) -> accept.Taken:
         """Write down a webhook delivery. Raises JournalDown: answer 503, Meta delivers again."""
         self._refuse_when_crowded()
-        await self._learn_our_number(delivery)
+        if delivery.messages and delivery.messages[-1].business_number not in (self._business, ""):
+            await self._learn_our_number(delivery.messages[-1].business_number)
         taken = await self.writer(accept.accept, delivery, now, self._rules, self._patience())
         if taken.replies:
             self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
@@ -159,7 +160,7 @@ class Journal:
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
-        tended = await self.writer(jobs.tend, policy=self._policy, now=now)
+        tended = await self.writer(tending.tend, policy=self._policy, now=now)
         if tended:
             self.notify(Kind.SEND, now)
             self.notify(Kind.REPLY, now)
@@ -212,12 +213,10 @@ class Journal:
         await self._tell_watchers()
         return state
 
-    async def _learn_our_number(self, delivery: Delivery) -> None:
-        """Meta tells our own number with every message; until the first we go by the phone number id."""
-        number = next((m.business_number for m in delivery.messages if m.business_number), self._business)
-        if number != self._business:
-            await self.writer(opening.set_business, number)
-            self._business = number
+    async def _learn_our_number(self, number: str) -> None:
+        """Meta tells it with every message; until the first we go by the phone number id."""
+        await self.writer(opening.set_business, number)
+        self._business = number
 
     def _patience(self) -> Patience:
         return Patience(self.name, self._policy, random.random())  # noqa: S311  the noise of a back-off

@@ -47,7 +47,8 @@ async def webhook(request: web.Request) -> web.Response:
     body = await read(request, WEBHOOK_LIMIT)
     received, stored = await request.app[SERVICE].receive(body, request.headers.get("X-Hub-Signature-256"))
     request[LINE] = {"received": received, "stored": stored}
-    return reply({"received": received, "stored": stored})
+    body = b'{"received":%d,"stored":%d}' % (received, stored)
+    return web.Response(body=body, content_type="application/json")
 
 
 async def initiate_bulk(request: web.Request) -> web.Response:
