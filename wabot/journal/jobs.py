@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from wabot.core.errors import Effect
-from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, after_hold, move
+from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
 from wabot.core.messages import Status
 from wabot.journal import contacts, templates
 from wabot.journal.queue import BULK, enqueue, promote, promote_reply
@@ -74,79 +74,13 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
                 "UPDATE jobs SET answer = ? WHERE id = ? AND state = 'done'", (json.dumps(outcome.answer), job.id)
             )
         return None
-    contact_id = changed[0]["contact_id"]  # not job.contact.id: since the claim, two contacts may have become one
+    if changed[0]["contact_id"] != job.contact.id:  # since the claim, two contacts became one
+        job = replace(job, contact=replace(job.contact, id=changed[0]["contact_id"]))
     if job.kind is Kind.REPLY:
-        for outgoing in outcome.says:
-            enqueue(db, contact_id, outgoing, now=now, expires_at=job.expires_at)
-        promote_reply(db, contact_id, now)
+        _settle_reply(db, job, outcome, now)
     else:
-        _settle_send(db, contact_id, job, outcome, now, patience)
+        _settle_send(db, job, outcome, now, patience)
     return state
-
-
-@dataclass(frozen=True, slots=True)
-class Tended:
-    """What time alone brought about: doubts that ended, how many sends were released, how many jobs expired."""
-
-    doubts: list[tuple[int, State]]
-    released: int
-    expired: int
-
-    def __bool__(self) -> bool:
-        return bool(self.doubts or self.released or self.expired)
-
-
-def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
-    """Do what is due by the clock alone."""
-    return Tended(end_doubts(db, policy=policy, now=now), release_held(db, now=now), expire(db, now=now))
-
-
-def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = 500) -> list[tuple[int, State]]:
-    """The sends whose hold is over, no receipt having come: resent, parked or given up."""
-    rows = db.execute(
-        "SELECT id, contact_id, spent FROM jobs WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')"
-        " AND due_at <= ? ORDER BY due_at LIMIT ?",
-        (now, limit),
-    ).fetchall()
-    ended = []
-    for row in rows:
-        outcome = after_hold(spent=row["spent"], policy=policy, now=now)
-        state = move(State.IN_DOUBT, outcome.event)
-        change(db, row["id"], State.IN_DOUBT, state, due_at=outcome.due_at or now, now=now)
-        if state is State.FAILED:
-            fail_message(db, row["id"], "Nobody can say whether Meta has it", "in_doubt")
-        promote(db, row["contact_id"], now)
-        ended.append((row["id"], state))
-    return ended
-
-
-def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
-    """Let sends back into their queues whose long wait is over; how many."""
-    rows = db.execute(
-        "SELECT id, contact_id FROM jobs WHERE state = 'held' AND state IN ('in_doubt', 'held') AND due_at <= ?"
-        " ORDER BY due_at LIMIT ?",
-        (now, limit),
-    ).fetchall()
-    for row in rows:
-        change(db, row["id"], State.HELD, move(State.HELD, Event.RELEASE), due_at=now, now=now)
-        promote(db, row["contact_id"], now)
-    return len(rows)
-
-
-def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
-    """End what has waited beyond its time; how many."""
-    rows = db.execute(
-        "SELECT id, kind, contact_id, state FROM jobs WHERE expires_at <= ?"
-        " AND expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held') ORDER BY expires_at LIMIT ?",
-        (now, limit),
-    ).fetchall()
-    for row in rows:
-        state = State(row["state"])
-        change(db, row["id"], state, move(state, Event.EXPIRE), due_at=now, now=now, error="Too late to be of use")
-        if row["kind"] == Kind.SEND:
-            fail_message(db, row["id"], "Too late to be of use", "expired")
-            promote(db, row["contact_id"], now)
-    return len(rows)
 
 
 def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int, int]:
@@ -225,24 +159,26 @@ def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: i
     )
 
 
-def _settle_send(
-    db: sqlite3.Connection, contact_id: int, job: Job, outcome: Outcome, now: float, patience: Patience
-) -> None:
+def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float) -> None:
+    for outgoing in outcome.says:
+        enqueue(db, job.contact.id, outgoing, now=now, expires_at=job.expires_at)
+    promote_reply(db, job.contact.id, now)
+
+
+def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
     state = move(State.RUNNING, outcome.event)
     if state is State.DONE:
-        _record_acceptance(db, contact_id, job, outcome, now, patience)
+        _record_acceptance(db, job, outcome, now, patience)
     elif state not in OPEN:
         fail_message(db, job.id, outcome.error, outcome.code if outcome.code is not None else str(state))
     if outcome.effect is Effect.SUPPRESS:
-        contacts.suppress(db, contact_id, outcome.code, now)
+        contacts.suppress(db, job.contact.id, outcome.code, now)
     elif outcome.effect is not Effect.NONE and job.outgoing is not None:
         templates.pause(db, job.outgoing, outcome, now)
-    promote(db, contact_id, now)
+    promote(db, job.contact.id, now)
 
 
-def _record_acceptance(
-    db: sqlite3.Connection, contact_id: int, job: Job, outcome: Outcome, now: float, patience: Patience
-) -> None:
+def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
     """Meta has it: the message gets its wamid, and the receipts that came before the answer."""
     known = db.execute("SELECT 1 FROM messages WHERE wamid = ?", (outcome.wamid,)).fetchone()
     db.execute(
@@ -252,7 +188,9 @@ def _record_acceptance(
     )
     if outcome.wa_id and outcome.wa_id != job.contact.wa_id:
         # Meta writes some numbers in another way (Brazil, Mexico); their owner will write to us under that one.
-        db.execute("INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (outcome.wa_id, contact_id))
+        db.execute(
+            "INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (outcome.wa_id, job.contact.id)
+        )
     if outcome.wamid and not known:
         attach(db, outcome.wamid, now, patience)
 

@@ -1,0 +1,75 @@
+"""What time alone brings about: doubts that end, sends that were held, and what expires."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from wabot.core.jobs import Event, Kind, Policy, State, after_hold, move
+from wabot.journal.jobs import change, fail_message
+from wabot.journal.queue import promote
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """What time alone brought about: doubts that ended, how many sends were released, how many jobs expired."""
+
+    doubts: list[tuple[int, State]]
+    released: int
+    expired: int
+
+    def __bool__(self) -> bool:
+        return bool(self.doubts or self.released or self.expired)
+
+
+def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
+    """Do what is due by the clock alone."""
+    return Tended(end_doubts(db, policy=policy, now=now), release_held(db, now=now), expire(db, now=now))
+
+
+def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = 500) -> list[tuple[int, State]]:
+    """The sends whose hold is over, no receipt having come: resent, parked or given up."""
+    rows = db.execute(
+        "SELECT id, contact_id, spent FROM jobs WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')"
+        " AND due_at <= ? ORDER BY due_at LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    ended = []
+    for row in rows:
+        outcome = after_hold(spent=row["spent"], policy=policy, now=now)
+        state = move(State.IN_DOUBT, outcome.event)
+        change(db, row["id"], State.IN_DOUBT, state, due_at=outcome.due_at or now, now=now)
+        if state is State.FAILED:
+            fail_message(db, row["id"], "Nobody can say whether Meta has it", "in_doubt")
+        promote(db, row["contact_id"], now)
+        ended.append((row["id"], state))
+    return ended
+
+
+def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
+    """Let sends back into their queues whose long wait is over; how many."""
+    rows = db.execute(
+        "SELECT id, contact_id FROM jobs WHERE state = 'held' AND state IN ('in_doubt', 'held') AND due_at <= ?"
+        " ORDER BY due_at LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    for row in rows:
+        change(db, row["id"], State.HELD, move(State.HELD, Event.RELEASE), due_at=now, now=now)
+        promote(db, row["contact_id"], now)
+    return len(rows)
+
+
+def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
+    """End what has waited beyond its time; how many."""
+    rows = db.execute(
+        "SELECT id, kind, contact_id, state FROM jobs WHERE expires_at <= ?"
+        " AND expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held') ORDER BY expires_at LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    for row in rows:
+        state = State(row["state"])
+        change(db, row["id"], state, move(state, Event.EXPIRE), due_at=now, now=now, error="Too late to be of use")
+        if row["kind"] == Kind.SEND:
+            fail_message(db, row["id"], "Too late to be of use", "expired")
+            promote(db, row["contact_id"], now)
+    return len(rows)
