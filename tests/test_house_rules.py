@@ -104,13 +104,15 @@ def test_every_requirement_is_pinned_exactly_and_used_and_nothing_else_is() -> N
     assert tools >= TOOLS
 
 
-def _tracked() -> list[Path]:
-    """Every text of ours."""
-    kinds = {".py", ".md", ".toml", ".txt", ".example", ".sql", ".json", ".service", ".conf", ""}
-    known = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
-        "\n"
-    )
-    return [ROOT / name for name in known if Path(name).suffix in kinds and (ROOT / name).is_file()]
+def _ours() -> Iterator[Path]:
+    """Every text of the repository; what a person keeps beside it (.env, config.toml, data) is theirs."""
+    kinds = {".py", ".md", ".toml", ".txt", ".example", ".sql", ".json", ".csv", ".service", ".conf", ""}
+    folders = ("wabot", "tests", "benchmarks", "deploy", ".ci")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
+    files += [
+        file for pattern in ("[A-Z]*", "*.py", "*.txt", "*.example", "pyproject.toml") for file in ROOT.glob(pattern)
+    ]
+    return (file for file in files if file.is_file() and file.suffix in kinds)
 
 
 def test_nothing_of_ours_is_unfinished_or_tied_to_one_machine() -> None:
@@ -118,7 +120,7 @@ def test_nothing_of_ours_is_unfinished_or_tied_to_one_machine() -> None:
     words = re.compile("|".join(marks))
     found = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
-        for file in _tracked()
+        for file in _ours()
         for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1)
         if words.search(line)
     ]
