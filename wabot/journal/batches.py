@@ -130,13 +130,13 @@ def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, Outgoing]
 
 
 def _result(row: sqlite3.Row) -> Result:
-    """A send that Meta took and then failed shows Meta's later word; one that is still open shows no error."""
+    """The last word is the message's: a late failure, a cancel. A send that is still open shows no error."""
     state = State(row["state"]) if row["state"] else None
     error, code = row["error"], row["error_code"]
-    if state is State.DONE:
-        error, code = row["message_error"], row["message_code"]
-    elif state in OPEN:
+    if state in OPEN:
         error = code = None
+    elif state is State.DONE or row["message_error"]:
+        error, code = row["message_error"], row["message_code"]
     answer = json.loads(row["answer"]) if row["answer"] else None
     if answer is None and row["wamid"]:  # proved by its receipt
         answer = {"messages": [{"id": row["wamid"]}]}
