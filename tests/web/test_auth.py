@@ -159,7 +159,8 @@ async def test_without_keys_this_machine_is_served_by_any_of_its_names(wabot: Bu
     [
         "", "example.com", "bot.example.com:8080", "localhost.example.com", "127.0.0.1.example.com", "192.168.1.7",
         "0.0.0.0", "[::]", "[2001:db8::1]:80", "[fe80::1%lo]", "::1", "localhost:80@example.com",
-        "localhost@example.com", "example.com@localhost", "localhost:", "localhost:x", "localhost/example.com", "localhost example.com",
+        "localhost@example.com", "example.com@localhost", "localhost:", "localhost:x", "localhost/example.com",
+        "localhost example.com",
         "localhost,example.com", "[localhost]", "127.1", "2130706433", "0x7f000001", "127.0.0.1%25",
         "ⅼocalhost", "local\u017fhost",
         ".", "[]", "[", "]", ":", "::ffff:127.0.0.1", "[::ffff:192.168.0.1]",
