@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, NOW, RULES, Scene, said, sent, text
+from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Delivery, Direction, Notice, Person, Preference, Stop
 from wabot.core.optout import Consent
@@ -58,11 +59,11 @@ async def test_a_thousand_deliveries_of_one_message_at_once_are_one_row(scene: S
 
 
 async def test_a_repetition_of_an_old_message_does_not_make_somebody_reachable(scene: Scene) -> None:
-    await scene.hear(said("wamid.1"))
+    await scene.hear(said("wamid.0"), said("wamid.1", at=NOW + 30))
     scene.now += 60
-    await scene.send_to(ANA, "wamid.out")
-    await scene.journal.writer(lambda db: db.execute("UPDATE contacts SET stopped = 'unreachable'").rowcount)
-    await scene.hear(said("wamid.1"))
+    await scene.batch(ANA)
+    await scene.settle(await scene.claim_one(), Outcome(Event.GIVE_UP, code=131026, effect=Effect.SUPPRESS))
+    await scene.hear(said("wamid.1", at=NOW + 30))
     assert stopped(scene) == "unreachable"
     await scene.hear(said("wamid.2", at=scene.now))
     assert stopped(scene) is None

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+from wabot.core.jobs import Event, State, move
 from wabot.core.messages import Contact, Person, Stop
 from wabot.journal.queue import promote
 
@@ -89,11 +90,15 @@ def heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.Ro
 
 
 def heard(db: sqlite3.Connection, contact_id: int, at: float) -> sqlite3.Row:
-    """A contact wrote at a time: they can be reached again, and answered for 24 hours. (id, stopped)"""
+    """A contact wrote at a time: they can be reached again, and answered for 24 hours. (id, stopped)
+
+    What they wrote before Meta could not reach them, delivered late or once more, says nothing of that.
+    """
     rows: list[sqlite3.Row] = db.execute(
-        "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), ?),"
-        " stopped = nullif(stopped, 'unreachable') WHERE id = ? RETURNING id, stopped",
-        (at, contact_id),
+        "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), :at),"
+        " stopped = iif(stopped_at > :at, stopped, nullif(stopped, 'unreachable'))"
+        " WHERE id = :id RETURNING id, stopped",
+        {"at": at, "id": contact_id},
     ).fetchall()
     return rows[0]
 
@@ -106,34 +111,38 @@ def rekey(db: sqlite3.Connection, contact_id: int, new: Person, now: float) -> i
             continue
         owner = db.execute("SELECT contact_id FROM identities WHERE value = ?", (value,)).fetchone()
         if owner and owner[0] != contact_id:
-            contact_id = merge(db, contact_id, int(owner[0]), now)
+            contact_id = merge(db, contact_id, int(owner[0]), now) or contact_id
         _release(db, replaced)
-    _complete(db, db.execute("SELECT * FROM contacts WHERE id = ?", (contact_id,)).fetchone(), new)
+    _complete(db, _row(db, contact_id), new)
     return contact_id
 
 
-def merge(db: sqlite3.Connection, one: int, other: int, now: float) -> int:
+def merge(db: sqlite3.Connection, one: int, other: int, now: float) -> int | None:
     """Two contacts turned out to be one person: the older takes over all that was said and owed; returns its id.
 
-    While both have something in flight, their queues cannot be joined without breaking the order: they stay two
-    until the next message tries again.
+    None while both have something in flight, for their queues cannot be joined then without breaking the order: they
+    stay two until the next message tries again.
     """
     keep, gone = min(one, other), max(one, other)
     in_flight = "SELECT 1 FROM jobs WHERE kind = ? AND contact_id = ? AND state IN ('running', 'in_doubt')"
     for kind in ("send", "reply"):
         if all(db.execute(in_flight, (kind, contact)).fetchone() for contact in (keep, gone)):
-            return one
-    _join_queues(db, keep, gone)
+            return None
+    _join_sends(db, keep, gone)
+    _join_replies(db, keep, gone, now)
     db.execute("UPDATE messages SET contact_id = ?, version = version + 1 WHERE contact_id = ?", (keep, gone))
     db.execute("UPDATE jobs SET contact_id = ? WHERE contact_id = ?", (keep, gone))
     db.execute("UPDATE identities SET contact_id = ? WHERE contact_id = ?", (keep, gone))
     db.execute(
         "UPDATE contacts SET wa_id = coalesce(contacts.wa_id, g.wa_id), bsuid = coalesce(contacts.bsuid, g.bsuid),"
-        " last_inbound_at = max(coalesce(contacts.last_inbound_at, 0), coalesce(g.last_inbound_at, 0)),"
-        " stopped = coalesce(contacts.stopped, g.stopped), stopped_at = coalesce(contacts.stopped_at, g.stopped_at)"
+        " name = coalesce(nullif(contacts.name, ''), g.name), last_inbound_at = coalesce("
+        "max(contacts.last_inbound_at, g.last_inbound_at), contacts.last_inbound_at, g.last_inbound_at)"
         " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
         (keep, gone),
     )
+    lost = db.execute("SELECT stopped, stopped_at FROM contacts WHERE id = ?", (gone,)).fetchone()
+    if lost["stopped"]:
+        stop(db, keep, Stop(lost["stopped"]), lost["stopped_at"])
     db.execute("DELETE FROM contacts WHERE id = ?", (gone,))
     promote(db, keep, now)
     return keep
@@ -184,28 +193,58 @@ def _settle_claims(
 ) -> int:
     """Number and BSUID lead to two contacts: one person that we met twice, or a number that was passed on."""
     if by_number["bsuid"] is None:
-        return merge(db, int(by_bsuid["id"]), int(by_number["id"]), now)
+        merged = merge(db, int(by_bsuid["id"]), int(by_number["id"]), now)
+        if merged is None:
+            return int(by_bsuid["id"])
+        _complete(db, _row(db, merged), person)
+        return merged
     _release(db, person.wa_id)
     _complete(db, by_bsuid, person)
     return int(by_bsuid["id"])
 
 
+def _row(db: sqlite3.Connection, contact_id: int) -> sqlite3.Row:
+    row: sqlite3.Row = db.execute("SELECT * FROM contacts WHERE id = ?", (contact_id,)).fetchone()
+    return row
+
+
 def _release(db: sqlite3.Connection, value: str | None) -> None:
     """Nobody goes by `value` any more."""
-    db.execute("DELETE FROM identities WHERE value = ?", (value,))
-    db.execute("UPDATE contacts SET wa_id = NULL WHERE wa_id = ?", (value,))
-    db.execute("UPDATE contacts SET bsuid = NULL WHERE bsuid = ?", (value,))
-
-
-def _join_queues(db: sqlite3.Connection, keep: int, gone: int) -> None:
-    """Make the open jobs of both fit into one queue: one head, one reply that further bubbles join."""
-    heads = "kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
-    if all(db.execute(f"SELECT 1 FROM jobs WHERE contact_id = ? AND {heads}", (c,)).fetchone() for c in (keep, gone)):
+    for row in db.execute("DELETE FROM identities WHERE value = ? RETURNING contact_id", (value,)).fetchall():
         db.execute(
-            "UPDATE jobs SET state = 'waiting' WHERE kind = 'send' AND contact_id IN (?, ?) AND state = 'queued'",
-            (keep, gone),
+            "UPDATE contacts SET wa_id = nullif(wa_id, ?), bsuid = nullif(bsuid, ?) WHERE id = ?",
+            (value, value, row["contact_id"]),
         )
-    joinable = "kind = 'reply' AND contact_id = ? AND state IN ('queued', 'waiting')"
-    spare = db.execute(f"SELECT id, since FROM jobs WHERE {joinable}", (gone,)).fetchone()
-    if spare and db.execute(f"UPDATE jobs SET since = min(since, ?) WHERE {joinable}", (spare["since"], keep)).rowcount:
-        db.execute("UPDATE jobs SET state = 'cancelled', settled_at = due_at WHERE id = ?", (spare["id"],))
+
+
+def _join_sends(db: sqlite3.Connection, keep: int, gone: int) -> None:
+    """Make the open sends of both fit into one queue: one head."""
+    head = "SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
+    if all(db.execute(head, (contact,)).fetchone() for contact in (keep, gone)):
+        db.execute(
+            "UPDATE jobs SET state = ? WHERE contact_id IN (?, ?) AND kind = 'send'"
+            " AND state IN ('queued', 'running', 'in_doubt') AND state = 'queued'",
+            (move(State.QUEUED, Event.DEMOTE), keep, gone),
+        )
+
+
+def _join_replies(db: sqlite3.Connection, keep: int, gone: int, now: float) -> None:
+    """Make the open replies of both fit together: one that further bubbles join, behind the one that runs if any."""
+    joinable = "contact_id = ? AND kind = 'reply' AND state IN ('queued', 'waiting')"
+    spare = db.execute(f"SELECT id, since, expires_at FROM jobs WHERE {joinable}", (gone,)).fetchone()
+    if spare is not None:
+        joined = db.execute(
+            f"UPDATE jobs SET since = min(since, ?), expires_at = max(expires_at, ?) WHERE {joinable}",
+            (spare["since"], spare["expires_at"], keep),
+        ).rowcount
+        if joined:
+            db.execute(
+                "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply of the same person' WHERE id = ?",
+                (State.CANCELLED, now, spare["id"]),
+            )
+    running = "SELECT 1 FROM jobs WHERE contact_id IN (?, ?) AND kind = 'reply' AND state = 'running'"
+    if db.execute(running, (keep, gone)).fetchone():
+        db.executemany(
+            f"UPDATE jobs SET state = ? WHERE {joinable} AND state = 'queued'",
+            [(move(State.QUEUED, Event.DEMOTE), contact) for contact in (keep, gone)],
+        )
