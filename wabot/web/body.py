@@ -16,6 +16,7 @@ from wabot.web.answers import Refusal
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
 READ_SECONDS = 30.0
 NESTING = 32
+FIELD_LENGTH = 100
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -72,7 +73,7 @@ def validate(model: type[M], value: Mapping[str, Any]) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         details = [
-            {"field": ".".join(map(str, problem["loc"])), "message": problem["msg"]}
+            {"field": ".".join(map(str, problem["loc"]))[:FIELD_LENGTH], "message": problem["msg"]}
             for problem in error.errors(include_url=False, include_input=False, include_context=False)[:50]
         ]
         first = details[0]
