@@ -1,0 +1,546 @@
+"""The way of a message through the real process: `python run.py` between Meta, MongoDB and a model.
+
+Every test ends every process it started, and none of them may have written an error, a traceback or a warning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.business import ANA, BEN, EVA
+from tests.mongo_server import mongo_server
+from tests.process import PATIENCE, RUN, Process, World, eventually, free_port, served, world
+from tests.stand_ins import GeminiStandIn, ModelStandIn, OpenAIStandIn
+from wabot.sandbox.behaviour import LOST, Answer, accept, error
+
+BSUID = "IN.13491208655302741918"
+
+
+def openai(url: str) -> dict[str, Any]:
+    """Settings of the assistant."""
+    return {"provider": "openai", "base_url": f"{url}/v1", "model": "tiny", "api_key": "k-of-openai"}
+
+
+def gemini(url: str) -> dict[str, Any]:
+    """Settings of the assistant."""
+    return {"provider": "gemini", "base_url": url, "api_key": "k-of-google"}
+
+
+def turns_of(model: ModelStandIn) -> list[list[tuple[str, str]]]:
+    """Every conversation that a model was shown: (role, text), without the system prompt."""
+    shown = []
+    for asked in model.asked:
+        if isinstance(model, OpenAIStandIn):
+            shown.append([(m["role"], m["content"]) for m in asked.json["messages"] if m["role"] != "system"])
+        else:
+            shown.append([(m["role"], m["parts"][0]["text"]) for m in asked.json["contents"]])
+    return shown
+
+
+@asynccontextmanager
+async def full_world(place: Path, model: ModelStandIn, **sections: Any) -> AsyncIterator[World]:
+    """Meta, a model, and a MongoDB server: what a business has."""
+    async with mongo_server(place / "mongo") as mongo, served(model.app()) as url:
+        chosen = openai(url) if isinstance(model, OpenAIStandIn) else gemini(url)
+        sections["assistant"] = {**chosen, **sections.get("assistant", {})}
+        async with world(place, mongo={"uri": mongo.uri}, **sections) as w:
+            yield w
+
+
+async def is_well(w: World, *parts: str) -> bool:
+    """Whether wabot says so of these parts of its world."""
+    ready = await w.get("/readyz")
+    return all(ready[part] == "ok" for part in parts or ("journal", "mongo", "graph", "llm"))
+
+
+async def has_said(w: World, number: str, count: int) -> None:
+    """wabot knows so many messages with somebody: what Meta accepted is written down a moment later."""
+
+    async def complete() -> bool:
+        return len(await w.said_with(number)) == count
+
+    await eventually(complete)
+
+
+async def has(w: World, *texts: str, number: str = ANA, timeout: float = PATIENCE) -> None:
+    """Meta accepted just these for a number, in this order."""
+    await w.meta.until(lambda _: len(w.texts(number)) >= len(texts), timeout)
+    assert w.texts(number) == list(texts)
+
+
+@pytest.mark.parametrize(("model", "us"), [(OpenAIStandIn(), "assistant"), (GeminiStandIn(), "model")])
+async def test_a_new_contact_gets_the_template_and_a_known_one_the_models_answer_to_the_whole_talk(
+    tmp_path: Path, model: ModelStandIn, us: str
+) -> None:
+    async with full_world(tmp_path, model) as w:
+        await w.start()
+
+        await w.meta.say("Hi", from_=ANA)
+        await has(w, "[hello_world]")
+        model.text = "Three euros."
+        await w.meta.say("What is a tulip?", from_=ANA)
+        await has(w, "[hello_world]", "Three euros.")
+        await w.meta.say("Thanks", from_=ANA)
+        await has(w, "[hello_world]", "Three euros.", "Three euros.")
+
+        opening, question, answer, thanks = turns_of(model)[-1][-4:]
+        assert opening == (us, "[template hello_world]")
+        assert [question, answer, thanks] == [("user", "What is a tulip?"), (us, "Three euros."), ("user", "Thanks")]
+        assert len(model.asked) == 2
+        await eventually(lambda: len(w.told(ANA, "read")) == 3)
+        said = await w.said_with(f"+{ANA[:2]} {ANA[2:]}")
+        assert [(m["direction"], m["body"]) for m in said] == [
+            ("in", "Hi"),
+            ("out", "[template hello_world]"),
+            ("in", "What is a tulip?"),
+            ("out", "Three euros."),
+            ("in", "Thanks"),
+            ("out", "Three euros."),
+        ]
+        assert {m["status"] for m in said if m["direction"] == "out"} == {"read"}
+        await eventually(lambda: is_well(w))
+
+
+async def test_a_customer_of_the_earlier_service_is_known(tmp_path: Path) -> None:
+    """Their documents are in MongoDB; the journal has never seen them."""
+    model = OpenAIStandIn()
+    async with full_world(tmp_path, model) as w:
+        from motor.motor_asyncio import AsyncIOMotorClient
+
+        client: Any = AsyncIOMotorClient(w.sections["mongo"]["uri"])
+        old = {"id": "wamid.old", "from": ANA, "to": "15550001111", "timestamp": "1700000000", "type": "text"}
+        document = old | {"body": "Do you sell tulips?", "raw": {}, "participant_numbers": [ANA, "15550001111"]}
+        await client["chat_db"]["user_chat"].insert_one(document)
+        client.close()
+        await w.start()
+
+        await w.meta.say("And roses?", from_=ANA)
+
+        await has(w, "Hello from the model")
+        assert turns_of(model) == [[("user", "Do you sell tulips?\nAnd roses?")]]
+        assert [m["body"] for m in await w.said_with(ANA)][:2] == ["Do you sell tulips?", "And roses?"]
+
+
+async def test_bubbles_are_answered_together_and_once(tmp_path: Path) -> None:
+    model = OpenAIStandIn()
+    async with (
+        served(model.app()) as url,
+        world(tmp_path, assistant={**openai(url), "quiet_seconds": 0.4}, first_contact={"answer": "ai"}) as w,
+    ):
+        await w.start()
+
+        for text in ("Hello", "I have", "a question"):
+            await w.meta.say(text, from_=ANA)
+        await has(w, "Hello from the model")
+        await w.restart()
+
+        assert turns_of(model) == [[("user", "Hello\nI have\na question")]]
+        assert w.texts() == ["Hello from the model"]
+
+
+async def test_what_meta_delivers_again_is_not_answered_again(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.start()
+
+        wamid, _ = await w.meta.say("Hi", from_=ANA, times=5)
+        await has(w, "[hello_world]")
+        assert await w.meta.say("Hi", from_=ANA, wamid=wamid, times=2) == (wamid, 200)
+        await w.restart()
+        assert await w.meta.say("Hi", from_=ANA, wamid=wamid) == (wamid, 200)
+        await w.meta.say("prices?", from_=ANA)
+
+        await has(w, "[hello_world]", "A visit costs 25 €, and the first one is free.")
+        assert [m["body"] for m in await w.said_with(ANA) if m["direction"] == "in"] == ["Hi", "prices?"]
+
+
+async def test_somebody_without_a_number_is_answered_by_their_id(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.start()
+
+        await w.meta.say("Hi", user_id=BSUID)
+        await has(w, "[hello_world]", number=BSUID)
+        await w.meta.say("hours?", user_id=BSUID)
+        await has(w, "[hello_world]", "We are open Monday to Friday, 9:00 to 18:00.", number=BSUID)
+
+        assert [(sent.payload.get("recipient"), "to" in sent.payload) for sent in w.meta.sent] == [(BSUID, False)] * 2
+        await has_said(w, BSUID, 4)
+
+
+async def test_mongodb_may_be_away_at_the_start_and_is_told_everything_when_it_comes(tmp_path: Path) -> None:
+    async with (
+        mongo_server(tmp_path / "mongo", started=False) as mongo,
+        world(tmp_path, mongo={"uri": mongo.uri}, first_contact={"answer": "ai"}) as w,
+    ):
+        await w.start()
+        for number in (ANA, BEN):
+            assert (await w.meta.say("Hi there", from_=number))[1] == 200
+        await w.meta.until(lambda meta: len(meta.sent) == 2)
+        await w.wabot.until(lambda: len(w.wabot.events("send.settled")) == 2)
+        status, answer = await w.post("/get", {"number": ANA})
+        assert (status, answer["partial"], answer["count"]) == (200, True, 2)
+        assert (await w.get("/readyz"))["mongo"] == "down"
+
+        await mongo.start()
+        await w.wabot.event("archive.found")
+        assert "partial" not in (await w.post("/get", {"number": ANA}))[1]
+        await w.meta.say("hours?", from_=ANA)
+        await has(w, "Hello, and welcome! How can I help you?", "We are open Monday to Friday, 9:00 to 18:00.")
+
+        documents = await _archived(mongo.uri, ANA, 4)
+        assert [d["body"] for d in documents if d["direction"] == "in"] == ["Hi there", "hours?"]
+        assert {type(d["timestamp"]) for d in documents} == {str}
+
+
+async def _archived(uri: str, number: str, count: int) -> list[dict[str, Any]]:
+    """What MongoDB has of somebody, oldest first, once it has so much and knows that all was read."""
+    from motor.motor_asyncio import AsyncIOMotorClient
+
+    client: Any = AsyncIOMotorClient(uri)
+    found: list[dict[str, Any]] = []
+
+    async def complete() -> bool:
+        cursor = client["chat_db"]["user_chat"].find({"participant_numbers": number}).sort("timestamp", 1)
+        found[:] = await cursor.to_list(None)
+        return len(found) == count and all(d["status"] in ("received", "read") for d in found)
+
+    try:
+        await eventually(complete)
+    finally:
+        client.close()
+    return found
+
+
+async def test_a_model_that_is_away_is_asked_again_until_it_is_back(tmp_path: Path) -> None:
+    port, model = free_port(), OpenAIStandIn()
+    patient = {"attempts": 50, "backoff_base_seconds": 0.1, "backoff_max_seconds": 0.3}
+    chosen = openai(f"http://127.0.0.1:{port}")
+    async with world(tmp_path, assistant=chosen, first_contact={"answer": "ai"}, delivery=patient) as w:
+        await w.start()
+        assert (await w.meta.say("Hi there", from_=ANA))[1] == 200
+        await w.wabot.until(lambda: len(w.wabot.events("reply.settled")) >= 2)
+        assert (await w.get("/readyz"))["llm"] == "down"
+
+        async with served(model.app(), port):
+            await has(w, "Hello from the model")
+            assert await is_well(w, "llm")
+
+
+async def test_a_model_that_stays_away_is_spoken_for_once(tmp_path: Path) -> None:
+    chosen = openai(f"http://127.0.0.1:{free_port()}") | {"fallback_text": "One moment, please."}
+    async with world(tmp_path, assistant=chosen, first_contact={"answer": "ai"}, delivery={"attempts": 3}) as w:
+        await w.start()
+        await w.meta.say("Hi there", from_=ANA)
+        await has(w, "One moment, please.")
+        await eventually(lambda: w.told(ANA, "read"))
+        assert w.texts() == ["One moment, please."]
+
+
+async def test_what_is_owed_while_meta_is_away_is_sent_when_it_is_back(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.sections["delivery"]["attempts"] = 100
+        await w.start()
+        await w.close_meta()
+        for number in (ANA, BEN, EVA):
+            assert (await w.meta.say("Hi", from_=number))[1] == 200
+        status, batch = await w.post("/initiate-bulk", {"numbers": ["919000000001"]}, Prefer="wait=0")
+        assert (status, batch["queued"]) == (202, 1)
+        await w.wabot.until(lambda: len(w.wabot.events("send.settled")) >= 8)
+        assert (await w.get("/readyz"))["graph"] == "down"
+        await w.meta.close()
+
+        await w.open_meta()
+
+        await w.meta.until(lambda meta: len(meta.sent) == 4)
+        assert sorted(w.texts()) == ["[hello_world]"] * 4
+        await eventually(lambda: _is_complete(w, batch["batch_id"]))
+        assert await is_well(w, "graph")
+
+
+async def test_sigterm_ends_what_is_in_flight_and_leaves_the_rest_for_the_next_start(tmp_path: Path) -> None:
+    async with world(tmp_path, delivery={"concurrency": 2}) as w:
+        w.meta.behaviour.default = accept(delay=0.5)
+        await w.start()
+        numbers = [f"9190000000{n:02d}" for n in range(20, 30)]
+        status, batch = await w.post("/initiate-bulk", {"numbers": numbers}, Prefer="respond-async")
+        assert (status, batch["queued"]) == (202, 10)
+        await w.meta.until(lambda meta: len(meta.sent) == 2)
+
+        began = time.monotonic()
+        assert await w.wabot.stop() == 0
+        assert time.monotonic() - began < 10
+        assert len(w.meta.attempts) == 2
+        assert [line["state"] for line in w.wabot.events("send.settled")] == ["done"] * 2
+
+        w.meta.behaviour.default = accept()
+        await w.start()
+        await w.meta.until(lambda meta: len(meta.sent) == 10)
+        await eventually(lambda: _is_complete(w, batch["batch_id"]))
+        assert sorted(sent.to for sent in w.meta.sent) == numbers
+
+
+async def _is_complete(w: World, batch_id: str) -> bool:
+    batch = await w.get(f"/batches/{batch_id}")
+    return bool(batch["successful"] == batch["total"])
+
+
+async def test_who_waits_for_outcomes_is_answered_at_the_end_and_the_send_in_flight_is_finished(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.meta.behaviour.default = accept(delay=0.6)
+        await w.start()
+        asked = asyncio.create_task(w.post("/initiate-bulk", {"numbers": [ANA]}))
+        await w.meta.until(lambda meta: len(meta.sent) == 1)
+
+        assert await w.wabot.stop() == 0
+
+        status, batch = await asked
+        assert (status, batch["queued"]) == (202, 1)
+        await w.start()
+        assert (await w.get(f"/batches/{batch['batch_id']}"))["successful"] == 1
+        assert len(w.meta.attempts) == 1
+
+
+REFUSALS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
+    "no app secret": ({"whatsapp": {"app_secret": ""}}, r"whatsapp\.app_secret: missing: .*APP_SECRET"),
+    "no token": ({"whatsapp": {"access_token": ""}}, r"whatsapp\.access_token: missing: .*ACCESS_TOKEN"),
+    "no number": ({"whatsapp": {"phone_number_id": ""}}, r"whatsapp\.phone_number_id: missing: .*PHONE_NUMBER_ID"),
+    "open without keys": ({"server": {"host": "0.0.0.0"}}, r"server\.api_keys: missing: .*other machines"),
+    "a misspelt key": ({"server": {"prot": 1}}, r"server\.prot: unknown key \(did you mean port\?\)"),
+    "a wrong type": ({"delivery": {"concurrency": "many"}}, r"delivery\.concurrency: must be a valid integer"),
+}
+
+
+@pytest.mark.parametrize(("sections", "line"), REFUSALS.values(), ids=list(REFUSALS))
+async def test_a_configuration_that_cannot_work_is_refused_in_one_clear_line(
+    tmp_path: Path, sections: dict[str, dict[str, Any]], line: str
+) -> None:
+    async with world(tmp_path) as w:
+        for name, values in sections.items():
+            w.sections[name].update(values)
+        process = await w.spawn()
+        assert await process.ended() == 2
+        assert re.fullmatch(f"wabot: {line}.*\n", "".join(process.said)), process.said
+
+
+async def test_a_second_instance_on_the_same_journal_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        first = await w.start()
+
+        second = await w.spawn()
+
+        assert await second.ended() == 2
+        assert re.fullmatch(r"wabot: another wabot already uses .*wabot\.db: stop it, .*\n", "".join(second.said))
+        w.processes.reverse()
+        assert w.wabot is first
+        await w.meta.say("Hi", from_=ANA)
+        await has(w, "[hello_world]")
+
+
+async def test_a_journal_that_cannot_be_read_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.journal.parent.mkdir()
+        w.journal.write_bytes(b"not a database, for sure. " * 400)
+        process = await w.spawn()
+        assert await process.ended() == 2
+        assert re.fullmatch(r"wabot: the journal cannot be read \(.*\): move wabot\.db, .*backup.*\n", process.said[0])
+
+
+async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.sections["server"]["port"] = w.meta_port
+        process = await w.spawn()
+        assert await process.ended() == 1
+        last = process.said[-1]
+        assert re.fullmatch(r"wabot: .*address already in use.*\n", last), process.said
+
+
+async def test_the_sandbox_serves_where_nobody_types(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        wabot = await Process.spawn(
+            [RUN, "--sandbox"],
+            cwd=tmp_path,
+            clock=time.time,
+            WABOT_SERVER__PORT="0",
+            WABOT_ASSISTANT__QUIET_SECONDS="0",
+        )
+        w.processes.append(wabot)
+        await wabot.until(lambda: any("journal " in text for text in wabot.said))
+        ours, meta = re.findall(r"http://127\.0\.0\.1:\d+(?=\s)", "".join(wabot.said))[:2]
+        wabot.url = ours
+        assert (await w.get("/healthz"))["status"] == "ok"
+
+        async with w.client.post(f"{meta}/sandbox/say", json={"from": BEN, "text": "hi"}) as response:
+            assert (await response.json())["webhook_status"] == 200
+        await wabot.event_text("send.settled")
+
+        assert [m["direction"] for m in await w.said_with(BEN)] == ["in", "out"]
+        assert await wabot.stop() == 0
+
+
+async def test_one_can_chat_with_the_sandbox(tmp_path: Path) -> None:
+    screen, keyboard = pty.openpty()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(RUN),
+        "--sandbox",
+        cwd=tmp_path,
+        env=_terminal(),
+        stdin=keyboard,
+        stdout=keyboard,
+        stderr=keyboard,
+    )
+    os.close(keyboard)
+    seen = _Screen(screen)
+    try:
+        await seen.shows("You are 919876500100")
+        seen.type("hello")
+        await seen.shows(r"\[template hello_world\].*✓✓ read")
+        seen.type("how much is it?")
+        await seen.shows(r"🤖 A visit costs 25 €.*✓ sent.*✓✓ delivered.*✓✓ read")
+        seen.type("/quit")
+        assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
+        assert not re.search(r"Traceback|Warning|error ", seen.text)
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+        seen.close()
+
+
+def _terminal() -> dict[str, str]:
+    from tests.process import environment
+
+    quick = {"WABOT_SERVER__PORT": "0", "WABOT_ASSISTANT__QUIET_SECONDS": "0.1"}
+    return environment(TERM="xterm-256color", COLUMNS="200", **quick)
+
+
+class _Screen:
+    """The other end of a terminal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.text = ""
+        self._descriptor = descriptor
+        self._news = asyncio.Event()
+        os.set_blocking(descriptor, False)
+        asyncio.get_running_loop().add_reader(descriptor, self._read)
+
+    def type(self, line: str) -> None:
+        """Type a line; what is awaited from now on comes after it."""
+        self.text = ""
+        os.write(self._descriptor, line.encode() + b"\n")
+
+    async def shows(self, pattern: str) -> None:
+        """Wait until it does, escape sequences aside."""
+        async with asyncio.timeout(PATIENCE):
+            while not re.search(pattern, re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", self.text), re.DOTALL):
+                self._news.clear()
+                await self._news.wait()
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+
+    def _read(self) -> None:
+        try:
+            self.text += os.read(self._descriptor, 65536).decode(errors="replace")
+        except OSError:  # the child has gone, and its side of the terminal with it
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+        self._news.set()
+
+
+async def test_the_outbox_can_be_worked_from_the_terminal_while_wabot_runs(tmp_path: Path) -> None:
+    async with world(tmp_path, server={"api_keys": ["a-long-key"]}) as w:
+        w.meta.behaviour.script(ANA, [error(132012)])
+        w.meta.behaviour.script(BEN, [Answer(delay=30, cut=True, receipts=LOST)])
+        wabot = await w.start()
+        port = wabot.url.rpartition(":")[2]
+        w.client.headers["X-API-Key"] = "a-long-key"
+        await w.post("/initiate-bulk", {"numbers": [ANA, BEN]}, Prefer="respond-async")
+        await w.post("/initiate-bulk", {"numbers": [BEN]}, Prefer="respond-async")
+        await wabot.event("send.settled")
+        await w.meta.until(lambda meta: len(meta.attempts) == 2)
+
+        listed = await _terminal_says(w, port, "outbox", "list")
+        rows = [line.split() for line in listed.splitlines()]
+        assert [(row[3], row[4]) for row in rows] == [(BEN, "waiting"), (BEN, "running"), (ANA, "failed")]
+        assert "Parameter format does not match" in listed
+        last, _, first = [row[0] for row in rows]
+        only = await _terminal_says(w, port, "outbox", "list", "--state", "failed", "--number", f"+{ANA}")
+        assert [line.split()[0] for line in only.splitlines()] == [first]
+
+        assert '"state": "cancelled"' in await _terminal_says(w, port, "outbox", "cancel", last)
+        assert '"attempts": 1' in await _terminal_says(w, port, "outbox", "show", first)
+        assert '"state": "queued"' in await _terminal_says(w, port, "outbox", "retry", first)
+        await has(w, "[hello_world]")
+        await has(w, "[hello_world]", number=BEN)
+
+        again = await _terminal_says(w, port, "outbox", "cancel", last, status=2)
+        assert again == "wabot: a send that is cancelled cannot be cancelled\n"
+        assert "no such send" in await _terminal_says(w, port, "outbox", "show", "nonsense", status=2)
+
+
+async def test_asking_for_the_outbox_of_a_wabot_that_does_not_run_says_so(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        said = await _terminal_says(w, str(free_port()), "outbox", "list", status=2)
+        assert re.fullmatch(r"wabot: wabot does not answer at http://127\.0\.0\.1:\d+: is it running\?\n", said)
+
+
+async def _terminal_says(w: World, port: str, *arguments: str, status: int = 0) -> str:
+    process = await w.spawn(arguments=arguments, PORT=port)
+    w.processes.remove(process)
+    assert await process.ended() == status, process.said
+    return "".join(process.said)
+
+
+async def test_a_backup_of_a_running_journal_is_whole_and_starts_as_a_journal_of_its_own(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    async with world(tmp_path / "one") as w:
+        wabot = await w.start()
+        numbers = [f"9190000{n:05d}" for n in range(300)]
+        await w.post("/initiate-bulk", {"numbers": numbers}, Prefer="respond-async")
+
+        said = await _terminal_says(w, wabot.url.rpartition(":")[2], "backup", str(copy))
+
+        assert said == f"wabot: the journal was copied to {copy}\n"
+        assert copy.stat().st_mode & 0o777 == 0o600
+        with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro", uri=True)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert db.execute("SELECT count(*) FROM jobs").fetchone() == (300,)
+            assert db.execute("SELECT count(*) FROM messages").fetchone() == (300,)
+        assert "exists already" in await _terminal_says(w, "1", "backup", str(copy), status=2)
+        await w.meta.until(lambda meta: len(meta.sent) == 300)
+
+    async with world(tmp_path / "two") as w:
+        w.journal.parent.mkdir()
+        copy.rename(w.journal)
+        await w.start()
+        assert (await w.get("/outbox", limit=1))["count"] == 1
+
+
+async def test_two_hundred_people_within_a_second_are_all_acknowledged_and_answered(tmp_path: Path) -> None:
+    model = OpenAIStandIn(delay=0.2)
+    people = [f"9198{n:08d}" for n in range(200)]
+    async with (
+        served(model.app()) as url,
+        world(tmp_path, assistant=openai(url), first_contact={"answer": "ai"}) as w,
+    ):
+        w.meta.behaviour.default = accept(delay=0.1)
+        await w.start()
+
+        answers = await asyncio.gather(*(w.meta.say("Hi there", from_=person) for person in people))
+
+        assert {status for _, status in answers} == {200}
+        await w.meta.until(lambda meta: len(meta.sent) >= 200)
+        await eventually(lambda: len(w.wabot.events("send.settled")) == 200)
+        assert sorted(sent.to for sent in w.meta.sent) == people
