@@ -48,6 +48,14 @@ def _storable(value: Any) -> Any:
     return [_storable(item) for item in value] if isinstance(value, list) else value
 
 
+def stored(text: str, otherwise: Any) -> Any:
+    """What we wrote with `compact` or json.dumps; `otherwise` where somebody damaged it since."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return otherwise
+
+
 def compact(value: Any) -> str:
     """A value from `loads` as short JSON text."""
     return _ENCODER.encode(value)

@@ -11,6 +11,7 @@ from typing import Any
 from wabot.core.conversation import Said
 from wabot.core.jobs import Origin
 from wabot.core.messages import Contact, Direction, Status
+from wabot.core.shapes import stored
 from wabot.journal import contacts
 
 _MESSAGE = (
@@ -122,13 +123,13 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
         "timestamp": str(int(row["timestamp"])),
         "type": row["type"],
         "body": row["body"],
-        "raw": json.loads(row["raw"]),
+        "raw": stored(row["raw"], row["raw"]),
         "participant_numbers": sorted(filter(None, people)),
         "direction": row["direction"],
         "origin": row["origin"],
         "contact": f"{row['journal']}-{row['contact_id']}",
         "status": row["status"],
-        "status_times": json.loads(row["status_times"]),
+        "status_times": stored(row["status_times"], {}),
         "outbox_id": outbox_id,
         "error": row["error"],
         "error_code": row["error_code"],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.errors import InvalidInput
 from wabot.core.jobs import TRANSITIONS, Event, Kind, State, move
+from wabot.core.shapes import stored
 from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import promote
 
@@ -55,8 +55,8 @@ def one(db: sqlite3.Connection, job_id: int, journal: str) -> dict[str, Any] | N
     row = db.execute(f"{_SENDS} WHERE j.id = ? AND j.kind = 'send'", (job_id,)).fetchone()
     if row is None:
         return None
-    answer = json.loads(row["answer"]) if row["answer"] else None
-    return {**document(row, journal), "content": json.loads(row["raw"]), "response": answer}
+    answer = stored(row["answer"], row["answer"]) if row["answer"] else None
+    return {**document(row, journal), "content": stored(row["raw"], row["raw"]), "response": answer}
 
 
 def retry(db: sqlite3.Connection, job_id: int, now: float) -> State | None:
@@ -111,7 +111,7 @@ def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
         "attempts": row["attempt"],
         "message_id": row["wamid"],
         "message_status": row["status"],
-        "status_times": json.loads(row["status_times"]),
+        "status_times": stored(row["status_times"], {}),
         "error": row["message_error"] or row["error"],
         "error_code": row["message_code"] if row["message_code"] is not None else row["error_code"],
     }

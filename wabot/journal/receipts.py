@@ -14,6 +14,7 @@ from wabot.core.errors import DeliveryError, Effect, Refused
 from wabot.core.graph import meaning
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, after_bounce, after_failure, move
 from wabot.core.messages import Receipt, Status, is_news
+from wabot.core.shapes import stored
 from wabot.journal import contacts
 from wabot.journal.queue import promote
 
@@ -58,11 +59,11 @@ def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patien
 def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -> None:
     """A message just got its wamid: apply the receipts that came earlier."""
     early = db.execute("SELECT * FROM receipts WHERE wamid = ? ORDER BY timestamp", (wamid,)).fetchall()
-    for row in early:
-        error = json.loads(row["error"]) if row["error"] else None
-        apply(db, Receipt(wamid, Status(row["status"]), row["timestamp"], error=error), now, patience)
     if early:
         db.execute("DELETE FROM receipts WHERE wamid = ?", (wamid,))
+    for row in early:
+        error = stored(row["error"], {}) if row["error"] else None
+        apply(db, Receipt(wamid, Status(row["status"]), row["timestamp"], error=error), now, patience)
 
 
 def _apply_by_tag(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> Applied:
@@ -77,13 +78,20 @@ def _apply_by_tag(db: sqlite3.Connection, receipt: Receipt, now: float, patience
     ).fetchone()
     if row is None or row["wamid"] is not None:
         return NOTHING  # pruned, or a second copy of a message that was resent in doubt: the first one is told of
-    if receipt.status is not Status.FAILED:
+    if receipt.status is not Status.FAILED and not _is_known_to_have_failed(db, receipt.wamid):
         _prove(db, row, receipt, now)
+        attach(db, receipt.wamid, now, patience)
         return Applied(moved=True)
-    if State(row["state"]) is State.IN_DOUBT and int(match[3]) == row["attempt"]:
-        return Applied(moved=True, failure=_end_doubt_badly(db, row, receipt, now, patience))
     _keep(db, receipt, now)
+    if receipt.status is Status.FAILED and State(row["state"]) is State.IN_DOUBT and int(match[3]) == row["attempt"]:
+        return Applied(moved=True, failure=_end_doubt_badly(db, row, receipt, now, patience))
     return NOTHING
+
+
+def _is_known_to_have_failed(db: sqlite3.Connection, wamid: str) -> bool:
+    """Whether `failed` came already: a `sent` of the same attempt that overtook it on the way proves nothing then."""
+    failed = "SELECT 1 FROM receipts WHERE wamid = ? AND status = 'failed'"
+    return db.execute(failed, (wamid,)).fetchone() is not None
 
 
 def _keep(db: sqlite3.Connection, receipt: Receipt, now: float) -> None:
@@ -111,7 +119,7 @@ def _prove(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, now: floa
 
 
 def _advance(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt) -> None:
-    times = json.loads(row["status_times"])
+    times = stored(row["status_times"], {})
     times[receipt.status] = receipt.timestamp
     db.execute(
         "UPDATE messages SET status = ?, status_times = ?, version = version + 1 WHERE id = ?",
@@ -129,6 +137,7 @@ def _after_failed(
     if job and job["state"] == State.DONE:
         outcome = after_bounce(error, spent=max(job["spent"], 1), policy=patience.policy, now=now, noise=patience.noise)
     if outcome is not None:
+        _keep(db, receipt, now)
         _move(db, job_id, State.DONE, outcome, now)
         db.execute(
             "UPDATE messages SET wamid = NULL, status = ?, error = ?, error_code = ? WHERE job_id = ?",
