@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from wabot.core.errors import Unavailable, Unclear
+from wabot.core.errors import Scope, Unavailable, Unclear
 from wabot.core.graph import Accepted, read_answer
 
 CONNECT_SECONDS, TOTAL_SECONDS = 5.0, 30.0
@@ -42,8 +42,9 @@ class WhatsApp:
                 retry_after = _seconds(response.headers.get("Retry-After"))
                 return read_answer(response.status, body, retry_after=retry_after)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            # Name look-up, connection, TLS: nothing was written yet.
-            raise Unavailable(f"Meta cannot be reached ({type(error).__name__})", code="connect") from error
+            # Name look-up, connection, TLS: nothing was written yet, and no other message would fare better.
+            reason = f"Meta cannot be reached ({type(error).__name__})"
+            raise Unavailable(reason, code="connect", scope=Scope.NUMBER) from error
         except TimeoutError as error:
             raise Unclear("Meta did not answer in time", code="timeout") from error
         except aiohttp.ClientError as error:
@@ -63,6 +64,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 def _seconds(retry_after: str | None) -> float | None:
     """The Retry-After header in seconds; Meta does not send dates."""
     try:
-        return min(max(float(retry_after), 0.0), 86400.0) if retry_after else None
+        seconds = float(retry_after or "")
     except ValueError:
         return None
+    return min(seconds, 86400.0) if seconds >= 0 else None

@@ -220,24 +220,24 @@ def backoff(spent: int, policy: Policy, noise: float) -> float:
     return ceiling / 2 + noise * ceiling / 2
 
 
-def after_failure(error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome:
-    """What follows from a failed attempt at a send that had used up `spent` tries before."""
+def after_failure(
+    error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float, attempt: int = 1
+) -> Outcome:
+    """What follows from a failed request, the `attempt`-th of a send that had used up `spent` tries before."""
     match error:
         case Unclear():
             return Outcome(Event.LOSE_TRACK, due_at=now + policy.hold_seconds, error=error.reason, code=error.code)
         case Blocked(scope=Scope.NUMBER):
-            return Outcome(
-                Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True
-            )
+            return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True)
         case Blocked():
-            wait = error.wait or STEP_ASIDE_SECONDS
+            wait = max(error.wait or 0.0, STEP_ASIDE_SECONDS)
             effect = Effect.PAUSE_TEMPLATE if error.scope is Scope.TEMPLATE else Effect.PAUSE_TEMPLATES
             return Outcome(
                 Event.HOLD, due_at=now + wait, spent=False, error=error.reason, code=error.code,
                 effect=effect, effect_seconds=wait,
             )  # fmt: skip
         case Unavailable():
-            return _after_unavailable(error, spent=spent, policy=policy, now=now, noise=noise)
+            return _after_unavailable(error, spent=spent, attempt=attempt, policy=policy, now=now, noise=noise)
         case Refused():
             return Outcome(
                 Event.GIVE_UP, error=error.reason, code=error.code, effect=error.effect,
@@ -246,15 +246,19 @@ def after_failure(error: DeliveryError, *, spent: int, policy: Policy, now: floa
     raise TypeError(f"no rule for {error!r}")
 
 
-def _after_unavailable(error: Unavailable, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome:
+def _after_unavailable(
+    error: Unavailable, *, spent: int, attempt: int, policy: Policy, now: float, noise: float
+) -> Outcome:
+    # What everybody meets (Meta out of reach, the number or the pair throttled) is no fault of this message: it uses
+    # up no try, however long it lasts, and backs off by the requests made.
+    everybody = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
     tries = min(policy.attempts, error.tries or policy.attempts)
-    throttled = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
-    if spent + 1 >= tries and not throttled:
+    if spent + 1 >= tries and not everybody:
         return Outcome(Event.GIVE_UP, error=error.reason, code=error.code)
-    wait = max(error.wait or 0.0, backoff(spent + 1, policy, noise))
+    failed = max(spent + 1, attempt) if error.scope is Scope.NUMBER and everybody else spent + 1
+    wait = max(error.wait or 0.0, backoff(failed, policy, noise))
     event = Event.HOLD if wait >= STEP_ASIDE_SECONDS else Event.RETRY
-    spends = not throttled or event is Event.HOLD
-    return Outcome(event, due_at=now + wait, spent=spends, error=error.reason, code=error.code)
+    return Outcome(event, due_at=now + wait, spent=not everybody, error=error.reason, code=error.code)
 
 
 def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:

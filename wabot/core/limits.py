@@ -10,11 +10,15 @@ from __future__ import annotations
 RECOVERY_SECONDS = 60.0
 """How long the bucket takes to get back from half its rate to the whole one after Meta complained."""
 
+PAUSE_MAX_SECONDS = 300.0
+"""However long Meta asks us to wait, one message asks again after this time."""
+
 
 class Bucket:
     """A token bucket of `rate` messages per second; rate 0 means no limit.
 
-    It holds a twentieth of a second's worth and refills with the rest, so that no second ever sees more than `rate`.
+    It holds a twentieth of a second's worth, at least one, and refills with the rest, so that no second [t, t + 1)
+    ever sees more than `rate`.
     Meta counts what we send and what we receive together, so `spend` may overdraw: what came in has come in.
     """
 
@@ -23,6 +27,7 @@ class Bucket:
         self._rate = rate
         self._at = now
         self._tokens = self._depth
+        self._slowed_at = self._closed_until = float("-inf")
 
     @property
     def rate(self) -> float:
@@ -31,6 +36,8 @@ class Bucket:
 
     def room(self, now: float) -> float:
         """How many messages may leave now; below 1 there is none."""
+        if now < self._closed_until:
+            return 0.0
         if self._allowed == 0:
             return float("inf")
         self._refill(now)
@@ -38,6 +45,8 @@ class Bucket:
 
     def wait(self, now: float) -> float:
         """Seconds until there is room for one."""
+        if now < self._closed_until:
+            return self._closed_until - now
         room = self.room(now)
         return 0.0 if room >= 1 else (1 - room) / self._refill_rate
 
@@ -47,10 +56,15 @@ class Bucket:
             self._refill(now)
             self._tokens = min(max(self._tokens - count, -self._allowed), self._depth)
 
-    def slow_down(self, now: float) -> None:
-        """Meta said 130429: empty the bucket and halve its rate; it recovers by and by."""
-        if self._allowed:
+    def slow_down(self, now: float, pause: float = 0.0) -> None:
+        """Meta complained: nothing leaves for `pause` seconds; the bucket is emptied and its rate halved.
+
+        It recovers by and by. All that is in flight complains together, so a second counts once.
+        """
+        self._closed_until = max(self._closed_until, now + min(pause, PAUSE_MAX_SECONDS))
+        if self._allowed and now >= self._slowed_at + 1:
             self._refill(now)
+            self._slowed_at = now
             self._tokens = min(self._tokens, 0.0)
             self._rate = max(self._rate / 2, self._allowed / 16)
 
@@ -60,7 +74,7 @@ class Bucket:
 
     @property
     def _refill_rate(self) -> float:
-        return max(self._rate - self._depth, self._rate / 2)
+        return self._rate * 0.95
 
     def _refill(self, now: float) -> None:
         elapsed = max(now - self._at, 0.0)
@@ -70,34 +84,52 @@ class Bucket:
 
 
 class PairLedger:
-    """One message per `interval` seconds to each person; bursts of up to `burst` are borrowed from the future.
+    """One message per `interval` seconds to each person. A burst is borrowed from the future.
 
-    One number per person tells it all: the time until which their allowance is spent (a leaky bucket).
+    Whoever owes us no silence may get up to `burst` messages within one interval; then nothing for as long as these
+    would have taken: 20 at 6 s cost two minutes.
     """
 
     def __init__(self, interval: float, burst: int) -> None:
-        self._interval = interval
-        self._credit = interval * burst
-        self._spent_until: dict[int, float] = {}
-        self._strikes: dict[int, int] = {}
+        self._interval, self._burst = interval, burst
+        self._bursts: dict[int, tuple[float, int]] = {}
+        self._strikes: dict[int, tuple[int, float]] = {}
 
     def free_at(self, contact_id: int, now: float) -> float:
         """When the next message to this person may leave; `now` if it may leave at once."""
-        return max(now, self._spent_until.get(contact_id, now) + self._interval - self._credit)
+        began, count = self._bursts.get(contact_id, (now, 0))
+        paid_at = began + count * self._interval
+        in_burst = count < self._burst and now < began + self._interval
+        return now if in_burst or paid_at <= now else paid_at
 
     def spend(self, contact_id: int, now: float) -> None:
         """Count a message to this person."""
-        self._spent_until[contact_id] = max(self._spent_until.get(contact_id, now), now) + self._interval
-        self._strikes.pop(contact_id, None)
+        began, count = self._bursts.get(contact_id, (now, 0))
+        if began + count * self._interval <= now:
+            began, count = now, 0
+        self._bursts[contact_id] = began, count + 1
+
+    def refund(self, contact_id: int) -> None:
+        """The message counted last never left."""
+        began, count = self._bursts.get(contact_id, (0.0, 0))
+        if count > 1:
+            self._bursts[contact_id] = began, count - 1
+        else:
+            self._bursts.pop(contact_id, None)
 
     def complain(self, contact_id: int, now: float) -> float:
         """Meta said 131056: the seconds to wait, 4 to the power of the complaints in a row, as Meta advises."""
-        strikes = self._strikes[contact_id] = self._strikes.get(contact_id, -1) + 1
-        self._spent_until[contact_id] = max(self._spent_until.get(contact_id, now), now)
-        return min(4.0**strikes, self._credit)
+        strikes, _ = self._strikes.get(contact_id, (0, now))
+        longest = self._interval * self._burst
+        wait = min(4.0 ** min(strikes, 16), longest)
+        self._strikes[contact_id] = strikes + 1, now + wait + longest
+        return wait
+
+    def calm(self, contact_id: int) -> None:
+        """Meta took a message to this person: the complaints are over."""
+        self._strikes.pop(contact_id, None)
 
     def forget(self, now: float) -> None:
-        """Drop the people whose allowance is whole again."""
-        for contact_id in [key for key, until in self._spent_until.items() if until <= now]:
-            del self._spent_until[contact_id]
-            self._strikes.pop(contact_id, None)
+        """Drop the people whose allowance is whole again, and complaints that nothing followed."""
+        self._bursts = {key: burst for key, burst in self._bursts.items() if burst[0] + burst[1] * self._interval > now}
+        self._strikes = {key: strike for key, strike in self._strikes.items() if strike[1] > now}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from wabot.core import door, graph
-from wabot.core.errors import DeliveryError, Scope, Unavailable
+from wabot.core.errors import DeliveryError, Scope, Unavailable, Unclear
 from wabot.core.jobs import Event, Job, Outcome, Policy, after_failure
 from wabot.core.limits import Bucket, PairLedger
 
@@ -72,6 +72,7 @@ class Sends:
             accepted = await self._meta.send(graph.request(job.contact, job.outgoing.content, tag=job.tag))
         except DeliveryError as error:
             return self._after_failure(job, error)
+        self._limits.pairs.calm(job.contact.id)
         self.meta_works = True
         return Outcome(Event.SUCCEED, wamid=accepted.wamid, wa_id=accepted.wa_id, answer=accepted.answer)
 
@@ -87,11 +88,17 @@ class Sends:
 
     def _after_failure(self, job: Job, error: DeliveryError) -> Outcome:
         now = self._clock()
-        outcome = after_failure(error, spent=job.spent, policy=self._policy, now=now, noise=self._noise())
-        self.meta_works = not (outcome.pauses or outcome.event is Event.LOSE_TRACK)
-        if isinstance(error, Unavailable) and error.scope is Scope.NUMBER:
-            self._limits.bucket.slow_down(now)
-        elif isinstance(error, Unavailable) and error.scope is Scope.CONTACT and outcome.event is Event.RETRY:
+        outcome = after_failure(
+            error, spent=job.spent, attempt=job.attempt, policy=self._policy, now=now, noise=self._noise()
+        )
+        # A number is Graph's own code: it answers, whatever it says. A word of ours tells of the way there.
+        self.meta_works = isinstance(error.code, int) and not outcome.pauses and not isinstance(error, Unclear)
+        if not isinstance(error, Unavailable):
+            return outcome
+        self._limits.pairs.refund(job.contact.id)
+        if error.scope is Scope.NUMBER:
+            self._limits.bucket.slow_down(now, error.wait or 0.0)
+        elif error.scope is Scope.CONTACT and outcome.event is Event.RETRY:
             wait = self._limits.pairs.complain(job.contact.id, now)
             outcome = replace(outcome, due_at=max(outcome.due_at, now + wait))
         return outcome

@@ -1,0 +1,269 @@
+"""Meta's limits, in simulated time: nothing here waits."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from wabot.core.limits import PAUSE_MAX_SECONDS, RECOVERY_SECONDS, Bucket, PairLedger
+
+START = 1_700_000_000.0
+TICK = 1e-6
+"""A clock of Unix seconds has steps; whoever wakes up is never earlier than that."""
+
+
+def backlog(bucket: Bucket, begin: float, seconds: float, *, at_once: int = 32) -> list[float]:
+    """When messages leave in `seconds` if there are always more, `at_once` of them in the hands of a lane."""
+    now, left = begin, []
+    while now < begin + seconds:
+        count = int(min(max(bucket.room(now), 0), at_once))
+        bucket.spend(count, now)
+        left += [now] * count
+        now += max(bucket.wait(now), TICK)
+    return left
+
+
+def busiest_second(times: list[float]) -> int:
+    """The most that any second [t, t + 1) saw."""
+    return max(bisect_left(times, at + 1) - index for index, at in enumerate(times))
+
+
+@settings(max_examples=40, deadline=None)
+@given(rate=st.integers(1, 1000), at_once=st.integers(1, 64))
+@example(rate=80, at_once=32)
+@example(rate=1000, at_once=32)
+@example(rate=1, at_once=1)
+@example(rate=21, at_once=8)
+def test_no_second_sees_more_than_the_rate_and_nine_tenths_of_it_are_used(rate: int, at_once: int) -> None:
+    seconds = 5 if rate > 10 else 60
+    left = backlog(Bucket(rate, START), START, seconds, at_once=at_once)
+    assert busiest_second(left) <= rate
+    assert len(left) >= 0.9 * rate * seconds
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rate=st.integers(2, 200),
+    pauses=st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3)), min_size=1, max_size=6),
+)
+def test_no_second_sees_more_than_the_rate_though_the_backlog_comes_and_goes(
+    rate: int, pauses: list[tuple[float, float]]
+) -> None:
+    bucket, now, left = Bucket(rate, START), START, list[float]()
+    for idle, busy in pauses:
+        left += backlog(bucket, now + idle, busy)
+        now += idle + busy
+    assert not left or busiest_second(left) <= rate
+
+
+def test_what_came_in_counts_as_meta_counts_it() -> None:
+    bucket = Bucket(100, START)
+    bucket.spend(50, START)
+    assert bucket.room(START) < 1
+    assert bucket.wait(START) == pytest.approx(0.5, abs=0.05)
+    assert 40 <= len(backlog(bucket, START, 1)) <= 55
+
+
+def test_a_flood_from_outside_does_not_silence_us_for_longer_than_about_a_second() -> None:
+    bucket = Bucket(100, START)
+    bucket.spend(100_000, START)
+    assert 1 <= bucket.wait(START) < 1.2
+
+
+def test_what_was_not_sent_after_all_is_given_back() -> None:
+    bucket = Bucket(100, START)
+    before = bucket.room(START)
+    bucket.spend(3, START)
+    bucket.spend(-3, START)
+    assert bucket.room(START) == before
+    bucket.spend(-100, START)
+    assert bucket.room(START) == before, "never more than it holds"
+
+
+def test_a_rate_of_zero_is_no_limit_until_meta_names_a_pause() -> None:
+    bucket = Bucket(0, START)
+    bucket.spend(10_000, START)
+    bucket.slow_down(START)
+    assert (bucket.room(START), bucket.wait(START)) == (float("inf"), 0.0)
+    bucket.slow_down(START, 10)
+    assert (bucket.room(START + 9), bucket.wait(START + 9)) == (0.0, 1.0)
+    assert bucket.room(START + 10) == float("inf")
+
+
+def test_a_complaint_halves_the_rate_and_empties_the_bucket() -> None:
+    bucket = Bucket(80, START)
+    bucket.slow_down(START)
+    assert (bucket.rate, bucket.room(START)) == (40, 0)
+    left = backlog(bucket, START, 1)
+    assert 36 <= len(left) <= 42
+
+
+def test_what_is_in_flight_complains_together_and_counts_once() -> None:
+    bucket = Bucket(80, START)
+    for flight in range(32):
+        bucket.slow_down(START + flight / 100)
+    assert 40 <= bucket.rate < 42
+
+
+def test_the_rate_never_falls_below_a_sixteenth_and_something_always_leaves() -> None:
+    bucket = Bucket(80, START)
+    for second in range(60):
+        bucket.slow_down(START + second)
+    assert 5 <= bucket.rate <= 6
+    assert backlog(bucket, START + 60, 2)
+
+
+def test_after_a_complaint_the_whole_rate_comes_back_by_and_by() -> None:
+    bucket = Bucket(80, START)
+    bucket.slow_down(START)
+    bucket.room(START + RECOVERY_SECONDS / 2)
+    assert bucket.rate == pytest.approx(60)
+    bucket.room(START + RECOVERY_SECONDS)
+    assert bucket.rate == pytest.approx(80)
+    left = backlog(bucket, START + RECOVERY_SECONDS, 5)
+    assert busiest_second(left) <= 80
+    assert len(left) >= 0.9 * 80 * 5
+
+
+def test_a_pause_that_meta_asks_for_is_kept_by_all_but_not_for_hours() -> None:
+    bucket = Bucket(80, START)
+    bucket.slow_down(START, 60)
+    assert bucket.room(START + 59.9) == 0
+    assert bucket.wait(START + 50) == pytest.approx(10)
+    assert bucket.room(START + 60) >= 1
+    bucket.slow_down(START + 100, 86400)
+    assert bucket.wait(START + 100) == PAUSE_MAX_SECONDS
+
+
+def test_a_clock_that_jumps_back_stops_nothing() -> None:
+    bucket = Bucket(80, START)
+    backlog(bucket, START, 1)
+    assert len(backlog(bucket, START - 3600, 1)) >= 70
+
+
+# One person.
+
+
+def leaving(pairs: PairLedger, count: int, begin: float = START) -> list[float]:
+    """When `count` messages to one person leave, each as early as it may; seconds after `begin`."""
+    now, left = begin, []
+    for _ in range(count):
+        now = pairs.free_at(1, now)
+        pairs.spend(1, now)
+        left.append(now - begin)
+    return left
+
+
+def test_a_burst_leaves_at_once_and_is_paid_with_silence() -> None:
+    assert leaving(PairLedger(6.0, 45), 91) == [0.0] * 45 + [270.0] * 45 + [540.0]
+
+
+def test_twenty_at_once_cost_two_minutes() -> None:
+    pairs = PairLedger(6.0, 45)
+    leaving(pairs, 20)
+    assert pairs.free_at(1, START + 6) == START + 120
+
+
+def test_in_the_long_run_one_leaves_every_interval_and_none_is_wasted() -> None:
+    left = leaving(PairLedger(6.0, 45), 1000)
+    assert left[-1] <= 1000 * 6.0
+    assert 1000 * 6.0 - left[-1] <= 45 * 6.0
+
+
+def test_without_bursts_it_is_one_for_each_interval() -> None:
+    assert leaving(PairLedger(6.0, 1), 4) == [0.0, 6.0, 12.0, 18.0]
+
+
+@given(gaps=st.lists(st.floats(0, 400), max_size=80), interval=st.floats(0.1, 60), burst=st.integers(1, 45))
+def test_whenever_they_are_wanted_no_more_leave_than_meta_allows(
+    gaps: list[float], interval: float, burst: int
+) -> None:
+    pairs, now, left = PairLedger(interval, burst), 0.0, list[float]()
+    for gap in gaps:
+        now = pairs.free_at(1, now + gap)
+        pairs.spend(1, now)
+        left.append(now)
+    while left:
+        began = left[0]
+        together = [at for at in left if at < began + interval]
+        assert len(together) <= burst
+        left = left[len(together) :]
+        assert not left or left[0] >= began + interval * len(together), "first what was borrowed is paid back"
+
+
+def test_people_do_not_wait_for_each_other() -> None:
+    pairs = PairLedger(6.0, 1)
+    pairs.spend(1, START)
+    assert pairs.free_at(1, START) == START + 6
+    assert pairs.free_at(2, START) == START
+
+
+def test_complaints_in_a_row_wait_four_times_as_long_each() -> None:
+    pairs = PairLedger(6.0, 45)
+    waits = []
+    for _ in range(7):
+        pairs.spend(1, START)
+        pairs.refund(1)
+        waits.append(pairs.complain(1, START))
+        pairs.forget(START + waits[-1])
+    assert waits == [1, 4, 16, 64, 256, 270, 270]
+    assert pairs.complain(2, START) == 1
+
+
+def test_a_message_that_meta_took_ends_the_complaints() -> None:
+    pairs = PairLedger(6.0, 45)
+    pairs.complain(1, START)
+    pairs.complain(1, START)
+    pairs.calm(1)
+    assert pairs.complain(1, START) == 1
+
+
+def test_complaints_of_long_ago_do_not_count() -> None:
+    pairs = PairLedger(6.0, 45)
+    pairs.complain(1, START)
+    pairs.complain(1, START)
+    pairs.forget(START + 3600)
+    assert pairs.complain(1, START + 3600) == 1
+
+
+def test_complaints_without_end_do_not_overflow() -> None:
+    pairs = PairLedger(6.0, 45)
+    assert {pairs.complain(1, START) for _ in range(5000)} == {1, 4, 16, 64, 256, 270}
+
+
+def test_what_never_left_is_not_counted() -> None:
+    pairs = PairLedger(6.0, 2)
+    pairs.spend(1, START)
+    pairs.refund(1)
+    pairs.refund(1)
+    assert leaving(pairs, 3) == [0.0, 0.0, 12.0]
+
+
+@given(gaps=st.lists(st.floats(0, 100), max_size=150), after=st.floats(0, 300), burst=st.integers(1, 45))
+def test_rebuilt_from_what_was_sent_lately_it_gives_the_same_answers(
+    gaps: list[float], after: float, burst: int
+) -> None:
+    before, now, sent = PairLedger(6.0, burst), 0.0, list[float]()
+    for gap in gaps:
+        now = before.free_at(1, now + gap)
+        before.spend(1, now)
+        sent.append(now)
+    rebuilt = PairLedger(6.0, burst)
+    for at in sent:
+        if at >= now + after - 6.0 * burst:
+            rebuilt.spend(1, at)
+    assert rebuilt.free_at(1, now + after) == before.free_at(1, now + after)
+
+
+def test_whoever_owes_no_silence_is_forgotten() -> None:
+    pairs = PairLedger(6.0, 45)
+    leaving(pairs, 10)
+    pairs.spend(2, START)
+    pairs.complain(2, START)
+    pairs.forget(START + 30)
+    assert list(pairs._bursts) == [1]
+    pairs.forget(START + 600)
+    assert pairs._bursts == pairs._strikes == {}
