@@ -49,14 +49,16 @@ class Wire:
         except ConnectionError:
             pass
 
-    async def answer(self) -> Answer:
-        """The next answer on this connection."""
+    async def answer(self, *, head_only: bool = False) -> Answer:
+        """The next final answer on this connection; one to HEAD has no body."""
         async with asyncio.timeout(10):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers: Mapping[str, str] = {k.title(): v for k, _, v in (line.partition(": ") for line in head[1:]) if k}
-            body = await self.reader.readexactly(int(headers.get("Content-Length", 0)))
+            if head[0].split()[1] == "100":
+                return await self.answer(head_only=head_only)
+            body = await self.reader.readexactly(0 if head_only else int(headers.get("Content-Length", 0)))
         is_json = headers.get("Content-Type", "").startswith("application/json")
-        return Answer(int(head[0].split()[1]), headers, body, json.loads(body) if is_json else None)
+        return Answer(int(head[0].split()[1]), headers, body, json.loads(body) if is_json and body else None)
 
     async def ended(self) -> bool:
         """Wait for the server to hang up."""

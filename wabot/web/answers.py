@@ -10,8 +10,8 @@ from aiohttp import web
 
 CODES = {
     400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-    408: "timeout", 409: "conflict", 413: "too_large", 415: "unsupported_media_type", 422: "invalid",
-    500: "internal", 503: "unavailable",
+    408: "timeout", 409: "conflict", 413: "too_large", 415: "unsupported_media_type",
+    417: "expectation_failed", 422: "invalid", 500: "internal", 503: "unavailable",
 }  # fmt: skip
 
 RETRY_AFTER = {"Retry-After": "5"}

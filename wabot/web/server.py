@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
@@ -20,7 +21,14 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(server.request_handler, request_factory=server.request_factory)
+
+        async def handle(request: Any) -> web.StreamResponse:
+            # aiohttp looks at this before any middleware, and breaks where it is not text.
+            if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+                return answers.error(417, "of all expectations only 100-continue is understood")
+            return await server.request_handler(request)
+
+        return _Server(handle, request_factory=server.request_factory)
 
 
 class _Server(web.Server):
