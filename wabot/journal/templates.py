@@ -32,11 +32,13 @@ def heed(db: sqlite3.Connection, news: TemplateNews, now: float) -> bool:
         _remember(db, news.name, Pause(now + REVIEW_SECONDS, refuse=False, reason=reason, code=None))
     if news.event not in _GOOD_NEWS:
         return False
-    db.execute("DELETE FROM paused_templates WHERE name = ?", (news.name,))
-    released = db.execute(
-        "UPDATE jobs SET due_at = ? WHERE state = 'held' AND state IN ('in_doubt', 'held') AND id IN ("
-        " SELECT job_id FROM messages WHERE job_id = jobs.id AND raw ->> '$.template.name' = ?)",
-        (now, news.name),
+    ended = db.execute("DELETE FROM paused_templates WHERE name = ? RETURNING code", (news.name,)).fetchall()
+    released = db.executemany(
+        "UPDATE jobs SET due_at = ? WHERE state = 'held' AND state IN ('in_doubt', 'held')"
+        " AND (error_code IS NULL OR error_code = ?)"  # what waits for a reason of its own goes on waiting
+        " AND EXISTS (SELECT 1 FROM messages m WHERE m.job_id = jobs.id"
+        " AND iif(json_valid(m.raw), json_extract(m.raw, '$.template.name'), NULL) = ?)",
+        [(now, row["code"], news.name) for row in ended],
     )
     return released.rowcount > 0
 
@@ -55,6 +57,8 @@ def pause_of(outgoing: Outgoing, pauses: Mapping[str, Pause]) -> Pause | None:
 
 def _remember(db: sqlite3.Connection, name: str, pause: Pause) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO paused_templates (name, until, refuse, reason, code) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO paused_templates (name, until, refuse, reason, code) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET until = excluded.until, refuse = excluded.refuse, reason = excluded.reason,"
+        " code = coalesce(excluded.code, code)",
         (name, pause.until, pause.refuse, pause.reason, pause.code),
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 KEY_SECONDS = 7 * 86400.0
-"""Idempotency keys, and receipts that nobody claimed, live as long as Meta repeats a webhook."""
+"""For so long Meta repeats a webhook, and clients a request: what they would repeat is not forgotten earlier."""
 
 NOTICES_KEPT = 10_000
+SCANNED = 4000
+"""Messages that are looked at in a step: more than it takes, lest some that the archive refuses keep all the others."""
 
 
 def prune(db: sqlite3.Connection, *, before: float, now: float, embedded: bool, limit: int = 200) -> int:
@@ -15,8 +17,9 @@ def prune(db: sqlite3.Connection, *, before: float, now: float, embedded: bool, 
 
     Never a message that the archive does not have; with `embedded` the journal is the archive, so messages stay.
     """
+    before = min(before, now - KEY_SECONDS)
     return (
-        _prune_batch(db, min(before, now - KEY_SECONDS))
+        _prune_batch(db, before)
         + _prune_jobs(db, before, limit)
         + (0 if embedded else _prune_messages(db, before, limit))
         + db.execute(
@@ -49,7 +52,7 @@ def _prune_batch(db: sqlite3.Connection, before: float) -> int:
 
 
 def _prune_jobs(db: sqlite3.Connection, before: float, limit: int) -> int:
-    """Settled jobs, once their batch is gone and the archive has what they carried or is the journal itself."""
+    """Settled jobs, once their batch is gone. What they carried stays as long as a message does."""
     rows = db.execute(
         "SELECT id FROM jobs WHERE settled_at < ? AND settled_at IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.id = jobs.batch_id) ORDER BY settled_at LIMIT ?",
@@ -63,8 +66,8 @@ def _prune_messages(db: sqlite3.Connection, before: float, limit: int) -> int:
     """The oldest messages that the archive has. Their contacts are looked up there when they write again."""
     rows = db.execute(
         "SELECT id, contact_id FROM (SELECT * FROM messages ORDER BY id LIMIT ?) AS m WHERE timestamp < ?"
-        " AND archived >= version AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = m.job_id)",
-        (limit, before),
+        " AND archived >= version AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = m.job_id) LIMIT ?",
+        (SCANNED, before, limit),
     ).fetchall()
     db.executemany("DELETE FROM messages WHERE id = ?", [(row["id"],) for row in rows])
     db.executemany("UPDATE contacts SET searched = 0 WHERE id = ?", [(row["contact_id"],) for row in rows])
