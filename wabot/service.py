@@ -15,6 +15,7 @@ from wabot.core import webhook
 from wabot.core.errors import ArchiveDown, InvalidInput, JournalDown
 from wabot.core.jobs import OPEN, Kind, Origin, State
 from wabot.core.messages import InvalidNumber, is_bsuid, normalize_number
+from wabot.core.shapes import seconds_of
 from wabot.journal.batches import NewBatch, Recipient, Result
 from wabot.journal.journal import Journal
 from wabot.journal.outbox import Query
@@ -157,7 +158,7 @@ class Service:
             return History(ours, partial=True)
         have = {name for message in ours for name in (message["_id"], message["id"]) if name}
         merged = ours + [m for m in theirs if m["_id"] not in have and m.get("id") not in have]
-        merged.sort(key=lambda message: int(message["timestamp"]), reverse=True)
+        merged.sort(key=_seconds, reverse=True)
         return History(merged[:limit] if limit else merged)
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
@@ -246,6 +247,11 @@ class Service:
 def identify(number: str) -> str:
     """The digits of a phone number, or a BSUID as it is. Raises InvalidNumber."""
     return number if is_bsuid(number) else normalize_number(number)
+
+
+def _seconds(message: Mapping[str, Any]) -> float:
+    """When it was said; 0 where the archive has something that is no time."""
+    return seconds_of(message.get("timestamp")) or 0.0
 
 
 def _fingerprint(bulk: Bulk) -> str:

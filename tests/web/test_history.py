@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
 
 from tests.business import ANA, BEN, EVA, Business, business
+from tests.mongo_server import mongo_server
 from tests.web.shapes import refusal
 from wabot.adapters import mongo
 from wabot.sandbox import payloads
@@ -191,6 +194,27 @@ async def test_a_thousand_numbers_are_fine_and_one_more_is_not(wabot: Business) 
     refusal(await wabot.post("/get-bulk", {"numbers": [*numbers, ANA]}), 422)
     refusal(await wabot.post("/get-bulk", {"numbers": []}), 422)
     refusal(await wabot.post("/get-bulk", {"limit": 1}), 422)
+
+
+async def test_documents_of_the_earlier_service_are_told_whole(tmp_path: Path) -> None:
+    said_at = datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)
+    common = {"participant_numbers": [ANA, "15550001111"], "type": "text", "raw": {"at": said_at}, "body": "Hi"}
+    documents = [
+        {**common, "id": "wamid.1", "from": ANA, "to": "15550001111", "timestamp": "1700000001"},
+        {**common, "id": "wamid.2", "from": "15550001111", "to": ANA, "timestamp": "1700000002"},
+    ]
+    async with mongo_server(tmp_path / "mongo") as server:
+        client: Any = AsyncIOMotorClient(server.uri)
+        await client["chat_db"]["user_chat"].insert_many(documents)
+        client.close()
+        async with business(tmp_path / "data", mongo={"uri": server.uri}) as b:
+            answer = await b.post("/get", {"number": ANA})
+            assert "partial" not in answer.json
+            theirs, ours = answer.json["messages"][::-1]
+            assert (ours["id"], ours["direction"], ours["status"], ours["error"]) == ("wamid.2", "out", "sent", None)
+            assert (theirs["id"], theirs["direction"], theirs["timestamp"]) == ("wamid.1", "in", "1700000001")
+            assert theirs["raw"] == {"at": "2024-05-01 00:00:00"}
+            assert "_id" not in theirs
 
 
 async def test_with_mongodb_down_the_journal_answers_and_says_that_it_is_not_all(

@@ -11,7 +11,7 @@ from pymongo import DESCENDING, IndexModel, UpdateOne
 from pymongo.errors import BulkWriteError, InvalidOperation, PyMongoError
 
 from wabot.core.errors import ArchiveDown
-from wabot.core.messages import Contact, Direction
+from wabot.core.messages import Contact, Direction, Status
 
 SELECT_MS, SOCKET_MS = 2_000, 10_000
 
@@ -52,7 +52,8 @@ class MongoArchive:
 
         Received ones and those that Meta accepted, and of the others those whose status is in `include`.
         """
-        people: list[dict[str, Any]] = [{"participant_numbers": {"$in": [i for i in identities if i]}}]
+        names = [name for name in identities if name]
+        people: list[dict[str, Any]] = [{"participant_numbers": {"$in": names}}]
         if contact is not None:
             people.append({"contact": contact})
         shown: list[dict[str, Any]] = [{"id": {"$ne": None}}]
@@ -61,7 +62,7 @@ class MongoArchive:
         query = {"$and": [{"$or": people}, {"$or": shown}]}
         try:
             cursor = self._collection.find(query).sort([("timestamp", DESCENDING), ("_id", DESCENDING)]).limit(limit)
-            return [_named(document) async for document in cursor]
+            return [_told(document, names) async for document in cursor]
         except PyMongoError as error:
             raise _down(error) from error
 
@@ -102,9 +103,17 @@ def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "_id"}
 
 
-def _named(document: dict[str, Any]) -> dict[str, Any]:
-    """With our key as text: the earlier service's documents have an ObjectId."""
-    return {**document, "_id": str(document["_id"])}
+def _told(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """With all that `/get` promises: the earlier service's documents have an ObjectId, and no direction."""
+    inbound = str(document.get("from")) in names
+    return {
+        "direction": str(Direction.IN if inbound else Direction.OUT),
+        "status": str(Status.RECEIVED if inbound else Status.SENT),
+        "error": None,
+        **document,
+        "_id": str(document["_id"]),
+        "timestamp": str(document.get("timestamp") or "0"),
+    }
 
 
 def _whole(document: Mapping[str, Any], contact: Contact) -> dict[str, Any]:

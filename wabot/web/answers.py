@@ -17,7 +17,8 @@ CODES = {
 RETRY_AFTER = {"Retry-After": "5"}
 
 
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# `default`: an archive may hold what is no JSON, such as a date in a document of the earlier service.
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 class Refusal(Exception):

@@ -1,0 +1,207 @@
+"""The verbs that HTTP offers, without HTTP: what `history` makes of journal and archive, batches, health."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.business import ANA, BEN, EVA, Business
+from wabot.core.errors import ArchiveDown
+from wabot.core.messages import InvalidNumber
+from wabot.sandbox import payloads
+from wabot.sandbox.behaviour import error
+from wabot.service import Asked, BadSignature, Bulk, KeyConflict, Service, identify
+
+NOW = int(time.time())
+
+
+class Shelf:
+    """An archive that has what is put on it, newest first as MongoDB gives it; or does not answer."""
+
+    def __init__(self) -> None:
+        self.documents: list[dict[str, Any]] = []
+        self.asked: list[tuple[set[str], str | None]] = []
+        self.down = False
+
+    def put(self, wamid: str, at: int, body: str = "earlier", key: str | None = None) -> None:
+        self.documents.append(
+            {
+                "_id": key or wamid,
+                "id": wamid,
+                "from": ANA,
+                "to": "1",
+                "timestamp": str(at),
+                "type": "text",
+                "body": body,
+            }
+        )
+
+    async def history(
+        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        if self.down:
+            raise ArchiveDown("down")
+        self.asked.append(({name for name in identities if name}, contact))
+        found = sorted(self.documents, key=lambda document: int(document["timestamp"]), reverse=True)
+        return found[:limit] if limit else found
+
+
+@pytest.fixture
+def service(wabot: Business) -> Service:
+    return wabot.running.service
+
+
+@pytest.fixture
+def shelf(service: Service) -> Shelf:
+    service._archive = shelf = Shelf()
+    return shelf
+
+
+async def _given(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return documents
+
+
+async def said(wabot: Business, wamid: str, at: int = NOW) -> None:
+    """A reaction: stored, and answered by nobody."""
+    await wabot.meta.say(payloads.reaction("wamid.x"), from_=ANA, wamid=wamid, timestamp=at)
+
+
+def ids(history: Any) -> list[str]:
+    return [message["id"] for message in history.messages]
+
+
+async def test_history_is_the_archive_with_what_it_lacks_laid_over(
+    wabot: Business, service: Service, shelf: Shelf
+) -> None:
+    shelf.put("wamid.old", NOW - 90_000)
+    shelf.put("wamid.older", NOW - 99_000)
+    await said(wabot, "wamid.new")
+    history = await service.history("+" + ANA, 0)
+    assert ids(history) == ["wamid.new", "wamid.old", "wamid.older"]
+    assert not history.partial
+
+
+async def test_what_both_have_is_told_once_and_as_the_journal_knows_it(
+    wabot: Business, service: Service, shelf: Shelf
+) -> None:
+    await said(wabot, "wamid.1")
+    shelf.put("wamid.1", NOW, body="stale")
+    shelf.put("wamid.1", NOW, body="stale, of the earlier service", key="65f0c0ffee")
+    history = await service.history(ANA, 0)
+    assert ids(history) == ["wamid.1"]
+    assert history.messages[0]["body"] != "stale"
+
+
+async def test_a_limit_counts_both_together(wabot: Business, service: Service, shelf: Shelf) -> None:
+    for n in range(3):
+        shelf.put(f"wamid.old{n}", NOW - 1000 - n)
+        await said(wabot, f"wamid.new{n}", NOW - n)
+    assert ids(await service.history(ANA, 4)) == ["wamid.new0", "wamid.new1", "wamid.new2", "wamid.old0"]
+    assert ids(await service.history(ANA, 2)) == ["wamid.new0", "wamid.new1"]
+
+
+async def test_the_archive_is_asked_for_every_name_of_a_contact(
+    wabot: Business, service: Service, shelf: Shelf
+) -> None:
+    await wabot.meta.say(payloads.reaction("wamid.x"), from_=ANA, user_id="IN.AbCd12345")
+    await service.history("IN.AbCd12345", 0)
+    await service.history(EVA, 0)
+    (names, contact), (others, nobody) = shelf.asked
+    assert names == {ANA, "IN.AbCd12345"}
+    assert contact == f"{wabot.journal.name}-1"
+    assert (others, nobody) == ({EVA}, None)
+
+
+async def test_a_document_without_a_sensible_time_comes_last(service: Service, shelf: Shelf) -> None:
+    for wamid, timestamp in (("wamid.1", "yesterday"), ("wamid.2", None), ("wamid.3", str(NOW))):
+        shelf.put(wamid, NOW)
+        shelf.documents[-1]["timestamp"] = timestamp
+    shelf.history = lambda *_: _given(shelf.documents)  # type: ignore[method-assign]
+    assert ids(await service.history(ANA, 0))[0] == "wamid.3"
+
+
+async def test_with_the_archive_down_the_journal_answers_in_part(
+    wabot: Business, service: Service, shelf: Shelf
+) -> None:
+    await said(wabot, "wamid.1")
+    shelf.down = True
+    history = await service.history(ANA, 0)
+    assert (ids(history), history.partial) == (["wamid.1"], True)
+
+
+async def test_an_invalid_number_reaches_no_store(service: Service, shelf: Shelf) -> None:
+    with pytest.raises(InvalidNumber):
+        await service.history("12", 0)
+    assert not shelf.asked
+
+
+@pytest.mark.parametrize(
+    ("written", "identity"), [("+91 92165-98210", ANA), ("IN.AbCd12345", "IN.AbCd12345"), (f"00{ANA}", ANA)]
+)
+def test_people_are_named_by_digits_or_user_id(written: str, identity: str) -> None:
+    assert identify(written) == identity
+
+
+async def test_a_webhook_without_a_true_signature_raises(wabot: Business, service: Service) -> None:
+    with pytest.raises(BadSignature):
+        await service.receive(b"{}", None)
+    assert await service.receive(b"{}", payloads.sign(b"{}", "sandbox-secret")) == (0, 0)
+
+
+async def test_a_key_stands_for_one_request(service: Service) -> None:
+    bulk = Bulk([Asked(ANA)], key="k")
+    first, known = await service.initiate(bulk)
+    assert not known
+    assert await service.initiate(bulk) == (first, True)
+    for other in (
+        Bulk([Asked(BEN)], key="k"),
+        Bulk([Asked(ANA), Asked(ANA)], key="k"),
+        Bulk([Asked(ANA, components=[])], key="k"),
+        Bulk([Asked(ANA)], template={"name": "hello_world", "language": "en_US"}, key="k"),
+    ):
+        with pytest.raises(KeyConflict):
+            await service.initiate(other)
+
+
+async def test_waiting_ends_when_all_is_settled_when_time_is_up_or_when_we_stop(
+    wabot: Business, service: Service
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(5):
+        batch, _ = await service.initiate(Bulk([Asked(ANA)]))
+        await service.wait(batch, 60)
+        result = await service.batch(batch)
+        assert result is not None
+        assert result["successful"] == 1
+        wabot.meta.behaviour.always(EVA, error(190))  # nobody gets through, so nothing settles
+        batch, _ = await service.initiate(Bulk([Asked(EVA)]))
+        started = loop.time()
+        await service.wait(batch, 0.1)
+        assert 0.05 < loop.time() - started < 2
+        waiting = [asyncio.create_task(service.wait(batch, 60)) for _ in range(3)]
+        await wabot.meta.until(lambda meta: len(meta.attempts) > 1)
+        service.stop_waiting()
+        await asyncio.gather(*waiting)
+        await service.wait(batch, 60)  # nor does anybody begin to wait
+
+
+async def test_an_unknown_batch_is_settled_and_has_nothing_to_tell(service: Service) -> None:
+    await service.wait("nothing", 60)
+    assert await service.batch("nothing") is None
+
+
+async def test_outbox_ids_are_ours_or_nobodys(wabot: Business, service: Service) -> None:
+    name = wabot.journal.name
+    assert service.job_id(f"{name}-12") == 12
+    for text in ("", "-", "12", name, f"{name}-", f"{name}-0", f"x{name}-1", f"{name}-1\n", f"{name}-" + "9" * 19):
+        assert service.job_id(text) is None, text
+
+
+async def test_we_are_ready_while_the_journal_and_the_lanes_are(wabot: Business, service: Service) -> None:
+    ready, state = await service.readiness()
+    assert ready
+    assert (state["journal"], state["mongo"], state["graph"], state["llm"]) == ("ok", "ok", "unknown", "unknown")
