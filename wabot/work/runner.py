@@ -81,7 +81,9 @@ class Lane:
         self._running: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
         self._alarm = 0.0
-        self._alive = self._stopping = False
+        self._alive = self._stopping = self._waiting = False
+        self._over = asyncio.Event()
+        self._over.set()
         self._probe_at = 0.0
         self._probe_interval = PROBE_FIRST_SECONDS
 
@@ -106,19 +108,24 @@ class Lane:
     async def run(self) -> None:
         """Work until `drain` is called."""
         self._alive = True
+        self._over.clear()
         try:
             while not self._stopping:
                 await self._turn()
         finally:
             self._alive = False
+            self._over.set()
 
     async def drain(self, timeout: float) -> int:
         """Claim no more, and wait up to `timeout` seconds for what is in flight; how many did not end in time."""
         self._stopping = True
         self.wake()
-        if not self._running:
-            return 0
-        _, late = await asyncio.wait(self._running, timeout=timeout)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._over.wait()  # a claim that is on its way still brings jobs
+                while self._running:
+                    await asyncio.wait(self._running)
+        late = set(self._running)
         for task in late:
             task.cancel()
         if late:
@@ -148,9 +155,15 @@ class Lane:
         try:
             if not await self._claim():
                 await self._rest()
+            self._waiting = False
         except JournalDown as error:
-            log.warning("lane.waiting", lane=str(self.kind), reason=str(error))
+            if not self._waiting:
+                log.warning("lane.waiting", lane=str(self.kind), reason=str(error))
+            self._waiting = True
             await self._sleep(JOURNAL_RETRY_SECONDS)
+        except Exception:  # a bug in what is claimed: whatever else is owed must not wait for it
+            log.exception("lane.broken", lane=str(self.kind))
+            await self._sleep(IDLE_SECONDS)
 
     async def _claim(self) -> int:
         now = self._clock()
@@ -194,18 +207,19 @@ class Lane:
     async def _work(self, job: Job) -> None:
         try:
             outcome = await self._handler.handle(job)
+            state = await self._settle(job, outcome)
         except Exception:  # a bug, or a poisoned job: it fails alone
             log.exception("job.broken", **describe(job))
             outcome = self._handler.gave_up(job, "internal error")
-        if outcome.pauses:
-            self.pause(outcome.error or "")
-        elif outcome.event is Event.SUCCEED:
-            self._resume()
-        state = await self._settle(job, outcome)
+            state = await self._settle(job, outcome)
         self._on_settled(job, outcome, state)
 
     async def _settle(self, job: Job, outcome: Outcome) -> State | None:
         """Write it down, however long the journal takes: what became of it is known only here."""
+        if outcome.pauses:
+            self.pause(outcome.error or "")
+        elif outcome.event is Event.SUCCEED:
+            self._resume()
         while True:
             try:
                 state = await self._source.settle(job, outcome, self._clock())
