@@ -103,6 +103,11 @@ def test_a_bulk_send_after_the_question_does_not_come_last() -> None:
     assert turns(asked("Tulips?"), Said(Origin.BULK, "Sale!")) == [(ASSISTANT, "Sale!"), (USER, "Tulips?")]
 
 
+def test_bubbles_that_came_while_another_was_answered_are_all_asked_after_that_answer() -> None:
+    history = [heard("Open?"), asked("And tulips?"), asked("Roses?"), Said(Origin.AI, "Until six.")]
+    assert turns(*history) == [(USER, "Open?"), (ASSISTANT, "Until six."), (USER, "And tulips?\nRoses?")]
+
+
 def test_a_colleagues_answer_in_between_keeps_its_place() -> None:
     history = [asked("Open?"), Said(Origin.STAFF, "Yes"), asked("And tulips?")]
     assert turns(*history) == [(USER, "Open?"), (ASSISTANT, "Yes"), (USER, "And tulips?")]

@@ -109,10 +109,20 @@ def prompt(history: Sequence[Said], *, system: str, limit: int) -> Prompt | None
     asked = [index for index, said in enumerate(shown) if said.asked]
     if not asked:
         return None
-    # Something of ours may have gone out after the question (a bulk send, a colleague). A model continues
-    # a text that ends with its own turn instead of answering it, so the question comes last.
-    shown.append(shown.pop(asked[-1]))
-    return Prompt(system, _turns(_latest(shown, limit)))
+    return Prompt(system, _turns(_latest(_questions_last(shown, asked[0]), limit)))
+
+
+def _questions_last(shown: Sequence[Said], first: int) -> list[Said]:
+    """`shown` with what is asked (from index `first` on) after what we said meanwhile without knowing it.
+
+    A reply to an earlier bubble, or a bulk send, may have gone out after the question; before it, it would read as
+    its answer. A colleague's words keep their place, but a model continues a text that ends with its own turn
+    instead of answering it, so the last question comes last in any case.
+    """
+    since = shown[first:]
+    ordered = [*shown[:first], *sorted(since, key=lambda said: said.origin in (Origin.PERSON, Origin.STAFF))]
+    ordered.append(ordered.pop(max(index for index, said in enumerate(ordered) if said.asked)))
+    return ordered
 
 
 def _latest(shown: Sequence[Said], limit: int) -> list[Said]:
