@@ -168,13 +168,13 @@ def resume(db: sqlite3.Connection, contact_id: int, what: Stop) -> None:
 
 
 def _create(db: sqlite3.Connection, person: Person, now: float) -> int:
-    row = db.execute(
-        "INSERT INTO contacts (wa_id, bsuid, name, created_at) VALUES (?, ?, ?, ?) RETURNING id",
+    contact_id = db.execute(  # with RETURNING, SQLite would look through all children of the new row
+        "INSERT INTO contacts (wa_id, bsuid, name, created_at) VALUES (?, ?, ?, ?)",
         (person.wa_id, person.bsuid, person.name, now),
-    ).fetchone()
+    ).lastrowid
     for value in filter(None, (person.wa_id, person.bsuid)):
-        db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (value, row[0]))
-    return int(row[0])
+        db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (value, contact_id))
+    return int(contact_id or 0)
 
 
 def _complete(db: sqlite3.Connection, known: sqlite3.Row, person: Person) -> None:

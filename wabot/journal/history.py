@@ -74,7 +74,9 @@ def of_contact(
 def ahead_of_archive(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
     """Messages with an id above `after` that the archive does not have as they are: (id, version, document)."""
     rows = db.execute(
-        f"{_MESSAGE} WHERE m.archived < m.version AND m.id > ? ORDER BY m.id LIMIT ?", (after, limit)
+        f"{_MESSAGE} WHERE m.id IN (SELECT id FROM messages INDEXED BY messages_ahead WHERE archived < version"
+        " AND id > ? ORDER BY id LIMIT ?) ORDER BY m.id",
+        (after, limit),
     ).fetchall()
     return [(row["id"], row["version"], document(row)) for row in rows]
 

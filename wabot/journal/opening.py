@@ -129,5 +129,4 @@ def _size(db: sqlite3.Connection) -> int:
 def seal(db: sqlite3.Connection) -> None:
     """The last words before closing: a clean end, and everything in the main file."""
     db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'yes')")
-    db.execute("PRAGMA optimize")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

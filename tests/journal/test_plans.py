@@ -1,0 +1,258 @@
+"""Every statement of normal work, as SQLite means to run it: through an index, without sorting what grows.
+
+A recording connection collects the statements while a journal goes through all that it can do; a statement that is
+new is checked without being listed anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receipt, said, sent, text
+from wabot.core.errors import Effect
+from wabot.core.jobs import Event, Kind, Outcome, State
+from wabot.core.messages import Delivery, Notice, Person, Preference, Status, TemplateNews
+from wabot.journal import sqlite
+from wabot.journal.journal import Journal, open_journal
+from wabot.journal.outbox import CannotMove, Query
+
+NOT_VERBS = {"close", "sizes"}
+"""Public methods of the journal that run no statement of normal work."""
+
+SMALL = ("meta", "sqlite_master", "sqlite_sequence", "paused_templates", "n VIRTUAL TABLE", "json_each VIRTUAL TABLE")
+"""May be read whole: a handful of rows, or the statement's own parameter."""
+
+EXCEPTIONS = {
+    "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
+    "UNION SELECT id, direction, body, origin FROM messages": "sorts what one prompt can hold, beside LIMIT",
+    "(SELECT * FROM messages ORDER BY id LIMIT ?)": "the oldest rows, as many as LIMIT says",
+    "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
+    "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
+    "WHERE j.kind = 'send' ORDER BY j.id DESC LIMIT ?": "/outbox: a page of the newest",
+    "WHERE j.kind = 'send' AND +j.state = ? ORDER BY j.id DESC LIMIT ?": "/outbox: a page of the newest, for a person",
+}
+
+INDEXES = {
+    "INSERT INTO jobs (id, kind, contact_id": {"jobs_head"},
+    "INSERT INTO jobs (kind, contact_id": {"jobs_answering"},
+    "LEFT JOIN messages m ON m.job_id = j.id WHERE j.kind = ? AND j.state = 'queued'": {
+        "jobs_ready",
+        "messages_job",
+        "messages_of",
+    },
+    "SELECT min(due_at) FROM jobs": {"jobs_ready"},
+    "UPDATE jobs SET state = :next": {"jobs_waiting", "jobs_head"},
+    "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE contact_id": {"jobs_joinable", "jobs_answering"},
+    "SELECT id, contact_id, spent FROM jobs WHERE state = 'in_doubt'": {"jobs_later"},
+    "SELECT id, contact_id FROM jobs WHERE state = 'held'": {"jobs_later"},
+    "FROM jobs WHERE expires_at <= ?": {"jobs_perishable"},
+    "SELECT contact_id, settled_at FROM jobs": {"jobs_settled"},
+    "SELECT 1 FROM jobs WHERE batch_id = ?": {"jobs_open_of_batch"},
+    "SELECT contact_id FROM jobs WHERE kind = 'reply' AND state = 'running'": {"jobs_running"},
+    "FROM messages INDEXED BY messages_ahead WHERE archived < version AND id > ?": {"messages_ahead"},
+    "j.contact_id = (SELECT contact_id FROM identities": {"jobs_of", "messages_job"},
+}
+"""By a part of the statement: the indexes that must serve it."""
+
+Statements = dict[str, Any]
+
+
+class Recording(sqlite3.Connection):
+    """A connection that remembers its statements, each with the parameters of its first run."""
+
+    seen: Statements = {}  # noqa: RUF012  one for all connections
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:  # type: ignore[override]
+        self.seen.setdefault(sql, parameters)
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Any]) -> sqlite3.Cursor:  # type: ignore[override]
+        rows = list(rows)
+        if rows:
+            self.seen.setdefault(sql, rows[0])
+        return super().executemany(sql, rows)
+
+
+def open_recording(database: str, *, uri: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(database, isolation_level=None, cached_statements=256, uri=uri, factory=Recording)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+@dataclass(frozen=True)
+class Found:
+    """The plans by statement, the journal's indexes, and the tables of statistics that a clean end left behind."""
+
+    plans: dict[str, list[str]]
+    indexes: list[str]
+    statistics: list[str]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
+    """What a journal with some thousand rows does when it has done all that a journal does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "_open", open_recording)
+        patch.setattr(Recording, "seen", {})
+        called = set[str]()
+        for verb in verbs():
+            patch.setattr(Journal, verb, noting(verb, getattr(Journal, verb), called))
+        yield asyncio.run(work(tmp_path_factory.mktemp("plans")))
+        assert called == set(verbs()), "the scenario must use every verb"
+
+
+async def work(data_dir: Path) -> Found:
+    scene = Scene(data_dir, await open_journal(data_dir, rules=RULES, policy=POLICY))
+    await people_and_their_names(scene)
+    await bulk_and_replies(scene)
+    await whatever_comes_of_a_send(scene)
+    await questions(scene)
+    await by_hand_and_by_time(scene)
+    names = "SELECT name FROM sqlite_schema WHERE"
+    indexes = [row["name"] for row in scene.rows(f"{names} type = 'index' AND sql IS NOT NULL")]
+    statistics = [row["name"] for row in scene.rows(f"{names} name LIKE 'sqlite_stat%'")]
+    found = Found(await scene.journal._connection.run(plans), indexes, statistics)
+    await scene.journal.close()
+    return found
+
+
+def verbs() -> list[str]:
+    """What the journal can be asked to do."""
+    functions = inspect.getmembers(Journal, inspect.iscoroutinefunction)
+    return [name for name, _ in functions if not name.startswith("_") and name not in NOT_VERBS]
+
+
+def noting(name: str, verb: Any, called: set[str]) -> Any:
+    async def note(*args: Any, **kw: Any) -> Any:
+        called.add(name)
+        return await verb(*args, **kw)
+
+    return note
+
+
+async def people_and_their_names(scene: Scene) -> None:
+    bsuid, other = "IN.1", "IN.2"
+    await scene.hear(said("p1", Person(wa_id=ANA)), said("p2", Person(bsuid=bsuid)), said("p2b", ANA))
+    await scene.hear(said("p3", Person(wa_id=ANA, bsuid=bsuid)), said("p4", Person(wa_id=ANA, bsuid=other)))
+    await scene.hear(said("p5", ANA, moved_to=Person(wa_id=EVA), type="system", answerable=False))
+    await scene.hear(said("p6", EVA, revokes="p5"), said("p7", BEN, body="stop"), said("p8", BEN, body="start"))
+    preferences = tuple(Preference(Person(wa_id=BEN), stopped, 1.0) for stopped in (True, False))
+    await scene.journal.accept(Delivery(preferences=preferences, notices=(Notice("a", "b", "c"),)), scene.now)
+
+
+async def bulk_and_replies(scene: Scene) -> None:
+    numbers = [f"4917112{n:05}" for n in range(2000)]
+    await scene.batch(*numbers, batch_id="big", key="k")
+    await scene.batch(*numbers, batch_id="again")
+    await scene.batch(ANA, batch_id="other", key="k")
+    await scene.hear(*(said(f"m{n}", number) for n, number in enumerate(numbers[:500])))
+    for job in await scene.claim(limit=200):
+        await scene.settle(job, sent(f"w{job.id}"))
+    scene.now += 3
+    for job in await scene.claim(Kind.REPLY, limit=4):
+        await scene.journal.talk(job, 20)
+        await scene.journal.adopt(job.contact, [])
+        await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))
+        retry = Outcome(Event.RETRY, due_at=scene.now)
+        await scene.settle(job, retry if job.id % 2 else Outcome(Event.SUCCEED, says=(text(), text())))
+    await scene.claim(Kind.REPLY, limit=4)
+
+
+async def whatever_comes_of_a_send(scene: Scene) -> None:
+    jobs = await scene.claim(limit=10)
+    await scene.settle(jobs[0], Outcome(Event.LOSE_TRACK, due_at=scene.now))
+    pause = {"effect": Effect.PAUSE_TEMPLATE, "effect_seconds": 9, "code": 132015}
+    await scene.settle(jobs[1], Outcome(Event.HOLD, due_at=scene.now, **pause))
+    await scene.settle(jobs[2], Outcome(Event.GIVE_UP, effect=Effect.SUPPRESS, code=131026))
+    await scene.settle(jobs[3], sent("out", wa_id="5511"))
+    await scene.told(receipt("early", Status.SENT))
+    await scene.settle(jobs[4], sent("early"))
+    await scene.told(receipt("proof", Status.SENT, tag=jobs[5].tag), receipt("proof", Status.FAILED, code=131000))
+    await scene.settle(jobs[5], sent("proof"))
+    await scene.told(receipt("early", Status.FAILED, code=131047))
+    await scene.told(receipt("lost", Status.FAILED, code=131000, tag=jobs[0].tag))
+    news = tuple(TemplateNews("t", "en", event) for event in ("PAUSED", "APPROVED"))
+    await scene.journal.accept(Delivery(templates=news), scene.now)
+    await scene.settle(jobs[6], Outcome(Event.LOSE_TRACK, due_at=scene.now))
+
+
+async def questions(scene: Scene) -> None:
+    journal = scene.journal
+    await journal.results("big")
+    await journal.batch_settled("big", 0.0)
+    await journal.next_due(Kind.SEND)
+    await journal.recently_sent(1.0)
+    await journal.of_contact(EVA, 5, ("queued",))
+    await journal.mark_archived([(row[0], row[1]) for row in await journal.ahead_of_archive(0, 100)])
+    await journal.depths()
+    await journal.archive_lag()
+    await journal.ping()
+    for query in (
+        Query(), Query(state=State.QUEUED), Query(identity=EVA), Query(batch_id="big"), Query(before=99),
+        Query(state=State.QUEUED, identity=EVA, batch_id="big", before=99),
+    ):  # fmt: skip
+        await journal.outbox(query)
+    await journal.outbox_one(1)
+
+
+async def by_hand_and_by_time(scene: Scene) -> None:
+    jobs = scene.rows("SELECT min(id) AS id FROM jobs WHERE kind = 'send' GROUP BY state")
+    for verb in (scene.journal.cancel, scene.journal.retry):
+        for row in jobs:
+            with suppress(CannotMove):
+                await verb(row["id"], scene.now)
+    await scene.journal.set_stop(EVA, scene.now, stop=True)
+    await scene.journal.set_stop(EVA, scene.now, stop=False)
+    await scene.restart()
+    await scene.journal.tend(scene.now + DAY)
+    await scene.journal.prune(before=scene.now + 9 * DAY, now=scene.now + 40 * DAY, embedded=False)
+
+
+def plan_of(db: sqlite3.Connection, sql: str, parameters: Any) -> list[str]:
+    return [row["detail"] for row in sqlite3.Connection.execute(db, f"EXPLAIN QUERY PLAN {sql}", parameters)]
+
+
+def plans(db: sqlite3.Connection) -> dict[str, list[str]]:
+    work = {sql: values for sql, values in Recording.seen.items() if not sql.startswith(("PRAGMA", "BEGIN", "COMMIT"))}
+    return {sql: plan_of(db, sql, values) for sql, values in work.items()}
+
+
+def objections(plan: Sequence[str]) -> list[str]:
+    """The lines of a plan that read a whole table, or sort."""
+    fine = ("SCAN CONSTANT ROW", "SCAN 3 CONSTANT ROWS", *(f"SCAN {table}" for table in SMALL))
+    return [line for line in plan if line.startswith(("SCAN", "USE TEMP B-TREE")) and not line.startswith(fine)]
+
+
+def test_no_statement_reads_a_whole_table_or_sorts_what_grows(found: Found) -> None:
+    assert len(found.plans) > 100
+    bad = {sql: lines for sql, plan in found.plans.items() if (lines := objections(plan))}
+    unexcused = {sql: lines for sql, lines in bad.items() if not any(part in sql for part in EXCEPTIONS)}
+    assert unexcused == {}
+    idle = [part for part in EXCEPTIONS if not any(part in sql for sql in bad)]
+    assert idle == [], "an exception that nothing needs any more"
+
+
+@pytest.mark.parametrize("part", INDEXES)
+def test_the_index_that_was_made_for_a_statement_serves_it(found: Found, part: str) -> None:
+    matching = {sql: "\n".join(plan) for sql, plan in found.plans.items() if part in sql}
+    assert matching, "no statement reads so any more"
+    for plan in matching.values():
+        assert {name for name in INDEXES[part] if f"INDEX {name} " not in plan} == set()
+
+
+def test_there_are_no_statistics_that_could_change_a_plan(found: Found) -> None:
+    assert found.statistics == []
+
+
+def test_every_index_has_a_use(found: Found) -> None:
+    everything = " ".join(line for plan in found.plans.values() for line in plan)
+    assert [name for name in found.indexes if f" {name} " not in f"{everything} "] == []
