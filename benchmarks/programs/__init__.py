@@ -1,0 +1,1 @@
+"""Servers that the benchmarks start as processes of their own."""

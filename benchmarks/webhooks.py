@@ -1,0 +1,44 @@
+"""Webhooks as Meta posts them: whole HTTP requests, ready to be written to a socket."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from wabot.sandbox import payloads
+
+APP_SECRET, ACCESS_TOKEN, PHONE_NUMBER_ID = "benchmark-secret", "benchmark-token", "100000000000001"
+PEOPLE = 2000
+"""Who write, one after the other."""
+NAME = "Ana Kumar"
+
+_TEXT = "Are you open tomorrow, and is the blue one left?"
+_HEAD = (
+    b"POST /webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: facebookexternalua\r\nAccept: */*\r\n"
+    b"Content-Type: application/json\r\nX-Hub-Signature-256: %s\r\nContent-Length: %d\r\n\r\n"
+)
+
+
+def number(person: int) -> str:
+    """The phone number of one of all people."""
+    return f"9198{person:08d}"
+
+
+def requests(count: int, *, people: int = PEOPLE, first: int = 0) -> list[bytes]:
+    """`count` signed deliveries of a short text each (some 580 bytes of JSON); no wamid is ever used twice."""
+    run, shape = secrets.token_hex(8).upper(), _shape()
+    return [_request(shape, number(first + i % people), f"wamid.HBgM{run}{i:012d}AA==") for i in range(count)]
+
+
+def _request(shape: bytes, person: str, wamid: str) -> bytes:
+    body = shape % {b"number": person.encode(), b"wamid": wamid.encode()}
+    return _HEAD % (payloads.sign(body, APP_SECRET).encode(), len(body)) + body
+
+
+def _shape() -> bytes:
+    """The JSON of a delivery, with holes for the number and the wamid."""
+    who, user_id = "%(number)s", "IN.%(number)s"
+    message = payloads.inbound(payloads.text(_TEXT), "%(wamid)s", time.time(), from_=who, user_id=user_id)
+    contact = payloads.contact(who, user_id, NAME)
+    value = payloads.value("15550001111", PHONE_NUMBER_ID, contacts=[contact], messages=[message])
+    return payloads.encode(payloads.envelope(value))
