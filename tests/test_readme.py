@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -59,21 +59,30 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         env=mine | {"WABOT_SERVER__PORT": "0", "WABOT_SERVER__DATA_DIR": str(data_dir)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()], daemon=True)
+        reader = threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True)
         reader.start()
         try:
-            found = None
-            while found is None:
-                found = re.match(r"\s+wabot\s+(http://\S+)", lines.get(timeout=PATIENCE))
+            said: list[str] = []
+            while not (found := re.search(r"^  wabot +(http://\S+)", "".join(said), re.MULTILINE)):
+                said.append(lines.get(timeout=PATIENCE))
+                assert said[-1], f"it ended with {process.wait(PATIENCE)}: {''.join(said)}"
             yield found[1]
             process.terminate()
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
             reader.join(PATIENCE)
+
+
+def _pump(stream: IO[str], lines: queue.SimpleQueue[str]) -> None:
+    """Every line as it comes, so that nobody ever waits for a full pipe; "" at the end."""
+    for line in stream:
+        lines.put(line)
+    lines.put("")
 
 
 def run(script: str, address: str) -> str:
