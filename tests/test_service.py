@@ -11,10 +11,12 @@ import pytest
 
 from tests.business import ANA, BEN, EVA, Business
 from wabot.core.errors import ArchiveDown
-from wabot.core.messages import InvalidNumber
+from wabot.core.messages import InvalidNumber, Status
+from wabot.log import configure
 from wabot.sandbox import payloads
-from wabot.sandbox.behaviour import error
-from wabot.service import Asked, BadSignature, Bulk, KeyConflict, Service, identify
+from wabot.sandbox.behaviour import error, undelivered
+from wabot.sections import Log
+from wabot.service import Asked, BadSignature, Bulk, KeyConflict, Received, Service, identify
 
 NOW = int(time.time())
 
@@ -149,7 +151,7 @@ def test_people_are_named_by_digits_or_user_id(written: str, identity: str) -> N
 async def test_a_webhook_without_a_true_signature_raises(wabot: Business, service: Service) -> None:
     with pytest.raises(BadSignature):
         await service.receive(b"{}", None)
-    assert await service.receive(b"{}", payloads.sign(b"{}", "sandbox-secret")) == (0, 0)
+    assert await service.receive(b"{}", payloads.sign(b"{}", "sandbox-secret")) == Received(0, 0, [])
 
 
 async def test_a_key_stands_for_one_request(service: Service) -> None:
@@ -205,3 +207,20 @@ async def test_we_are_ready_while_the_journal_and_the_lanes_are(wabot: Business,
     ready, state = await service.readiness()
     assert ready
     assert (state["journal"], state["mongo"], state["graph"], state["llm"]) == ("ok", "ok", "unknown", "unknown")
+
+
+@pytest.mark.parametrize("bodies", [False, True])
+async def test_what_people_write_is_in_the_log_only_where_it_was_asked_for(
+    wabot: Business, capsys: pytest.CaptureFixture[str], bodies: bool
+) -> None:
+    configure(Log(bodies=bodies))
+    await wabot.meta.say("my secret wish", from_=ANA)
+    assert ("my secret wish" in capsys.readouterr().out) is bodies
+
+
+async def test_an_account_that_fails_after_the_fact_pauses_the_lane(wabot: Business, service: Service) -> None:
+    wabot.meta.behaviour.always(ANA, undelivered(131042))
+    await service.initiate(Bulk([Asked(ANA)]))
+    await wabot.meta.until(lambda meta: any(receipt.status is Status.FAILED for receipt in meta.told))
+    _, state = await service.readiness()
+    assert state["paused"].keys() == {"send"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wabot.core import webhook
-from wabot.core.errors import ArchiveDown, InvalidInput, JournalDown
+from wabot.core.errors import ArchiveDown, Blocked, InvalidInput, JournalDown, Scope
 from wabot.core.jobs import OPEN, Kind, Origin, State
 from wabot.core.messages import InvalidNumber, is_bsuid, normalize_number
 from wabot.core.shapes import seconds_of
@@ -45,6 +45,15 @@ class Archive(Protocol):
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
     ) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What was in a webhook: how many messages, how many of them were new, and what they said."""
+
+    count: int
+    stored: int
+    bodies: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +104,8 @@ class Service:
         self._template, self._app_secret, self._phone_number_id = template, app_secret, phone_number_id
         self._clock = clock
 
-    async def receive(self, body: bytes, signature: str | None) -> tuple[int, int]:
-        """Take in a webhook: (messages in it, messages that were new), on disk. Raises BadSignature, JournalDown."""
+    async def receive(self, body: bytes, signature: str | None) -> Received:
+        """Take in a webhook; what is returned is on disk. Raises BadSignature, JournalDown."""
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
             raise BadSignature("the signature is missing or wrong: check whatsapp.app_secret")
         delivery = webhook.parse(body, phone_number_id=self._phone_number_id)
@@ -107,7 +116,9 @@ class Service:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
         for failure in taken.failures:
             log.warning("message.failed", error=failure.reason, code=failure.code)
-        return delivery.count, taken.stored
+            if isinstance(failure, Blocked) and failure.scope is Scope.NUMBER:
+                self._lanes[Kind.SEND].pause(failure.reason)
+        return Received(delivery.count, taken.stored, [message.body for message in delivery.messages])
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch in one commit: its id, and whether it was there already. Raises KeyConflict, JournalDown."""

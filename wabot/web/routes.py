@@ -45,9 +45,9 @@ async def verify(request: web.Request) -> web.Response:
 async def webhook(request: web.Request) -> web.Response:
     """POST /webhook: on disk first, then 200."""
     body = await read(request, WEBHOOK_LIMIT)
-    received, stored = await request.app[SERVICE].receive(body, request.headers.get("X-Hub-Signature-256"))
-    request[LINE] = {"received": received, "stored": stored}
-    body = b'{"received":%d,"stored":%d}' % (received, stored)
+    found = await request.app[SERVICE].receive(body, request.headers.get("X-Hub-Signature-256"))
+    request[LINE] = {"received": found.count, "stored": found.stored, "body": found.bodies}
+    body = b'{"received":%d,"stored":%d}' % (found.count, found.stored)
     return web.Response(body=body, content_type="application/json")
 
 

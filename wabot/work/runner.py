@@ -232,7 +232,8 @@ class Lane:
 
 def describe(job: Job) -> dict[str, object]:
     """A job as every log line tells it."""
-    return {"job": job.id, "contact": job.contact.address, "attempt": job.attempt}
+    body = {"body": job.outgoing.body} if job.outgoing is not None else {}
+    return {"job": job.id, "contact": job.contact.address, "attempt": job.attempt, **body}
 
 
 def reason(outcome: Outcome) -> dict[str, object]:
