@@ -51,9 +51,9 @@ names = any_text | st.sampled_from(
 anything = st.recursive(
     atoms, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4), max_leaves=12
 )
-components = st.lists(
-    st.fixed_dictionaries({}, optional={"type": anything, "parameters": anything}) | anything, max_size=3
-)
+parameters = st.sampled_from([5, True, "text", None, [], [{}], [5], {"text": "x"}]) | anything
+component = st.fixed_dictionaries({}, optional={"type": st.just("body") | anything, "parameters": parameters})
+components = st.lists(component | anything, max_size=3)
 template = st.fixed_dictionaries(
     {"name": st.just("hello_world") | anything},
     optional={"language": st.just("en") | anything, "components": components},
@@ -97,13 +97,14 @@ bodies = (
     | st.sampled_from([b"", b"{", b"\xef\xbb\xbf{}", b"[" * 3000])
 )
 
-PATTERNS = sorted({route.path for route in (*routes.ROUTES, *outbox.ROUTES)})
+ROUTES = (*routes.ROUTES, *outbox.ROUTES)
 segments = st.sampled_from(
     [ANA, "IN.AbCd12345", "JOURNAL-1", "JOURNAL-0", "JOURNAL-" + "9" * 30, "..", "%00", "%ff%fe"]
 ) | (st.text(max_size=10).map(lambda text: quote(text, safe="")))
-paths = st.builds(
-    lambda pattern, part: pattern.replace("{id}", part).replace("{number}", part), st.sampled_from(PATTERNS), segments
-) | st.text(max_size=10).map(lambda text: "/" + quote(text))
+fillings = segments.map(lambda part: lambda pattern: pattern.replace("{id}", part).replace("{number}", part))
+paths = st.builds(lambda route, path: path(route.path), st.sampled_from(ROUTES), fillings) | (
+    st.text(max_size=10).map(lambda text: "/" + quote(text))
+)
 queries = st.lists(
     st.tuples(
         st.sampled_from(
@@ -130,7 +131,9 @@ headers = st.lists(
     ),
     max_size=3,
 )  # fmt: skip
-methods = st.sampled_from(["GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"])
+calls = st.tuples(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"]), paths
+) | st.builds(lambda route, path: (route.method, path(route.path)), st.sampled_from(ROUTES), fillings)
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +176,11 @@ def test_nothing_that_is_said_breaks_anything(ask: tuple[Ask, Business]) -> None
     say, _ = ask
 
     @BOUNDED
-    @given(methods, paths, queries, headers, bodies, st.booleans())
+    @given(calls, queries, headers, bodies, st.booleans())
     def whatever(
-        method: str, path: str, query: str, extra: list[tuple[bytes, bytes]], body: bytes, signed: bool
+        call: tuple[str, str], query: str, extra: list[tuple[bytes, bytes]], body: bytes, signed: bool
     ) -> None:
+        method, path = call
         say(request(method, path + ("?" + query if query else ""), body, extra, signed=signed))
 
     whatever()
