@@ -103,8 +103,8 @@ def _replies(db: sqlite3.Connection, count: int, due_at: float) -> None:
     first = db.execute("SELECT coalesce(max(id), 0) + 1 FROM messages").fetchone()[0]
     db.execute(
         f"{_COUNT} INSERT INTO messages (id, contact_id, direction, origin, wamid, timestamp, type, body, raw, person,"
-        " status) SELECT :first + i, i + 1, 'in', 'person', 'wamid.' || i, :now, 'text', 'Hello', '{{}}', '',"
-        " 'received' FROM n".replace("{{}}", "{}"),
+        " status) SELECT :first + i, i + 1, 'in', 'person', 'wamid.' || i, :now, 'text', 'Hello', '{}', '',"
+        " 'received' FROM n",
         {"count": count, "now": values["now"], "first": first},
     )
     db.execute(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import acknowledge, deliver, depth, footprint, people, report
-from benchmarks.load import drive, spread
+from benchmarks.load import Load, drive, spread
 from benchmarks.report import Row
 from benchmarks.rows import Filling, fill, opened
 from benchmarks.stage import Stage
@@ -117,6 +117,20 @@ def test_every_benchmark_runs_and_finds_something(benchmark: object, stage: Stag
     rows: list[Row] = benchmark.run(stage)  # type: ignore[attr-defined]
     assert rows
     assert all(re.search(r"\d|skipped", row.found) for row in rows)
+
+
+def test_no_verdict_is_given_where_the_yardstick_had_not_its_core_to_itself() -> None:
+    def rounds(*rates: int, share: float = 1.0) -> list[acknowledge.Round]:
+        return [acknowledge.Round(Load(1.0, [0.001] * rate, rate, 0, 0.1), 1 / rate, share) for rate in rates]
+
+    def verdict(bare: list[acknowledge.Round]) -> bool | None:
+        found = {"bare": bare, "wabot": rounds(80, 80, 80), "one commit": rounds(10, 10, 10)}
+        return next(row.met for row in acknowledge.rows_of(found) if row.what.startswith("Durable"))
+
+    assert verdict(rounds(100, 110, 90)) is True
+    assert verdict(rounds(200, 190, 180)) is False
+    assert verdict(rounds(100, 210, 90)) is None
+    assert verdict(rounds(100, 110, 90, share=0.7)) is None
 
 
 def test_the_table_goes_between_its_markers_and_nothing_else_changes(tmp_path: Path) -> None:
