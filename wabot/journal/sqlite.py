@@ -79,6 +79,22 @@ async def connect_reader(path: Path) -> Connection:
     return connection
 
 
+class Reader:
+    """Asks questions of a read-only connection, each one function in one hop. Raises JournalDown."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def __call__(
+        self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs
+    ) -> T:
+        """What `question(connection, …)` returns."""
+        try:
+            return await self._connection.run(question, *args, **kw)
+        except sqlite3.Error as error:
+            raise JournalDown(f"the journal cannot be read: {error}") from error
+
+
 class Writer:
     """Commits operations in groups. An operation is a plain function of the connection that touches nothing else.
 
