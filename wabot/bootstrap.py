@@ -69,7 +69,7 @@ async def run(settings: Settings) -> AsyncIterator[Running]:
         log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
 
         recorder = Recorder(journal, archive) if archive is not None else None
-        upkeep = parts.upkeep(settings, journal, limits, clock)
+        upkeep = parts.upkeep(settings, journal, limits, recorder, clock)
         service = Service(
             journal,
             lanes,

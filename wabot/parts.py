@@ -17,6 +17,7 @@ from wabot.core.optout import Consent
 from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
 from wabot.settings import Settings
+from wabot.work.record import Recorder
 from wabot.work.reply import Archive, Assistant, Manner, Replies
 from wabot.work.send import Limits
 from wabot.work.upkeep import Upkeep
@@ -157,12 +158,14 @@ def replies(
     )
 
 
-def upkeep(settings: Settings, journal: Journal, limits: Limits, clock: SteadyClock) -> Upkeep:
+def upkeep(
+    settings: Settings, journal: Journal, limits: Limits, recorder: Recorder | None, clock: SteadyClock
+) -> Upkeep:
     """The timers. With no MongoDB the journal is the archive, and messages stay."""
     return Upkeep(
         journal,
         limits.pairs,
         retention_seconds=settings.server.retention_days * DAY,
-        embedded=not settings.mongo.uri.get_secret_value(),
+        keep_messages=lambda: recorder is None or not recorder.sure,
         clock=clock,
     )

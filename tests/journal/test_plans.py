@@ -194,6 +194,8 @@ async def questions(scene: Scene) -> None:
     await journal.of_contact(EVA, 5, ("queued",))
     await journal.mark_archived([(row[0], row[1]) for row in await journal.ahead_of_archive(0, 100)])
     await journal.depths()
+    await journal.lately_archived(50)
+    await journal.forget_archived(await journal.forget_archived(None, 5000), 5000)
     await journal.archive_lag()
     await journal.ping()
     for query in (

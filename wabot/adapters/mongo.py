@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bson.errors import InvalidDocument
+from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import DESCENDING, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError, InvalidOperation, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from wabot.core.errors import ArchiveDown
+from wabot.core.jobs import Origin
 from wabot.core.messages import Contact, Direction, Status
+from wabot.core.shapes import loads, seconds_of, text_of
 
 SELECT_MS, SOCKET_MS = 2_000, 10_000
+CLOSE_SECONDS = 1.0
+
+_ANYBODY = frozenset({13, 50, 91, 112, 189, 8000, 10107, 11600, 11602, 13435, 13436, 14031})
+"""Codes by which MongoDB refuses whatever is written: no rights, no room, no primary, shutting down. All others are
+about the document. https://www.mongodb.com/docs/manual/reference/error-codes/"""
+
+_ONLY_THIS = frozenset({2, 9, 15, 22, 52, 57, 121, 10334, 17280, 17419, 17420})
+"""Codes by which a whole command is refused for one document: its values, depth, keys, size, or a validator."""
 
 
 class MongoArchive:
@@ -32,18 +46,35 @@ class MongoArchive:
         self._prepared = False
 
     async def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections. The driver tells the server first; one that does not answer is not waited for."""
+        loop, closed = asyncio.get_running_loop(), asyncio.Event()
+
+        def close() -> None:
+            self._client.close()
+            with contextlib.suppress(RuntimeError):  # nobody waited, and the loop is gone
+                loop.call_soon_threadsafe(closed.set)
+
+        threading.Thread(target=close, name="mongo.close", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await closed.wait()
 
     async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]:
         """Upsert documents by `_id`; the positions of those that MongoDB refuses, each with its reason."""
         await self._prepare()
         return await self._write(documents, range(len(documents)))
 
+    async def has_any(self, keys: Sequence[str]) -> bool:
+        """Whether a document with one of these keys is there."""
+        try:
+            return await self._collection.find_one({"_id": {"$in": list(keys)}}, {"_id": 1}) is not None
+        except PyMongoError as error:
+            raise _down(error) from error
+
     async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]:
         """What is known of a contact, newest first, whole: accepted or received messages only."""
         found = await self.history([contact.wa_id, contact.bsuid], None, limit, ())
-        return [_whole(document, contact) for document in found]
+        return [_whole(document) for document in found]
 
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
@@ -71,10 +102,13 @@ class MongoArchive:
         if self._prepared:
             return
         indexes = [IndexModel([(key, 1), ("timestamp", -1)]) for key in ("participant_numbers", "contact")]
-        try:
-            await self._collection.create_indexes([*indexes, IndexModel([("id", 1)])])
-        except PyMongoError as error:
-            raise _down(error) from error
+        for index in (*indexes, IndexModel([("id", 1)])):
+            try:
+                await self._collection.create_indexes([index])
+            except OperationFailure:
+                continue  # no right to, or one like it is there: that is speed, and no reason not to record
+            except PyMongoError as error:
+                raise _down(error) from error
         self._prepared = True
 
     async def _write(self, documents: Sequence[dict[str, Any]], positions: Sequence[int]) -> dict[int, str]:
@@ -83,13 +117,15 @@ class MongoArchive:
             await self._collection.bulk_write(requests, ordered=False)
         except BulkWriteError as error:
             failed = error.details.get("writeErrors") or []
-            if not failed:
+            if not failed or any(one.get("code") in _ANYBODY for one in failed):
                 raise _down(error) from error
-            return {positions[e["index"]]: str(e.get("errmsg", ""))[:200] for e in failed}
-        except (InvalidDocument, InvalidOperation, OverflowError, UnicodeError) as error:
-            # Not MongoDB refuses but the driver, and then all at once: find the guilty one.
+            return {positions[one["index"]]: _why(one) for one in failed}
+        except (BSONError, OverflowError, UnicodeError, RecursionError, OperationFailure) as error:
+            # The driver, or MongoDB, refuses all of them for one: find the guilty one.
+            if isinstance(error, OperationFailure) and error.code not in _ONLY_THIS:
+                raise _down(error) from error
             if len(documents) == 1:
-                return {positions[0]: f"{type(error).__name__}: {error}"[:200]}
+                return {positions[0]: type(error).__name__}
             refused: dict[int, str] = {}
             for document, position in zip(documents, positions, strict=True):
                 refused |= await self._write([document], [position])
@@ -97,6 +133,11 @@ class MongoArchive:
         except PyMongoError as error:
             raise _down(error) from error
         return {}
+
+
+def _why(refused: Mapping[str, Any]) -> str:
+    """MongoDB's reason without the values that it quotes: it is logged."""
+    return f"{str(refused.get('errmsg', '')).partition('{')[0].strip()[:200]} ({refused.get('code')})"
 
 
 def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,20 +157,20 @@ def _told(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _whole(document: Mapping[str, Any], contact: Contact) -> dict[str, Any]:
-    """A document with all that we need; the earlier service's lack our own fields."""
-    sent_by_them = document.get("from") in (contact.wa_id, contact.bsuid)
-    direction = document.get("direction") or (Direction.IN if sent_by_them else Direction.OUT)
+def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document as the journal can hold it: the earlier service's lack our own fields, and anything may be in it."""
+    inbound = document["direction"] == Direction.IN
+    origin = text_of(document.get("origin"))
     return {
-        "id": document.get("id"),
-        "from": str(document.get("from") or ""),
-        "to": str(document.get("to") or ""),
-        "timestamp": str(document.get("timestamp") or "0"),
-        "type": str(document.get("type") or "text"),
-        "body": str(document.get("body") or ""),
-        "raw": document.get("raw") or {},
-        "direction": str(direction),
-        "origin": document.get("origin") or ("person" if direction == Direction.IN else "ai"),
+        "id": text_of(document.get("id")) or None,
+        "from": text_of(document.get("from")),
+        "to": text_of(document.get("to")),
+        "timestamp": str(seconds_of(document["timestamp"]) or 0.0),
+        "type": text_of(document.get("type")) or "text",
+        "body": text_of(document.get("body")),
+        "raw": loads(json.dumps(document.get("raw") or {}, default=str)),
+        "direction": str(Direction.IN if inbound else Direction.OUT),
+        "origin": origin if origin in set(Origin) else str(Origin.PERSON if inbound else Origin.AI),
     }
 
 

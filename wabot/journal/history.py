@@ -20,6 +20,8 @@ _MESSAGE = (
     " FROM messages m JOIN contacts c ON c.id = m.contact_id"
 )
 
+_AFTER_ALL = 1 << 62
+
 
 @dataclass(frozen=True, slots=True)
 class Talk:
@@ -84,6 +86,39 @@ def ahead_of_archive(db: sqlite3.Connection, after: int, limit: int) -> list[tup
 def mark_archived(db: sqlite3.Connection, versions: Iterable[tuple[int, int]]) -> None:
     """The archive has these messages: (id, version)."""
     db.executemany("UPDATE messages SET archived = ? WHERE id = ? AND archived < ?", [(v, i, v) for i, v in versions])
+
+
+def lately_archived(db: sqlite3.Connection, limit: int) -> list[str]:
+    """The keys of the `limit` last messages that the archive took, as it has them.
+
+    Recording goes by id, so they stand before the first message that was never recorded.
+    """
+    first_new = db.execute(
+        "SELECT id FROM messages INDEXED BY messages_ahead WHERE archived < version AND id > 0 AND archived = 0"
+        " ORDER BY id LIMIT 1"
+    ).fetchone()
+    rows = db.execute(
+        f"{_MESSAGE} WHERE m.id IN (SELECT id FROM messages WHERE id > 0 AND id < ? AND archived > 0"
+        " ORDER BY id DESC LIMIT ?)",
+        (first_new[0] if first_new else _AFTER_ALL, limit),
+    ).fetchall()
+    return [document(row)["_id"] for row in rows]
+
+
+def forget_archived(db: sqlite3.Connection, before: int | None, limit: int) -> int | None:
+    """The archive lacks our messages after all: the `limit` newest with an id below `before` are ahead of it again.
+
+    Returns the `before` of the next step, None when there is none. Newest first: a crash between two steps leaves
+    those that were recorded last to be missed again. What was brought back from an archive stays as it is.
+    """
+    before = _AFTER_ALL if before is None else before
+    lowest: int | None = db.execute(
+        "SELECT min(id) FROM (SELECT id FROM messages WHERE id > 0 AND id < ? ORDER BY id DESC LIMIT ?)",
+        (before, limit),
+    ).fetchone()[0]
+    if lowest is not None:
+        db.execute("UPDATE messages SET archived = 0 WHERE id >= ? AND id < ? AND archived > 0", (lowest, before))
+    return lowest
 
 
 def adopt(db: sqlite3.Connection, contact_id: int, documents: Sequence[dict[str, Any]]) -> None:

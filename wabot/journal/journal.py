@@ -158,6 +158,14 @@ class Journal:
         """The archive has these (id, version)."""
         await self.writer(history.mark_archived, list(versions))
 
+    async def lately_archived(self, limit: int) -> list[str]:
+        """The keys of the last messages that the archive took."""
+        return await self._reader.run(history.lately_archived, limit)
+
+    async def forget_archived(self, before: int | None, limit: int) -> int | None:
+        """A step of making all messages ahead of the archive again; the `before` of the next step, None at the end."""
+        return await self.writer(history.forget_archived, before, limit)
+
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
         tended = await self.writer(tending.tend, policy=self._policy, now=now)

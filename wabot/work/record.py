@@ -1,9 +1,15 @@
-"""Recording: what changed goes to the archive in batches, as often as it takes."""
+"""Recording: what changed goes to the archive in batches, as often as it takes.
+
+The journal believes that the archive has what it took. Whoever points us at another MongoDB, or restores an old one,
+makes that wrong; so whenever the archive is found, at start or after an outage, it must have something of what it
+took last. If it has nothing of it, everything that the journal still keeps is recorded anew.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from wabot.core.errors import ArchiveDown, JournalDown
@@ -12,6 +18,13 @@ from wabot.log import get_logger
 BATCH = 500
 EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 30.0
+REFUSED_SECONDS = 3600.0
+"""When a refused document is offered again: a rule of the database's may have been the reason, and be gone."""
+
+WITNESSES = 50
+"""How many messages are looked for in an archive that was found. A few may have been deleted there on purpose."""
+
+FORGET_STEP = 5000
 
 log = get_logger()
 
@@ -21,6 +34,8 @@ class Ledger(Protocol):
 
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]: ...
     async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None: ...
+    async def lately_archived(self, limit: int) -> list[str]: ...
+    async def forget_archived(self, before: int | None, limit: int) -> int | None: ...
 
 
 class Archive(Protocol):
@@ -29,15 +44,21 @@ class Archive(Protocol):
     async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]:
         """Upsert documents; the positions of those that were refused, each with the reason."""
 
+    async def has_any(self, keys: Sequence[str]) -> bool:
+        """Whether a document with one of these keys is there."""
+
 
 class Recorder:
-    """Ships messages whose version is ahead of the archive's. Twice does no harm: the key is our own."""
+    """Ships messages whose version is ahead of the archive's. Twice does no harm: the key is our own.
 
-    def __init__(self, ledger: Ledger, archive: Archive) -> None:
-        self._ledger, self._archive = ledger, archive
-        self._refused: dict[int, int] = {}
+    `sure`: the archive has what the journal believes that it has.
+    """
+
+    def __init__(self, ledger: Ledger, archive: Archive, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger, self._archive, self._clock = ledger, archive, clock
+        self._refused: dict[int, tuple[int, float]] = {}
         self.archive_works: bool | None = None
-        self.behind = False
+        self.sure = False
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -49,7 +70,7 @@ class Recorder:
             except ArchiveDown as error:
                 if self.archive_works is not False:
                     log.warning("archive.lost", reason=str(error))
-                self.archive_works, shipped = False, 0
+                self.archive_works, self.sure, shipped = False, False, 0
                 wait = min(wait * 2, PATIENCE_SECONDS)
             except JournalDown:
                 shipped = 0
@@ -58,24 +79,43 @@ class Recorder:
 
     async def ship(self) -> int:
         """One pass over everything that the archive lacks; how many messages it took."""
+        if not self.sure:
+            await self._make_sure()
         shipped, after = 0, -(1 << 62)
         while rows := await self._ledger.ahead_of_archive(after, BATCH):
             after = rows[-1][0]
-            rows = [row for row in rows if self._refused.get(row[0]) != row[1]]
+            rows = [row for row in rows if not self._was_refused(row[0], row[1])]
             if not rows:
                 continue
-            self.behind = True
             refused = await self._archive.record([document for _, _, document in rows])
             self._found_the_archive()
             for position, why in refused.items():
                 message_id, version, _ = rows[position]
-                self._refused[message_id] = version
+                self._refused[message_id] = version, self._clock() + REFUSED_SECONDS
                 log.warning("archive.refused", message=message_id, reason=why)
             taken = [(row[0], row[1]) for position, row in enumerate(rows) if position not in refused]
             await self._ledger.mark_archived(taken)
+            for message_id, _ in taken:
+                self._refused.pop(message_id, None)
             shipped += len(taken)
-        self.behind = False
         return shipped
+
+    async def _make_sure(self) -> None:
+        """Compare the archive with what the journal believes of it."""
+        keys = await self._ledger.lately_archived(WITNESSES)
+        if keys:
+            known = await self._archive.has_any(keys)
+            self._found_the_archive()
+            if not known:
+                log.warning("archive.swapped", reason="it has nothing of what was recorded last: recording all anew")
+                before = await self._ledger.forget_archived(None, FORGET_STEP)
+                while before is not None:
+                    before = await self._ledger.forget_archived(before, FORGET_STEP)
+        self.sure = True
+
+    def _was_refused(self, message_id: int, version: int) -> bool:
+        refused, until = self._refused.get(message_id, (0, 0.0))
+        return refused == version and self._clock() < until
 
     def _found_the_archive(self) -> None:
         if self.archive_works is False:

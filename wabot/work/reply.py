@@ -107,14 +107,14 @@ class Replies:
             try:
                 outgoing += await self._ask(asked) if asked is not None else []
             except AssistantFailed as error:
-                return self._after_failure(job, error)
+                return self._after_failure(job, error, outgoing)
         return Outcome(Event.SUCCEED, says=tuple(outgoing))
 
-    def gave_up(self, job: Job, error: str) -> Outcome:
-        """The model does not answer: say so once, if there is a text for it."""
+    def gave_up(self, job: Job, error: str, welcome: Sequence[Outgoing] = ()) -> Outcome:
+        """The model does not answer: say so once, if there is a text for it, after the `welcome` of a newcomer."""
         text = self._manner.fallback_text
-        says = (text_message(text, Origin.FALLBACK),) if text else ()
-        return Outcome(Event.GIVE_UP, error=error, code="assistant", says=says)
+        fallback = (text_message(text, Origin.FALLBACK),) if text else ()
+        return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
 
     async def _talk(self, job: Job) -> Talk:
         """The conversation so far. The archive is asked once for a contact whom this journal has never seen."""
@@ -144,9 +144,9 @@ class Replies:
         self.assistant_works = True
         return [text_message(text, Origin.AI) for text in bubbles]
 
-    def _after_failure(self, job: Job, error: AssistantFailed) -> Outcome:
+    def _after_failure(self, job: Job, error: AssistantFailed, welcome: Sequence[Outgoing]) -> Outcome:
         if job.spent + 1 >= self._policy.attempts:
-            return self.gave_up(job, str(error))
+            return self.gave_up(job, str(error), welcome)
         due = self._clock() + backoff(job.spent + 1, self._policy, self._noise())
         return Outcome(Event.RETRY, due_at=due, error=str(error), code="assistant")
 

@@ -26,7 +26,10 @@ class Keeper(Protocol):
 
 
 class Upkeep:
-    """Keeps the journal's promises that no event triggers."""
+    """Keeps the journal's promises that no event triggers.
+
+    `keep_messages`: whether there is no archive, or none that surely has what we recorded; then messages stay.
+    """
 
     def __init__(
         self,
@@ -34,12 +37,13 @@ class Upkeep:
         pairs: PairLedger,
         *,
         retention_seconds: float,
-        embedded: bool,
+        keep_messages: Callable[[], bool],
         clock: Callable[[], float],
     ) -> None:
         self._journal, self._pairs = journal, pairs
-        self._retention, self._embedded, self._clock = retention_seconds, embedded, clock
+        self._retention, self._keep_messages, self._clock = retention_seconds, keep_messages, clock
         self._prune_at = clock() + PRUNE_SECONDS
+        self._waiting = False
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -49,8 +53,11 @@ class Upkeep:
                 await self.tend()
                 if self._clock() >= self._prune_at:
                     await self.prune()
+                self._waiting = False
             except JournalDown as error:
-                log.warning("upkeep.waiting", reason=str(error))
+                if not self._waiting:
+                    log.warning("upkeep.waiting", reason=str(error))
+                self._waiting = True
 
     async def tend(self) -> None:
         """What is due now."""
@@ -61,6 +68,6 @@ class Upkeep:
         """Forget what is old, in small steps so that nobody waits for it."""
         now = self._clock()
         self._pairs.forget(now)
-        while await self._journal.prune(before=now - self._retention, now=now, embedded=self._embedded):
+        while await self._journal.prune(before=now - self._retention, now=now, embedded=self._keep_messages()):
             await asyncio.sleep(STEP_SECONDS)
         self._prune_at = self._clock() + PRUNE_SECONDS

@@ -1,0 +1,381 @@
+"""Recording, with a real journal: into an archive in memory that does as it is told, and into a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.fakes import MemoryArchive
+from tests.journal.scene import ANA, BEN, Scene, receipt, said
+from tests.mongo_fixtures import proxy
+from wabot.adapters import mongo
+from wabot.adapters.mongo import MongoArchive
+from wabot.core.errors import ArchiveDown, JournalDown
+from wabot.core.messages import Contact, Status
+from wabot.work import record
+from wabot.work.record import REFUSED_SECONDS, Recorder
+
+COLLECTION = "user_chat"
+
+
+@pytest.fixture
+def archive() -> MemoryArchive:
+    return MemoryArchive()
+
+
+@pytest.fixture
+def recorder(scene: Scene, archive: MemoryArchive) -> Recorder:
+    return Recorder(scene.journal, archive, clock=lambda: scene.now)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for long."""
+    monkeypatch.setattr(record, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(record, "PATIENCE_SECONDS", 0.02)
+
+
+@asynccontextmanager
+async def running(recorder: Recorder) -> AsyncIterator[None]:
+    task = asyncio.create_task(recorder.run())
+    try:
+        yield
+        assert not task.done(), "it works until it is cancelled"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def caught_up(scene: Scene) -> None:
+    """Wait until the archive lacks nothing."""
+    async with asyncio.timeout(10):
+        while await scene.journal.archive_lag():
+            await asyncio.sleep(0.01)
+
+
+def kept(archive: MemoryArchive) -> dict[str, str]:
+    return {key: document["status"] for key, document in archive.documents.items()}
+
+
+async def talk(scene: Scene, count: int, *, begin: int = 0) -> None:
+    """Some messages, a second apart."""
+    scene.now += count
+    numbers = range(begin, begin + count)
+    await scene.hear(*[said(f"wamid.{number}", at=scene.now - begin - count + number) for number in numbers])
+
+
+# Shipping.
+
+
+async def test_what_the_journal_has_is_recorded_once(scene: Scene, recorder: Recorder, archive: MemoryArchive) -> None:
+    await talk(scene, 3)
+    assert await recorder.ship() == 3
+    assert list(archive.documents) == ["wamid.0", "wamid.1", "wamid.2"]
+    asked = archive.asked
+    assert await recorder.ship() == 0
+    assert archive.asked == asked, "nothing new is no reason to ask"
+    assert recorder.archive_works is True
+
+
+async def test_what_changes_is_recorded_again(scene: Scene, recorder: Recorder, archive: MemoryArchive) -> None:
+    job_id = await scene.send_to(ANA, "wamid.out")
+    await recorder.ship()
+    key = f"{scene.journal.name}-{job_id}"
+    assert kept(archive) == {key: "sent"}
+    await scene.told(receipt("wamid.out", Status.READ))
+    assert await recorder.ship() == 1
+    assert kept(archive) == {key: "read"}
+    assert archive.documents[key]["outbox_id"] == key
+
+
+async def test_what_changes_while_it_is_recorded_is_recorded_again(scene: Scene, archive: MemoryArchive) -> None:
+    await scene.send_to(ANA, "wamid.out")
+
+    class Slow(MemoryArchive):
+        async def record(self, documents: Any) -> dict[int, str]:
+            refused = await archive.record(documents)
+            if archive.asked == 1:
+                await scene.told(receipt("wamid.out", Status.DELIVERED))
+            return refused
+
+    recorder = Recorder(scene.journal, Slow())
+    await recorder.ship()
+    assert await scene.journal.archive_lag() == 1
+    await recorder.ship()
+    assert list(kept(archive).values()) == ["delivered"]
+    assert await scene.journal.archive_lag() == 0
+
+
+async def test_many_are_recorded_in_batches(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "BATCH", 10)
+    await talk(scene, 35)
+    assert await recorder.ship() == 35
+    assert archive.asked == 4
+    assert len(archive.documents) == 35
+
+
+# An archive that is down.
+
+
+async def test_while_the_archive_is_down_nothing_is_lost(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, hasty: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await talk(scene, 1)
+    async with running(recorder):
+        await caught_up(scene)
+        archive.down = True
+        await talk(scene, 2, begin=1)
+        asked = archive.asked
+        async with asyncio.timeout(10):
+            while archive.asked < asked + 3:
+                await asyncio.sleep(0.01)
+        assert recorder.archive_works is False
+        assert recorder.sure is False
+        archive.down = False
+        await caught_up(scene)
+        assert recorder.archive_works is True
+    assert len(archive.documents) == 3
+    logged = capsys.readouterr().out
+    assert logged.count("archive.lost") == logged.count("archive.found") == 1
+    assert "Traceback" not in logged
+
+
+async def test_nobody_knows_how_the_archive_is_before_it_was_asked(scene: Scene, recorder: Recorder) -> None:
+    assert (recorder.archive_works, recorder.sure) == (None, False)
+    await recorder.ship()
+    assert (recorder.archive_works, recorder.sure) == (None, True)
+
+
+async def test_a_journal_that_is_down_is_waited_for(scene: Scene, archive: MemoryArchive, hasty: None) -> None:
+    class Flaky:
+        def __init__(self) -> None:
+            self.down = 3
+
+        def __getattr__(self, verb: str) -> Any:
+            return getattr(scene.journal, verb)
+
+        async def mark_archived(self, versions: Any) -> None:
+            self.down -= 1
+            if self.down > 0:
+                raise JournalDown("the disk is full")
+            await scene.journal.mark_archived(versions)
+
+    await talk(scene, 2)
+    async with running(Recorder(Flaky(), archive)):
+        await caught_up(scene)
+    assert len(archive.documents) == 2
+
+
+# Documents that are refused.
+
+
+async def test_one_that_is_refused_holds_up_nobody_and_is_offered_again_later(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive.refused["wamid.1"] = "too large"
+    await talk(scene, 3)
+    assert await recorder.ship() == 2
+    asked = archive.asked
+    assert await recorder.ship() == 0
+    assert archive.asked == asked
+    scene.now += REFUSED_SECONDS
+    assert await recorder.ship() == 0
+    assert archive.asked == asked + 1
+    archive.refused.clear()
+    scene.now += REFUSED_SECONDS
+    assert await recorder.ship() == 1
+    assert await scene.journal.archive_lag() == 0
+    assert capsys.readouterr().out.count("archive.refused") == 2
+
+
+async def test_a_new_version_of_one_that_was_refused_is_offered_at_once(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive
+) -> None:
+    job_id = await scene.send_to(ANA, "wamid.out")
+    archive.refused[f"{scene.journal.name}-{job_id}"] = "too large"
+    assert await recorder.ship() == 0
+    archive.refused.clear()
+    await scene.told(receipt("wamid.out", Status.READ))
+    assert await recorder.ship() == 1
+
+
+# Another archive.
+
+
+async def test_another_archive_gets_everything_that_the_journal_has(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await talk(scene, 20)
+    await scene.send_to(BEN, "wamid.out")
+    await recorder.ship()
+    other = MemoryArchive()
+    assert await Recorder(scene.journal, other).ship() == 21
+    assert other.documents == archive.documents
+    assert capsys.readouterr().out.count("archive.swapped") == 1
+
+
+async def test_the_same_archive_gets_nothing_twice(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await talk(scene, 20)
+    await recorder.ship()
+    for number in range(15):
+        del archive.documents[f"wamid.{number}"]
+    assert await Recorder(scene.journal, archive).ship() == 0, "who deleted them meant it"
+    assert "archive.swapped" not in capsys.readouterr().out
+
+
+async def test_an_archive_restored_from_before_gets_what_it_lacks(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "WITNESSES", 5)
+    await talk(scene, 20)
+    await recorder.ship()
+    backup = dict(archive.documents)
+    await talk(scene, 20, begin=20)
+    await recorder.ship()
+    archive.documents = backup
+    await Recorder(scene.journal, archive).ship()
+    assert len(archive.documents) == 40
+
+
+async def test_an_archive_that_was_swapped_during_an_outage_is_noticed(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, hasty: None
+) -> None:
+    await talk(scene, 5)
+    async with running(recorder):
+        await caught_up(scene)
+        archive.down = True
+        await talk(scene, 1, begin=5)
+        async with asyncio.timeout(10):
+            while recorder.sure:
+                await asyncio.sleep(0.01)
+        archive.documents.clear()
+        archive.down = False
+        await caught_up(scene)
+    assert len(archive.documents) == 6
+
+
+async def test_a_first_archive_is_nobodys_replacement(
+    scene: Scene, recorder: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await talk(scene, 5)
+    assert await recorder.ship() == 5
+    assert "archive.swapped" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+async def test_a_crash_while_it_is_noticed_loses_nothing(
+    scene: Scene, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(record, "FORGET_STEP", 5)
+    await talk(scene, 20)
+    await recorder.ship()
+    before = None
+    for _ in range(steps):
+        before = await scene.journal.forget_archived(before, 5)
+    await scene.restart()
+    other = MemoryArchive()
+    assert await Recorder(scene.journal, other).ship() == 20
+    assert len(other.documents) == 20
+
+
+async def test_what_was_brought_back_from_an_archive_is_not_sent_to_it_as_our_own(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive
+) -> None:
+    await talk(scene, 1)
+    contact, _ = await scene.journal.of_contact(ANA, 0, ())
+    assert contact is not None
+    old = {"id": "wamid.old", "from": ANA, "to": "1", "timestamp": "1", "type": "text", "body": "", "raw": {}}
+    await scene.journal.adopt(contact, [{**old, "direction": "in", "origin": "person"}])
+    await recorder.ship()
+    other = MemoryArchive()
+    await Recorder(scene.journal, other).ship()
+    assert list(other.documents) == ["wamid.0"]
+
+
+async def test_what_was_never_recorded_does_not_hide_what_was(scene: Scene, recorder: Recorder) -> None:
+    await talk(scene, 10)
+    await recorder.ship()
+    await talk(scene, 30, begin=10)
+    await scene.told()
+    assert sorted(await scene.journal.lately_archived(3)) == ["wamid.7", "wamid.8", "wamid.9"]
+
+
+async def test_until_the_archive_is_sure_nothing_is_forgotten_by_the_journal(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive
+) -> None:
+    await talk(scene, 5)
+    assert not recorder.sure
+    await recorder.ship()
+    assert recorder.sure
+    archive.down = True
+    await talk(scene, 1, begin=5)
+    with pytest.raises(ArchiveDown):
+        await recorder.ship()
+
+
+# A real one.
+
+
+@asynccontextmanager
+async def mongo_archive(uri: str, database: str, collection: str = COLLECTION) -> AsyncIterator[MongoArchive]:
+    archive = MongoArchive(uri, database=database, collection=collection)
+    try:
+        yield archive
+    finally:
+        await archive.close()
+
+
+async def test_a_talk_is_recorded_in_mongodb_and_told_from_there(scene: Scene, mongo_uri: str, database: str) -> None:
+    await talk(scene, 3)
+    await scene.send_to(ANA, "wamid.out")
+    async with mongo_archive(mongo_uri, database) as archive:
+        recorder = Recorder(scene.journal, archive)
+        assert await recorder.ship() == 4
+        assert await recorder.ship() == 0
+        _, ours = await scene.journal.of_contact(ANA, 0, ())
+        assert await archive.history([ANA], None, 0, ()) == ours
+        assert len(await archive.recent(Contact(1, wa_id=ANA), 10)) == 4
+
+
+async def test_another_database_gets_everything_too(scene: Scene, mongo_uri: str, database: str) -> None:
+    await talk(scene, 30)
+    async with mongo_archive(mongo_uri, database) as archive:
+        await Recorder(scene.journal, archive).ship()
+        assert await Recorder(scene.journal, archive).ship() == 0
+    async with mongo_archive(mongo_uri, database, "another") as other:
+        assert await Recorder(scene.journal, other).ship() == 30
+        assert len(await other.history([ANA], None, 0, ())) == 30
+
+
+async def test_a_database_that_is_down_at_start_is_caught_up_with(
+    scene: Scene, mongo_uri: str, database: str, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mongo, "SELECT_MS", 100)
+    async with proxy(mongo_uri, opened=False) as way, mongo_archive(way.uri, database) as archive:
+        recorder = Recorder(scene.journal, archive)
+        async with running(recorder):
+            await talk(scene, 3)
+            async with asyncio.timeout(10):
+                while recorder.archive_works is None:
+                    await asyncio.sleep(0.02)
+            assert recorder.archive_works is False
+            await way.open()
+            await caught_up(scene)
+            assert recorder.archive_works is True
+        assert len(await archive.history([ANA], None, 0, ())) == 3
+
+
+async def test_a_document_over_16_megabytes_is_refused_alone(scene: Scene, mongo_uri: str, database: str) -> None:
+    await scene.hear(said("wamid.0"), said("wamid.1", body="x" * 17_000_000), said("wamid.2"))
+    async with mongo_archive(mongo_uri, database) as archive:
+        assert await Recorder(scene.journal, archive).ship() == 2
+        assert {m["id"] for m in await archive.history([ANA], None, 0, ())} == {"wamid.0", "wamid.2"}
+    assert await scene.journal.archive_lag() == 1

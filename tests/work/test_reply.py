@@ -1,0 +1,478 @@
+"""Answering, with a real journal: what was said becomes a template, a text of the model, or silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.fakes import MemoryArchive, ScriptedAssistant
+from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, said, sent, template, text
+from wabot.core.conversation import FirstContact, Role, Turn
+from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, State
+from wabot.core.messages import Direction, Inbound, Person
+from wabot.core.text import MAX_BODY
+from wabot.work.reply import Manner, Replies, template_message, text_message
+
+WELCOME = {"name": "welcome", "language": "en_US", "components": []}
+MANNER = Manner(
+    system="You sell flowers.",
+    first_contact=FirstContact.AI,
+    template=WELCOME,
+    history_messages=20,
+    fallback_text="A colleague will write to you.",
+)
+
+Say = Callable[..., Any]
+
+
+class Desk:
+    """The handler, with the journal that it reads; `reply` answers what is due and writes it down."""
+
+    def __init__(
+        self, scene: Scene, *, assistant: ScriptedAssistant, archive: MemoryArchive | None, manner: Manner
+    ) -> None:
+        self.scene, self.assistant = scene, assistant
+        self.took: list[float] = []
+        self.replies = Replies(
+            scene.journal,
+            assistant,
+            archive,
+            manner=manner,
+            policy=POLICY,
+            clock=lambda: scene.now,
+            noise=lambda: 0.5,
+            observe_seconds=self.took.append,
+        )
+
+    async def hear(self, *messages: Inbound) -> None:
+        """Somebody speaks, and the quiet window passes."""
+        await self.scene.hear(*messages)
+        self.scene.now += RULES.quiet_seconds
+
+    async def answer(self) -> Outcome:
+        """Handle the one reply that is due."""
+        job = await self.scene.claim_one(Kind.REPLY)
+        outcome = await self.replies.handle(job)
+        await self.scene.settle(job, outcome)
+        return outcome
+
+    async def deliver(self, wamid: str = "wamid.out") -> None:
+        """Meta takes all that is queued."""
+        while jobs := await self.scene.claim():
+            for job in jobs:
+                await self.scene.settle(job, sent(f"{wamid}.{job.id}"))
+
+    def queued(self) -> list[tuple[str, str]]:
+        """What was said: (origin, body), oldest first."""
+        rows = self.scene.rows("SELECT origin, body FROM messages WHERE direction = 'out' ORDER BY id")
+        return [(row["origin"], row["body"]) for row in rows]
+
+    def shown(self) -> Sequence[Turn]:
+        """What the model was shown last."""
+        return self.assistant.asked[-1].turns
+
+
+@pytest.fixture
+def desk(scene: Scene) -> Callable[..., Desk]:
+    def make(
+        *failures: str, text: str = "We open at nine.", archive: MemoryArchive | None = None, **manner: Any
+    ) -> Desk:
+        assistant = ScriptedAssistant(text, failures=failures)
+        return Desk(scene, assistant=assistant, archive=archive, manner=replace(MANNER, **manner))
+
+    return make
+
+
+def archived(wamid: str, body: str, *, at: float = NOW - 9 * 86400, out: bool = False) -> dict[str, Any]:
+    """A message that the archive has."""
+    return {
+        "_id": wamid,
+        "id": wamid,
+        "from": "15550001" if out else ANA,
+        "to": ANA if out else "15550001",
+        "timestamp": str(int(at)),
+        "type": "text",
+        "body": body,
+        "raw": {},
+        "participant_numbers": ["15550001", ANA],
+        "direction": "out" if out else "in",
+        "origin": "ai" if out else "person",
+        "contact": None,
+        "status": "sent" if out else "received",
+    }
+
+
+def holding(*documents: dict[str, Any]) -> MemoryArchive:
+    archive = MemoryArchive()
+    archive.documents = {document["_id"]: document for document in documents}
+    return archive
+
+
+# Newcomers.
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (FirstContact.TEMPLATE, [("template", "[template welcome]")]),
+        (FirstContact.AI, [("ai", "We open at nine.")]),
+        (FirstContact.TEMPLATE_THEN_AI, [("template", "[template welcome]"), ("ai", "We open at nine.")]),
+    ],
+)
+@pytest.mark.parametrize("archive", [None, holding()])
+async def test_a_newcomer_is_answered_as_the_settings_say(
+    desk: Callable[..., Desk],
+    answer: FirstContact,
+    expected: list[tuple[str, str]],
+    archive: MemoryArchive | None,
+) -> None:
+    at = desk(first_contact=answer, archive=archive)
+    await at.hear(said("wamid.1"))
+    assert (await at.answer()).event is Event.SUCCEED
+    assert at.queued() == expected
+
+
+async def test_the_second_time_it_is_the_model_that_answers(desk: Callable[..., Desk]) -> None:
+    at = desk(first_contact=FirstContact.TEMPLATE)
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    await at.deliver()
+    await at.hear(said("wamid.2"))
+    await at.answer()
+    assert [origin for origin, _ in at.queued()] == ["template", "ai"]
+
+
+async def test_several_first_bubbles_make_one_first_contact(desk: Callable[..., Desk]) -> None:
+    at = desk(first_contact=FirstContact.TEMPLATE)
+    await at.hear(said("wamid.1"), said("wamid.2"), said("wamid.3"))
+    await at.answer()
+    assert at.queued() == [("template", "[template welcome]")]
+
+
+async def test_whom_we_wrote_to_first_is_no_newcomer(desk: Callable[..., Desk]) -> None:
+    at = desk(first_contact=FirstContact.TEMPLATE)
+    await at.scene.send_to(ANA, "wamid.bulk")
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    assert at.queued()[1:] == [("ai", "We open at nine.")]
+    assert at.shown() == (Turn(Role.ASSISTANT, "[template t]"), Turn(Role.USER, "Hello"))
+
+
+async def test_whom_we_could_not_reach_before_is_a_newcomer(desk: Callable[..., Desk]) -> None:
+    at = desk(first_contact=FirstContact.TEMPLATE)
+    await at.scene.batch(ANA)
+    await at.scene.settle(await at.scene.claim_one(), Outcome(Event.GIVE_UP, error="Undeliverable", code=131026))
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    assert at.queued()[1:] == [("template", "[template welcome]")]
+
+
+# The archive.
+
+
+async def test_a_contact_whom_only_the_archive_knows_is_no_newcomer_and_their_history_is_shown(
+    desk: Callable[..., Desk],
+) -> None:
+    archive = holding(archived("wamid.a", "Have you tulips?"), archived("wamid.b", "Yes.", at=NOW - 7e5, out=True))
+    at = desk(first_contact=FirstContact.TEMPLATE, archive=archive)
+    await at.hear(said("wamid.1", body="And roses?"))
+    await at.answer()
+    assert at.queued() == [("ai", "Yes."), ("ai", "We open at nine.")]
+    assert at.shown() == (
+        Turn(Role.USER, "Have you tulips?"),
+        Turn(Role.ASSISTANT, "Yes."),
+        Turn(Role.USER, "And roses?"),
+    )
+
+
+@pytest.mark.parametrize("documents", [(), (archived("wamid.a", "Hello"),)])
+async def test_the_archive_is_asked_once(desk: Callable[..., Desk], documents: tuple[dict[str, Any], ...]) -> None:
+    archive = holding(*documents)
+    at = desk("failed", archive=archive)
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    at.scene.now += 60
+    await at.answer()
+    await at.hear(said("wamid.2"))
+    await at.answer()
+    assert archive.asked == 1
+
+
+async def test_the_archive_is_not_asked_about_whom_the_journal_knows(desk: Callable[..., Desk]) -> None:
+    archive = holding()
+    at = desk(archive=archive)
+    await at.scene.send_to(ANA, "wamid.bulk")
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    assert archive.asked == 0
+
+
+async def test_with_the_archive_down_nobody_is_welcomed_by_mistake_and_it_is_asked_again(
+    desk: Callable[..., Desk],
+) -> None:
+    archive = holding(archived("wamid.a", "Have you tulips?"))
+    archive.down = True
+    at = desk("failed", first_contact=FirstContact.TEMPLATE, archive=archive)
+    await at.hear(said("wamid.1", body="Hello?"))
+    await at.answer()
+    assert at.shown() == (Turn(Role.USER, "Hello?"),)
+    assert at.queued() == []
+    archive.down = False
+    at.scene.now += 60
+    await at.answer()
+    assert at.queued() == [("ai", "We open at nine.")]
+    assert at.shown()[0].text.startswith("Have you tulips?")
+
+
+# What the model is shown.
+
+
+async def test_the_model_sees_both_sides_oldest_first_and_the_question_last(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.hear(said("wamid.1", body="Hi"), said("wamid.2", body="are you open?"))
+    await at.answer()
+    await at.deliver()
+    await at.hear(said("wamid.3", body="And on Sunday?"))
+    await at.answer()
+    assert at.assistant.asked[-1].system == "You sell flowers."
+    assert at.shown() == (
+        Turn(Role.USER, "Hi\nare you open?"),
+        Turn(Role.ASSISTANT, "We open at nine."),
+        Turn(Role.USER, "And on Sunday?"),
+    )
+
+
+async def test_the_model_sees_no_more_than_the_settings_say(desk: Callable[..., Desk]) -> None:
+    at = desk(history_messages=3)
+    for number in range(6):
+        await at.hear(said(f"wamid.{number}", body=f"question {number}", at=at.scene.now))
+        await at.answer()
+        await at.deliver()
+    assert [turn.text for turn in at.shown()] == ["question 4", "We open at nine.", "question 5"]
+
+
+async def test_the_model_does_not_see_its_own_fallback(desk: Callable[..., Desk]) -> None:
+    at = desk("one", "two", "three", "four")
+    await at.hear(said("wamid.1", body="Hi"))
+    for _ in range(4):
+        await at.answer()
+        at.scene.now += 600
+    await at.deliver()
+    await at.hear(said("wamid.2", body="Hello?", at=at.scene.now))
+    await at.answer()
+    assert at.shown() == (Turn(Role.USER, "Hi\nHello?"),)
+
+
+async def test_nothing_that_has_words_asks_nothing(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.hear(said("wamid.1", body=""))
+    assert (await at.answer()).event is Event.SUCCEED
+    assert at.assistant.asked == []
+    assert at.queued() == []
+
+
+async def test_one_persons_talk_is_never_shown_to_another(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.hear(said("wamid.1", body="My order is 4711"), said("wamid.2", BEN, body="Hi"))
+    jobs = await at.scene.claim(Kind.REPLY)
+    for job in jobs:
+        await at.replies.handle(job)
+    assert [prompt.turns for prompt in at.assistant.asked] == [
+        (Turn(Role.USER, "My order is 4711"),),
+        (Turn(Role.USER, "Hi"),),
+    ]
+
+
+async def test_a_person_without_a_number_is_answered_too(desk: Callable[..., Desk]) -> None:
+    at = desk(archive=holding())
+    await at.hear(said("wamid.1", Person(bsuid="IN.ab12")))
+    assert (await at.answer()).event is Event.SUCCEED
+    (job,) = await at.scene.claim()
+    assert (job.contact.wa_id, job.contact.bsuid) == (None, "IN.ab12")
+
+
+async def test_staff_who_wrote_by_hand_are_part_of_the_talk(desk: Callable[..., Desk]) -> None:
+    at = desk(first_contact=FirstContact.TEMPLATE)
+    await at.scene.hear(said("wamid.0", body="Kim here, your roses are ready", direction=Direction.OUT))
+    await at.hear(said("wamid.1", body="Thanks"))
+    await at.answer()
+    assert at.shown() == (Turn(Role.ASSISTANT, "Kim here, your roses are ready"), Turn(Role.USER, "Thanks"))
+
+
+# What is said.
+
+
+async def test_a_long_answer_becomes_bubbles_in_order(desk: Callable[..., Desk]) -> None:
+    at = desk(text="\n\n".join(f"{number} " + "word " * 600 for number in (1, 2)))
+    await at.hear(said("wamid.1"))
+    outcome = await at.answer()
+    assert [outgoing.body[0] for outgoing in outcome.says] == ["1", "2"]
+    assert all(len(outgoing.content["text"]["body"]) <= MAX_BODY for outgoing in outcome.says)
+    assert [state for _, state in at.scene.jobs()] == [State.QUEUED, State.WAITING]
+
+
+async def test_a_models_markdown_is_shown_as_whatsapp_shows_it(desk: Callable[..., Desk]) -> None:
+    at = desk(text="# Hours\n\n**Nine** to six")
+    await at.hear(said("wamid.1"))
+    assert [outgoing.body for outgoing in (await at.answer()).says] == ["*Hours*\n\n*Nine* to six"]
+
+
+def test_a_template_is_asked_for_in_metas_shape_and_read_in_ours() -> None:
+    parameters = [{"type": "text", "text": "Ann"}, {"type": "image", "image": {"id": "7"}}, {"type": "text", "text": 5}]
+    components = [{"type": "body", "parameters": parameters}, {"type": "button"}]
+    outgoing = template_message({"name": "hi", "language": "en_US", "components": components}, Origin.BULK)
+    assert outgoing.content == {
+        "type": "template",
+        "template": {"name": "hi", "language": {"code": "en_US"}, "components": components},
+    }
+    assert (outgoing.body, outgoing.template) == ("[template hi] Ann, 5", "hi")
+    assert "components" not in template_message(WELCOME, Origin.TEMPLATE).content["template"]
+    assert template("hello_world") == template_message({"name": "hello_world", "language": "en_US"}, Origin.BULK)
+
+
+def test_a_text_shows_no_preview_of_links() -> None:
+    assert text_message("Hi", Origin.AI).content == {"type": "text", "text": {"preview_url": False, "body": "Hi"}}
+
+
+# A model that fails.
+
+
+async def test_a_model_that_fails_is_asked_again_later_and_nothing_is_said_meanwhile(
+    desk: Callable[..., Desk],
+) -> None:
+    at = desk("no answer within 30 s", "HTTP 503")
+    await at.hear(said("wamid.1"))
+    waits = []
+    for _ in range(2):
+        outcome = await at.answer()
+        assert (outcome.event, outcome.spent, outcome.says, outcome.code) == (Event.RETRY, True, (), "assistant")
+        assert at.replies.assistant_works is False
+        waits.append(outcome.due_at - at.scene.now)
+        at.scene.now = outcome.due_at
+    assert waits == [0.75, 1.5]
+    assert (await at.answer()).event is Event.SUCCEED
+    assert at.replies.assistant_works is True
+    assert at.queued() == [("ai", "We open at nine.")]
+    assert len(at.took) == 3
+
+
+async def test_bubbles_that_arrive_while_the_model_fails_are_answered_with_the_rest(desk: Callable[..., Desk]) -> None:
+    at = desk("HTTP 503")
+    await at.hear(said("wamid.1", body="Hi"))
+    await at.answer()
+    await at.hear(said("wamid.2", body="Hello?"))
+    await at.answer()
+    assert at.shown() == (Turn(Role.USER, "Hi\nHello?"),)
+    assert at.queued() == [("ai", "We open at nine.")]
+    assert await at.scene.claim(Kind.REPLY) == []
+
+
+async def test_a_model_that_never_answers_is_excused_once(desk: Callable[..., Desk]) -> None:
+    at = desk("one", "two", "three", "HTTP 500")
+    await at.hear(said("wamid.1"))
+    for _ in range(3):
+        assert (await at.answer()).event is Event.RETRY
+        at.scene.now += 60
+    outcome = await at.answer()
+    assert (outcome.event, outcome.error, outcome.code) == (Event.GIVE_UP, "HTTP 500", "assistant")
+    assert at.queued() == [("fallback", "A colleague will write to you.")]
+    at.scene.now += 600
+    assert await at.scene.claim(Kind.REPLY) == []
+
+
+async def test_without_a_fallback_text_nothing_is_said(desk: Callable[..., Desk]) -> None:
+    at = desk("one", "two", "three", "four", fallback_text="")
+    await at.hear(said("wamid.1"))
+    for _ in range(4):
+        await at.answer()
+        at.scene.now += 60
+    assert at.queued() == []
+    assert [state for _, state in at.scene.jobs(Kind.REPLY)] == [State.FAILED]
+
+
+async def test_a_newcomer_is_welcomed_though_the_model_gives_up(desk: Callable[..., Desk]) -> None:
+    at = desk("one", "two", "three", "four", first_contact=FirstContact.TEMPLATE_THEN_AI)
+    await at.hear(said("wamid.1"))
+    for _ in range(4):
+        assert at.queued() == []
+        await at.answer()
+        at.scene.now += 60
+    assert [origin for origin, _ in at.queued()] == ["template", "fallback"]
+
+
+@pytest.mark.parametrize("nothing", ["", "  \n", "\u200b", "***", "\x00"])
+async def test_an_empty_answer_is_a_failure(desk: Callable[..., Desk], nothing: str) -> None:
+    at = desk(text=nothing)
+    await at.hear(said("wamid.1"))
+    outcome = await at.answer()
+    assert (outcome.event, outcome.error) == (Event.RETRY, "the answer is empty")
+    assert at.replies.assistant_works is False
+
+
+async def test_what_went_wrong_is_told_without_what_was_said(desk: Callable[..., Desk]) -> None:
+    at = desk("HTTP 500")
+    await at.hear(said("wamid.1", body="My secret is 42"))
+    outcome = await at.answer()
+    assert outcome.error == "HTTP 500"
+
+
+# When not to answer.
+
+
+@pytest.fixture
+async def job(scene: Scene) -> Job:
+    """A reply in our hands."""
+    await scene.hear(said("wamid.1"))
+    scene.now += RULES.quiet_seconds
+    return await scene.claim_one(Kind.REPLY)
+
+
+async def test_a_reply_that_is_too_late_expires(desk: Callable[..., Desk], job: Job) -> None:
+    at = desk()
+    assert job.expires_at is not None
+    at.scene.now = job.expires_at
+    assert (await at.replies.handle(job)).event is Event.EXPIRE
+    assert at.assistant.asked == []
+
+
+async def test_a_reply_outside_the_window_expires(desk: Callable[..., Desk], job: Job) -> None:
+    at = desk()
+    contact = replace(job.contact, last_inbound_at=at.scene.now - 86400)
+    assert (await at.replies.handle(replace(job, contact=contact))).event is Event.EXPIRE
+
+
+async def test_a_reply_to_a_webhook_that_was_a_day_late_is_never_made(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.hear(said("wamid.1", at=NOW - 86400))
+    assert (await at.answer()).event is Event.EXPIRE
+    assert at.queued() == []
+
+
+async def test_who_said_stop_while_the_reply_waited_gets_none(desk: Callable[..., Desk], job: Job) -> None:
+    at = desk()
+    await at.scene.journal.set_stop(ANA, at.scene.now, stop=True)
+    stopped = replace(job, contact=(await at.scene.journal.of_contact(ANA, 1, ()))[0])
+    outcome = await at.replies.handle(stopped)
+    assert (outcome.event, outcome.code, outcome.says) == (Event.GIVE_UP, "opted_out", ())
+
+
+async def test_a_reply_that_crashed_us_as_often_as_allowed_is_excused(desk: Callable[..., Desk], job: Job) -> None:
+    at = desk()
+    outcome = await at.replies.handle(replace(job, spent=POLICY.attempts))
+    assert outcome.event is Event.GIVE_UP
+    assert [outgoing.origin for outgoing in outcome.says] == [Origin.FALLBACK]
+    assert at.assistant.asked == []
+
+
+async def test_replies_are_bounded_by_the_lane_alone(desk: Callable[..., Desk]) -> None:
+    replies = desk().replies
+    replies.started(1000, NOW)
+    assert (replies.room(NOW), replies.room_in(NOW)) == (float("inf"), 0.0)
+    assert replies.assistant_works is None
+
+
+def test_texts_in_these_tests_are_what_we_would_send() -> None:
+    assert text("Hi").body == text_message("Hi", Origin.AI).body
