@@ -101,8 +101,8 @@ class Lane:
 
     def wake(self, due: float = 0.0) -> None:
         """Something is due at a time (0: now): look then, unless we look earlier anyway."""
-        if due < self._alarm:
-            self._alarm = due
+        if due < self._alarm or self._clock() >= self._alarm:  # the machine's clock may have been set forward
+            self._alarm = min(due, self._alarm)
             self._awake.set()
 
     async def run(self) -> None:
