@@ -41,17 +41,6 @@ class Taken:
     failures: list[DeliveryError] = field(default_factory=list)
 
 
-_JOIN_OR_OWE = (
-    "INSERT INTO jobs (kind, contact_id, state, due_at, created_at, expires_at, since) VALUES ('reply', :contact,"
-    " CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE contact_id = :contact AND kind = 'reply' AND state = 'running')"
-    " THEN 'waiting' ELSE 'queued' END, :due, :now, :expires, :since)"
-    " ON CONFLICT (contact_id) WHERE kind = 'reply' AND state IN ('queued', 'waiting')"
-    " DO UPDATE SET due_at = max(due_at, min(excluded.due_at, created_at + :quiet_max)),"
-    " expires_at = max(expires_at, excluded.expires_at)"
-)
-"""Owe a reply, or join the bubble to the reply that is still waiting for the person to finish."""
-
-
 def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules, patience: Patience) -> Taken:
     """Write down all that a delivery says; doing it twice changes nothing."""
     taken = Taken()
@@ -129,10 +118,9 @@ def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: R
 def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, now: float) -> int | None:
     """The id of the new row; None where the wamid is known."""
     inbound = message.direction is Direction.IN
-    row = db.execute(
+    cursor = db.execute(
         "INSERT INTO messages (contact_id, direction, origin, wamid, timestamp, type, body, raw, person, business,"
-        " status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (wamid) WHERE wamid IS NOT NULL DO NOTHING"
-        " RETURNING id",
+        " status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (wamid) WHERE wamid IS NOT NULL DO NOTHING",
         (
             contact_id,
             message.direction,
@@ -146,8 +134,8 @@ def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, now: floa
             message.business_number,
             Status.RECEIVED if inbound else Status.SENT,
         ),
-    ).fetchone()
-    return row[0] if row else None
+    )
+    return cursor.lastrowid if cursor.rowcount else None
 
 
 def _blank(db: sqlite3.Connection, contact_id: int, wamid: str) -> None:
@@ -159,17 +147,20 @@ def _blank(db: sqlite3.Connection, contact_id: int, wamid: str) -> None:
 
 
 def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, rules: Rules) -> None:
-    db.execute(
-        _JOIN_OR_OWE,
-        {
-            "contact": contact_id,
-            "due": now + rules.quiet_seconds,
-            "now": now,
-            "expires": now + rules.reply_expires_seconds,
-            "since": since,
-            "quiet_max": rules.quiet_max_seconds,
-        },
-    )
+    """Join the reply that still waits for the person to finish, or owe one; behind a running one it waits."""
+    due, expires = now + rules.quiet_seconds, now + rules.reply_expires_seconds
+    joined = db.execute(
+        "UPDATE jobs SET due_at = max(due_at, min(?, created_at + ?)), expires_at = ? WHERE contact_id = ?"
+        " AND kind = 'reply' AND state IN ('queued', 'waiting')",
+        (due, rules.quiet_max_seconds, expires, contact_id),
+    ).rowcount
+    if not joined:
+        db.execute(
+            "INSERT INTO jobs (kind, contact_id, state, due_at, created_at, expires_at, since) SELECT 'reply', ?,"
+            " CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'reply' AND state = 'running')"
+            " THEN 'waiting' ELSE 'queued' END, ?, ?, ?, ?",
+            (contact_id, contact_id, due, now, expires, since),
+        )
 
 
 def _heed_wish(

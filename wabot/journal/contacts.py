@@ -66,10 +66,12 @@ def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -
     found = {row["value"]: (row["id"], Stop(row["stopped"]) if row["stopped"] else None) for row in rows}
     unknown = [number for number in numbers if number not in found]
     first = db.execute("SELECT coalesce(max(id), 0) + 1 FROM contacts").fetchone()[0]
-    created = list(enumerate(unknown, start=first))
-    db.executemany("INSERT INTO contacts (id, wa_id, created_at) VALUES (?, ?, ?)", [(i, n, now) for i, n in created])
-    db.executemany("INSERT INTO identities (contact_id, value) VALUES (?, ?)", created)
-    return found | {number: (contact_id, None) for contact_id, number in created}
+    values = {"first": first, "numbers": json.dumps(unknown), "now": now}
+    db.execute(
+        "INSERT INTO contacts (id, wa_id, created_at) SELECT :first + key, value, :now FROM json_each(:numbers)", values
+    )
+    db.execute("INSERT INTO identities (value, contact_id) SELECT value, :first + key FROM json_each(:numbers)", values)
+    return found | {number: (contact_id, None) for contact_id, number in enumerate(unknown, start=first)}
 
 
 WINDOW_PRECISION = 60.0

@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from wabot.core.jobs import Event, Outgoing, State, move
 
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
 
-_HAS_HEAD = (
-    "EXISTS (SELECT 1 FROM jobs WHERE contact_id = :contact AND kind = 'send'"
-    " AND state IN ('queued', 'running', 'in_doubt'))"
+_HEAD = "SELECT 1 FROM jobs WHERE kind = 'send' AND state IN ('queued', 'running', 'in_doubt') AND contact_id ="
+
+_OWE = (
+    "INSERT INTO jobs (id, kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
+    f" SELECT :first + key, 'send', value, CASE WHEN EXISTS ({_HEAD} value) THEN 'waiting' ELSE 'queued' END,"
+    " :priority, :now, :now, :expires, :batch FROM json_each(:contacts)"
+)
+_SAY = (
+    "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
+    " SELECT c.id, 'out', :origin, :said_at, :type, :body, :raw, coalesce(c.wa_id, c.bsuid, ''), 'queued',"
+    " :first + n.key FROM json_each(:contacts) n JOIN contacts c ON c.id = n.value"
 )
 
 NEXT = move(State.WAITING, Event.PROMOTE)
@@ -42,39 +50,40 @@ def enqueue_all(
 ) -> list[int]:
     """Owe each contact id its message: the send, and the message that it carries. Returns the jobs' ids, in order.
 
-    There is one writer, so the ids that come next are known beforehand; ten thousand rows then take two statements.
+    There is one writer, so the ids that come next are known beforehand, and what many get alike takes two statements.
     """
     last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-    ids = list(range((last[0] if last else 0) + 1, (last[0] if last else 0) + 1 + len(owed)))
-    db.executemany(
-        "INSERT INTO jobs (id, kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
-        f" SELECT :id, 'send', :contact, CASE WHEN {_HAS_HEAD} THEN 'waiting' ELSE 'queued' END,"
-        " :priority, :now, :now, :expires, :batch",
-        [
-            {
-                "id": job_id,
-                "contact": contact_id,
-                "priority": priority,
-                "now": now,
-                "expires": expires_at,
-                "batch": batch_id,
-            }
-            for job_id, (contact_id, _) in zip(ids, owed, strict=True)
-        ],
-    )
-    written: dict[int, str] = {}  # most of a batch say the same
-    for _, outgoing in owed:
-        if id(outgoing) not in written:
-            written[id(outgoing)] = json.dumps(outgoing.content, ensure_ascii=False)
-    db.executemany(
-        "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
-        " SELECT id, 'out', ?, ?, ?, ?, ?, coalesce(wa_id, bsuid, ''), 'queued', ? FROM contacts WHERE id = ?",
-        [
-            (out.origin, int(now), str(out.content.get("type", "")), out.body, written[id(out)], job_id, contact_id)
-            for job_id, (contact_id, out) in zip(ids, owed, strict=True)
-        ],
-    )
-    return ids
+    next_id, places = (last[0] if last else 0) + 1, [0] * len(owed)
+    for outgoing, group in _alike(owed):
+        values = {
+            "first": next_id,
+            "contacts": json.dumps([owed[place][0] for place in group]),
+            "now": now,
+            "priority": priority,
+            "expires": expires_at,
+            "batch": batch_id,
+            "origin": outgoing.origin,
+            "said_at": int(now),
+            "type": str(outgoing.content.get("type", "")),
+            "body": outgoing.body,
+            "raw": json.dumps(outgoing.content, ensure_ascii=False),
+        }
+        db.execute(_OWE, values)
+        db.execute(_SAY, values)
+        for offset, place in enumerate(group):
+            places[place] = next_id + offset
+        next_id += len(group)
+    return places
+
+
+def _alike(owed: Sequence[tuple[int, Outgoing]]) -> Iterable[tuple[Outgoing, list[int]]]:
+    """The places in `owed` that one statement can serve: the same message, and no contact twice."""
+    groups: dict[tuple[int, int], tuple[Outgoing, list[int]]] = {}
+    times: dict[tuple[int, int], int] = {}
+    for place, (contact_id, outgoing) in enumerate(owed):
+        nth = times[contact_id, id(outgoing)] = times.get((contact_id, id(outgoing)), 0) + 1
+        groups.setdefault((id(outgoing), nth), (outgoing, []))[1].append(place)
+    return groups.values()
 
 
 def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
@@ -82,7 +91,7 @@ def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     db.execute(
         "UPDATE jobs SET state = :next, due_at = max(due_at, :now) WHERE id = ("
         " SELECT id FROM jobs WHERE kind = 'send' AND state = 'waiting' AND contact_id = :contact ORDER BY id LIMIT 1)"
-        f" AND NOT {_HAS_HEAD}",
+        f" AND NOT EXISTS ({_HEAD} :contact)",
         {"next": NEXT, "now": now, "contact": contact_id},
     )
 
