@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from wabot.core.jobs import Job, Kind, Outcome, State
@@ -95,14 +95,14 @@ class _Totals(Collector):
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    def collect(self) -> list[GaugeMetricFamily]:
+    def collect(self) -> list[CounterMetricFamily]:
         writer = self._journal.writer
         families = []
         for name, text, value in (
             ("wabot_journal_commits", "Commits since the start", writer.commits),
             ("wabot_journal_operations", "Operations in these commits", writer.operations),
         ):
-            family = GaugeMetricFamily(name, text)
+            family = CounterMetricFamily(name, text)
             family.add_metric([], value)
             families.append(family)
         return families

@@ -13,7 +13,6 @@ import pytest
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.clock import SteadyClock
-from wabot.core.errors import JournalDown
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.work.runner import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane
 
@@ -520,12 +519,3 @@ async def test_a_journal_that_is_down_is_said_once_at_warning_and_without_a_trac
     assert len(lines(logged, "lane.waiting")) == 1
     assert " error " not in logged
     assert "Traceback" not in logged
-
-
-async def test_a_queue_in_memory_that_is_down_says_so_as_the_journal_does() -> None:
-    queue = MemoryQueue()
-    queue.down = True
-    with pytest.raises(JournalDown):
-        await queue.claim(Kind.SEND, limit=1, now=START)
-    with pytest.raises(JournalDown):
-        await queue.next_due(Kind.SEND)
