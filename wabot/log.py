@@ -19,10 +19,12 @@ from textwrap import indent
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
-
 from wabot.core.messages import mask
+from wabot.imports import without
+
+with without("rich"):  # 5 MB for a way to show tracebacks that is not ours
+    import structlog
+    from structlog.typing import EventDict, FilteringBoundLogger
 
 IDENTITIES = frozenset({"number", "contact", "from", "to", "wa_id", "bsuid"})
 BODIES = frozenset({"body", "text", "raw"})

@@ -9,15 +9,17 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bson.errors import BSONError
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import DESCENDING, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
-
 from wabot.core.errors import ArchiveDown
 from wabot.core.jobs import Origin
 from wabot.core.messages import Contact, Direction, Status
 from wabot.core.shapes import loads, seconds_of, text_of
+from wabot.imports import without
+
+with without("pymongo.pyopenssl_context"):  # Python's own ssl does; this one costs 8 MB
+    from bson.errors import BSONError
+    from motor.motor_asyncio import AsyncIOMotorClient
+    from pymongo import DESCENDING, IndexModel, UpdateOne
+    from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 SELECT_MS, SOCKET_MS = 2_000, 10_000
 CLOSE_SECONDS = 1.0

@@ -150,8 +150,8 @@ def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, 
     """Join the reply that still waits for the person to finish, or owe one; behind a running one it waits."""
     due, expires = now + rules.quiet_seconds, now + rules.reply_expires_seconds
     joined = db.execute(
-        "UPDATE jobs SET due_at = max(due_at, min(?, created_at + ?)), expires_at = ? WHERE contact_id = ?"
-        " AND kind = 'reply' AND state IN ('queued', 'waiting')",
+        "UPDATE jobs SET due_at = max(due_at, min(?, created_at + ?)), expires_at = max(expires_at, ?)"
+        " WHERE contact_id = ? AND kind = 'reply' AND state IN ('queued', 'waiting')",
         (due, rules.quiet_max_seconds, expires, contact_id),
     ).rowcount
     if not joined:
