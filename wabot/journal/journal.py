@@ -263,7 +263,8 @@ async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy, b
 
 
 def _touch(db: sqlite3.Connection) -> None:
-    db.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
+    # Something must change: SQLite does not write a page that stays the same.
+    db.execute("INSERT INTO meta VALUES ('touched', '0') ON CONFLICT (key) DO UPDATE SET value = 1 - value")
 
 
 def _set_stop(db: sqlite3.Connection, identity: str, now: float, stop: bool) -> None:
