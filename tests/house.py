@@ -48,9 +48,10 @@ ELSEWHERE = {"pywa_async"}
 
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.core": ("wabot.core",),
-    "wabot.adapters": ("wabot.core",),
+    "wabot.imports": (),
+    "wabot.adapters": ("wabot.core", "wabot.imports"),
     "wabot.clock": (),
-    "wabot.log": ("wabot.core",),
+    "wabot.log": ("wabot.core", "wabot.imports"),
     "wabot.sections": (),
     "wabot.settings": ("wabot.core", "wabot.sections"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log"),

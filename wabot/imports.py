@@ -12,7 +12,7 @@ def without(*modules: str) -> Iterator[None]:
     """While this lasts these modules cannot be imported: what wants them only if they are there goes without them."""
     hidden = [module for module in modules if module not in sys.modules]
     for module in hidden:
-        sys.modules[module] = None  # type: ignore[assignment]  so the import system says: not to be had
+        sys.modules[module] = None  # type: ignore[assignment] # so the import system says: not to be had
     try:
         yield
     finally:
