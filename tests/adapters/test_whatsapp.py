@@ -109,15 +109,17 @@ async def test_a_token_that_meta_quotes_is_not_told(whatsapp: WhatsApp) -> None:
 
 @pytest.mark.parametrize(
     ("header", "wait"),
-    [("17", 17.0), ("0", None), ("1.5", 1.5), ("999999999", 86400.0), ("inf", 86400.0)]
+    [("17", 17.0), ("0", 0.0), ("1.5", 1.5), ("999999999", 86400.0), ("inf", 86400.0)]
     + [(odd, None) for odd in ("-5", "nan", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "")],
 )
 async def test_meta_may_say_how_long_to_wait(whatsapp: WhatsApp, header: str, wait: float | None) -> None:
     with aioresponses() as mocked:
+        answering(mocked, 429, headers={"Retry-After": header})
         answering(mocked, 429, {"error": {"code": 130429}}, headers={"Retry-After": header})
-        told = await failing(whatsapp)
-    assert isinstance(told, Unavailable)
-    assert told.wait == wait
+        bare, graphs = await failing(whatsapp), await failing(whatsapp)
+    assert isinstance(bare, Unavailable)
+    assert isinstance(graphs, Unavailable)
+    assert (bare.wait, graphs.wait) == (wait, wait or None)
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,15 @@ async def test_a_crash_while_it_is_noticed_loses_nothing(
     assert len(other.documents) == 20
 
 
+async def test_what_another_archive_lacks_is_made_up_for_in_small_steps(scene: Scene, recorder: Recorder) -> None:
+    await talk(scene, 12)
+    await recorder.ship()
+    lacking, before = [], None
+    while (before := await scene.journal.forget_archived(before, 5)) is not None:
+        lacking.append(await scene.journal.archive_lag())
+    assert lacking == [5, 10, 12]
+
+
 async def test_what_was_brought_back_from_an_archive_is_not_sent_to_it_as_our_own(
     scene: Scene, recorder: Recorder, archive: MemoryArchive
 ) -> None:

@@ -362,6 +362,18 @@ async def test_a_probe_that_gets_through_ends_the_pause(capsys: pytest.CaptureFi
 
 
 @virtual_time
+async def test_those_that_were_under_way_do_not_put_the_probe_off() -> None:
+    async def work(job: Job) -> Outcome:
+        await asyncio.sleep(0.5 * job.id)
+        return BLOCKED
+
+    async with at_work(work, concurrency=8) as works:
+        works.put(8)
+        await asyncio.sleep(6)
+        assert [round(at, 1) for _, at in works.hands.begun][8:] == [5.5]
+
+
+@virtual_time
 async def test_while_a_probe_is_under_way_nothing_else_leaves() -> None:
     async with at_work(blocked_until(10_000, takes=50), concurrency=8) as works:
         works.put(20)
