@@ -80,9 +80,9 @@ PURE = {"__future__", "collections", "dataclasses", "enum", "hashlib", "hmac", "
 PURE |= {"unicodedata", "phonenumbers", "wabot"}
 """All that the core may use: nothing of it knows time, noise, the network, files or other tasks."""
 
-BROAD_CATCHERS = {"wabot.work.runner": 2, "wabot.web.app": 1, "wabot.journal.sqlite": 1}
-"""How often: the lane (a job that breaks, a claim that does), the HTTP middleware, and the writer, where whatever an
-operation raises belongs to its own caller."""
+BROAD_CATCHERS = {"wabot.work.runner": 2, "wabot.web.app": 1, "wabot.journal.sqlite": 1, "wabot.bootstrap": 1}
+"""How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an
+operation raises belongs to its own caller, and the loops beside the lanes, which a bug must not end."""
 TALKERS = {"wabot.cli", "wabot.remote", "wabot.sandbox.phone", "wabot.sandbox.__main__"}
 """The terminal's own modules. All others log."""
 

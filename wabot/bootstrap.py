@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ from wabot.work.send import Sends
 
 ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
 """At the end: for requests to be answered (aiohttp may take it twice), then for jobs in flight; the promise is 10."""
+BROKEN_SECONDS = 5.0
+"""How long a loop rests that a bug has ended."""
 
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
@@ -83,7 +85,7 @@ async def run(settings: Settings) -> AsyncIterator[Running]:
             phone_number_id=settings.whatsapp.phone_number_id,
             clock=clock,
         )
-        await stack.enter_async_context(_background(upkeep.run(), *([recorder.run()] if recorder else [])))
+        await stack.enter_async_context(_background(upkeep.run, *([recorder.run] if recorder else [])))
         await stack.enter_async_context(_working(lanes.values()))
         url = await stack.enter_async_context(_serving(settings, service, metrics))
         yield Running(url, service, journal)
@@ -133,14 +135,24 @@ def _lanes(
 
 
 @asynccontextmanager
-async def _background(*work: Any) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(coroutine) for coroutine in work]
+async def _background(*loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(_again_and_again(loop)) for loop in loops]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _again_and_again(loop: Callable[[], Awaitable[None]]) -> None:
+    """A loop that a bug must not end in silence: without it no doubt would be settled, and nothing recorded."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("background.broken")
+            await asyncio.sleep(BROKEN_SECONDS)
 
 
 @asynccontextmanager
