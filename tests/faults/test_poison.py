@@ -60,7 +60,8 @@ async def test_a_send_that_cannot_be_read_fails_alone(tmp_path: Path, column: st
 
         async def settled() -> bool:
             sends = (await w.get("/outbox"))["outbox"]
-            return [send["state"] for send in sends] == ["done", "done", "failed"]
+            states = [send["state"] for send in sends]
+            return states[:2] == ["done", "done"] and states[2] in ("failed", "expired")
 
         await eventually(settled)
         assert len(traces(w)) <= 1
