@@ -214,7 +214,10 @@ async def test_what_people_write_is_in_the_log_only_where_it_was_asked_for(
     wabot: Business, capsys: pytest.CaptureFixture[str], bodies: bool
 ) -> None:
     configure(Log(bodies=bodies))
-    await wabot.meta.say("my secret wish", from_=ANA)
+    try:
+        await wabot.meta.say("my secret wish", from_=ANA)
+    finally:
+        configure(Log())
     assert ("my secret wish" in capsys.readouterr().out) is bodies
 
 
