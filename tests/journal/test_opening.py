@@ -66,10 +66,11 @@ async def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_pat
 async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / FILE_NAME
     path.write_bytes(content)
+    before = set(threading.enumerate())
     with pytest.raises(CannotOpen, match=r"move wabot\.db, wabot\.db-wal and wabot\.db-shm aside"):
         await opened(tmp_path)
     assert path.read_bytes() == content
-    for thread in set(threading.enumerate()) - {threading.current_thread()}:
+    for thread in set(threading.enumerate()) - before:
         thread.join(5)
         assert not thread.is_alive(), "a thread left behind would keep the process from ending"
 

@@ -14,12 +14,19 @@ from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.clock import SteadyClock
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
+from wabot.log import configure
+from wabot.sections import Log
 from wabot.work.runner import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane
 
 DONE = Outcome(Event.SUCCEED, wamid="wamid.1")
 BLOCKED = Outcome(Event.RETRY, spent=False, error="The token has expired", code=190, pauses=True)
 
 Work = Callable[[Job], Awaitable[Outcome]]
+
+
+@pytest.fixture(autouse=True)
+def _log_as_by_default() -> None:
+    configure(Log())
 
 
 @dataclass
