@@ -19,7 +19,7 @@ from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
 from wabot.journal import accept, batches, contacts, gauges, history, jobs, opening, outbox, tending, upkeep
 from wabot.journal.receipts import Patience
-from wabot.journal.sqlite import Connection, Writer, connect_reader, connect_writer
+from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
 from wabot.log import get_logger
 
 FILE_NAME = "wabot.db"
@@ -44,6 +44,7 @@ class Journal:
         self.notify: Callable[[Kind, float], None] = lambda _kind, _due: None
         self.writer = Writer(connections[0])
         self._connection, self._reader = connections
+        self._read = Reader(self._reader)
         self._lock, self._path = lock, path
         self._rules, self._policy = rules, policy
         self._token = identity.epoch << 32
@@ -85,7 +86,7 @@ class Journal:
 
     async def results(self, batch_id: str) -> list[batches.Result] | None:
         """What became of a batch so far, in the order asked."""
-        return await self._reader.run(batches.results, batch_id)
+        return await self._read(batches.results, batch_id)
 
     async def batch_settled(self, batch_id: str, timeout: float) -> None:
         """Wait until nothing of a batch is open, `timeout` seconds at the most, or until `let_watchers_go`."""
@@ -94,7 +95,7 @@ class Journal:
         watchers.add(event)
         try:
             async with asyncio.timeout(timeout):
-                while self._watchable and await self._reader.run(batches.is_open, batch_id):
+                while self._watchable and await self._read(batches.is_open, batch_id):
                     await event.wait()
                     event.clear()
         except TimeoutError:
@@ -126,7 +127,7 @@ class Journal:
 
     async def next_due(self, kind: Kind) -> float | None:
         """When the next queued job of a kind is due; None if none is queued."""
-        return await self._reader.run(jobs.next_due, kind)
+        return await self._read(jobs.next_due, kind)
 
     async def recover(self, now: float) -> tuple[int, int]:
         """After a restart: how many replies start again, and how many sends are in doubt."""
@@ -134,11 +135,11 @@ class Journal:
 
     async def recently_sent(self, since: float) -> list[tuple[int, float]]:
         """(contact id, time) of what was handed to Meta since a time, oldest first."""
-        return await self._reader.run(jobs.recently_sent, since)
+        return await self._read(jobs.recently_sent, since)
 
     async def talk(self, job: Job, limit: int) -> history.Talk:
         """The conversation that a reply job continues."""
-        return await self._reader.run(history.talk, job.contact.id, job.since, job.upto, limit)
+        return await self._read(history.talk, job.contact.id, job.since, job.upto, limit)
 
     async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]]) -> None:
         """Bring back what the archive knows of a contact."""
@@ -148,11 +149,11 @@ class Journal:
         self, identity: str, limit: int, include: Sequence[str]
     ) -> tuple[Contact | None, list[dict[str, Any]]]:
         """A contact by number or BSUID, and their messages, newest first; those without a wamid as `include` says."""
-        return await self._reader.run(history.of_contact, identity, limit, include)
+        return await self._read(history.of_contact, identity, limit, include)
 
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
         """Messages that the archive does not have as they are: (id, version, document), ids above `after`."""
-        return await self._reader.run(history.ahead_of_archive, after, limit)
+        return await self._read(history.ahead_of_archive, after, limit)
 
     async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None:
         """The archive has these (id, version)."""
@@ -160,7 +161,7 @@ class Journal:
 
     async def lately_archived(self, limit: int) -> list[str]:
         """The keys of the last messages that the archive took."""
-        return await self._reader.run(history.lately_archived, limit)
+        return await self._read(history.lately_archived, limit)
 
     async def forget_archived(self, before: int | None, limit: int) -> int | None:
         """A step of making all messages ahead of the archive again; the `before` of the next step, None at the end."""
@@ -177,11 +178,11 @@ class Journal:
 
     async def depths(self) -> list[gauges.Depth]:
         """The open jobs by kind and state."""
-        return await self._reader.run(gauges.depths)
+        return await self._read(gauges.depths)
 
     async def archive_lag(self) -> int:
         """Messages that the archive does not have as they are."""
-        return await self._reader.run(gauges.archive_lag)
+        return await self._read(gauges.archive_lag)
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the journal's files."""
@@ -203,11 +204,11 @@ class Journal:
 
     async def outbox(self, query: outbox.Query) -> list[dict[str, Any]]:
         """The sends that `query` asks for."""
-        return await self._reader.run(outbox.listing, query, self.name)
+        return await self._read(outbox.listing, query, self.name)
 
     async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
         """One send, whole."""
-        return await self._reader.run(outbox.one, job_id, self.name)
+        return await self._read(outbox.one, job_id, self.name)
 
     async def retry(self, job_id: int, now: float) -> State | None:
         """Try a failed or parked send again. Raises CannotMove."""
@@ -235,7 +236,7 @@ class Journal:
 
     async def _tell_watchers(self, batch_id: str | None = None) -> None:
         for watched in [batch_id] if batch_id else list(self._watched):
-            if watched in self._watched and not await self._reader.run(batches.is_open, watched):
+            if watched in self._watched and not await self._read(batches.is_open, watched):
                 for event in self._watched.get(watched, ()):
                     event.set()
 
