@@ -5,7 +5,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, said
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Job, Outcome, State
-from wabot.core.messages import Delivery, TemplateNews
+from wabot.core.messages import Delivery, Receipt, Status, TemplateNews
 from wabot.journal.templates import REVIEW_SECONDS
 
 PAUSED, UNKNOWN, TOO_MANY = 132015, 132001, 131048
@@ -117,3 +117,15 @@ async def test_a_damaged_row_does_not_refuse_the_news(scene: Scene) -> None:
     await news(scene, "UNPAUSED")
     await scene.journal.tend(scene.now)
     assert scene.state(job.id) is State.QUEUED
+
+
+async def test_a_template_that_meta_pauses_after_it_took_the_message_rests_too(
+    scene: Scene,
+) -> None:
+    await scene.batch(ANA, name="sale")
+    job = await scene.claim_one()
+    await scene.settle(job, Outcome(Event.SUCCEED, wamid="wamid.sale"))
+    failed = Receipt("wamid.sale", Status.FAILED, NOW, error={"code": PAUSED, "title": "Template is paused"})
+    await scene.journal.accept(Delivery(receipts=(failed,)), scene.now)
+    assert (await pause_of_next(scene, "sale")).code == PAUSED  # type: ignore[attr-defined]
+    assert await pause_of_next(scene, "other", BEN) is None

@@ -10,10 +10,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wabot.core.errors import Effect
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
 from wabot.core.messages import Status
-from wabot.journal import contacts, templates
+from wabot.journal import contacts, effects, templates
 from wabot.journal.queue import BULK, enqueue, promote, promote_reply
 from wabot.journal.receipts import Patience, attach
 
@@ -171,10 +170,7 @@ def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float,
         _record_acceptance(db, job, outcome, now, patience)
     elif state not in OPEN:
         fail_message(db, job.id, outcome.error, outcome.code if outcome.code is not None else str(state))
-    if outcome.effect is Effect.SUPPRESS:
-        contacts.suppress(db, job.contact.id, outcome.code, now)
-    elif outcome.effect is not Effect.NONE and job.outgoing is not None:
-        templates.pause(db, job.outgoing, outcome, now)
+    effects.spread(db, job.id, job.contact.id, outcome, now)
     promote(db, job.contact.id, now)
 
 

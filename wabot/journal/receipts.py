@@ -10,12 +10,12 @@ import re
 import sqlite3
 from dataclasses import dataclass, field
 
-from wabot.core.errors import DeliveryError, Effect, Refused
+from wabot.core.errors import DeliveryError
 from wabot.core.graph import meaning
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, after_bounce, after_failure, move
 from wabot.core.messages import Receipt, Status, is_news
 from wabot.core.shapes import stored
-from wabot.journal import contacts
+from wabot.journal import effects
 from wabot.journal.queue import promote
 
 _TAG = re.compile(r"wabot:([0-9a-z]+)-(\d{1,18}):(\d{1,9})", re.ASCII)
@@ -132,13 +132,16 @@ def _after_failed(
 ) -> DeliveryError:
     """Meta had accepted it and failed after all: a fresh attempt of the same job, or the end of the message."""
     error = meaning(receipt.error or {})
-    job = db.execute("SELECT contact_id, state, spent FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    job = db.execute("SELECT id, contact_id, state, spent FROM jobs WHERE id = ?", (job_id,)).fetchone()
     outcome = None
+    if job:
+        judged = after_failure(error, spent=0, policy=patience.policy, now=now, noise=patience.noise)
+        effects.spread(db, job["id"], job["contact_id"], judged, now)
     if job and job["state"] == State.DONE:
         outcome = after_bounce(error, spent=max(job["spent"], 1), policy=patience.policy, now=now, noise=patience.noise)
     if outcome is not None:
         _keep(db, receipt, now)
-        _move(db, job_id, State.DONE, outcome, now)
+        _move(db, job["id"], State.DONE, outcome, now)
         db.execute(
             "UPDATE messages SET wamid = NULL, status = ?, error = ?, error_code = ? WHERE job_id = ?",
             (Status.QUEUED, error.reason, error.code, job_id),
@@ -147,8 +150,6 @@ def _after_failed(
     db.execute(
         "UPDATE messages SET error = ?, error_code = ? WHERE wamid = ?", (error.reason, error.code, receipt.wamid)
     )
-    if job:
-        _suppress(db, job["contact_id"], error, now)
     return error
 
 
@@ -164,7 +165,7 @@ def _end_doubt_badly(
             "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE id = ?",
             (Status.FAILED, error.reason, error.code, row["id"]),
         )
-        _suppress(db, row["contact_id"], error, now)
+    effects.spread(db, row["job_id"], row["contact_id"], outcome, now)
     promote(db, row["contact_id"], now)
     return error
 
@@ -184,8 +185,3 @@ def _move(db: sqlite3.Connection, job_id: int | None, before: State, outcome: Ou
         ),
     )
     return state
-
-
-def _suppress(db: sqlite3.Connection, contact_id: int, error: DeliveryError, now: float) -> None:
-    if isinstance(error, Refused) and error.effect is Effect.SUPPRESS:
-        contacts.suppress(db, contact_id, error.code, now)

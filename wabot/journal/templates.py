@@ -17,9 +17,15 @@ _GOOD_NEWS = frozenset({"APPROVED", "REINSTATED", "UNPAUSED"})
 _BAD_NEWS = frozenset({"PAUSED", "DISABLED"})
 
 
-def pause(db: sqlite3.Connection, outgoing: Outgoing, outcome: Outcome, now: float) -> None:
-    """Remember that the template of `outgoing` (or every template) does not get through for a while."""
-    name = ALL if outcome.effect is Effect.PAUSE_TEMPLATES else outgoing.template
+def pause(db: sqlite3.Connection, job_id: int, outcome: Outcome, now: float) -> None:
+    """Remember that the template that a send uses (or every template) does not get through for a while."""
+    name: str | None = ALL
+    if outcome.effect is Effect.PAUSE_TEMPLATE:
+        row = db.execute(
+            "SELECT iif(json_valid(raw), json_extract(raw, '$.template.name'), NULL) FROM messages WHERE job_id = ?",
+            (job_id,),
+        ).fetchone()
+        name = row[0] if row else None
     if name is not None:
         refuse = outcome.event is Event.GIVE_UP
         _remember(db, name, Pause(now + outcome.effect_seconds, refuse, outcome.error or "", outcome.code))

@@ -71,5 +71,6 @@ def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
         change(db, row["id"], state, move(state, Event.EXPIRE), due_at=now, now=now, error="Too late to be of use")
         if row["kind"] == Kind.SEND:
             fail_message(db, row["id"], "Too late to be of use", "expired")
-            promote(db, row["contact_id"], now)
+    for contact_id in {row["contact_id"] for row in rows if row["kind"] == Kind.SEND}:  # whoever is left then
+        promote(db, contact_id, now)
     return len(rows)
