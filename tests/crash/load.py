@@ -144,7 +144,7 @@ class Load:
         message = payloads.inbound(payloads.text(word), wamid, time.time(), from_=number, user_id=None)
         body = payloads.encode(meta.envelope(messages=[message], contacts=[payloads.contact(number, None, "Sandy")]))
         await self._deliver(body)
-        if self.noise.random() < 0.1:  # Meta delivers some a second time, at once or later
+        if self.noise.random() < 0.2:  # Meta delivers some a second time, at once or later
             await asyncio.sleep(self.noise.choice((0.0, 0.5)))
             await self._deliver(body)
 
@@ -167,7 +167,7 @@ class Load:
             batch = Batch(f"batch {own[0]}.{nth}", {"recipients": recipients}, words)
             batch.id = await self._post(batch)
             self.batches.append(batch)
-            if self.noise.random() < 0.3:
+            if self.noise.random() < 0.6:
                 again = await self._post(batch)
                 if again != batch.id:
                     self.broken.append(f"{batch.key} became another batch")

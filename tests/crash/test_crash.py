@@ -140,10 +140,10 @@ async def _live_and_die(run: Run, noise: random.Random, launcher: Sequence[str |
     w = run.world
     if noise.random() < 1 / 6:
         await w.spawn(launcher=launcher)
-        await asyncio.sleep(noise.uniform(0.2, 0.8))
+        await asyncio.sleep(noise.uniform(0.2, 0.7))
     else:
         await w.start(launcher=launcher)
-        await asyncio.sleep(noise.uniform(0.02, 0.9))
+        await asyncio.sleep(noise.uniform(0.02, 0.6))
     await w.wabot.kill()
     run.note(w.wabot)
 

@@ -12,7 +12,7 @@ from tests.process import World, eventually, served, world
 from tests.stand_ins import OpenAIStandIn
 from wabot.sandbox.behaviour import LOST, Answer, accept
 
-HOLD = 1.5
+HOLD = 1.0
 ACCEPTED_BUT_MUTE = Answer(cut=True, delay=60, receipts=LOST)
 """Meta has the message, and nobody hears of it."""
 

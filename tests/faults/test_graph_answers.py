@@ -46,7 +46,7 @@ async def are_in(wabot: Business, number: str, *states: str) -> None:
 async def test_an_answer_that_proves_nothing_is_a_doubt_and_the_message_goes_again_after_the_hold(
     tmp_path: Path, answer: Answer
 ) -> None:
-    async with business(tmp_path) as wabot:
+    async with business(tmp_path, delivery={"hold_seconds": 0.4}) as wabot:
         wabot.meta.behaviour.script(ANA, [answer])
 
         await wabot.meta.say("Hi", from_=ANA)

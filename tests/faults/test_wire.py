@@ -15,7 +15,7 @@ from tests.process import eventually, free_port
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.meta import Meta, serve
 
-HOLD = 0.5
+HOLD = 0.4
 
 
 @asynccontextmanager
