@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Run wabot: python run.py [--config PATH] [--sandbox]; see python run.py --help."""
 
-import sys
-
-from wabot.cli import main
+from wabot.cli import end, main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())
