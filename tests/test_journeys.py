@@ -295,6 +295,26 @@ async def _is_complete(w: World, batch_id: str) -> bool:
     return bool(batch["successful"] == batch["total"])
 
 
+async def test_a_model_that_hangs_holds_up_the_end_for_less_than_ten_seconds(tmp_path: Path) -> None:
+    """Gemini is asked in a thread, which nobody can interrupt."""
+    model = GeminiStandIn(delay=60)
+    async with (
+        served(model.app()) as url,
+        world(tmp_path, assistant=gemini(url), first_contact={"answer": "ai"}) as w,
+    ):
+        await w.start()
+        assert (await w.meta.say("Hi there", from_=ANA))[1] == 200
+        await eventually(lambda: model.asked)
+
+        began = time.monotonic()
+        assert await w.wabot.stop() == 0
+        assert time.monotonic() - began < 10
+
+        model.delay = 0
+        await w.start()
+        await has(w, "Hello from the model")
+
+
 async def test_who_waits_for_outcomes_is_answered_at_the_end_and_the_send_in_flight_is_finished(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         w.meta.behaviour.default = accept(delay=0.6)
@@ -520,6 +540,11 @@ async def test_a_backup_of_a_running_journal_is_whole_and_starts_as_a_journal_of
             assert db.execute("SELECT count(*) FROM messages").fetchone() == (300,)
         assert "exists already" in await _terminal_says(w, "1", "backup", str(copy), status=2)
         await w.meta.until(lambda meta: len(meta.sent) == 300)
+        await w.wabot.kill()
+        await _terminal_says(w, "1", "backup", str(copy.with_name("after a kill.db")))
+        await w.start()
+        assert await w.wabot.stop() == 0
+        await _terminal_says(w, "1", "backup", str(copy.with_name("stopped.db")))
 
     async with world(tmp_path / "two") as w:
         w.journal.parent.mkdir()
