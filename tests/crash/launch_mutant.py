@@ -99,7 +99,7 @@ def settles_in_two_commits() -> None:
         await asyncio.sleep(0.05)
         state = await self.writer(second)
         for kind in jobs.Kind:
-            self.notify(kind)
+            self.notify(kind, now)
         return state
 
     Journal.settle = in_two  # type: ignore[method-assign]
