@@ -343,3 +343,22 @@ async def test_what_was_sent_lately_is_known_after_a_restart(scene: Scene) -> No
     await scene.send_to(ANA, "wamid.3")
     await scene.restart()
     assert await scene.journal.recently_sent(NOW + 5) == [(2, NOW + 10), (1, NOW + 10)]
+
+
+async def test_what_is_released_at_once_goes_in_the_order_it_was_queued(scene: Scene) -> None:
+    for n in range(2):
+        await scene.batch(ANA, batch_id=f"b{n}")
+    for wait in (800, 700):
+        await scene.settle(await scene.claim_one(), Outcome(Event.HOLD, due_at=NOW + wait, spent=False))
+    scene.now += 900
+    await scene.journal.tend(scene.now)
+    assert scene.jobs() == [(1, "queued"), (2, "waiting")]
+
+
+async def test_what_expires_at_once_ends_at_once(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    jobs = [await scene.owe(ANA, expires_at=NOW + 60) for _ in range(3)]
+    last = await scene.owe(ANA)
+    scene.now += 60
+    await scene.journal.tend(scene.now)
+    assert [scene.state(job) for job in [*jobs, last]] == [*[State.EXPIRED] * 3, State.QUEUED]

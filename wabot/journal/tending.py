@@ -55,7 +55,8 @@ def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int
     ).fetchall()
     for row in rows:
         change(db, row["id"], State.HELD, move(State.HELD, Event.RELEASE), due_at=now, now=now)
-        promote(db, row["contact_id"], now)
+    for contact_id in {row["contact_id"] for row in rows}:  # all are back: the oldest is first
+        promote(db, contact_id, now)
     return len(rows)
 
 

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.journal.machine import JournalMachine
+
+
+def test_the_journal_does_what_a_small_model_of_it_does() -> None:
+    run_state_machine_as_test(
+        JournalMachine,
+        settings=settings(
+            max_examples=200,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],  # what fails is shown as it was drawn: shrinking fifty steps takes minutes
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

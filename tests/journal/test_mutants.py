@@ -1,0 +1,106 @@
+"""Faults put into the journal on purpose, one at a time: the model must notice each, or it is no test.
+
+A mutant rewrites the text of statements on their way to SQLite, or swaps a function; it must have had the chance to
+do harm, so that a statement that reads otherwise one day does not pass for a fault that was noticed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.journal.machine import JournalMachine
+from wabot.journal import receipts, sqlite
+
+
+class Fault(NamedTuple):
+    """`mutant` stands where a statement says `genuine`."""
+
+    genuine: str
+    mutant: str
+
+
+MUTANTS = {
+    "a late settle counts": Fault("AND state = 'running' AND token = ?", "AND state = 'running' AND ? IS NOT NULL"),
+    "promotion looks for no head": Fault(" LIMIT 1) AND NOT EXISTS (", " LIMIT 1) AND 1 OR 0 = ("),
+    "the youngest is promoted": Fault(":contact ORDER BY id LIMIT 1)", ":contact ORDER BY id DESC LIMIT 1)"),
+    "a doubtful send is no head": Fault("('queued', 'running', 'in_doubt') AND", "('queued', 'running') AND"),
+    "some that ran are not recovered": Fault(
+        "WHERE kind = 'send' AND state = 'running'", "WHERE kind = 'send' AND state = 'running' AND id % 2"
+    ),
+    "what Meta repeats is told again": Fault("NOT NULL DO NOTHING", "NOT NULL DO UPDATE SET version = version + 1"),
+    "a bubble takes the place of the first": Fault(
+        "UPDATE jobs SET due_at = max(due_at, min(", "UPDATE jobs SET since = since + 1, due_at = max(due_at, min("
+    ),
+    "the reply that waited is not absorbed": Fault(
+        "error = 'joined the reply before it' WHERE", "error = 'joined the reply before it' WHERE 0 AND"
+    ),
+    "a settled reply promotes no other": Fault(
+        "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE", "UPDATE jobs SET state = ?, due_at = ? WHERE 0 AND"
+    ),
+    "what the archive lacks is forgotten": Fault("AND archived >= version AND NOT EXISTS", "AND NOT EXISTS"),
+    "wamids are forgotten at once": Fault("AS m WHERE timestamp < ?", "AS m WHERE ? IS NOT NULL"),
+    "stop leaves what waits": Fault("state = 'waiting' UNION ALL", "state = 'waiting' AND 0 UNION ALL"),
+    "a failed attempt is forgotten": Fault("wamid = ? AND status = 'failed'", "wamid = ? AND 0"),
+}
+
+
+def mutate(monkeypatch: pytest.MonkeyPatch, genuine: str, mutant: str) -> list[str]:
+    """Let every connection run `mutant` where `genuine` is written; the statements that were changed."""
+    changed: list[str] = []
+
+    class Mutated(sqlite3.Connection):
+        def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:  # type: ignore[override]
+            return super().execute(twisted(sql), parameters)
+
+        def executemany(self, sql: str, rows: Iterable[Any]) -> sqlite3.Cursor:  # type: ignore[override]
+            return super().executemany(twisted(sql), rows)
+
+    def twisted(sql: str) -> str:
+        if genuine in sql:
+            changed.append(sql)
+        return sql.replace(genuine, mutant)
+
+    def open_mutated(database: str, *, uri: bool) -> sqlite3.Connection:
+        connection = sqlite3.connect(database, isolation_level=None, uri=uri, factory=Mutated)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    monkeypatch.setattr(sqlite, "_open", open_mutated)
+    return changed
+
+
+def run_the_model() -> None:
+    run_state_machine_as_test(
+        JournalMachine,
+        settings=settings(
+            max_examples=150,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.parametrize("fault", MUTANTS)
+def test_the_model_notices_when(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = mutate(monkeypatch, *MUTANTS[fault])
+    with pytest.raises((AssertionError, sqlite3.Error, Flaky)):
+        run_the_model()
+    assert changed, "no statement reads so any more"
+
+
+def test_the_model_notices_when_receipts_move_a_message_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipts, "is_news", lambda _current, _told: True)
+    with pytest.raises((AssertionError, Flaky)):
+        run_the_model()
