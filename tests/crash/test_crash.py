@@ -106,7 +106,8 @@ async def crash(
     broken += [*load.broken, *unanswered(run), *twice(run, in_doubt), *out_of_order(run), *run.complaints]
     if not broken:
         told = f"{kills} kills, {len(load.acknowledged)} messages, {len(load.batches)} batches"
-        print(f"{told}, {len(run.accepted)} accepted sends")  # noqa: T201
+        again = len(run.accepted) - len({job_of(sent) for sent in run.accepted})
+        print(f"{told}, {len(run.accepted)} messages accepted, {again} of them said again after a hold")  # noqa: T201
     return broken
 
 

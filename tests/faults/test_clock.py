@@ -42,8 +42,8 @@ async def test_what_was_due_in_a_moment_is_done_in_a_moment_though_the_clock_is_
     """A reply in its quiet window, a send in its back-off and one in its hold."""
     async with business(tmp_path, assistant={"quiet_seconds": 0.3}, delivery={"hold_seconds": 0.5}) as wabot:
         wabot.meta.behaviour.script(BEN, [error(131016)])
-        wabot.meta.behaviour.script("919000000009", [Answer(accepts=False, cut=True)])
-        batch = {"numbers": [BEN, "919000000009"]}
+        wabot.meta.behaviour.script("919000000099", [Answer(accepts=False, cut=True)])
+        batch = {"numbers": [BEN, "919000000099"]}
         await wabot.post("/initiate-bulk", batch, headers={"Prefer": "respond-async"})
         await wabot.meta.say("Hi", from_=ANA)
         await wabot.meta.until(lambda meta: len(meta.attempts) >= 2)
