@@ -100,6 +100,8 @@ async def _sandbox(settings: Settings) -> int:
         if sys.stdin is not None and sys.stdin.isatty():
             from wabot.sandbox.phone import chat  # noqa: PLC0415
 
+            if settings.log.level == "info":  # a conversation is hard to follow between the lines of a log
+                log.configure(settings.log.model_copy(update={"level": "warning"}))
             await _first(stop.wait(), _until_quit(meta, chat))
         else:
             await stop.wait()
