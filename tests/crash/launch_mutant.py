@@ -96,7 +96,7 @@ def settles_in_two_commits() -> None:
             return jobs.settle(db, job, outcome, now, self._patience())
 
         await self.writer(first)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)  # long enough that a kill falls into it
         state = await self.writer(second)
         for kind in jobs.Kind:
             self.notify(kind, now)

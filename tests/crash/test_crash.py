@@ -266,5 +266,5 @@ CAUGHT_AS = {
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 async def test_the_suite_sees_a_wabot_that(mutant: str, tmp_path: Path) -> None:
-    broken = await crash(tmp_path, kills=3, seed=SEED, launcher=(MUTANT, mutant), until_broken=True)
+    broken = await crash(tmp_path, kills=8, seed=SEED, launcher=(MUTANT, mutant), until_broken=True)
     assert any(re.search(CAUGHT_AS[mutant], promise) for promise in broken), broken

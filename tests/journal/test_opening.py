@@ -23,6 +23,11 @@ async def opened(data_dir: Path) -> Journal:
     return await open_journal(data_dir, rules=RULES, policy=POLICY)
 
 
+async def opened_and_closed(data_dir: Path) -> None:
+    """Where it should have been refused, no thread stays behind."""
+    await (await opened(data_dir)).close()
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -34,7 +39,7 @@ def pragma(path: Path, name: str, value: int | None = None) -> object:
 
 async def test_a_second_instance_is_refused_with_what_to_do(scene: Scene) -> None:
     with pytest.raises(CannotOpen, match=r"another wabot already uses .*wabot\.db: stop it, or .*server\.data_dir"):
-        await opened(scene.data_dir)
+        await opened_and_closed(scene.data_dir)
     await scene.hear(said("wamid.1"))
 
 
@@ -55,11 +60,11 @@ async def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_pat
         try:
             assert holder.stdout.readline() == b"locked\n"
             with pytest.raises(CannotOpen):
-                await opened(tmp_path / "data")
+                await opened_and_closed(tmp_path / "data")
         finally:
             holder.kill()
             holder.wait()
-    await (await opened(tmp_path / "data")).close()
+    await opened_and_closed(tmp_path / "data")
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 not a database at all" * 50, b"SQLite format 3\x00 and no more"])
@@ -68,7 +73,7 @@ async def test_a_file_that_is_no_database_is_refused_and_not_touched(tmp_path: P
     path.write_bytes(content)
     before = set(threading.enumerate())
     with pytest.raises(CannotOpen, match=r"move wabot\.db, wabot\.db-wal and wabot\.db-shm aside"):
-        await opened(tmp_path)
+        await opened_and_closed(tmp_path)
     assert path.read_bytes() == content
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
@@ -81,15 +86,15 @@ async def test_somebody_elses_database_is_refused_and_not_touched(tmp_path: Path
         db.execute("CREATE TABLE recipes (name TEXT)")
     before = path.read_bytes()
     with pytest.raises(CannotOpen, match=r"not a journal of wabot: move it aside or choose another server\.data_dir"):
-        await opened(tmp_path)
+        await opened_and_closed(tmp_path)
     assert path.read_bytes() == before
 
 
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    await (await opened(tmp_path)).close()
+    await opened_and_closed(tmp_path)
     pragma(tmp_path / FILE_NAME, "user_version", 99)
     with pytest.raises(CannotOpen, match=r"schema 99, this wabot knows 1: install a newer wabot"):
-        await opened(tmp_path)
+        await opened_and_closed(tmp_path)
 
 
 async def test_a_damaged_journal_is_refused_after_an_unclean_end(scene: Scene) -> None:
@@ -104,7 +109,7 @@ async def test_a_damaged_journal_is_refused_after_an_unclean_end(scene: Scene) -
         file.seek((root - 1) * size)
         file.write(os.urandom(size))
     with pytest.raises(CannotOpen, match=r"move wabot\.db.* restore a backup \(python run\.py backup"):
-        await opened(scene.data_dir)
+        await opened_and_closed(scene.data_dir)
     for file in scene.data_dir.glob("wabot.db*"):
         file.unlink()
     await scene.open()
@@ -113,14 +118,14 @@ async def test_a_damaged_journal_is_refused_after_an_unclean_end(scene: Scene) -
 async def test_a_journal_that_another_program_holds_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await (await opened(tmp_path)).close()
+    await opened_and_closed(tmp_path)
     monkeypatch.setattr(sqlite, "_PRAGMAS", ("busy_timeout = 20", *sqlite._PRAGMAS[:2]))
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as db:
         db.execute("BEGIN EXCLUSIVE")
         with pytest.raises(CannotOpen, match=r"locked.*other program") as refusal:
-            await opened(tmp_path)
+            await opened_and_closed(tmp_path)
         assert "aside" not in str(refusal.value)
-    await (await opened(tmp_path)).close()
+    await opened_and_closed(tmp_path)
 
 
 async def test_the_data_directory_is_for_our_user_alone(tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ async def test_an_interrupted_migration_leaves_the_old_version_whole(
     with monkeypatch.context() as patch:
         patch.setattr(opening, "STEPS", (*opening.STEPS, step))
         with pytest.raises(CannotOpen):
-            await opened(scene.data_dir)
+            await opened_and_closed(scene.data_dir)
     assert pragma(scene.path, "user_version") == (len(opening.STEPS),)
     await scene.open()
     assert "mood" not in scene.row("SELECT * FROM contacts")

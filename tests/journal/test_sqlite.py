@@ -116,7 +116,7 @@ async def test_closing_commits_what_waits_and_takes_nothing_more(connection: Con
     assert await asyncio.gather(*waiting) == list(range(5))
     assert stored(tmp_path) == list(range(5))
     with pytest.raises(JournalDown, match="closing"):
-        await writer(put, 9)
+        await asyncio.wait_for(writer(put, 9), 5)
 
 
 async def test_a_locked_file_is_refused_and_nothing_is_acknowledged(

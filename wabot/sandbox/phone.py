@@ -164,8 +164,9 @@ def _read(stdin: TextIO) -> asyncio.Queue[str | None]:
     def read() -> None:
         # Once the loop is closed nobody listens any more, and the thread may go.
         with contextlib.suppress(RuntimeError):
-            for line in _lines(stdin):
-                loop.call_soon_threadsafe(queue.put_nowait, line)
+            with contextlib.suppress(OSError, ValueError):  # the terminal may go away while it is read
+                for line in _lines(stdin):
+                    loop.call_soon_threadsafe(queue.put_nowait, line)
             loop.call_soon_threadsafe(queue.put_nowait, None)
 
     threading.Thread(target=read, name="phone", daemon=True).start()
