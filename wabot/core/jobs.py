@@ -112,11 +112,6 @@ def move(state: State, event: Event) -> State:
         raise IllegalMove(f"{state} knows no {event!r}") from None
 
 
-def states_that_know(event: Event) -> tuple[State, ...]:
-    """The states that `event` can happen in."""
-    return tuple(state for state, events in TRANSITIONS.items() if event in events)
-
-
 class Origin(StrEnum):
     """Who speaks in a message."""
 

@@ -10,6 +10,7 @@ from wabot.core.jobs import Origin, Outgoing, State
 from wabot.core.messages import Delivery, Direction, Inbound, Notice, Preference, Status, Stop
 from wabot.core.optout import Consent, Wish
 from wabot.journal import contacts, receipts, templates
+from wabot.journal.jobs import fail_message
 from wabot.journal.queue import enqueue
 from wabot.journal.receipts import Patience
 
@@ -60,8 +61,8 @@ def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules,
     return taken
 
 
-def opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> int:
-    """Nothing more to this contact: remember it, and cancel what is queued; how many sends that were."""
+def opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> None:
+    """Nothing more to this contact: remember it, and cancel what is queued."""
     contacts.stop(db, contact_id, Stop.ALL, now)
     open_sends = (
         "SELECT id FROM jobs WHERE contact_id = ? AND kind = 'send' AND state = 'waiting'"
@@ -75,17 +76,12 @@ def opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> int:
             "UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out', error_code = 'opted_out' WHERE id = ?",
             (State.CANCELLED, now, job_id),
         )
-        db.execute(
-            "UPDATE messages SET status = ?, error = 'Opted out', error_code = 'opted_out', version = version + 1"
-            " WHERE job_id = ?",
-            (Status.FAILED, job_id),
-        )
+        fail_message(db, job_id, "Opted out", "opted_out")
     db.execute(
         "UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out' WHERE contact_id = ? AND kind = 'reply'"
         " AND state IN ('queued', 'waiting')",
         (State.CANCELLED, now, contact_id),
     )
-    return len(ids)
 
 
 def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:
