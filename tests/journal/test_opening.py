@@ -93,7 +93,7 @@ async def test_somebody_elses_database_is_refused_and_not_touched(tmp_path: Path
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     await opened_and_closed(tmp_path)
     pragma(tmp_path / FILE_NAME, "user_version", 99)
-    with pytest.raises(CannotOpen, match=r"schema 99, this wabot knows 1: install a newer wabot"):
+    with pytest.raises(CannotOpen, match=r"schema 99, this wabot knows 2: install a newer wabot"):
         await opened_and_closed(tmp_path)
 
 
@@ -166,33 +166,65 @@ async def test_our_own_number_is_learnt_and_remembered(scene: Scene) -> None:
     assert document["to"] == "15550783881"
 
 
-async def test_an_interrupted_migration_leaves_the_old_version_whole(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of an upgrade beyond the newest schema, to be written by the test."""
+    monkeypatch.setattr(opening, "UPGRADES", tmp_path)
+    monkeypatch.setattr(opening, "VERSION", opening.VERSION + 1)
+    return tmp_path / f"{opening.VERSION}.sql"
+
+
+async def test_an_interrupted_upgrade_leaves_the_old_version_whole(
+    scene: Scene, next_version: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await scene.hear(said("wamid.1"))
     await scene.journal.close()
-    step = tmp_path / "step2.sql"
-    step.write_text("ALTER TABLE contacts ADD COLUMN mood TEXT;\nCREATE TABLE contacts (oops);\n")
-    with monkeypatch.context() as patch:
-        patch.setattr(opening, "STEPS", (*opening.STEPS, step))
-        with pytest.raises(CannotOpen):
-            await opened_and_closed(scene.data_dir)
-    assert pragma(scene.path, "user_version") == (len(opening.STEPS),)
+    next_version.write_text("ALTER TABLE contacts ADD COLUMN mood TEXT;\nCREATE TABLE contacts (oops);\n")
+    with pytest.raises(CannotOpen):
+        await opened_and_closed(scene.data_dir)
+    assert pragma(scene.path, "user_version") == (opening.VERSION - 1,)
+    monkeypatch.undo()
     await scene.open()
     assert "mood" not in scene.row("SELECT * FROM contacts")
     assert scene.row("SELECT wamid FROM messages") == {"wamid": "wamid.1"}
 
 
-async def test_a_migration_keeps_what_is_there_and_counts_up(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_upgrade_keeps_what_is_there_and_counts_up(scene: Scene, next_version: Path) -> None:
     await scene.hear(said("wamid.1"))
-    step = tmp_path / "step2.sql"
-    step.write_text("ALTER TABLE contacts ADD COLUMN mood TEXT;\n")
-    monkeypatch.setattr(opening, "STEPS", (*opening.STEPS, step))
+    next_version.write_text("ALTER TABLE contacts ADD COLUMN mood TEXT;\n")
     await scene.restart()
     assert scene.row("SELECT mood FROM contacts") == {"mood": None}
-    assert pragma(scene.path, "user_version") == (2,)
+    assert pragma(scene.path, "user_version") == (opening.VERSION,)
+
+
+def shape(path: Path) -> dict[str, object]:
+    """Every table's columns, in whatever order, and every index as it was written."""
+    with closing(sqlite3.connect(path)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        columns = {
+            name: sorted(row[1:] for row in db.execute(f"SELECT * FROM pragma_table_xinfo('{name}')"))
+            for name in tables
+        }
+        indexes = db.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
+        )
+        return {"columns": columns, "indexes": [(name, " ".join(sql.split())) for name, sql in indexes]}
+
+
+FIRST_SCHEMA = Path(__file__).with_name("schema_1.sql")
+"""As the first journals were made."""
+
+
+async def test_an_upgraded_journal_is_made_like_a_new_one(tmp_path: Path) -> None:
+    await opened_and_closed(tmp_path / "new")
+    old = tmp_path / "old" / FILE_NAME
+    old.parent.mkdir()
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript(FIRST_SCHEMA.read_text("utf-8"))
+        db.execute(f"PRAGMA application_id = {opening.APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 1")
+    await opened_and_closed(old.parent)
+    assert shape(old) == shape(tmp_path / "new" / FILE_NAME)
 
 
 async def test_a_clean_end_leaves_everything_in_the_main_file(scene: Scene) -> None:

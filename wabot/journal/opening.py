@@ -14,8 +14,11 @@ from pathlib import Path
 from wabot.core.errors import WabotError
 
 APPLICATION_ID = 0x77616274
-STEPS = (Path(__file__).with_name("schema.sql"),)
-"""The schema as steps, forward only: step n makes version n of version n - 1."""
+VERSION = 2
+SCHEMA = Path(__file__).with_name("schema.sql")
+UPGRADES = Path(__file__).with_name("upgrades")
+"""schema.sql is what a new journal gets; `upgrades/N.sql` makes version N of version N - 1, forward only. A test
+compares what both ways lead to."""
 
 QUICK_CHECK_BELOW = 1 << 30
 
@@ -79,16 +82,30 @@ def refuse_strangers(db: sqlite3.Connection) -> None:
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application_id != APPLICATION_ID and (tables or version):
         raise CannotOpen("wabot.db is not a journal of wabot: move it aside or choose another server.data_dir")
-    if version > len(STEPS):
-        raise CannotOpen(f"the journal has schema {version}, this wabot knows {len(STEPS)}: install a newer wabot")
+    if version > VERSION:
+        raise CannotOpen(f"the journal has schema {version}, this wabot knows {VERSION}: install a newer wabot")
 
 
 def migrate(db: sqlite3.Connection, business: str) -> Identity:
     """Bring the file to the newest schema, and open it for a new run."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    for number, step in enumerate(STEPS[version:], start=version + 1):
-        _apply(db, step.read_text("utf-8"), number)
+    if version == 0:
+        _apply(db, SCHEMA.read_text("utf-8"), VERSION)
+    else:
+        _upgrade(db, version)
     return _open_meta(db, business)
+
+
+def _upgrade(db: sqlite3.Connection, version: int) -> None:
+    """Foreign keys rest meanwhile: a table that is made anew is dropped for a moment. Each step checks them itself."""
+    db.execute("PRAGMA foreign_keys = OFF")
+    try:
+        for number in range(version + 1, VERSION + 1):
+            _apply(db, (UPGRADES / f"{number}.sql").read_text("utf-8"), number)
+    finally:
+        db.execute("PRAGMA foreign_keys = ON")
+    if db.execute("PRAGMA foreign_key_check").fetchone():
+        raise sqlite3.DatabaseError("rows point at others that are not there")
 
 
 def _apply(db: sqlite3.Connection, script: str, number: int) -> None:

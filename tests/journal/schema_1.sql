@@ -1,0 +1,139 @@
+-- The journal: the truth of this machine. Times are Unix seconds. Every partial index names its states in the very
+-- words that the statements use: SQLite takes such an index only where the predicate reads the same. There are no
+-- statistics (ANALYZE) here, so that its plans are everywhere those that the tests saw.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A person. wa_id and bsuid are where to write to them now; `identities` finds them by every name they go by.
+CREATE TABLE contacts (
+    id              INTEGER PRIMARY KEY,
+    wa_id           TEXT,
+    bsuid           TEXT,
+    name            TEXT    NOT NULL DEFAULT '',
+    last_inbound_at REAL,                           -- Meta's time of their last message: opens the 24-hour window
+    stopped         TEXT CHECK (stopped IN ('all', 'marketing', 'unreachable')),
+    stopped_at      REAL,
+    searched        INTEGER NOT NULL DEFAULT 0,     -- the archive was asked for earlier talk
+    created_at      REAL    NOT NULL
+) STRICT;
+
+CREATE TABLE identities (
+    value      TEXT PRIMARY KEY,                    -- digits of a phone number, or a BSUID
+    contact_id INTEGER NOT NULL REFERENCES contacts
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identities_of ON identities (contact_id);
+
+-- What was said. Ids below 1 were brought back from the archive: older than anything that this journal saw itself.
+CREATE TABLE messages (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    contact_id   INTEGER NOT NULL REFERENCES contacts,
+    direction    TEXT    NOT NULL CHECK (direction IN ('in', 'out')),
+    origin       TEXT    NOT NULL,
+    wamid        TEXT,
+    timestamp    REAL    NOT NULL,                  -- in: Meta's; out: queued at, then accepted at. Whole seconds, as
+                                                    -- Meta's are: within one, the order of ids is that of the talk
+    type         TEXT    NOT NULL,
+    body         TEXT    NOT NULL,
+    raw          TEXT    NOT NULL,                  -- in: Meta's object; out: the content that we ask Meta to send
+    person       TEXT    NOT NULL,                  -- the address of the other side when it was said
+    business     TEXT    NOT NULL DEFAULT '',
+    status       TEXT    NOT NULL,
+    status_times TEXT    NOT NULL DEFAULT '{}',
+    error        TEXT,
+    error_code   ANY,
+    job_id       INTEGER,                           -- out: the send that carries it
+    version      INTEGER NOT NULL DEFAULT 1,        -- grows with every change
+    archived     INTEGER NOT NULL DEFAULT 0         -- the version that the archive has
+) STRICT;
+CREATE UNIQUE INDEX messages_wamid ON messages (wamid) WHERE wamid IS NOT NULL;
+CREATE UNIQUE INDEX messages_job ON messages (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX messages_of ON messages (contact_id, timestamp, id);
+CREATE INDEX messages_ahead ON messages (id) WHERE archived < version;
+
+-- What we owe. AUTOINCREMENT: an id that was pruned must not come back, for it is the order and Meta's tag.
+CREATE TABLE jobs (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind       TEXT    NOT NULL CHECK (kind IN ('reply', 'send')),
+    contact_id INTEGER NOT NULL REFERENCES contacts,
+    state      TEXT    NOT NULL,
+    priority   INTEGER NOT NULL DEFAULT 0,          -- 0 a reply or what comes of one, 1 bulk
+    due_at     REAL    NOT NULL,
+    created_at REAL    NOT NULL,
+    expires_at REAL,
+    settled_at REAL,
+    attempt    INTEGER NOT NULL DEFAULT 0,          -- requests made; names the tag
+    spent      INTEGER NOT NULL DEFAULT 0,          -- of these, those that used up a try
+    token      INTEGER NOT NULL DEFAULT 0,          -- the claim's; a settle that carries another changes nothing
+    since      INTEGER,                             -- reply: the first message that it answers
+    batch_id   TEXT,
+    answer     TEXT,                                -- Meta's own, as JSON
+    error      TEXT,
+    error_code ANY
+) STRICT;
+CREATE INDEX jobs_of ON jobs (contact_id);
+CREATE INDEX jobs_ready ON jobs (kind, priority, due_at, id) WHERE state = 'queued';
+CREATE UNIQUE INDEX jobs_head ON jobs (contact_id)
+    WHERE kind = 'send' AND state IN ('queued', 'running', 'in_doubt');
+CREATE INDEX jobs_waiting ON jobs (contact_id) WHERE kind = 'send' AND state = 'waiting';
+CREATE UNIQUE INDEX jobs_joinable ON jobs (contact_id) WHERE kind = 'reply' AND state IN ('queued', 'waiting');
+CREATE UNIQUE INDEX jobs_answering ON jobs (contact_id) WHERE kind = 'reply' AND state = 'running';
+CREATE INDEX jobs_running ON jobs (kind, id) WHERE state = 'running';
+CREATE INDEX jobs_later ON jobs (state, due_at) WHERE state IN ('in_doubt', 'held');
+CREATE INDEX jobs_perishable ON jobs (expires_at) WHERE expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held');
+CREATE INDEX jobs_settled ON jobs (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX jobs_of_batch ON jobs (batch_id, id) WHERE batch_id IS NOT NULL;
+CREATE INDEX jobs_open_of_batch ON jobs (batch_id)
+    WHERE batch_id IS NOT NULL AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held');
+
+CREATE TABLE batches (
+    id          TEXT PRIMARY KEY,
+    key         TEXT UNIQUE,                        -- the caller's Idempotency-Key
+    fingerprint TEXT NOT NULL,
+    created_at  REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX batches_created ON batches (created_at);
+
+-- The results of a batch, in the order asked.
+CREATE TABLE recipients (
+    batch_id   TEXT    NOT NULL,
+    position   INTEGER NOT NULL,
+    number     TEXT    NOT NULL,
+    job_id     INTEGER,
+    duplicate  INTEGER NOT NULL DEFAULT 0,
+    error      TEXT,
+    error_code TEXT,
+    PRIMARY KEY (batch_id, position)
+) STRICT, WITHOUT ROWID;
+
+-- Receipts for messages that we do not know (yet): kept until the send's own answer is stored.
+CREATE TABLE receipts (
+    wamid       TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    timestamp   REAL NOT NULL,
+    error       TEXT,
+    received_at REAL NOT NULL,
+    PRIMARY KEY (wamid, status)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_received ON receipts (received_at);
+
+-- What Meta told us besides, as it came; also what could not be read.
+CREATE TABLE notices (
+    id          INTEGER PRIMARY KEY,
+    received_at REAL NOT NULL,
+    field       TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    raw         TEXT NOT NULL
+) STRICT;
+
+-- Templates whose sends wait or are refused; the name '*' stands for all of them.
+CREATE TABLE paused_templates (
+    name    TEXT    NOT NULL,
+    until   REAL    NOT NULL,
+    refuse  INTEGER NOT NULL,                       -- 1: decline its sends meanwhile; 0: hold them
+    reason  TEXT    NOT NULL,
+    code    ANY,
+    PRIMARY KEY (name)
+) STRICT, WITHOUT ROWID;
