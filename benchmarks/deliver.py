@@ -44,7 +44,7 @@ def run(stage: Stage) -> list[Row]:
 @contextmanager
 def _sender(stage: Stage, graph: Server) -> Iterator[Server]:
     unlimited = {"messages_per_second": 0, "concurrency": CONCURRENCY}
-    with stage.wabot(whatsapp={"graph_api_base": f"{graph.url}/v25.0"}, delivery=unlimited) as server:
+    with stage.wabot(whatsapp={"graph_api_base": f"{graph.url}/v26.0"}, delivery=unlimited) as server:
         yield server
 
 

@@ -61,7 +61,7 @@ def _starts(stage: Stage) -> list[Row]:
     for _ in range(stage.pick(3, 1)):
         fill(stage.directory("unfinished"), jobs, due_at=time.time(), clean=False)
         with stage.graph(delay=0.1) as graph:
-            graph_api_base = {"graph_api_base": f"{graph.url}/v25.0"}
+            graph_api_base = {"graph_api_base": f"{graph.url}/v26.0"}
             with stage.wabot(data, whatsapp=graph_api_base) as server:
                 seconds.append(server.ready_seconds)
     what = f"Ready after a crash with {thousands(count)} unfinished jobs, the journal checked"

@@ -27,7 +27,7 @@ def run(stage: Stage) -> list[Row]:
         stage.graph(delay=GRAPH_SECONDS, webhook_url=f"http://127.0.0.1:{port}/webhook") as graph,
         stage.wabot(
             port=port,
-            whatsapp={"graph_api_base": f"{graph.url}/v25.0"},
+            whatsapp={"graph_api_base": f"{graph.url}/v26.0"},
             assistant={
                 "provider": "openai",
                 "base_url": f"{model.url}/v1",

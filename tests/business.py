@@ -99,7 +99,7 @@ async def business(
     async with AsyncExitStack() as stack:
         runner, meta_url = await serve(meta)
         stack.push_async_callback(runner.cleanup)
-        whatsapp = {"graph_api_base": f"{meta_url}/v25.0", **sections.pop("whatsapp", {})}
+        whatsapp = {"graph_api_base": f"{meta_url}/v26.0", **sections.pop("whatsapp", {})}
         chosen = settings(data_dir, whatsapp=whatsapp, **sections)
         running = await stack.enter_async_context(bootstrap.run(chosen))
         meta.webhook_url = f"{running.url}/webhook"

@@ -202,7 +202,7 @@ class World:
         self, *, launcher: Sequence[str | Path] = (RUN,), arguments: Sequence[str] = (), **env: str
     ) -> Process:
         """Start wabot; it is not yet there when this returns."""
-        whatsapp = {"graph_api_base": f"http://127.0.0.1:{self.meta_port}/v25.0", **self.sections["whatsapp"]}
+        whatsapp = {"graph_api_base": f"http://127.0.0.1:{self.meta_port}/v26.0", **self.sections["whatsapp"]}
         self.config.write_text(toml({**self.sections, "whatsapp": whatsapp}), "utf-8")
         command = [*launcher, "--config", self.config, *arguments]
         process = await Process.spawn(command, cwd=self.place, clock=self.meta._clock, **env)

@@ -128,6 +128,15 @@ def test_nothing_of_ours_is_unfinished_or_tied_to_one_machine() -> None:
     assert found == []
 
 
+def test_one_version_of_graph_is_meant_everywhere() -> None:
+    """A version that Meta switched off answers as the oldest that is left; two in one place is one too many."""
+    default = Settings().whatsapp.graph_api_base.rpartition("/")[2]
+    named = {version for file in _ours() for version in re.findall(r"(?<=/)v\d\d\.\d\b", file.read_text("utf-8"))}
+
+    assert default == "v26.0"
+    assert named == {default}
+
+
 def _table_of_settings() -> dict[str, tuple[str, str]]:
     """README's table: setting → (default, names in the environment), as written there."""
     row = re.compile(r"^\| `(\w+\.\w+)` \| (.*?) \| (.*?) \|", re.MULTILINE)

@@ -107,7 +107,7 @@ async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, 
     )
     runner, url = await serve(meta, "127.0.0.1", 0)
     try:
-        pointed = account.model_copy(update={"graph_api_base": f"{url}/v25.0"})
+        pointed = account.model_copy(update={"graph_api_base": f"{url}/v26.0"})
         async with run(settings.model_copy(update={"whatsapp": pointed})) as running:
             meta.webhook_url = f"{running.url}/webhook"
             yield running, meta, url

@@ -74,7 +74,7 @@ class WhatsApp(Section):
     business_account_id: str = ""
     verify_token: SecretStr = SecretStr("")
     app_secret: SecretStr = SecretStr("")
-    graph_api_base: Annotated[Url, Field(min_length=1)] = "https://graph.facebook.com/v25.0"
+    graph_api_base: Annotated[Url, Field(min_length=1)] = "https://graph.facebook.com/v26.0"
     allow_unsigned: bool = False
 
 

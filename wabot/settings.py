@@ -120,7 +120,7 @@ SANDBOX_WHATSAPP: Layer = {
     "business_account_id": "200000000000002",
     "verify_token": "sandbox-verify",
     "app_secret": "sandbox-secret",
-    "graph_api_base": "http://127.0.0.1:9/v25.0",  # nobody listens there: the stand-in's address comes later
+    "graph_api_base": "http://127.0.0.1:9/v26.0",  # nobody listens there: the stand-in's address comes later
     "allow_unsigned": False,
 }
 SANDBOX_DEFAULTS: Layer = {

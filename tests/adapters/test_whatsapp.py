@@ -22,7 +22,7 @@ from wabot.adapters.whatsapp import ANSWER_LIMIT, WhatsApp
 from wabot.core.errors import Blocked, DeliveryError, Refused, Scope, Unavailable, Unclear
 
 TOKEN = "EAAG-a-token-that-nobody-may-see"
-BASE = "https://graph.example/v25.0"
+BASE = "https://graph.example/v26.0"
 URL = f"{BASE}/1234/messages"
 REQUEST = {"messaging_product": "whatsapp", "to": "+919216598210", "type": "text", "text": {"body": "Hi"}}
 ACCEPTED = {"messages": [{"id": "wamid.1"}], "contacts": [{"input": "+919216598210", "wa_id": "919216598210"}]}
@@ -335,7 +335,7 @@ async def test_a_name_that_nobody_knows_was_sent_nothing() -> None:
             """Nothing is open."""
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Nobody())) as session:
-        told = await failing(at("https://graph.example/v25.0", session))
+        told = await failing(at("https://graph.example/v26.0", session))
     assert isinstance(told, Unavailable)
     assert told.code == "connect"
 
@@ -365,9 +365,9 @@ async def test_a_redirect_is_not_followed(
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", redirect)
     server = await aiohttp_server(app)
-    told = await failing(at(str(server.make_url("/v25.0")), session))
+    told = await failing(at(str(server.make_url("/v26.0")), session))
     assert isinstance(told, Unavailable)
-    assert seen == ["/v25.0/1234/messages"]
+    assert seen == ["/v26.0/1234/messages"]
 
 
 # The one in memory keeps the same small contract.

@@ -26,7 +26,7 @@ async def wired(place: Path, *faults: Fault, receipts: bool = False, **delivery:
     try:
         async with proxy(int(url.rpartition(":")[2])) as wire:
             wire.faults.extend(faults)
-            whatsapp = {"graph_api_base": f"http://127.0.0.1:{wire.port}/v25.0"}
+            whatsapp = {"graph_api_base": f"http://127.0.0.1:{wire.port}/v26.0"}
             delivery = {"hold_seconds": HOLD, **delivery}
             async with business(place, meta=meta, whatsapp=whatsapp, delivery=delivery) as wabot:
                 yield wabot, wire
@@ -114,7 +114,7 @@ async def test_connections_that_died_while_idle_do_no_harm(tmp_path: Path) -> No
 
 async def test_refused_connections_are_no_doubt_and_use_up_no_try(tmp_path: Path) -> None:
     port = free_port()
-    whatsapp = {"graph_api_base": f"http://127.0.0.1:{port}/v25.0"}
+    whatsapp = {"graph_api_base": f"http://127.0.0.1:{port}/v26.0"}
     async with business(tmp_path, whatsapp=whatsapp, delivery={"attempts": 2, "hold_seconds": 60}) as wabot:
         await wabot.meta.say("Hi", from_=ANA)
 

@@ -67,7 +67,7 @@ class Business:
     async def post(self, payload: Any, *, token: str | None = TOKEN, number: str = "1234") -> tuple[int, Any, Any]:
         """(HTTP status, JSON or bytes, headers)"""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        async with self.session.post(f"{self.url}/v25.0/{number}/messages", json=payload, headers=headers) as response:
+        async with self.session.post(f"{self.url}/v26.0/{number}/messages", json=payload, headers=headers) as response:
             body = await response.read()
             is_json = response.content_type == "application/json"
             return response.status, json.loads(body) if is_json and body else body, response.headers

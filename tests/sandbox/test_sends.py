@@ -69,14 +69,14 @@ async def test_a_bad_body_is_refused_and_recorded(business: Business, meta: Meta
 
 async def test_what_is_not_json_is_refused(business: Business) -> None:
     headers = {"Authorization": "Bearer a-token"}
-    url = f"{business.url}/v25.0/1234/messages"
+    url = f"{business.url}/v26.0/1234/messages"
     async with business.session.post(url, data=b"{nonsense", headers=headers) as response:
         assert response.status == 400
         assert (await response.json())["error"]["code"] == 100
 
 
 async def test_the_number_can_be_asked_for(business: Business) -> None:
-    url = f"{business.url}/v25.0/1234"
+    url = f"{business.url}/v26.0/1234"
     async with business.session.get(url, headers={"Authorization": "Bearer a-token"}) as response:
         assert await response.json() == {
             "id": "1234",
@@ -105,7 +105,7 @@ async def test_errors_mean_to_wabot_what_they_should(
     meta.behaviour.script(ANY, [error(code, retry_after=7)])
     headers = {"Authorization": "Bearer a-token"}
     payload = {"messaging_product": "whatsapp", "to": PHONE, "text": {"body": "Hi"}}
-    async with business.session.post(f"{business.url}/v25.0/1234/messages", json=payload, headers=headers) as response:
+    async with business.session.post(f"{business.url}/v26.0/1234/messages", json=payload, headers=headers) as response:
         assert response.headers["Retry-After"] == "7"
         with pytest.raises(meaning) as caught:
             graph.read_answer(response.status, await response.read())

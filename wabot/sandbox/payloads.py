@@ -145,7 +145,7 @@ def receipt(
     wamid: str, status: str, timestamp: float, *, wa_id: str | None, user_id: str | None, tag: str | None,
     template: bool = False, code: int | None = None,
 ) -> Json:  # fmt: skip
-    """An entry of `statuses[]` of v25: no `conversation`; `pricing` with sent and delivered, `errors` with failed."""
+    """An entry of `statuses[]` of v26: no `conversation`; `pricing` with sent and delivered, `errors` with failed."""
     pricing = _pricing(template) if status in ("sent", "delivered") else None
     trouble = [errors.in_receipt(code or 131000)] if status == "failed" else None
     return _known({
