@@ -9,7 +9,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, receipt, said, sent
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Delivery, Notice, Status
-from wabot.journal import upkeep
+from wabot.journal import opening, upkeep
 from wabot.journal.backup import BackupFailed, copy
 from wabot.journal.gauges import Depth
 
@@ -191,7 +191,7 @@ async def test_a_copy_of_a_running_journal_is_whole_and_private(scene: Scene, tm
     assert target.stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(target)) as db:
         assert db.execute("SELECT wamid FROM messages").fetchall() == [("wamid.1",)]
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (opening.VERSION,)
 
 
 async def test_a_copy_opens_as_the_same_journal(scene: Scene, tmp_path: Path) -> None:
