@@ -13,6 +13,7 @@ import pytest
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.clock import SteadyClock
+from wabot.core.errors import JournalDown
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.log import configure
 from wabot.sections import Log
@@ -322,6 +323,23 @@ async def test_a_journal_that_comes_and_goes_loses_nothing() -> None:
         assert works.queue.states() == [State.DONE] * 50
         assert sorted(job for job, _ in works.hands.begun) == list(range(1, 51))
         assert len(works.settled) == 50
+
+
+@virtual_time
+async def test_a_journal_that_a_handler_cannot_read_is_waited_for_and_uses_up_no_try() -> None:
+    async def work(_job: Job) -> Outcome:
+        if clock() < START + 300:
+            raise JournalDown("the journal cannot be read: disk I/O error")
+        return DONE
+
+    async with at_work(work) as works:
+        works.put(2)
+        await asyncio.sleep(310)
+        works.put(1)
+        await asyncio.sleep(30)
+        assert works.queue.states() == [State.DONE] * 3
+        assert [entry.job.spent for entry in works.queue.entries.values()] == [1, 1, 1], "that of the success"
+        assert len(works.hands.times(1)) < 40, "at growing intervals"
 
 
 # Pauses.

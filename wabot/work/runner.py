@@ -47,7 +47,7 @@ class Handler(Protocol):
         """So many were claimed."""
 
     async def handle(self, job: Job) -> Outcome:
-        """Do the job; what became of it. Whatever it raises is a bug."""
+        """Do the job; what became of it. JournalDown: nothing was done yet. Whatever else it raises is a bug."""
 
     def gave_up(self, job: Job, error: str) -> Outcome:
         """What becomes of a job that cannot be handled."""
@@ -206,13 +206,21 @@ class Lane:
 
     async def _work(self, job: Job) -> None:
         try:
-            outcome = await self._handler.handle(job)
+            outcome = await self._handle(job)
             state = await self._settle(job, outcome)
         except Exception:  # a bug, or a poisoned job: it fails alone
             log.exception("job.broken", **describe(job))
             outcome = self._handler.gave_up(job, "internal error")
             state = await self._settle(job, outcome)
         self._on_settled(job, outcome, state)
+
+    async def _handle(self, job: Job) -> Outcome:
+        """What the handler says; a journal that it cannot use is no fault of the job's, which goes back as it was."""
+        try:
+            return await self._handler.handle(job)
+        except JournalDown as error:
+            wait = min(JOURNAL_RETRY_SECONDS * job.attempt, IDLE_SECONDS)
+            return Outcome(Event.RETRY, due_at=self._clock() + wait, spent=False, error=str(error), code="journal")
 
     async def _settle(self, job: Job, outcome: Outcome) -> State | None:
         """Write it down, however long the journal takes: what became of it is known only here."""
