@@ -5,7 +5,6 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -17,45 +16,50 @@ from wabot.core.shapes import compact, dict_of, digits_of, list_of, seconds_of, 
 Object = Mapping[str, Any]
 
 _MOVES = frozenset({"user_changed_number", "user_changed_user_id"})
-_BSUID_IN_TEXT = re.compile(r"(?<![\w.])[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What the messages of one change have in common. `at` is when Meta told us, in Unix seconds, or 0.0."""
+    """What the messages of one change have in common. `at` is when Meta told us, in Unix seconds, or 0.0.
+
+    `people` are the entries of `contacts[]` by number and by BSUID; `only` is who stands there alone.
+    """
 
     at: float
     business_number: str
     people: Mapping[str, Object]
+    only: Person | None = None
 
     @classmethod
     def of(cls, value: Object, at: float) -> Self:
         """`value` is a change's: `metadata` and `contacts[]` of any shape."""
         number = digits_of(dict_of(value.get("metadata")).get("display_phone_number"))
-        return cls(at, number, people_of(value))
+        entries = list_of(value.get("contacts"))
+        return cls(at, number, people_of(value), _named_in(dict_of(entries[0])) if len(entries) == 1 else None)
 
     def message(self, message: Object) -> Inbound | None:
         """An entry of `messages[]`; None if it has no id or nobody said it.
 
-        Where the sender is our own number, it is what we said ourselves, echoed.
+        Where the sender is our own number, it is what we said ourselves, echoed. Where none is named, the one person
+        in `contacts[]` said it.
         """
         if text_of(message.get("type")) == "system":
             return self._event(message)
         wa_id = digits_of(message.get("from"))
         if wa_id and wa_id == self.business_number:
             return self.echo(message)
-        person = person_of(wa_id, text_of(message.get("from_user_id")), self.people)
+        person = person_of(message.get("from"), message.get("from_user_id"), self.people) or self.only
         return self._inbound(message, person)
 
     def echo(self, message: Object) -> Inbound | None:
         """A message that the business sent, from its phone say, to the person in `to`; None if that is nobody."""
-        recipient = text_of(message.get("recipient"))
-        wa_id = digits_of(message.get("to")) or digits_of(recipient)
-        bsuid = text_of(message.get("to_user_id")) or (recipient if is_bsuid(recipient) else "")
-        return self._inbound(message, person_of(wa_id, bsuid, self.people), direction=Direction.OUT)
+        person = person_of(message.get("to") or message.get("recipient"), message.get("to_user_id"), self.people)
+        return self._inbound(message, person, direction=Direction.OUT)
 
     def _event(self, message: Object) -> Inbound | None:
         """A message of type "system": `contacts[]` is not asked, since it may know the new ids already.
+
+        Nor are its words: they quote the profile name, and whoever chooses a name could become somebody else.
 
         https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/system
         """
@@ -94,36 +98,45 @@ class Chat:
 def people_of(value: Object) -> Mapping[str, Object]:
     """The entries of a change's `contacts[]` by number and by BSUID: their order says nothing about the messages'."""
     people: dict[str, Object] = {}
-    for contact in list_of(value.get("contacts")):
-        for key in (digits_of(dict_of(contact).get("wa_id")), text_of(dict_of(contact).get("user_id"))):
+    for contact in map(dict_of, list_of(value.get("contacts"))):
+        person = _named_in(contact)
+        for key in (person.wa_id, person.bsuid) if person else ():
             if key:
                 people[key] = contact
     return people
 
 
-def person_of(wa_id: str, bsuid: str, people: Mapping[str, Object]) -> Person | None:
-    """The person with these ids, either of which may be ""; what is missing, and the name, comes from `people`."""
-    contact = people.get(wa_id) or people.get(bsuid)
-    if contact is None:
-        return _ids_of(wa_id, bsuid)
-    return _ids_of(
-        wa_id or contact.get("wa_id"),
-        bsuid or contact.get("user_id"),
-        text_of(dict_of(contact.get("profile")).get("name")),
-    )
+def person_of(number: Any, user_id: Any, people: Mapping[str, Object]) -> Person | None:
+    """The person whom two fields of Meta's name, either of which may be missing; None if both are.
+
+    What they leave open, and the name, comes from that person's entry in `people`.
+    """
+    person = _ids_of(number, user_id)
+    contact = person and (people.get(person.wa_id or "") or people.get(person.bsuid or ""))
+    known = _named_in(contact) if contact else None
+    if person is None or known is None:
+        return person
+    return Person(person.wa_id or known.wa_id, person.bsuid or known.bsuid, known.name)
 
 
-def _ids_of(wa_id: Any, bsuid: Any, name: str = "") -> Person | None:
-    number, user_id = digits_of(wa_id), text_of(bsuid)
-    return Person(number or None, user_id or None, name) if number or user_id else None
+def _named_in(contact: Object) -> Person | None:
+    """The person in an entry of `contacts[]`."""
+    name = text_of(dict_of(contact.get("profile")).get("name"))
+    return _ids_of(contact.get("wa_id"), contact.get("user_id"), name)
+
+
+def _ids_of(number: Any, user_id: Any, name: str = "") -> Person | None:
+    """A person by a field for phone numbers and one for BSUIDs. Meta was seen to put a BSUID into the former."""
+    digits, bsuid = digits_of(number), text_of(user_id)
+    if not bsuid and is_bsuid(text_of(number)):
+        bsuid = text_of(number)
+    return Person(digits or None, bsuid or None, name) if digits or bsuid else None
 
 
 def _ids_before(message: Object, system: Object) -> Person | None:
     """Who wrote to us until now, as far as a system message tells; a BSUID that is the new one is not the old one."""
     new = text_of(system.get("user_id"))
-    mentioned = set(_BSUID_IN_TEXT.findall(text_of(system.get("body"))))
     told = text_of(system.get("previous_user_id")), text_of(message.get("from_user_id"))
     old = next((bsuid for bsuid in told if bsuid not in ("", new)), "")
-    if not old and len(mentioned - {new}) == 1:
-        (old,) = mentioned - {new}
-    return _ids_of(message.get("from"), old)
+    person = _ids_of(message.get("from"), old)
+    return None if person is not None and person.bsuid == new and not person.wa_id else person

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from wabot.core.inbound import Chat, Object, people_of, person_of
 from wabot.core.messages import Delivery, Inbound, Notice, Preference, Receipt, Status, TemplateNews
-from wabot.core.shapes import compact, dict_of, digits_of, list_of, loads, seconds_of, storable, text_of
+from wabot.core.shapes import compact, dict_of, list_of, loads, seconds_of, storable, text_of
 
 T = TypeVar("T")
 
@@ -96,10 +96,8 @@ class _Reading:
         name, value = text_of(dict_of(change).get("field")), dict_of(change).get("value")
         if not name or not isinstance(value, dict):
             self.note(name or "unreadable", "unknown shape", change)
-        elif name == "messages":
-            self.chat(name, value.get("messages"), value, at)
-        elif name == "smb_message_echoes":
-            self.chat(name, value.get("message_echoes"), value, at)
+        elif name in ("messages", "smb_message_echoes"):
+            self.chat(name, value, at)
         elif name == "user_preferences":
             people = people_of(value)
             self.each(name, value.get(name), self.preferences, lambda item: _preference(item, people, at))
@@ -108,18 +106,20 @@ class _Reading:
         else:
             self.note(name, "not handled", change)
 
-    def chat(self, name: str, said: Any, value: Object, at: float) -> None:
-        """A change about conversations; `said` should be its array of messages."""
-        self.count += len(list_of(said))
+    def chat(self, name: str, value: Object, at: float) -> None:
+        """A change about conversations. Meta was seen to put echoes into the field `messages` too."""
+        said, echoed = value.get("messages"), value.get("message_echoes")
+        self.count += len(list_of(said)) + len(list_of(echoed))
         number = text_of(dict_of(value.get("metadata")).get("phone_number_id"))
         if number and number != self.phone_number_id:
-            if said:
+            if said or echoed:
                 self.note(name, "for another number", value)
             return
         if not value.keys() & {"messages", "message_echoes", "statuses", "errors"}:
             self.note(name, "unknown shape", value)
         chat = Chat.of(value, at)
-        self.each(name, said, self.messages, chat.message if name == "messages" else chat.echo)
+        self.each(name, said, self.messages, chat.message)
+        self.each(name, echoed, self.messages, chat.echo)
         self.each("statuses", value.get("statuses"), self.receipts, lambda status: _receipt(status, at))
         self.each("errors", value.get("errors"), self.notices, _trouble)
 
@@ -157,14 +157,14 @@ def _receipt(status: Object, at: float) -> Receipt | None:
         status=told,
         timestamp=seconds_of(status.get("timestamp")) or at,
         tag=text_of(status.get("biz_opaque_callback_data")) or None,
-        person=person_of(digits_of(status.get(f"{who}_id")), text_of(status.get(f"{who}_user_id")), {}),
+        person=person_of(status.get(f"{who}_id"), status.get(f"{who}_user_id"), {}),
         error=loads(compact(errors[0])) if errors and isinstance(errors[0], dict) else None,
     )
 
 
 def _preference(item: Object, people: Any, at: float) -> Preference | None:
     """An entry of `user_preferences[]`; None for a wish about something else than marketing messages."""
-    person = person_of(digits_of(item.get("wa_id")), text_of(item.get("user_id")), people)
+    person = person_of(item.get("wa_id"), item.get("user_id"), people)
     stopped = _STOPPED.get(text_of(item.get("value")))
     if person is None or stopped is None or item.get("category", "marketing_messages") != "marketing_messages":
         return None
