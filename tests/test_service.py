@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.business import ANA, BEN, EVA, Business
+from tests.business import ANA, BEN, EVA, Business, business
 from wabot.core.errors import ArchiveDown
 from wabot.core.messages import InvalidNumber, Status
 from wabot.log import configure
@@ -227,3 +228,14 @@ async def test_an_account_that_fails_after_the_fact_pauses_the_lane(wabot: Busin
     await wabot.meta.until(lambda meta: any(receipt.status is Status.FAILED for receipt in meta.told))
     _, state = await service.readiness()
     assert state["paused"].keys() == {"send"}
+
+
+async def test_what_comes_in_counts_against_metas_throughput(tmp_path: Path) -> None:
+    async with business(tmp_path, delivery={"messages_per_second": 4}) as wabot:
+        loop = asyncio.get_running_loop()
+        for n in range(4):
+            await said(wabot, f"wamid.in{n}")
+        began = loop.time()
+        await wabot.running.service.initiate(Bulk([Asked(BEN)]))
+        await wabot.meta.until(lambda meta: len(meta.sent) == 1)
+        assert loop.time() - began > 0.5

@@ -109,9 +109,8 @@ class Service:
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
             raise BadSignature("the signature is missing or wrong: check whatsapp.app_secret")
         delivery = webhook.parse(body, phone_number_id=self._phone_number_id)
-        now = self._clock()
-        taken = await self._journal.accept(delivery, now)
-        self._limits.bucket.spend(taken.stored, now)
+        taken = await self._journal.accept(delivery, self._clock())
+        self._limits.bucket.spend(taken.stored, self._clock())
         for notice in delivery.notices:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
         for failure in taken.failures:

@@ -138,10 +138,63 @@ def test_a_pause_that_meta_asks_for_is_kept_by_all_but_not_for_hours() -> None:
     assert bucket.wait(START + 100) == PAUSE_MAX_SECONDS
 
 
-def test_a_clock_that_jumps_back_stops_nothing() -> None:
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.integers(2, 1000),
+    late=st.lists(st.floats(0, 60), min_size=1, max_size=20),
+    count=st.integers(0, 3),
+    slow=st.booleans(),
+)
+@example(rate=1000, late=[0.004], count=0, slow=False)
+@example(rate=80, late=[30.0], count=1, slow=False)
+def test_late_news_refill_nothing(rate: int, late: list[float], count: int, slow: bool) -> None:
+    """Webhooks and answers come in between, each with the time at which it began."""
+    bucket, now, left, turn = Bucket(rate, START), START, list[float](), 0
+    while now < START + 3:
+        leaving = int(min(max(bucket.room(now), 0), 32))
+        bucket.spend(leaving, now)
+        left += [now] * leaving
+        turn += 1
+        bucket.spend(count, now - late[turn % len(late)])
+        if slow and turn == 5:
+            bucket.slow_down(now)
+        now += max(min(bucket.wait(now), 1 / rate), TICK)
+    assert not left or busiest_second(left) <= rate
+
+
+def test_what_comes_in_is_taken_off_the_rate_though_it_is_counted_late() -> None:
+    bucket, now, left = Bucket(100, START), START, list[float]()
+    while now < START + 10:
+        leaving = int(max(bucket.room(now), 0))
+        bucket.spend(leaving, now)
+        left += [now] * leaving
+        bucket.spend(1, now - 0.2)  # 50 a second
+        now += 0.02
+    assert 350 <= len(left) <= 500
+
+
+@pytest.mark.parametrize("back", [11.0, 60.0, 3600.0, 1e9])
+def test_a_clock_that_is_set_back_stops_nothing(back: float) -> None:
     bucket = Bucket(80, START)
     backlog(bucket, START, 1)
-    assert len(backlog(bucket, START - 3600, 1)) >= 70
+    bucket.spend(1, START + 1 - back)
+    assert len(backlog(bucket, START + 1 - back, 2)) >= 70
+
+
+def test_a_pause_is_as_long_as_meta_asked_though_the_clock_is_set_back() -> None:
+    for rate in (80, 0):
+        bucket = Bucket(rate, START)
+        bucket.slow_down(START, 60)
+        assert bucket.wait(START - 3600) == pytest.approx(60)
+        assert bucket.room(START - 3600 + 60) >= 1
+
+
+def test_a_complaint_after_the_clock_was_set_back_is_heard() -> None:
+    bucket = Bucket(80, START)
+    bucket.slow_down(START)
+    bucket.room(START - 3600)
+    bucket.slow_down(START - 3600 + 1)
+    assert bucket.rate < 25
 
 
 # One person.

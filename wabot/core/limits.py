@@ -13,12 +13,15 @@ RECOVERY_SECONDS = 60.0
 PAUSE_MAX_SECONDS = 300.0
 """However long Meta asks us to wait, one message asks again after this time."""
 
+LATE_SECONDS = 10.0
+"""A time before the latest one that we saw is late news within this, and beyond it the work of a clock set back."""
+
 
 class Bucket:
     """A token bucket of `rate` messages per second; rate 0 means no limit.
 
     It holds a twentieth of a second's worth, at least one, and refills with the rest, so that no second [t, t + 1)
-    ever sees more than `rate`.
+    ever sees more than `rate`. No second refills it twice: a time earlier than the latest one refills nothing.
     Meta counts what we send and what we receive together, so `spend` may overdraw: what came in has come in.
     """
 
@@ -35,23 +38,24 @@ class Bucket:
         return self._rate
 
     def room(self, now: float) -> float:
-        """How many messages may leave now; below 1 there is none."""
+        """How many messages may leave now; below 1 there is none. `now` is the present."""
+        self._refill(self._present(now))
         if now < self._closed_until:
             return 0.0
-        if self._allowed == 0:
-            return float("inf")
-        self._refill(now)
-        return self._tokens
+        return self._tokens if self._allowed else float("inf")
 
     def wait(self, now: float) -> float:
-        """Seconds until there is room for one."""
+        """Seconds until there is room for one. `now` is the present."""
+        room = self.room(now)
         if now < self._closed_until:
             return self._closed_until - now
-        room = self.room(now)
-        return 0.0 if room >= 1 else (1 - room) / self._refill_rate
+        return 0.0 if room >= 1 else self._at - now + (1 - room) / self._refill_rate
 
     def spend(self, count: int, now: float) -> None:
-        """Count messages, sent or received; a negative count gives back what was not sent after all."""
+        """Count messages, sent or received; a negative count gives back what was not sent after all.
+
+        `now` may be late: it is when a webhook came, say, whose commit took its time.
+        """
         if self._allowed:
             self._refill(now)
             self._tokens = min(max(self._tokens - count, -self._allowed), self._depth)
@@ -61,6 +65,7 @@ class Bucket:
 
         It recovers by and by. All that is in flight complains together, so a second counts once.
         """
+        self._present(now)
         self._closed_until = max(self._closed_until, now + min(pause, PAUSE_MAX_SECONDS))
         if self._allowed and now >= self._slowed_at + 1:
             self._refill(now)
@@ -76,9 +81,16 @@ class Bucket:
     def _refill_rate(self) -> float:
         return self._rate * 0.95
 
+    def _present(self, now: float) -> float:
+        """The present. If the clock was set back, what we remember moves with it: nothing refills, nothing freezes."""
+        back = self._at - now
+        if back > LATE_SECONDS:
+            self._at, self._slowed_at, self._closed_until = now, self._slowed_at - back, self._closed_until - back
+        return now
+
     def _refill(self, now: float) -> None:
         elapsed = max(now - self._at, 0.0)
-        self._at = now
+        self._at += elapsed
         self._tokens = min(self._tokens + elapsed * self._refill_rate, self._depth)
         self._rate = min(self._rate + elapsed * self._allowed / 2 / RECOVERY_SECONDS, self._allowed)
 

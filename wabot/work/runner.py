@@ -191,7 +191,9 @@ class Lane:
         if len(self._running) < self._concurrency and self._alarm > now:
             due = await self._source.next_due(self.kind)
             if due is not None:
-                wait = min(wait, max(due - now, self._handler.room_in(now), self._probe_in(now), GATHER_SECONDS))
+                present = self._clock()  # asking the journal took its time
+                room_in, probe_in = self._handler.room_in(present), self._probe_in(present)
+                wait = min(wait, max(due - now, room_in, probe_in, GATHER_SECONDS))
         self._alarm = min(self._alarm, now + wait)
         while (wait := self._alarm - self._clock()) > 0:
             self._awake.clear()
