@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.webhooks import ACCESS_TOKEN, APP_SECRET, PHONE_NUMBER_ID
+from benchmarks.webhooks import ACCESS_TOKEN, API_KEY, APP_SECRET, PHONE_NUMBER_ID
 from wabot.settings import FLAT_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,7 +84,9 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
         try:
             told = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body or None, {"Content-Type": "application/json", **told})
+            connection.request(
+                method, path, body or None, {"Content-Type": "application/json", "X-API-Key": API_KEY, **told}
+            )
             response = connection.getresponse()
             return response.status, json.loads(response.read() or b"null")
         finally:
@@ -221,7 +223,7 @@ def _from_root(program: Sequence[str]) -> list[str]:
 def _sections(port: int, data: Path, given: Sections) -> dict[str, dict[str, Any]]:
     """The default settings, but for what a service without account and model needs."""
     base: dict[str, dict[str, Any]] = {
-        "server": {"port": port, "data_dir": str(data)},
+        "server": {"port": port, "data_dir": str(data), "api_keys": [API_KEY]},
         "whatsapp": {
             "access_token": ACCESS_TOKEN, "phone_number_id": PHONE_NUMBER_ID, "verify_token": "benchmark-word",
             "app_secret": APP_SECRET, "graph_api_base": NOBODY,

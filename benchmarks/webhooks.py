@@ -8,6 +8,7 @@ import time
 from wabot.sandbox import payloads
 
 APP_SECRET, ACCESS_TOKEN, PHONE_NUMBER_ID = "benchmark-secret", "benchmark-token", "100000000000001"
+API_KEY = "benchmark-key-of-the-api"
 PEOPLE = 2000
 """Who write, one after the other."""
 NAME = "Ana Kumar"

@@ -2,7 +2,7 @@
 
 `async with business(tmp_path) as b:` is a started wabot; leaving it is a clean stop. Start it again with the same
 directory and `meta=b.meta` to see what a restart makes of it. Sections of the settings are keyword arguments:
-`business(tmp_path, server={"api_keys": ["k"]}, assistant={"quiet_seconds": 0.2})`.
+`business(tmp_path, server={"retention_days": 1}, assistant={"quiet_seconds": 0.2})`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from wabot.settings import Settings
 ANA, BEN, EVA = "919216598210", "919876543210", "491711234567"
 """Numbers that the stand-in accepts without further ado."""
 
+KEY = "the-key-of-the-tests"
+"""Opens every wabot of the tests."""
+
 SECTIONS: dict[str, dict[str, Any]] = {
-    "server": {"port": 0},
+    "server": {"port": 0, "api_keys": [KEY]},
     "api": {"wait_seconds": 5},
     "whatsapp": {
         "access_token": "sandbox-token",
@@ -92,16 +95,19 @@ def settings(data_dir: Path, **sections: Mapping[str, Any]) -> Settings:
 
 @asynccontextmanager
 async def business(
-    data_dir: Path, *, meta: Meta | None = None, **sections: Mapping[str, Any]
+    data_dir: Path, *, meta: Meta | None = None, sandbox: bool = False, **sections: Mapping[str, Any]
 ) -> AsyncIterator[Business]:
-    """wabot with its journal in `data_dir`, started; `meta` None: a new one that accepts everything at once."""
+    """wabot with its journal in `data_dir`, started, and a client that has its key.
+
+    `meta` None: a new one that accepts everything at once. `sandbox`: wabot is open to this machine.
+    """
     meta = meta or Meta(behaviour=Behaviour(), receipt_delay=0.0)
     async with AsyncExitStack() as stack:
         runner, meta_url = await serve(meta)
         stack.push_async_callback(runner.cleanup)
         whatsapp = {"graph_api_base": f"{meta_url}/v26.0", **sections.pop("whatsapp", {})}
         chosen = settings(data_dir, whatsapp=whatsapp, **sections)
-        running = await stack.enter_async_context(bootstrap.run(chosen))
+        running = await stack.enter_async_context(bootstrap.run(chosen, sandbox=sandbox))
         meta.webhook_url = f"{running.url}/webhook"
-        client = await stack.enter_async_context(ClientSession(running.url))
+        client = await stack.enter_async_context(ClientSession(running.url, headers={"X-API-Key": KEY}))
         yield Business(running.url, client, meta, chosen, running)

@@ -53,6 +53,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.clock": (),
     "wabot.log": ("wabot.core", "wabot.imports"),
     "wabot.sections": (),
+    "wabot.keys": ("wabot.core", "wabot.log", "wabot.sections"),
     "wabot.settings": ("wabot.core", "wabot.sections"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log"),
     "wabot.work": ("wabot.core", "wabot.log"),
@@ -60,13 +61,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": ("wabot.core", "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.service", "wabot.web"),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
-    "wabot.remote": ("wabot.core", "wabot.settings"),
+    "wabot.remote": ("wabot.core", "wabot.keys", "wabot.settings"),
     "wabot.parts": (
         "wabot.adapters", "wabot.clock", "wabot.core", "wabot.journal", "wabot.settings", "wabot.work",
     ),
     "wabot.bootstrap": (
-        "wabot.clock", "wabot.core", "wabot.journal", "wabot.log", "wabot.metrics", "wabot.parts", "wabot.sandbox",
-        "wabot.service", "wabot.settings", "wabot.web", "wabot.work",
+        "wabot.clock", "wabot.core", "wabot.journal", "wabot.keys", "wabot.log", "wabot.metrics", "wabot.parts",
+        "wabot.sandbox", "wabot.service", "wabot.settings", "wabot.web", "wabot.work",
     ),
     "wabot.cli": (
         "wabot.bootstrap", "wabot.core", "wabot.journal.backup", "wabot.log", "wabot.remote", "wabot.sandbox.phone",

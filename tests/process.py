@@ -21,7 +21,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
-from tests.business import SECTIONS
+from tests.business import KEY, SECTIONS
 from wabot.core.messages import Receipt
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour
@@ -275,7 +275,7 @@ async def world(
     quiet = table["assistant"]
     quiet["quiet_max_seconds"] = max(quiet["quiet_max_seconds"], quiet["quiet_seconds"])
     meta = meta or Meta(behaviour=Behaviour(by_number=False), receipt_delay=0.0)
-    async with ClientSession() as client:
+    async with ClientSession(headers={"X-API-Key": KEY}) as client:
         world = World(meta, place, table, client)
         await world.open_meta()
         try:

@@ -335,7 +335,11 @@ REFUSALS: dict[str, tuple[dict[str, dict[str, Any]], str]] = {
     "no app secret": ({"whatsapp": {"app_secret": ""}}, r"whatsapp\.app_secret: missing: .*APP_SECRET"),
     "no token": ({"whatsapp": {"access_token": ""}}, r"whatsapp\.access_token: missing: .*ACCESS_TOKEN"),
     "no number": ({"whatsapp": {"phone_number_id": ""}}, r"whatsapp\.phone_number_id: missing: .*PHONE_NUMBER_ID"),
-    "open without keys": ({"server": {"host": "0.0.0.0"}}, r"server\.api_keys: missing: .*other machines"),
+    "open without keys": (
+        {"server": {"host": "0.0.0.0", "api_keys": []}},
+        r"server\.api_keys: missing: .*other machines",
+    ),
+    "a short key": ({"server": {"api_keys": ["hunter2"]}}, r"server\.api_keys\.0: must have at least 16 .*openssl.*"),
     "a misspelt key": ({"server": {"prot": 1}}, r"server\.prot: unknown key \(did you mean port\?\)"),
     "a wrong type": ({"delivery": {"concurrency": "many"}}, r"delivery\.concurrency: must be a valid integer"),
 }
@@ -480,12 +484,11 @@ class _Screen:
 
 
 async def test_the_outbox_can_be_worked_from_the_terminal_while_wabot_runs(tmp_path: Path) -> None:
-    async with world(tmp_path, server={"api_keys": ["a-long-key"]}) as w:
+    async with world(tmp_path) as w:
         w.meta.behaviour.script(ANA, [error(132012)])
         w.meta.behaviour.script(BEN, [Answer(delay=30, cut=True, receipts=LOST)])
         wabot = await w.start()
         port = wabot.url.rpartition(":")[2]
-        w.client.headers["X-API-Key"] = "a-long-key"
         await w.post("/initiate-bulk", {"numbers": [ANA, BEN]}, Prefer="respond-async")
         await w.post("/initiate-bulk", {"numbers": [BEN]}, Prefer="respond-async")
         await wabot.event("send.settled")
@@ -508,6 +511,28 @@ async def test_the_outbox_can_be_worked_from_the_terminal_while_wabot_runs(tmp_p
         again = await _terminal_says(w, port, "outbox", "cancel", last, status=2)
         assert again == "wabot: a send that is cancelled cannot be cancelled\n"
         assert "no such send" in await _terminal_says(w, port, "outbox", "show", "nonsense", status=2)
+
+
+async def test_with_no_key_configured_one_is_made_that_opens_the_api_and_that_the_terminal_knows(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, server={"api_keys": []}) as w:
+        wabot = await w.start()
+        file = w.journal.with_name("api-key")
+        key, port = file.read_text().strip(), wabot.url.rpartition(":")[2]
+
+        assert [(line["file"], len(key)) for line in wabot.events("key.made")] == [(str(file), 43)]
+        assert file.stat().st_mode & 0o777 == 0o600
+        async with w.client.get(f"{wabot.url}/outbox", headers={"X-API-Key": key}) as response:
+            assert response.status == 200
+        async with w.client.get(f"{wabot.url}/outbox", headers={"Host": "127.0.0.1"}) as response:
+            assert response.status == 401
+        assert await _terminal_says(w, port, "outbox", "list") == ""
+
+        again = await w.restart()
+        assert again.events("key.made") == []
+        assert file.read_text().strip() == key
+        assert key not in "".join(wabot.said + again.said)
 
 
 async def test_asking_for_the_outbox_of_a_wabot_that_does_not_run_says_so(tmp_path: Path) -> None:

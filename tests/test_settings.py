@@ -102,7 +102,7 @@ def test_the_environment_gives_numbers_yes_and_no_and_lists() -> None:
         None,
         environ={
             **ENOUGH,
-            "WABOT_SERVER__API_KEYS": "first-key, second-key,",
+            "WABOT_SERVER__API_KEYS": "first-key-of-two, second-key-of-two,",
             "WABOT_OPTOUT__STOP_WORDS": '["STOP", "a, b"]',
             "WABOT_FIRST_CONTACT__COMPONENTS": '[{"type": "body"}]',
             "WABOT_LOG__BODIES": "yes",
@@ -111,7 +111,7 @@ def test_the_environment_gives_numbers_yes_and_no_and_lists() -> None:
         },
     )
 
-    assert [key.get_secret_value() for key in settings.server.api_keys] == ["first-key", "second-key"]
+    assert [key.get_secret_value() for key in settings.server.api_keys] == ["first-key-of-two", "second-key-of-two"]
     assert settings.optout.stop_words == ("STOP", "a, b")
     assert settings.first_contact.components == ({"type": "body"},)
     assert settings.log.bodies is True
@@ -167,6 +167,9 @@ def test_a_given_config_that_is_missing_or_no_toml_is_refused() -> None:
     assert "given.toml: not valid TOML" in problems("[server")[0]
 
 
+REMEDY = " (`openssl rand -hex 32` makes a good one)"
+
+
 @pytest.mark.parametrize(
     ("toml", "line"),
     [
@@ -179,7 +182,15 @@ def test_a_given_config_that_is_missing_or_no_toml_is_refused() -> None:
         ("[server]\nport = true", "server.port: must be a valid integer"),
         ("[server]\nport = 65536", "server.port: must be less than or equal to 65535"),
         ("[server]\napi_keys = 'x'", "server.api_keys: must be a valid list"),
-        ("[server]\napi_keys = ['']", "server.api_keys.0: must not be empty"),
+        ("[server]\napi_keys = ['']", "server.api_keys.0: must have at least 16 characters" + REMEDY),
+        (
+            f"[server]\napi_keys = ['{'k' * 16}', '{'k' * 15}']",
+            "server.api_keys.1: must have at least 16 characters" + REMEDY,
+        ),
+        (
+            f"[server]\napi_keys = ['{' ' * 9}{'k' * 15}']",
+            "server.api_keys.0: must have at least 16 characters" + REMEDY,
+        ),
         ("[whatsapp]\nbusiness_account_id = 12", "whatsapp.business_account_id: must be a valid string"),
         ("[whatsapp]\nallow_unsigned = 'yes'", "whatsapp.allow_unsigned: must be a valid boolean"),
         (
@@ -249,7 +260,10 @@ def test_an_open_door_without_keys_is_refused(host: str) -> None:
 
     assert line.startswith("server.api_keys: missing")
     assert "WABOT_SERVER__API_KEYS" in line
-    assert load(written(f"[server]\nhost = '{host}'\napi_keys = ['key']"), environ=ENOUGH).server.host == host
+    assert (
+        load(written(f"[server]\nhost = '{host}'\napi_keys = ['a-key-of-16-chars']"), environ=ENOUGH).server.host
+        == host
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
@@ -276,12 +290,12 @@ def test_an_unreadable_prompt_or_knowledge_folder_is_refused() -> None:
 
 
 def test_no_secret_shows_in_a_repr_or_an_error() -> None:
-    config = written("[server]\napi_keys = ['key-one']\n[mongo]\nuri = 'mongodb://me:pa%2Fss@db/x'")
+    config = written("[server]\napi_keys = ['key-one-of-one-key']\n[mongo]\nuri = 'mongodb://me:pa%2Fss@db/x'")
     settings = load(config, environ={**ENOUGH, "VERIFY_TOKEN": "verify-me"})
 
     secrets = set(settings.secrets())
 
-    assert secrets >= {"EAAG-token", "hush-hush", "verify-me", "AIza-key", "key-one", "pa%2Fss", "pa/ss"}
+    assert secrets >= {"EAAG-token", "hush-hush", "verify-me", "AIza-key", "key-one-of-one-key", "pa%2Fss", "pa/ss"}
     assert not [secret for secret in secrets if secret in repr(settings) + str(settings.model_dump())]
     with pytest.raises(ValidationError) as caught:
         Settings(server=Server(port=1), mongo={"uri": "secret-address"})

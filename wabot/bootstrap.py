@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import web
 
-from wabot import parts
+from wabot import keys, parts
 from wabot.clock import SteadyClock
 from wabot.core.jobs import Kind
 from wabot.journal.journal import Journal, open_journal
@@ -21,6 +21,7 @@ from wabot.metrics import Metrics
 from wabot.service import Service
 from wabot.settings import Settings
 from wabot.web.app import make_app
+from wabot.web.auth import Gate
 from wabot.web.outbox import METRICS
 from wabot.web.server import Runner
 from wabot.work.record import Recorder
@@ -45,11 +46,14 @@ class Running:
     url: str
     service: Service
     journal: Journal
+    api_keys: Sequence[str]
 
 
 @asynccontextmanager
-async def run(settings: Settings) -> AsyncIterator[Running]:
-    """Everything, from the journal to the socket. Raises journal.opening.CannotOpen, OSError (address in use)."""
+async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Running]:
+    """Everything, from the journal to the socket. Raises journal.opening.CannotOpen, keys.UnusableKey, OSError
+    (address in use). The sandbox is open to this machine without a key.
+    """
     async with AsyncExitStack() as stack:
         clock = SteadyClock()
         journal = await open_journal(
@@ -59,6 +63,7 @@ async def run(settings: Settings) -> AsyncIterator[Running]:
             business=settings.whatsapp.phone_number_id,
         )
         stack.push_async_callback(journal.close)
+        api_keys = () if sandbox else keys.of_service(settings.server)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         archive = await parts.archive(settings, stack)
         metrics = Metrics(journal, clock=clock, archive=archive is not None)
@@ -87,8 +92,9 @@ async def run(settings: Settings) -> AsyncIterator[Running]:
         )
         await stack.enter_async_context(_background(upkeep.run, *([recorder.run] if recorder else [])))
         await stack.enter_async_context(_working(lanes.values()))
-        url = await stack.enter_async_context(_serving(settings, service, metrics))
-        yield Running(url, service, journal)
+        gate = Gate(api_keys, open_to_this_machine=sandbox)
+        url = await stack.enter_async_context(_serving(settings, service, metrics, gate))
+        yield Running(url, service, journal, api_keys)
 
 
 @asynccontextmanager
@@ -108,7 +114,7 @@ async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, 
     runner, url = await serve(meta, "127.0.0.1", 0)
     try:
         pointed = account.model_copy(update={"graph_api_base": f"{url}/v26.0"})
-        async with run(settings.model_copy(update={"whatsapp": pointed})) as running:
+        async with run(settings.model_copy(update={"whatsapp": pointed}), sandbox=True) as running:
             meta.webhook_url = f"{running.url}/webhook"
             yield running, meta, url
     finally:
@@ -170,10 +176,10 @@ async def _working(lanes: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, service: Service, metrics: Metrics) -> AsyncIterator[str]:
+async def _serving(settings: Settings, service: Service, metrics: Metrics, gate: Gate) -> AsyncIterator[str]:
     app = make_app(
         service,
-        api_keys=[key.get_secret_value() for key in settings.server.api_keys],
+        gate=gate,
         verify_token=settings.whatsapp.verify_token.get_secret_value(),
         wait_seconds=settings.api.wait_seconds,
     )

@@ -77,6 +77,7 @@ async def _serve(settings: Settings) -> int:
     from wabot import bootstrap  # noqa: PLC0415
 
     async with _stop_signal() as stop, bootstrap.run(settings) as running:
+        log.hide([*settings.secrets(), *running.api_keys])
         _settle_in()
         log.get_logger().info("wabot.started", url=running.url, pid=os.getpid())
         await stop.wait()

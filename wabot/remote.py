@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from wabot import keys
 from wabot.core.errors import WabotError
 from wabot.settings import Settings
 
@@ -33,7 +34,8 @@ async def _ask(settings: Settings, method: str, path: str, query: dict[str, str]
     server = settings.server
     host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104  we only ask there
     url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}{path}"
-    headers = {"X-API-Key": server.api_keys[0].get_secret_value()} if server.api_keys else {}
+    key = keys.of_terminal(server)
+    headers = {"X-API-Key": key} if key else {}
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,

@@ -25,10 +25,15 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _not_empty(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().strip():
-        raise ValueError("must not be empty")  # an empty key would let in whoever sends an empty one
-    return secret
+SHORTEST_KEY = 16
+"""Characters; whoever can ask as often as they like must not find one by trying."""
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    key = secret.get_secret_value().strip()  # no header can carry what is around it
+    if len(key) < SHORTEST_KEY:
+        raise ValueError(f"must have at least {SHORTEST_KEY} characters (`openssl rand -hex 32` makes a good one)")
+    return SecretStr(key)
 
 
 Count = Annotated[int, Field(ge=1)]
@@ -59,7 +64,7 @@ class Section(BaseModel):
 class Server(Section):
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    api_keys: Annotated[tuple[Annotated[SecretStr, AfterValidator(_not_empty)], ...], Strict(False)] = ()
+    api_keys: Annotated[tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], Strict(False)] = ()
     data_dir: Annotated[Path, Strict(False)] = Path("data")
     retention_days: Count = 30
 

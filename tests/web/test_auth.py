@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.business import ANA, Business, business
+from tests.virtual_time import virtual_time
 from tests.web.shapes import refusal, wire
+from wabot import keys
 from wabot.web import auth, outbox, routes
 
-KEYS = ("a-long-key", "another-key", "clé-€-ключ")
+KEYS = ("a-long-enough-key", "another-long-key", "clé-€-ключ-16-знаков")
 GUARDED = [
     ("POST", "/initiate-bulk"),
     ("POST", "/get"),
@@ -41,9 +45,16 @@ GUARDED = [
 
 @pytest.fixture
 async def keyed(tmp_path: Path) -> AsyncIterator[Business]:
-    """wabot with keys."""
-    async with business(tmp_path / "data", server={"api_keys": KEYS}) as b:
-        yield b
+    """wabot with keys, and a client without one."""
+    async with business(tmp_path / "data", server={"api_keys": KEYS}) as b, ClientSession(b.url) as stranger:
+        yield replace(b, client=stranger)
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[Business]:
+    """wabot as the sandbox runs it, and a client without a key."""
+    async with business(tmp_path / "data", sandbox=True) as b, ClientSession(b.url) as stranger:
+        yield replace(b, client=stranger)
 
 
 async def test_everything_but_the_webhook_and_healthz_needs_a_key(keyed: Business) -> None:
@@ -139,6 +150,71 @@ async def test_healthz_and_the_webhook_need_no_key_and_may_come_through_a_proxy(
     assert (await keyed.get(path, headers=headers, params=query)).status == 200
 
 
+async def test_outside_the_sandbox_this_machine_needs_a_key_too(tmp_path: Path) -> None:
+    """A bare `proxy_pass` adds nothing and rewrites the Host: what it lets through looks like this machine."""
+    async with business(tmp_path, server={"api_keys": ()}) as b, ClientSession(b.url) as client:
+        stranger = replace(b, client=client)
+        for method, path in GUARDED:
+            refusal(await stranger.ask(method, path, headers={"Host": "127.0.0.1:8080"}), 401)
+        made = (tmp_path / keys.FILE).read_text().strip()
+        assert (await stranger.get("/readyz", headers={"X-API-Key": made})).status == 200
+
+
+async def refused_after(b: Business, key: str) -> float:
+    """Seconds until a key was refused."""
+    started = asyncio.get_running_loop().time()
+    refusal(await b.get("/readyz", headers={"X-API-Key": key}), 401)
+    return asyncio.get_running_loop().time() - started
+
+
+async def test_a_wrong_key_waits_longer_each_time_and_a_right_one_or_none_never(
+    keyed: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "LONGEST_DELAY", 0.4)
+    waited = [await refused_after(keyed, f"a-wrong-key-number-{n}") for n in range(4)]
+    assert all(seconds >= least for seconds, least in zip(waited, (0.1, 0.2, 0.4, 0.4), strict=True)), waited
+    assert await refused_after(keyed, "") < 0.3
+
+    waiting = [asyncio.create_task(refused_after(keyed, "wrong-as-well-it-is")) for _ in range(auth.MOST_DELAYED)]
+    await asyncio.sleep(0.1)
+    started = asyncio.get_running_loop().time()
+    assert (await keyed.get("/readyz", headers={"X-API-Key": KEYS[0]})).status == 200
+    assert (await keyed.get("/healthz")).status == 200
+    assert asyncio.get_running_loop().time() - started < 0.3
+    assert min(await asyncio.gather(*waiting)) >= 0.39
+
+
+@virtual_time
+async def test_the_delays_double_up_to_five_seconds_and_a_quiet_minute_ends_them() -> None:
+    wrong, loop = auth.WrongKeys(), asyncio.get_running_loop()
+
+    async def waits() -> float:
+        started = loop.time()
+        await wrong.wait()
+        return round(loop.time() - started, 3)
+
+    assert [await waits() for _ in range(9)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5]
+    await asyncio.sleep(60)
+    assert await waits() == 0.1
+
+
+@virtual_time
+async def test_of_many_wrong_keys_at_once_only_so_many_wait() -> None:
+    wrong, loop = auth.WrongKeys(), asyncio.get_running_loop()
+    waiting = [asyncio.create_task(wrong.wait()) for _ in range(1000)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert sum(not task.done() for task in waiting) == 32
+    waiting.pop(0).cancel()
+    await asyncio.gather(*waiting)
+    assert loop.time() == 5
+    waiting = [asyncio.create_task(wrong.wait()) for _ in range(33)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert sum(not task.done() for task in waiting) == 32
+
+
 async def test_meta_needs_no_key(keyed: Business) -> None:
     assert (await keyed.meta.say("Hi"))[1] == 200
 
@@ -150,8 +226,8 @@ async def test_meta_needs_no_key(keyed: Business) -> None:
         "127.8.9.10", "[::1]", "[::1]:8080", "[0:0:0:0:0:0:0:1]:80", "[::ffff:127.0.0.1]",
     ],
 )  # fmt: skip
-async def test_without_keys_this_machine_is_served_by_any_of_its_names(wabot: Business, host: str) -> None:
-    assert (await wabot.get("/readyz", headers={"Host": host})).status == 200
+async def test_the_sandbox_serves_this_machine_by_any_of_its_names_without_a_key(sandbox: Business, host: str) -> None:
+    assert (await sandbox.get("/readyz", headers={"Host": host})).status == 200
 
 
 @pytest.mark.parametrize(
@@ -166,13 +242,13 @@ async def test_without_keys_this_machine_is_served_by_any_of_its_names(wabot: Bu
         ".", "[]", "[", "]", ":", "::ffff:127.0.0.1", "[::ffff:192.168.0.1]",
     ],
 )  # fmt: skip
-async def test_without_keys_any_other_name_is_refused(wabot: Business, host: str) -> None:
-    assert "server.api_keys" in refusal(await wabot.get("/readyz", headers={"Host": host}), 401)
+async def test_the_sandbox_refuses_any_other_name(sandbox: Business, host: str) -> None:
+    assert "from this machine" in refusal(await sandbox.get("/readyz", headers={"Host": host}), 401)
 
 
-async def test_without_keys_that_holds_for_every_route(wabot: Business) -> None:
+async def test_the_sandbox_refuses_them_on_every_route(sandbox: Business) -> None:
     for method, path in GUARDED:
-        refusal(await wabot.ask(method, path, headers={"Host": "rebound.example.com"}), 401)
+        refusal(await sandbox.ask(method, path, headers={"Host": "rebound.example.com"}), 401)
 
 
 @pytest.mark.parametrize(
@@ -182,41 +258,46 @@ async def test_without_keys_that_holds_for_every_route(wabot: Business) -> None:
         "X-Forwarded-Proto: http", "X-Forwarded-Port: 80", "x-forwarded-anything: at all", "X-FORWARDED-FOR: ",
         "forwarded: ", "X-Real-IP: 127.0.0.1",
         "Via: 1.1 proxy", "Origin: https://example.com", "Origin: null", "Origin: http://localhost.example.com",
-        "Origin: http://localhost@example.com",
+        "Origin: http://localhost@example.com", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: ", "Sec-Fetch-Site: x",
     ],
 )  # fmt: skip
-async def test_without_keys_whatever_a_proxy_or_a_foreign_page_adds_is_refused(wabot: Business, header: str) -> None:
+async def test_the_sandbox_refuses_whatever_a_proxy_or_a_foreign_page_adds(sandbox: Business, header: str) -> None:
     name, _, value = header.partition(": ")
-    assert "server.api_keys" in refusal(await wabot.get("/readyz", headers={name: value}), 401)
+    assert "from this machine" in refusal(await sandbox.get("/readyz", headers={name: value}), 401)
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin", "same-site"])
+async def test_the_sandbox_serves_what_a_browser_here_asks_by_itself(sandbox: Business, site: str) -> None:
+    assert (await sandbox.get("/readyz", headers={"Sec-Fetch-Site": site})).status == 200
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:8080"])
-async def test_without_keys_a_page_of_this_machine_may_call(wabot: Business, origin: str) -> None:
-    assert (await wabot.get("/readyz", headers={"Origin": origin})).status == 200
+async def test_a_page_of_this_machine_may_call_the_sandbox(sandbox: Business, origin: str) -> None:
+    assert (await sandbox.get("/readyz", headers={"Origin": origin})).status == 200
 
 
-async def test_a_second_host_cannot_hide_behind_the_first(wabot: Business) -> None:
-    async with wire(wabot) as connection:
+async def test_a_second_host_cannot_hide_behind_the_first(sandbox: Business) -> None:
+    async with wire(sandbox) as connection:
         await connection.say("GET /readyz HTTP/1.1\r\nHost: localhost\r\nHost: example.com\r\n\r\n")
         assert (await connection.answer()).status in (400, 401)
 
 
-async def test_a_request_without_a_host_is_refused(wabot: Business) -> None:
-    async with wire(wabot) as connection:
+async def test_a_request_without_a_host_is_refused(sandbox: Business) -> None:
+    async with wire(sandbox) as connection:
         await connection.say("GET /readyz HTTP/1.0\r\n\r\n")
         assert (await connection.answer()).status in (400, 401)
 
 
-async def test_without_keys_another_machine_is_refused_whatever_it_says(tmp_path: Path) -> None:
+async def test_the_sandbox_refuses_another_machine_whatever_it_says(tmp_path: Path) -> None:
     address = _own_address()
     if address is None:
         pytest.skip("this machine has no address but loopback")
-    async with business(tmp_path, server={"host": "0.0.0.0"}) as b:
+    async with business(tmp_path, server={"host": "0.0.0.0"}, sandbox=True) as b:
         port = b.url.rpartition(":")[2]
         async with ClientSession() as client:
             async with client.get(f"http://{address}:{port}/readyz", headers={"Host": "localhost"}) as response:
                 assert response.status == 401
-                assert "server.api_keys" in (await response.json())["error"]["message"]
+                assert "from this machine" in (await response.json())["error"]["message"]
             async with client.get(f"http://{address}:{port}/healthz") as response:
                 assert response.status == 200
 
@@ -227,10 +308,10 @@ async def test_ipv6_loopback_is_this_machine_too(tmp_path: Path) -> None:
             probe.bind(("::1", 0))
     except OSError:
         pytest.skip("this machine has no IPv6")
-    async with business(tmp_path, server={"host": "::1"}) as b:
+    async with business(tmp_path, server={"host": "::1"}, sandbox=True) as b, ClientSession(b.url) as stranger:
         assert b.url.startswith("http://[::1]:")
-        assert (await b.get("/readyz")).status == 200
-        refusal(await b.get("/readyz", headers={"Host": "[2001:db8::1]"}), 401)
+        assert (await replace(b, client=stranger).get("/readyz")).status == 200
+        refusal(await replace(b, client=stranger).get("/readyz", headers={"Host": "[2001:db8::1]"}), 401)
 
 
 def _own_address() -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.business import ANA, Business, business
+from tests.business import ANA, KEY, Business, business
 from tests.web.shapes import refusal, wire
 from wabot.service import Service
 from wabot.web import body, server
@@ -159,7 +159,8 @@ async def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 async def test_a_body_that_dribbles_in_is_given_up(quick: Business, path: str) -> None:
     async with wire(quick) as connection:
         await connection.say(
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
+            "Content-Length: 1000\r\n\r\n"
         )
 
         async def dribble() -> None:
@@ -210,7 +211,7 @@ async def test_those_who_hang_hold_up_nobody(wabot: Business) -> None:
 
 @pytest.mark.parametrize("path", ["/get", "/webhook", "/initiate-bulk"])
 async def test_who_hangs_up_in_the_middle_breaks_nothing(wabot: Business, path: str) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
     for rest in ("Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\nab", ""):
         async with wire(wabot) as connection:
             await connection.say(head + rest)

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.business import ANA, BEN, Answer, Business, business
+from tests.business import ANA, BEN, KEY, Answer, Business, business
 from tests.web.shapes import refusal, wire
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.meta import Meta
-from wabot.web import outbox, routes
+from wabot.web import auth, outbox, routes
 
 Ask = Callable[[bytes], Answer]
 
@@ -141,7 +141,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ask, Busines
     """Says bytes to one wabot on a new connection, and gives its answer, which the contract was held against."""
     data_dir: Path = tmp_path_factory.mktemp("fuzz")
     meta = Meta(behaviour=Behaviour(by_number=False), receipt_delay=0.0)
-    with asyncio.Runner() as runner:
+    with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auth, "MOST_DELAYED", 0)  # nobody waits for the refusal of a wrong key
         opened = business(
             data_dir, meta=meta, api={"wait_seconds": 0}, delivery={"attempts": 1, "pair_interval_seconds": 0.001}
         )
@@ -165,7 +166,8 @@ def request(
     method: str, target: str, body: bytes = b"", extra: list[tuple[bytes, bytes]] | None = None, *, signed: bool = False
 ) -> bytes:
     """The bytes of a request; a header that is given again replaces ours."""
-    named = {b"Host": b"localhost", b"Content-Type": b"application/json", b"Connection": b"close"} | dict(extra or [])
+    named = {b"Host": b"localhost", b"Content-Type": b"application/json", b"Connection": b"close"}
+    named |= {b"X-API-Key": KEY.encode()} | dict(extra or [])
     if signed:
         named[b"X-Hub-Signature-256"] = payloads.sign(body, "sandbox-secret").encode()
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in named.items())

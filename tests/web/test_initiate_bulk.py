@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from tests.business import ANA, BEN, EVA, Answer, Business, business
+from tests.business import ANA, BEN, EVA, KEY, Answer, Business, business
 from tests.web.shapes import refusal
 from wabot.sandbox.behaviour import error
 
@@ -346,7 +346,7 @@ async def test_whoever_waits_longer_for_a_batch_is_not_forgotten_when_another_st
 
 async def test_whoever_waits_when_the_service_stops_is_answered_at_once(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
-    async with ClientSession() as client:
+    async with ClientSession(headers={"X-API-Key": KEY}) as client:
         async with business(tmp_path, delivery=LATER) as b:
             b.meta.behaviour.always(EVA, error(131016))
             request = client.post(b.url + "/initiate-bulk", json={"numbers": [EVA]}, headers={"Prefer": "wait=60"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -29,9 +29,9 @@ _BEARER = {"WWW-Authenticate": "Bearer"}
 log = get_logger()
 
 
-def make_app(service: Service, *, api_keys: Iterable[str], verify_token: str, wait_seconds: float) -> web.Application:
+def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: float) -> web.Application:
     """Everything of section "HTTP" over one service."""
-    app = web.Application(middlewares=[_answer_all(Gate(api_keys))])
+    app = web.Application(middlewares=[_answer_all(gate)])
     app[routes.SERVICE] = service
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
@@ -51,7 +51,7 @@ def _answer_all(gate: Gate) -> Middleware:
         """One answer and one line of log for every request, whatever happens."""
         started = time.perf_counter()
         try:
-            refusal = gate.refuses(request)
+            refusal = await gate.refuses(request)
             response = answers.error(401, refusal, headers=_BEARER) if refusal else await handler(request)
         except Refusal as refused:
             response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)

@@ -1,12 +1,13 @@
 """Who may call. `/webhook` is for whoever signs, `/healthz` for anyone; all else needs a key.
 
-With no keys configured only direct requests from this machine are served: a loopback peer, nothing that a proxy
+Only the sandbox is open without one, to direct requests from this machine: a loopback peer, nothing that a proxy
 adds, a Host that is this machine (or a page in somebody's browser could call us under a name of its own), and no
-Origin that is another (or it could call us under ours).
+Origin or Sec-Fetch-Site that is another's (or it could call us under ours).
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import re
@@ -16,29 +17,69 @@ from aiohttp import web
 
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
 
-_ONLY_DIRECT = "without a key only direct requests from this machine are served: set server.api_keys"
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+"""Seconds until a wrong key is refused: each waits twice as long as the one before."""
+FORGET_SECONDS = 60.0
+"""After so long without a wrong key, the next one waits as the first."""
+MOST_DELAYED = 32
+"""How many may wait at once; further ones are refused at once, so that nobody can pile up requests here."""
+
+_NEEDED = (
+    "a key is needed: Authorization: Bearer KEY, or X-API-Key: KEY, with one of server.api_keys"
+    " (where none is set, with the one in the file api-key of server.data_dir)"
+)
+_WRONG = "the key is not one of server.api_keys (where none is set: not the one in the file api-key of server.data_dir)"
+_ONLY_DIRECT = "the sandbox serves only direct requests from this machine"
 _AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.]+?)\.?)(?::[0-9]+)?", re.IGNORECASE | re.ASCII)
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+_OWN_SITES = frozenset({"none", "same-origin", "same-site"})
+"""https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header: where the Host is this machine, these are it, too."""
 
 
 class Gate:
-    """Knows the keys."""
+    """Knows the keys. `open_to_this_machine`: for direct requests from here it asks for none."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str], *, open_to_this_machine: bool = False) -> None:
         self._keys = tuple(key.encode(errors="surrogateescape") for key in keys)
+        self._open_to_this_machine = open_to_this_machine
+        self._wrong = WrongKeys()
 
-    def refuses(self, request: web.Request) -> str | None:
-        """Why a request may not be served; None if it may."""
-        if request.path in OPEN_PATHS:
+    async def refuses(self, request: web.Request) -> str | None:
+        """Why a request may not be served; None if it may. A wrong key learns it late."""
+        if request.path in OPEN_PATHS or (self._open_to_this_machine and _is_direct(request)):
             return None
-        if not self._keys:
-            return None if _is_direct(request) else _ONLY_DIRECT
         given = _given_key(request)
         if given is None:
-            return "a key of server.api_keys is needed: Authorization: Bearer KEY, or X-API-Key: KEY"
+            return _ONLY_DIRECT if self._open_to_this_machine else _NEEDED
         # Every key is compared, so that the time tells nothing.
         matches = [hmac.compare_digest(given, key) for key in self._keys]
-        return None if any(matches) else "the key is not one of server.api_keys"
+        if any(matches):
+            return None
+        await self._wrong.wait()
+        return _WRONG
+
+
+class WrongKeys:
+    """Makes trying keys slow. All wrong keys count together: behind a proxy everybody has its address, a right key
+    never waits, and there is nothing to remember for each address.
+    """
+
+    def __init__(self) -> None:
+        self._delay, self._last, self._waiting = 0.0, float("-inf"), 0
+
+    async def wait(self) -> None:
+        """Return when this wrong key may be refused."""
+        now = asyncio.get_running_loop().time()
+        recent = now - self._last < FORGET_SECONDS
+        self._delay = min(max(self._delay * 2, FIRST_DELAY), LONGEST_DELAY) if recent else FIRST_DELAY
+        self._last = now
+        if self._waiting >= MOST_DELAYED:
+            return
+        self._waiting += 1
+        try:
+            await asyncio.sleep(self._delay)
+        finally:
+            self._waiting -= 1
 
 
 def _given_key(request: web.Request) -> bytes | None:
@@ -53,6 +94,8 @@ def _is_direct(request: web.Request) -> bool:
     if host is None or not _is_loopback(host) or any(header in request.headers for header in _PROXY_HEADERS):
         return False
     if any(name.lower().startswith("x-forwarded-") for name in request.headers):
+        return False
+    if not _OWN_SITES.issuperset(request.headers.getall("Sec-Fetch-Site", [])):
         return False
     origins = (origin.partition("://")[2] for origin in request.headers.getall("Origin", []))
     return all(map(_is_this_machine, (*request.headers.getall("Host", [""]), *origins)))
