@@ -105,6 +105,9 @@ class MemoryArchive:
                 self.documents[document["_id"]] = self.documents.get(document["_id"], {}) | document
         return refused
 
+    async def ping(self) -> None:
+        self._answer()
+
     async def has_any(self, keys: Sequence[str]) -> bool:
         self._answer()
         return any(key in self.documents for key in keys)

@@ -134,6 +134,8 @@ class TestMemoryArchive(ArchiveContract):
         archive.down = True
         with pytest.raises(ArchiveDown):
             await archive.has_any(["a"])
+        with pytest.raises(ArchiveDown):
+            await archive.ping()
 
 
 class TestScriptedAssistant(AssistantContract):

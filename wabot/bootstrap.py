@@ -65,23 +65,23 @@ async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Run
         stack.push_async_callback(journal.close)
         api_keys = () if sandbox else keys.of_service(settings.server)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        archive = await parts.archive(settings, stack)
+        archive, asked, circuit = await parts.archive(settings, stack)
         metrics = Metrics(journal, clock=clock, archive=archive is not None)
         assistant = await parts.assistant(settings, session, stack)
-        replies = parts.replies(settings, journal, assistant, archive, clock, observe_seconds=metrics.model_answered)
+        replies = parts.replies(settings, journal, assistant, asked, clock, observe_seconds=metrics.model_answered)
         limits = await parts.limits(settings, journal, clock)
         sends = Sends(parts.whatsapp(settings, session), limits=limits, policy=parts.policy(settings), clock=clock)
         lanes = metrics.lanes = _lanes(settings, journal, {Kind.REPLY: replies, Kind.SEND: sends}, metrics, clock)
         again, doubtful = await journal.recover(clock())
         log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
 
-        recorder = Recorder(journal, archive) if archive is not None else None
+        recorder = Recorder(journal, archive, circuit) if archive is not None else None
         upkeep = parts.upkeep(settings, journal, limits, recorder, clock)
         service = Service(
             journal,
             lanes,
-            archive=archive,
-            archive_works=lambda: recorder.archive_works if recorder else None,
+            archive=asked,
+            archive_works=lambda: circuit.works,
             replies=replies,
             sends=sends,
             limits=limits,

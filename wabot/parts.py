@@ -17,6 +17,7 @@ from wabot.core.optout import Consent
 from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
 from wabot.settings import Settings
+from wabot.work.circuit import Circuit, Guarded
 from wabot.work.record import Recorder
 from wabot.work.reply import Archive, Assistant, Manner, Replies
 from wabot.work.send import Limits
@@ -99,16 +100,19 @@ async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: A
     return Canned()
 
 
-async def archive(settings: Settings, stack: AsyncExitStack) -> Any:
-    """MongoDB, or None: then the journal is the archive."""
-    uri = settings.mongo.uri.get_secret_value()
+async def archive(settings: Settings, stack: AsyncExitStack) -> tuple[Any, Guarded | None, Circuit]:
+    """MongoDB for the recorder, for all who wait for its answer, and the circuit that both go by.
+
+    None without MongoDB: then the journal is the archive.
+    """
+    uri, circuit = settings.mongo.uri.get_secret_value(), Circuit()
     if not uri:
-        return None
+        return None, None, circuit
     from wabot.adapters.mongo import MongoArchive  # noqa: PLC0415
 
     archive = MongoArchive(uri, database=settings.mongo.database, collection=settings.mongo.collection)
     stack.push_async_callback(archive.close)
-    return archive
+    return archive, Guarded(archive, circuit), circuit
 
 
 def whatsapp(settings: Settings, session: aiohttp.ClientSession) -> WhatsApp:

@@ -239,6 +239,8 @@ async def asking(archive: MongoArchive) -> None:
         await archive.recent(Contact(1, wa_id=ANA), 5)
     with pytest.raises(ArchiveDown):
         await archive.has_any(["a"])
+    with pytest.raises(ArchiveDown):
+        await archive.ping()
 
 
 @pytest.mark.usefixtures("impatient")

@@ -81,6 +81,44 @@ async def test_a_mongodb_that_says_nothing_holds_up_no_webhook_and_no_known_pers
                 await has(collection, "Hi there", "hours?", *map(str, range(20)))
 
 
+async def test_a_mongodb_that_says_nothing_costs_each_question_a_second_and_later_ones_nothing(tmp_path: Path) -> None:
+    """Asked by many at once, through `/get` and by first messages of people whom the journal does not know."""
+    people = [f"9192165{nth:05}" for nth in range(50)]
+    meta = Meta(behaviour=Behaviour(by_number=False), receipt_delay=0.0)
+    async with mongo_server(tmp_path / "mongo") as mongo, proxy(mongo.port) as wire:
+        uri = f"mongodb://127.0.0.1:{wire.port}/?directConnection=true"
+        async with business(tmp_path / "data", meta=meta, mongo={"uri": uri}) as wabot:
+
+            async def mongo_is(word: str) -> bool:
+                return bool((await wabot.get("/readyz")).json["mongo"] == word)
+
+            async def ask() -> tuple[float, Any]:
+                began = time.monotonic()
+                answer = await wabot.post("/get", {"number": ANA})
+                return time.monotonic() - began, answer.json.get("partial")
+
+            await eventually(lambda: mongo_is("ok"))
+            wire.always = Fault.SILENCE
+            wire.cut()
+            first = await asyncio.gather(*(ask() for _ in range(100)))
+            assert {partial for _, partial in first} == {True}
+            assert max(took for took, _ in first) < 3, "a second, on a machine that has time"
+            assert await mongo_is("down"), "what a question finds out is known to all"
+
+            later = await asyncio.gather(*(ask() for _ in range(100)))
+            assert max(took for took, _ in later) < 0.9
+            began = time.monotonic()
+            for number in people:
+                assert (await wabot.meta.say("Hi", from_=number))[1] == 200
+            await wabot.meta.until(lambda meta: {sent.to for sent in meta.sent} == set(people))
+            assert time.monotonic() - began < 5
+
+            wire.always = Fault.NONE
+            wire.cut()
+            await eventually(lambda: mongo_is("ok"))
+            assert (await ask())[1] is None
+
+
 async def test_one_document_that_mongodb_refuses_keeps_no_other_back(tmp_path: Path) -> None:
     """A rule of the database's own, as its owner may have made it."""
     async with (

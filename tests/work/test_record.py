@@ -17,7 +17,8 @@ from wabot.adapters.mongo import MongoArchive
 from wabot.core.errors import ArchiveDown, JournalDown
 from wabot.core.messages import Contact, Status
 from wabot.work import record
-from wabot.work.record import REFUSED_SECONDS, Recorder
+from wabot.work.circuit import Circuit
+from wabot.work.record import PROMPT_SECONDS, REFUSED_SECONDS, Recorder
 
 COLLECTION = "user_chat"
 
@@ -28,8 +29,13 @@ def archive() -> MemoryArchive:
 
 
 @pytest.fixture
-def recorder(scene: Scene, archive: MemoryArchive) -> Recorder:
-    return Recorder(scene.journal, archive, clock=lambda: scene.now)
+def circuit() -> Circuit:
+    return Circuit()
+
+
+@pytest.fixture
+def recorder(scene: Scene, archive: MemoryArchive, circuit: Circuit) -> Recorder:
+    return Recorder(scene.journal, archive, circuit, clock=lambda: scene.now)
 
 
 @pytest.fixture
@@ -71,14 +77,16 @@ async def talk(scene: Scene, count: int, *, begin: int = 0) -> None:
 # Shipping.
 
 
-async def test_what_the_journal_has_is_recorded_once(scene: Scene, recorder: Recorder, archive: MemoryArchive) -> None:
+async def test_what_the_journal_has_is_recorded_once(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, circuit: Circuit
+) -> None:
     await talk(scene, 3)
     assert await recorder.ship() == 3
     assert list(archive.documents) == ["wamid.0", "wamid.1", "wamid.2"]
     asked = archive.asked
     assert await recorder.ship() == 0
     assert archive.asked == asked, "nothing new is no reason to ask"
-    assert recorder.archive_works is True
+    assert circuit.works is True
 
 
 async def test_what_changes_is_recorded_again(scene: Scene, recorder: Recorder, archive: MemoryArchive) -> None:
@@ -102,7 +110,7 @@ async def test_what_changes_while_it_is_recorded_is_recorded_again(scene: Scene,
                 await scene.told(receipt("wamid.out", Status.DELIVERED))
             return refused
 
-    recorder = Recorder(scene.journal, Slow())
+    recorder = Recorder(scene.journal, Slow(), Circuit())
     await recorder.ship()
     assert await scene.journal.archive_lag() == 1
     await recorder.ship()
@@ -116,7 +124,7 @@ async def test_many_are_recorded_in_batches(
     monkeypatch.setattr(record, "BATCH", 10)
     await talk(scene, 35)
     assert await recorder.ship() == 35
-    assert archive.asked == 4
+    assert archive.asked == 1 + 4, "a look, and four batches"
     assert len(archive.documents) == 35
 
 
@@ -124,7 +132,12 @@ async def test_many_are_recorded_in_batches(
 
 
 async def test_while_the_archive_is_down_nothing_is_lost(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, hasty: None, capsys: pytest.CaptureFixture[str]
+    scene: Scene,
+    recorder: Recorder,
+    archive: MemoryArchive,
+    circuit: Circuit,
+    hasty: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     await talk(scene, 1)
     async with running(recorder):
@@ -135,21 +148,47 @@ async def test_while_the_archive_is_down_nothing_is_lost(
         async with asyncio.timeout(10):
             while archive.asked < asked + 3:
                 await asyncio.sleep(0.01)
-        assert recorder.archive_works is False
+        assert circuit.works is False
         assert recorder.sure is False
         archive.down = False
         await caught_up(scene)
-        assert recorder.archive_works is True
+        assert circuit.works is True
     assert len(archive.documents) == 3
     logged = capsys.readouterr().out
     assert logged.count("archive.lost") == logged.count("archive.found") == 1
     assert "Traceback" not in logged
 
 
-async def test_nobody_knows_how_the_archive_is_before_it_was_asked(scene: Scene, recorder: Recorder) -> None:
-    assert (recorder.archive_works, recorder.sure) == (None, False)
+async def test_how_the_archive_is_is_known_from_the_first_pass_on(
+    scene: Scene, recorder: Recorder, circuit: Circuit
+) -> None:
+    assert (circuit.works, recorder.sure) == (None, False)
     await recorder.ship()
-    assert (recorder.archive_works, recorder.sure) == (None, True)
+    assert (circuit.works, recorder.sure) == (True, True)
+
+
+async def test_what_a_question_found_lost_the_recorder_finds_again_though_nothing_is_new(
+    scene: Scene, recorder: Recorder, circuit: Circuit, hasty: None
+) -> None:
+    async with running(recorder):
+        circuit.open("a question was not answered")
+        async with asyncio.timeout(10):
+            while not circuit.works:
+                await asyncio.sleep(0.01)
+
+
+async def test_an_archive_too_slow_for_questions_is_recorded_to(
+    scene: Scene, archive: MemoryArchive, circuit: Circuit
+) -> None:
+    class Slow(MemoryArchive):
+        async def ping(self) -> None:
+            scene.now += PROMPT_SECONDS + 0.5
+
+    slow = Slow()
+    circuit.open("a question was not answered")
+    await talk(scene, 3)
+    assert await Recorder(scene.journal, slow, circuit, clock=lambda: scene.now).ship() == 3
+    assert circuit.works is False
 
 
 async def test_a_journal_that_is_down_is_waited_for(scene: Scene, archive: MemoryArchive, hasty: None) -> None:
@@ -167,7 +206,7 @@ async def test_a_journal_that_is_down_is_waited_for(scene: Scene, archive: Memor
             await scene.journal.mark_archived(versions)
 
     await talk(scene, 2)
-    async with running(Recorder(Flaky(), archive)):
+    async with running(Recorder(Flaky(), archive, Circuit())):
         await caught_up(scene)
     assert len(archive.documents) == 2
 
@@ -215,7 +254,7 @@ async def test_another_archive_gets_everything_that_the_journal_has(
     await scene.send_to(BEN, "wamid.out")
     await recorder.ship()
     other = MemoryArchive()
-    assert await Recorder(scene.journal, other).ship() == 21
+    assert await Recorder(scene.journal, other, Circuit()).ship() == 21
     assert other.documents == archive.documents
     assert capsys.readouterr().out.count("archive.swapped") == 1
 
@@ -227,7 +266,7 @@ async def test_the_same_archive_gets_nothing_twice(
     await recorder.ship()
     for number in range(15):
         del archive.documents[f"wamid.{number}"]
-    assert await Recorder(scene.journal, archive).ship() == 0, "who deleted them meant it"
+    assert await Recorder(scene.journal, archive, Circuit()).ship() == 0, "who deleted them meant it"
     assert "archive.swapped" not in capsys.readouterr().out
 
 
@@ -241,7 +280,7 @@ async def test_an_archive_restored_from_before_gets_what_it_lacks(
     await talk(scene, 20, begin=20)
     await recorder.ship()
     archive.documents = backup
-    await Recorder(scene.journal, archive).ship()
+    await Recorder(scene.journal, archive, Circuit()).ship()
     assert len(archive.documents) == 40
 
 
@@ -282,7 +321,7 @@ async def test_a_crash_while_it_is_noticed_loses_nothing(
         before = await scene.journal.forget_archived(before, 5)
     await scene.restart()
     other = MemoryArchive()
-    assert await Recorder(scene.journal, other).ship() == 20
+    assert await Recorder(scene.journal, other, Circuit()).ship() == 20
     assert len(other.documents) == 20
 
 
@@ -305,7 +344,7 @@ async def test_what_was_brought_back_from_an_archive_is_not_sent_to_it_as_our_ow
     await scene.journal.adopt(contact, [{**old, "direction": "in", "origin": "person"}])
     await recorder.ship()
     other = MemoryArchive()
-    await Recorder(scene.journal, other).ship()
+    await Recorder(scene.journal, other, Circuit()).ship()
     assert list(other.documents) == ["wamid.0"]
 
 
@@ -346,7 +385,7 @@ async def test_a_talk_is_recorded_in_mongodb_and_told_from_there(scene: Scene, m
     await talk(scene, 3)
     await scene.send_to(ANA, "wamid.out")
     async with mongo_archive(mongo_uri, database) as archive:
-        recorder = Recorder(scene.journal, archive)
+        recorder = Recorder(scene.journal, archive, Circuit())
         assert await recorder.ship() == 4
         assert await recorder.ship() == 0
         _, ours = await scene.journal.of_contact(ANA, 0, ())
@@ -357,10 +396,10 @@ async def test_a_talk_is_recorded_in_mongodb_and_told_from_there(scene: Scene, m
 async def test_another_database_gets_everything_too(scene: Scene, mongo_uri: str, database: str) -> None:
     await talk(scene, 30)
     async with mongo_archive(mongo_uri, database) as archive:
-        await Recorder(scene.journal, archive).ship()
-        assert await Recorder(scene.journal, archive).ship() == 0
+        await Recorder(scene.journal, archive, Circuit()).ship()
+        assert await Recorder(scene.journal, archive, Circuit()).ship() == 0
     async with mongo_archive(mongo_uri, database, "another") as other:
-        assert await Recorder(scene.journal, other).ship() == 30
+        assert await Recorder(scene.journal, other, Circuit()).ship() == 30
         assert len(await other.history([ANA], None, 0, ())) == 30
 
 
@@ -369,22 +408,23 @@ async def test_a_database_that_is_down_at_start_is_caught_up_with(
 ) -> None:
     monkeypatch.setattr(mongo, "SELECT_MS", 100)
     async with proxy(mongo_uri, opened=False) as way, mongo_archive(way.uri, database) as archive:
-        recorder = Recorder(scene.journal, archive)
+        circuit = Circuit()
+        recorder = Recorder(scene.journal, archive, circuit)
         async with running(recorder):
             await talk(scene, 3)
             async with asyncio.timeout(10):
-                while recorder.archive_works is None:
+                while circuit.works is None:
                     await asyncio.sleep(0.02)
-            assert recorder.archive_works is False
+            assert circuit.works is False
             await way.open()
             await caught_up(scene)
-            assert recorder.archive_works is True
+            assert circuit.works is True
         assert len(await archive.history([ANA], None, 0, ())) == 3
 
 
 async def test_a_document_over_16_megabytes_is_refused_alone(scene: Scene, mongo_uri: str, database: str) -> None:
     await scene.hear(said("wamid.0"), said("wamid.1", body="x" * 17_000_000), said("wamid.2"))
     async with mongo_archive(mongo_uri, database) as archive:
-        assert await Recorder(scene.journal, archive).ship() == 2
+        assert await Recorder(scene.journal, archive, Circuit()).ship() == 2
         assert {m["id"] for m in await archive.history([ANA], None, 0, ())} == {"wamid.0", "wamid.2"}
     assert await scene.journal.archive_lag() == 1

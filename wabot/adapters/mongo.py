@@ -16,12 +16,19 @@ from wabot.core.shapes import loads, seconds_of, text_of
 from wabot.imports import without
 
 with without("pymongo.pyopenssl_context"):  # Python's own ssl does; this one costs 8 MB
+    import pymongo
     from bson.errors import BSONError
-    from motor.motor_asyncio import AsyncIOMotorClient
+    from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCursor
     from pymongo import DESCENDING, IndexModel, UpdateOne
     from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 SELECT_MS, SOCKET_MS = 2_000, 10_000
+ASK_SECONDS = 1.0
+"""For so long somebody who waits for an answer is kept waiting for MongoDB's next word."""
+
+PAGE = 500
+"""Documents of a history that are fetched at once."""
+
 CLOSE_SECONDS = 1.0
 
 _ANYBODY = frozenset({13, 50, 91, 112, 189, 8000, 10107, 11600, 11602, 13435, 13436, 14031})
@@ -66,6 +73,13 @@ class MongoArchive:
         await self._prepare()
         return await self._write(documents, range(len(documents)))
 
+    async def ping(self) -> None:
+        """Look whether it answers, with the patience of recording."""
+        try:
+            await self._client.admin.command("ping")
+        except PyMongoError as error:
+            raise _down(error) from error
+
     async def has_any(self, keys: Sequence[str]) -> bool:
         """Whether a document with one of these keys is there."""
         try:
@@ -93,10 +107,21 @@ class MongoArchive:
         if include:
             shown.append({"status": {"$in": list(include)}})
         query = {"$and": [{"$or": people}, {"$or": shown}]}
+        # By one field, for which there are indexes: MongoDB begins to answer before it has read all of a long history.
+        cursor = self._collection.find(query).sort("timestamp", DESCENDING).limit(limit)
+        told: list[dict[str, Any]] = []
+        while page := await self._next(cursor):
+            told += [_told(document, names) for document in page]
+        told.sort(key=lambda document: (document["timestamp"], document["_id"]), reverse=True)
+        return told
+
+    async def _next(self, cursor: AsyncIOMotorCursor[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The next page, within ASK_SECONDS: of ours, and of the driver's, lest its threads stay taken."""
         try:
-            cursor = self._collection.find(query).sort([("timestamp", DESCENDING), ("_id", DESCENDING)]).limit(limit)
-            return [_told(document, names) async for document in cursor]
-        except PyMongoError as error:
+            async with asyncio.timeout(ASK_SECONDS):
+                with pymongo.timeout(ASK_SECONDS):
+                    return await cursor.to_list(PAGE)
+        except (PyMongoError, TimeoutError) as error:
             raise _down(error) from error
 
     async def _prepare(self) -> None:

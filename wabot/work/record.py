@@ -17,7 +17,12 @@ from wabot.log import get_logger
 
 BATCH = 500
 EVERY_SECONDS = 0.5
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 5.0
+"""The longest pause between two looks at an archive that is away: until one succeeds, no question is put to it."""
+
+PROMPT_SECONDS = 1.0
+"""An archive that takes longer to answer a ping is recorded to, but nobody who waits may ask it."""
+
 REFUSED_SECONDS = 3600.0
 """When a refused document is offered again: a rule of the database's may have been the reason, and be gone."""
 
@@ -44,8 +49,20 @@ class Archive(Protocol):
     async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]:
         """Upsert documents; the positions of those that were refused, each with the reason."""
 
+    async def ping(self) -> None:
+        """Answer something."""
+
     async def has_any(self, keys: Sequence[str]) -> bool:
         """Whether a document with one of these keys is there."""
+
+
+class Circuit(Protocol):
+    """Who may ask the archive: `works` is what is known of it, None before it was asked."""
+
+    @property
+    def works(self) -> bool | None: ...
+    def open(self, reason: str) -> None: ...
+    def close(self) -> None: ...
 
 
 class Recorder:
@@ -54,10 +71,11 @@ class Recorder:
     `sure`: the archive has what the journal believes that it has.
     """
 
-    def __init__(self, ledger: Ledger, archive: Archive, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._ledger, self._archive, self._clock = ledger, archive, clock
+    def __init__(
+        self, ledger: Ledger, archive: Archive, circuit: Circuit, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ledger, self._archive, self._circuit, self._clock = ledger, archive, circuit, clock
         self._refused: dict[int, tuple[int, float]] = {}
-        self.archive_works: bool | None = None
         self.sure = False
 
     async def run(self) -> None:
@@ -68,9 +86,8 @@ class Recorder:
                 shipped = await self.ship()
                 wait = EVERY_SECONDS
             except ArchiveDown as error:
-                if self.archive_works is not False:
-                    log.warning("archive.lost", reason=str(error))
-                self.archive_works, self.sure, shipped = False, False, 0
+                self._circuit.open(str(error))
+                self.sure, shipped = False, 0
                 wait = min(wait * 2, PATIENCE_SECONDS)
             except JournalDown:
                 shipped = 0
@@ -79,6 +96,8 @@ class Recorder:
 
     async def ship(self) -> int:
         """One pass over everything that the archive lacks; how many messages it took."""
+        if self._circuit.works is not True:
+            await self._probe()
         if not self.sure:
             await self._make_sure()
         shipped, after = 0, -(1 << 62)
@@ -88,7 +107,6 @@ class Recorder:
             if not rows:
                 continue
             refused = await self._archive.record([document for _, _, document in rows])
-            self._found_the_archive()
             for position, why in refused.items():
                 message_id, version, _ = rows[position]
                 self._refused[message_id] = version, self._clock() + REFUSED_SECONDS
@@ -100,12 +118,18 @@ class Recorder:
             shipped += len(taken)
         return shipped
 
+    async def _probe(self) -> None:
+        """Look whether the archive is back; after an outage, of whomever's finding, nothing is sure."""
+        self.sure, asked = False, self._clock()
+        await self._archive.ping()
+        if self._clock() - asked <= PROMPT_SECONDS:
+            self._circuit.close()
+
     async def _make_sure(self) -> None:
         """Compare the archive with what the journal believes of it."""
         keys = await self._ledger.lately_archived(WITNESSES)
         if keys:
             known = await self._archive.has_any(keys)
-            self._found_the_archive()
             if not known:
                 log.warning("archive.swapped", reason="it has nothing of what was recorded last: recording all anew")
                 before = await self._ledger.forget_archived(None, FORGET_STEP)
@@ -116,8 +140,3 @@ class Recorder:
     def _was_refused(self, message_id: int, version: int) -> bool:
         refused, until = self._refused.get(message_id, (0, 0.0))
         return refused == version and self._clock() < until
-
-    def _found_the_archive(self) -> None:
-        if self.archive_works is False:
-            log.info("archive.found")
-        self.archive_works = True
