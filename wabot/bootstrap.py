@@ -16,6 +16,7 @@ from wabot import keys, parts
 from wabot.clock import SteadyClock
 from wabot.core.jobs import Kind
 from wabot.journal.journal import Journal, open_journal
+from wabot.journal.opening import Purpose
 from wabot.log import get_logger
 from wabot.metrics import Metrics
 from wabot.service import Service
@@ -51,18 +52,12 @@ class Running:
 
 @asynccontextmanager
 async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Running]:
-    """Everything, from the journal to the socket. Raises journal.opening.CannotOpen, keys.UnusableKey, OSError
+    """Everything, from the journal to the socket. Raises journal.files.CannotOpen, keys.UnusableKey, OSError
     (address in use). The sandbox is open to this machine without a key.
     """
     async with AsyncExitStack() as stack:
         clock = SteadyClock()
-        journal = await open_journal(
-            settings.server.data_dir,
-            rules=parts.rules(settings),
-            policy=parts.policy(settings),
-            business=settings.whatsapp.phone_number_id,
-        )
-        stack.push_async_callback(journal.close)
+        journal = await _journal(settings, clock, stack, Purpose.SANDBOX if sandbox else Purpose.LIVE)
         api_keys = () if sandbox else keys.of_service(settings.server)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         archive, asked, circuit = await parts.archive(settings, stack)
@@ -72,9 +67,6 @@ async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Run
         limits = await parts.limits(settings, journal, clock)
         sends = Sends(parts.whatsapp(settings, session), limits=limits, policy=parts.policy(settings), clock=clock)
         lanes = metrics.lanes = _lanes(settings, journal, {Kind.REPLY: replies, Kind.SEND: sends}, metrics, clock)
-        again, doubtful = await journal.recover(clock())
-        log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
-
         recorder = Recorder(journal, archive, circuit) if archive is not None else None
         upkeep = parts.upkeep(settings, journal, limits, recorder, clock)
         service = Service(
@@ -95,6 +87,21 @@ async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Run
         gate = Gate(api_keys, open_to_this_machine=sandbox)
         url = await stack.enter_async_context(_serving(settings, service, metrics, gate))
         yield Running(url, service, journal, api_keys)
+
+
+async def _journal(settings: Settings, clock: SteadyClock, stack: AsyncExitStack, purpose: Purpose) -> Journal:
+    """The journal, open and recovered from whatever ended the last run."""
+    journal = await open_journal(
+        settings.server.data_dir,
+        rules=parts.rules(settings),
+        policy=parts.policy(settings),
+        business=settings.whatsapp.phone_number_id,
+        purpose=purpose,
+    )
+    stack.push_async_callback(journal.close)
+    again, doubtful = await journal.recover(clock())
+    log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
+    return journal
 
 
 @asynccontextmanager

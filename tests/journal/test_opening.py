@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -15,17 +16,18 @@ from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, receipt, sa
 from wabot.core.jobs import Kind, State
 from wabot.core.messages import Status
 from wabot.journal import opening, sqlite
+from wabot.journal.files import CannotOpen
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
-from wabot.journal.opening import CannotOpen
+from wabot.journal.opening import Purpose
 
 
-async def opened(data_dir: Path) -> Journal:
-    return await open_journal(data_dir, rules=RULES, policy=POLICY)
+async def opened(data_dir: Path, purpose: Purpose = Purpose.LIVE) -> Journal:
+    return await open_journal(data_dir, rules=RULES, policy=POLICY, purpose=purpose)
 
 
-async def opened_and_closed(data_dir: Path) -> None:
+async def opened_and_closed(data_dir: Path, purpose: Purpose = Purpose.LIVE) -> None:
     """Where it should have been refused, no thread stays behind."""
-    await (await opened(data_dir)).close()
+    await (await opened(data_dir, purpose)).close()
 
 
 def mode(path: Path) -> int:
@@ -48,8 +50,8 @@ async def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_pat
         [
             sys.executable,
             "-c",
-            "import sys, time; from pathlib import Path; from wabot.journal.opening import make_private, take_lock\n"
-            "path = Path(sys.argv[1]); make_private(path); take_lock(path); print('locked', flush=True)\n"
+            "import sys, time; from pathlib import Path; from wabot.journal.files import take\n"
+            "path = Path(sys.argv[1]); take(path); print('locked', flush=True)\n"
             "time.sleep(60)",
             str(tmp_path / "data" / FILE_NAME),
         ],
@@ -141,6 +143,107 @@ async def test_the_data_directory_is_for_our_user_alone(tmp_path: Path) -> None:
         assert {mode(data_dir / file) for file in files} == {0o600}
     finally:
         await journal.close()
+
+
+async def test_files_that_a_link_or_another_user_put_there_are_refused_and_not_touched(tmp_path: Path) -> None:
+    for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}.lock"):
+        data_dir = tmp_path / f"with {name}"
+        data_dir.mkdir(mode=0o700)
+        (tmp_path / "precious").write_text("precious")
+        (tmp_path / "precious").chmod(0o644)
+        (data_dir / name).symlink_to(tmp_path / "precious")
+        with pytest.raises(CannotOpen, match="is a link"):
+            await opened_and_closed(data_dir)
+        assert ((tmp_path / "precious").read_text(), mode(tmp_path / "precious")) == ("precious", 0o644)
+    os.mkfifo(tmp_path / FILE_NAME)
+    with pytest.raises(CannotOpen, match="is not a file of the user"):
+        await opened_and_closed(tmp_path)
+
+
+async def test_a_data_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    (tmp_path / "data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CannotOpen, match=r"data is a link: name the directory that it leads to"):
+        await opened_and_closed(tmp_path / "data")
+    assert (mode(tmp_path / "elsewhere"), list((tmp_path / "elsewhere").iterdir())) == (0o755, [])
+
+
+@pytest.mark.parametrize("rights", [0o777, 0o1777, 0o775])
+async def test_a_directory_that_others_can_write_in_is_refused_and_not_touched(tmp_path: Path, rights: int) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(rights)
+    with pytest.raises(CannotOpen, match=r"others can write in .*shared: chmod 700 it if"):
+        await opened_and_closed(tmp_path / "shared")
+    assert (stat.S_IMODE((tmp_path / "shared").stat().st_mode), list((tmp_path / "shared").iterdir())) == (rights, [])
+
+
+async def test_a_directory_with_other_things_in_it_keeps_its_mode_and_our_files_their_own(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir(mode=0o755)
+    (project / "index.html").touch(mode=0o644)
+    for _ in range(2):
+        await opened_and_closed(project)
+        assert (mode(project), mode(project / FILE_NAME), mode(project / "index.html")) == (0o755, 0o600, 0o644)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what belongs to another user")
+async def test_a_directory_of_another_user_is_refused_and_not_touched(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o755)
+    os.chown(theirs, 12345, 12345)
+    with pytest.raises(CannotOpen, match=r"belongs to another user \(uid 12345\): run wabot as that user"):
+        await opened_and_closed(theirs)
+    assert (mode(theirs), list(theirs.iterdir())) == (0o755, [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_link_that_systemd_made_for_a_user_of_its_own_is_followed_and_one_of_that_users_is_not(
+    tmp_path: Path,
+) -> None:
+    """`StateDirectory=` with `DynamicUser=`: /var/lib/wabot leads to /var/lib/private/wabot."""
+    place = Path("/run") / f"wabot-{tmp_path.name}-{os.getpid()}"
+    (place / "private" / "wabot").mkdir(parents=True, mode=0o755)
+    try:
+        os.chown(place / "private" / "wabot", 12345, 12345)
+        (place / "wabot").symlink_to("private/wabot")
+        (place / "theirs").symlink_to("private/wabot")
+        os.chown(place / "theirs", 12345, 12345, follow_symlinks=False)
+        script = (
+            "import os, sys; from pathlib import Path; from wabot.journal.files import CannotOpen, take\n"
+            "os.setgid(12345); os.setuid(12345)\n"
+            "try: take(Path(sys.argv[1])); print('taken')\n"
+            "except CannotOpen as error: print(error)\n"
+        )
+
+        def said(name: str) -> str:
+            command = [sys.executable, "-c", script, str(place / name / FILE_NAME)]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+        assert said("theirs") == f"server.data_dir {place}/theirs is a link: name the directory that it leads to\n"
+        assert said("wabot") == "taken\n"
+        assert mode(place / "private" / "wabot") == 0o700
+    finally:
+        shutil.rmtree(place)
+
+
+async def test_a_journal_says_what_it_is_for_and_is_refused_for_anything_else(tmp_path: Path) -> None:
+    await opened_and_closed(tmp_path / "live")
+    await opened_and_closed(tmp_path / "sandbox", Purpose.SANDBOX)
+    before = (tmp_path / "live" / FILE_NAME).read_bytes(), (tmp_path / "sandbox" / FILE_NAME).read_bytes()
+
+    with pytest.raises(CannotOpen, match=r"real messages, which the sandbox does not touch: move it out of"):
+        await opened_and_closed(tmp_path / "live", Purpose.SANDBOX)
+    with pytest.raises(CannotOpen, match=r"the sandbox's journal: choose another server\.data_dir"):
+        await opened_and_closed(tmp_path / "sandbox")
+
+    assert before == ((tmp_path / "live" / FILE_NAME).read_bytes(), (tmp_path / "sandbox" / FILE_NAME).read_bytes())
+    await opened_and_closed(tmp_path / "live")
+    await opened_and_closed(tmp_path / "sandbox", Purpose.SANDBOX)
+
+
+async def test_a_journal_that_was_kept_for_another_phone_number_id_starts(tmp_path: Path) -> None:
+    for number in ("1234", "12345"):
+        await (await open_journal(tmp_path, rules=RULES, policy=POLICY, business=number)).close()
 
 
 async def test_the_epoch_grows_with_every_opening_and_the_name_stays(scene: Scene) -> None:

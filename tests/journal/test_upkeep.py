@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -192,6 +194,25 @@ async def test_a_copy_of_a_running_journal_is_whole_and_private(scene: Scene, tm
     with closing(sqlite3.connect(target)) as db:
         assert db.execute("SELECT wamid FROM messages").fetchall() == [("wamid.1",)]
         assert db.execute("PRAGMA user_version").fetchone() == (opening.VERSION,)
+
+
+async def test_a_copy_is_private_while_it_is_being_written_too(scene: Scene, tmp_path: Path) -> None:
+    await scene.hear(*(said(f"wamid.{n}", body="x" * 50_000) for n in range(200)))
+    unfinished, modes, over = tmp_path / "copy.db.unfinished", set(), threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            with contextlib.suppress(FileNotFoundError):
+                modes.add(unfinished.stat().st_mode & 0o777)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        copy(scene.data_dir, tmp_path / "copy.db")
+    finally:
+        over.set()
+        watcher.join()
+    assert modes == {0o600}
 
 
 async def test_a_copy_opens_as_the_same_journal(scene: Scene, tmp_path: Path) -> None:

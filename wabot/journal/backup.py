@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from contextlib import closing
@@ -23,18 +24,31 @@ def copy(data_dir: Path, target: Path) -> Path:
     if target.exists():
         raise BackupFailed(f"{target} exists already")
     unfinished = target.with_name(target.name + ".unfinished")
-    unfinished.unlink(missing_ok=True)
     try:
+        unfinished.unlink(missing_ok=True)
+        # Made by us, empty and private, before the first byte: SQLite would make it as readable as the umask allows.
+        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         with closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as db:
             db.execute("VACUUM INTO ?", (str(unfinished),))
-        unfinished.chmod(0o600)
         with closing(sqlite3.connect(unfinished)) as db:
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     except (sqlite3.Error, OSError) as error:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise BackupFailed(f"the journal could not be copied: {error}") from error
     if verdict != "ok":
         raise BackupFailed(f"the copy is not sound ({verdict}); it was left at {unfinished}")
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
-    return unfinished.rename(target)
+    unfinished.rename(target)
+    _sync_directory(target.parent)
+    return target
+
+
+def _sync_directory(path: Path) -> None:
+    """Without it a power cut could take the name back."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -11,13 +11,15 @@ import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
-from wabot.journal import accept, batches, contacts, gauges, history, jobs, opening, outbox, tending, upkeep
+from wabot.journal import accept, batches, contacts, files, gauges, history, jobs, opening, outbox, tending, upkeep
+from wabot.journal.opening import Purpose
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
 from wabot.log import get_logger
@@ -241,19 +243,26 @@ class Journal:
                     event.set()
 
 
-async def open_journal(data_dir: Path, *, rules: accept.Rules, policy: Policy, business: str = "") -> Journal:
-    """The journal in `data_dir`, made if need be. Raises opening.CannotOpen with what to do.
+async def open_journal(
+    data_dir: Path,
+    *,
+    rules: accept.Rules,
+    policy: Policy,
+    business: str = "",
+    purpose: Purpose = Purpose.LIVE,
+) -> Journal:
+    """The journal in `data_dir`, made if need be. Raises files.CannotOpen with what to do.
 
-    `business` is what our side goes by until Meta's first message tells our number.
+    `business` is what our side goes by until Meta's first message tells our number. A journal of before journals
+    knew their purpose is from now on for that of its opening.
     """
     path = Path(os.path.abspath(data_dir), FILE_NAME)  # noqa: ASYNC240  touches no disk
-    opening.make_private(path)
-    lock = opening.take_lock(path)
+    lock = files.take(path)
     writer = reader = None
     try:
         with opening.told_in_words():
-            writer = await connect_writer(path, opening.refuse_strangers)
-            identity = await writer.run(opening.migrate, business)
+            writer = await connect_writer(path, partial(opening.refuse_strangers, purpose=purpose))
+            identity = await writer.run(opening.migrate, business, purpose)
             reader = await connect_reader(path)
         return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy)
     except BaseException:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from wabot.core.errors import WabotError
+from wabot.journal.files import CannotOpen
 
 APPLICATION_ID = 0x77616274
 VERSION = 2
@@ -23,8 +22,11 @@ compares what both ways lead to."""
 QUICK_CHECK_BELOW = 1 << 30
 
 
-class CannotOpen(WabotError):
-    """The journal cannot be opened; the text says why and what to do."""
+class Purpose(StrEnum):
+    """What a journal is for: a stand-in must never be handed what was meant for people, nor the other way round."""
+
+    LIVE = "live"
+    SANDBOX = "sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +36,6 @@ class Identity:
     name: str
     epoch: int
     business: str
-
-
-def take_lock(path: Path) -> int:
-    """A lock that only one process can have; the descriptor that holds it."""
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise CannotOpen(
-            f"another wabot already uses {path}: stop it, or give this one its own server.data_dir"
-        ) from error
-    return descriptor
-
-
-def make_private(path: Path) -> None:
-    """The data directory is for our user alone (0700), the journal too (0600)."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    for file in path.parent.glob(path.name + "*"):
-        file.chmod(0o600)
 
 
 @contextmanager
@@ -74,7 +54,7 @@ def told_in_words() -> Iterator[None]:
         ) from error
 
 
-def refuse_strangers(db: sqlite3.Connection) -> None:
+def refuse_strangers(db: sqlite3.Connection, purpose: Purpose) -> None:
     """Raises CannotOpen where the file is not ours to touch, before anything is written to it."""
     application_id, version = (
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
@@ -84,16 +64,25 @@ def refuse_strangers(db: sqlite3.Connection) -> None:
         raise CannotOpen("wabot.db is not a journal of wabot: move it aside or choose another server.data_dir")
     if version > VERSION:
         raise CannotOpen(f"the journal has schema {version}, this wabot knows {VERSION}: install a newer wabot")
+    kept_for = db.execute("SELECT value FROM meta WHERE key = 'purpose'").fetchone() if version else None
+    if kept_for and kept_for[0] != purpose:
+        raise CannotOpen(_OTHER_PURPOSE[Purpose(kept_for[0])])
 
 
-def migrate(db: sqlite3.Connection, business: str) -> Identity:
+_OTHER_PURPOSE = {
+    Purpose.LIVE: "wabot.db holds real messages, which the sandbox does not touch: move it out of data/sandbox",
+    Purpose.SANDBOX: "wabot.db is the sandbox's journal: choose another server.data_dir",
+}
+
+
+def migrate(db: sqlite3.Connection, business: str, purpose: Purpose) -> Identity:
     """Bring the file to the newest schema, and open it for a new run."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         _apply(db, SCHEMA.read_text("utf-8"), VERSION)
     else:
         _upgrade(db, version)
-    return _open_meta(db, business)
+    return _open_meta(db, business, purpose)
 
 
 def _upgrade(db: sqlite3.Connection, version: int) -> None:
@@ -116,7 +105,7 @@ def _apply(db: sqlite3.Connection, script: str, number: int) -> None:
     )
 
 
-def _open_meta(db: sqlite3.Connection, business: str) -> Identity:
+def _open_meta(db: sqlite3.Connection, business: str, purpose: Purpose) -> Identity:
     clean = db.execute("SELECT value FROM meta WHERE key = 'clean'").fetchone()
     if clean and clean[0] == "no" and _size(db) < QUICK_CHECK_BELOW:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -124,8 +113,8 @@ def _open_meta(db: sqlite3.Connection, business: str) -> Identity:
             raise sqlite3.DatabaseError(verdict)
     db.execute("BEGIN IMMEDIATE")
     db.execute(
-        "INSERT OR IGNORE INTO meta VALUES ('journal', ?), ('epoch', '0'), ('business', ?)",
-        (secrets.token_hex(4), business),
+        "INSERT OR IGNORE INTO meta VALUES ('journal', ?), ('epoch', '0'), ('business', ?), ('purpose', ?)",
+        (secrets.token_hex(4), business, purpose),
     )
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'no')")
