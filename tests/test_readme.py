@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import pytest
 
-from wabot import bootstrap
+from wabot import bootstrap, cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -51,12 +51,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The README's first command without the installation, on a free port: the address of its wabot."""
     words = shlex.split(command("--sandbox").rpartition("&&")[2])
     assert words[0] == ".venv/bin/python"
-    data_dir = tmp_path_factory.mktemp("readme") / "data"
     mine = {name: value for name, value in os.environ.items() if not name.startswith("WABOT_")}
     with subprocess.Popen(
-        [sys.executable, *words[1:]],
-        cwd=ROOT,
-        env=mine | {"WABOT_SERVER__PORT": "0", "WABOT_SERVER__DATA_DIR": str(data_dir)},
+        [sys.executable, ROOT / words[1], *words[2:]],
+        cwd=tmp_path_factory.mktemp("readme"),
+        env=mine | {"PORT": "0"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -195,6 +194,16 @@ def test_systemd_waits_for_longer_than_we_take_to_stop() -> None:
 
     assert found
     assert bootstrap.ANSWER_SECONDS + bootstrap.DRAIN_SECONDS <= 10 < int(found[1])
+
+
+def test_systemd_gives_up_on_refused_settings_alone_and_tries_everything_else_ever_more_slowly() -> None:
+    unit = (ROOT / "deploy" / "wabot.service").read_text("utf-8")
+    set_to = dict(re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE))
+
+    assert (set_to["Restart"], set_to["RestartPreventExitStatus"]) == ("always", str(cli.MISUSED))
+    assert set_to["StartLimitIntervalSec"] == "0"
+    assert int(set_to["RestartSec"]) < int(set_to["RestartMaxDelaySec"]) == 60
+    assert int(set_to["RestartSteps"]) > 0
 
 
 @pytest.mark.parametrize(

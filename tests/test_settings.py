@@ -334,14 +334,64 @@ def test_the_sandbox_starts_from_nothing_and_lets_nothing_real_in() -> None:
     assert (settings.assistant.provider, settings.assistant.quiet_seconds) == ("canned", 1)
 
 
-def test_the_sandbox_takes_wabot_names_and_a_given_config_but_never_its_credentials() -> None:
-    config = written("[whatsapp]\naccess_token = 'real'\nallow_unsigned = true\n[first_contact]\nanswer = 'ai'")
+def test_the_sandbox_takes_how_to_answer_from_a_given_config_but_no_address_journal_database_or_credentials() -> None:
+    prompt = written("Speak like a pirate.", "prompt.txt")
+    config = written(
+        f"""
+        [server]
+        host = "0.0.0.0"
+        port = 1
+        data_dir = "real"
+        api_keys = ["real-real-real-real"]
+        retention_days = 1
+        [whatsapp]
+        access_token = "real"
+        phone_number_id = "real"
+        app_secret = "real"
+        allow_unsigned = true
+        [mongo]
+        uri = "mongodb://real"
+        database = "real"
+        [first_contact]
+        answer = "ai"
+        [assistant]
+        provider = "gemini"
+        prompt_file = "{prompt}"
+        [optout]
+        confirmation = "Farewell."
+        """
+    )
+    environ = {
+        "WABOT_SERVER__DATA_DIR": "real",
+        "WABOT_SERVER__HOST": "0.0.0.0",
+        "WABOT_SERVER__PORT": "1",
+        "WABOT_SERVER__API_KEYS": "real-real-real-real",
+        "WABOT_MONGO__URI": "mongodb://real",
+        "WABOT_WHATSAPP__APP_SECRET": "real",
+        "MONGO_URI": "mongodb://real",
+        "GOOGLE_API_KEY": "AIza-key",
+        "PORT": "4000",
+        "WABOT_ASSISTANT__QUIET_SECONDS": "0",
+    }
 
-    settings = load(config, environ={"WABOT_ASSISTANT__QUIET_SECONDS": "0"}, sandbox=True)
+    settings = load(config, environ=environ, sandbox=True)
 
-    assert (settings.first_contact.answer, settings.assistant.quiet_seconds) == ("ai", 0)
-    assert settings.whatsapp.access_token.get_secret_value() == "sandbox-token"
-    assert settings.whatsapp.allow_unsigned is False
+    assert "real" not in str(settings.model_dump()) + "".join(settings.secrets())
+    assert settings.server == Server(port=4000, data_dir=Path("data/sandbox"))
+    assert settings.whatsapp == load(None, environ={}, sandbox=True).whatsapp
+    assert (settings.first_contact.answer, settings.assistant.prompt_file) == ("ai", prompt)
+    assert settings.assistant.api_key.get_secret_value() == "AIza-key"
+    assert (settings.assistant.quiet_seconds, settings.optout.confirmation) == (0, "Farewell.")
+
+
+def test_what_is_misspelt_is_refused_in_the_sandbox_too() -> None:
+    toml = "port = 1\n[server]\nprot = 1\n[assistant]\nprompt = 1\n[whatsap]\nx = 1\n"
+    assert {line.partition(":")[0] for line in problems(toml, {}, sandbox=True)} == {
+        "port",
+        "server.prot",
+        "assistant.prompt",
+        "whatsap",
+    }
 
 
 def uncommented() -> str:

@@ -168,3 +168,20 @@ class Log(Section):
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
     ] = "info"
     bodies: bool = False
+
+
+SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "delivery", "optout", "log"})
+"""The sections that the sandbox takes from outside: how to answer and how patiently, never where or as whom."""
+
+SANDBOX: dict[str, dict[str, Any]] = {
+    "server": {"data_dir": "data/sandbox"},
+    "whatsapp": {
+        "access_token": "sandbox-token",
+        "phone_number_id": "100000000000001",
+        "business_account_id": "200000000000002",
+        "verify_token": "sandbox-verify",
+        "app_secret": "sandbox-secret",
+        "graph_api_base": "http://127.0.0.1:9/v26.0",  # nobody listens there: the stand-in's address comes later
+    },
+}
+SANDBOX_DEFAULTS: dict[str, dict[str, Any]] = {"assistant": {"provider": "canned", "quiet_seconds": 1}}

@@ -24,6 +24,9 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from wabot.core.errors import WabotError
 from wabot.sections import (
+    SANDBOX,
+    SANDBOX_DEFAULTS,
+    SANDBOX_TAKES,
     Api,
     Assistant,
     Delivery,
@@ -112,22 +115,6 @@ FLAT_NAMES: Mapping[str, Place] = {
     "COLLECTION_NAME": ("mongo", "collection"),
 }
 
-_OUTSIDE_WHATSAPP = {name: place for name, place in WABOT_NAMES.items() if place[0] != "whatsapp"}
-
-SANDBOX_WHATSAPP: Layer = {
-    "access_token": "sandbox-token",
-    "phone_number_id": "100000000000001",
-    "business_account_id": "200000000000002",
-    "verify_token": "sandbox-verify",
-    "app_secret": "sandbox-secret",
-    "graph_api_base": "http://127.0.0.1:9/v26.0",  # nobody listens there: the stand-in's address comes later
-    "allow_unsigned": False,
-}
-SANDBOX_DEFAULTS: Layer = {
-    "server": {"data_dir": "data/sandbox"},
-    "assistant": {"provider": "canned", "quiet_seconds": 1},
-}
-
 
 def load(
     config: Path | None,
@@ -139,8 +126,8 @@ def load(
     """The settings of this start; raises SettingsError with every problem found.
 
     Without `config`, config.toml of the current directory is read if it is there. In the sandbox neither it nor
-    `.env` is read, [whatsapp] is made up, and of the environment only PORT and the WABOT_* names of the other
-    sections count: a real token, key or database never gets in by accident.
+    `.env` is read, and of `config` and the environment only PORT, the sections of SANDBOX_TAKES and, with `config`,
+    GOOGLE_API_KEY count: no real address, journal, database, token or key of ours gets in.
     """
     if config is None and not sandbox and Path("config.toml").is_file():
         config = Path("config.toml")
@@ -150,11 +137,11 @@ def load(
     for name in [name for name in SECTIONS if not isinstance(table.get(name, {}), dict)]:
         problems.append(f"{name}: must be a section, [{name}]")
         del table[name]
-    known = [_OUTSIDE_WHATSAPP, {"PORT": FLAT_NAMES["PORT"]}] if sandbox else [WABOT_NAMES, FLAT_NAMES]
+    known = _sandbox_names(config) if sandbox else [WABOT_NAMES, FLAT_NAMES]
     found = [_variables(source, names) for source in (environ, dotenv) for names in known]
     layers = [*(_layer(variables) for variables in found), table]
     if sandbox:
-        layers = [{"whatsapp": SANDBOX_WHATSAPP}, *layers, SANDBOX_DEFAULTS]
+        layers = [*layers[:-1], _sandboxed(table), SANDBOX, SANDBOX_DEFAULTS]
     try:
         sources = tuple(InitSettingsSource(Settings, init_kwargs=layer) for layer in layers)
         settings = Settings(_build_sources=(sources, {}))  # type: ignore[call-arg]  # mypy sees the fields only
@@ -165,6 +152,21 @@ def load(
         raise SettingsError(problems)
     settings.refuse_unsafe()
     return settings
+
+
+def _sandbox_names(config: Path | None) -> list[Mapping[str, Place]]:
+    taken = {name: place for name, place in WABOT_NAMES.items() if place[0] in SANDBOX_TAKES}
+    return [taken, {name: FLAT_NAMES[name] for name in (["PORT", "GOOGLE_API_KEY"] if config else ["PORT"])}]
+
+
+def _sandboxed(table: Layer) -> Layer:
+    """`table` without the keys that the sandbox does not take; a misspelt one stays, and is refused."""
+    return {
+        name: {key: value for key, value in section.items() if name in SANDBOX_TAKES or (name, key) not in PLACES}
+        if name in SECTIONS
+        else section
+        for name, section in table.items()
+    }
 
 
 def _read_toml(path: Path) -> Layer:
