@@ -363,7 +363,7 @@ async def test_a_second_instance_on_the_same_journal_is_refused_and_harms_nothin
 
         second = await w.spawn()
 
-        assert await second.ended() == 2
+        assert await second.ended() == 1
         assert re.fullmatch(r"wabot: another wabot already uses .*wabot\.db: stop it, .*\n", "".join(second.said))
         w.processes.reverse()
         assert w.wabot is first
@@ -376,7 +376,7 @@ async def test_a_journal_that_cannot_be_read_is_refused_with_what_to_do(tmp_path
         w.journal.parent.mkdir()
         w.journal.write_bytes(b"not a database, for sure. " * 400)
         process = await w.spawn()
-        assert await process.ended() == 2
+        assert await process.ended() == 1
         assert re.fullmatch(r"wabot: the journal cannot be read \(.*\): move wabot\.db, .*backup.*\n", process.said[0])
 
 
@@ -389,13 +389,20 @@ async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
         assert re.fullmatch(r"wabot: .*address already in use.*\n", last), process.said
 
 
+async def test_running_as_root_is_warned_of_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.start()
+        warnings = [line["level"] for line in w.wabot.events("root.used")]
+        assert warnings == (["warning"] if os.geteuid() == 0 else [])
+
+
 async def test_the_sandbox_serves_where_nobody_types(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         wabot = await Process.spawn(
             [RUN, "--sandbox"],
             cwd=tmp_path,
             clock=time.time,
-            WABOT_SERVER__PORT="0",
+            PORT="0",
             WABOT_ASSISTANT__QUIET_SECONDS="0",
         )
         w.processes.append(wabot)
@@ -410,6 +417,39 @@ async def test_the_sandbox_serves_where_nobody_types(tmp_path: Path) -> None:
 
         assert [m["direction"] for m in await w.said_with(BEN)] == ["in", "out"]
         assert await wabot.stop() == 0
+
+
+async def test_the_sandbox_touches_nothing_real_and_speaks_as_ones_own_prompt_says(tmp_path: Path) -> None:
+    model = OpenAIStandIn()
+    async with served(model.app()) as url, world(tmp_path) as w:
+        (tmp_path / "prompt.txt").write_text("Speak like a pirate.")
+        w.sections["server"]["data_dir"] = "data"
+        w.sections["assistant"] |= openai(url) | {"prompt_file": "prompt.txt"}
+        w.sections["first_contact"] = {"answer": "ai"}
+        w.sections["mongo"] = {"uri": "mongodb://127.0.0.1:1/"}
+        await w.start()
+        await w.post("/initiate-bulk", {"numbers": [ANA]}, Prefer="respond-async")
+        await w.meta.until(lambda meta: len(meta.sent) == 1)
+
+        sandbox = await w.spawn(
+            arguments=["--sandbox"], PORT="0", WABOT_SERVER__DATA_DIR="data", MONGO_URI="mongodb://127.0.0.1:1/"
+        )
+        await sandbox.until(lambda: any("journal " in text for text in sandbox.said))
+        ours, meta = re.findall(r"http://127\.0\.0\.1:\d+(?=\s)", "".join(sandbox.said))[:2]
+        sandbox.url = ours
+        async with w.client.post(f"{meta}/sandbox/say", json={"from": BEN, "text": "hi"}) as response:
+            assert (await response.json())["webhook_status"] == 200
+        await eventually(lambda: bool(model.asked))
+
+        assert "Speak like a pirate." in str(model.asked[0].json)
+        assert (await w.get("/readyz"))["mongo"] == "ok"
+        assert (await w.get("/outbox", number=ANA))["count"] == 0
+        assert await sandbox.stop() == 0
+        assert (tmp_path / "data" / "sandbox" / "wabot.db").exists()
+        w.sections["server"]["data_dir"] = "data/sandbox"
+        refused = await w.spawn()
+        assert await refused.ended() == 1
+        assert "the sandbox's journal: choose another server.data_dir" in refused.said[-1]
 
 
 async def test_one_can_chat_with_the_sandbox(tmp_path: Path) -> None:
@@ -445,7 +485,7 @@ async def test_one_can_chat_with_the_sandbox(tmp_path: Path) -> None:
 def _terminal() -> dict[str, str]:
     from tests.process import environment
 
-    quick = {"WABOT_SERVER__PORT": "0", "WABOT_ASSISTANT__QUIET_SECONDS": "0.1"}
+    quick = {"PORT": "0", "WABOT_ASSISTANT__QUIET_SECONDS": "0.1"}
     return environment(TERM="xterm-256color", COLUMNS="200", **quick)
 
 
@@ -537,7 +577,7 @@ async def test_with_no_key_configured_one_is_made_that_opens_the_api_and_that_th
 
 async def test_asking_for_the_outbox_of_a_wabot_that_does_not_run_says_so(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        said = await _terminal_says(w, str(free_port()), "outbox", "list", status=2)
+        said = await _terminal_says(w, str(free_port()), "outbox", "list", status=1)
         assert re.fullmatch(r"wabot: wabot does not answer at http://127\.0\.0\.1:\d+: is it running\?\n", said)
 
 
@@ -563,7 +603,7 @@ async def test_a_backup_of_a_running_journal_is_whole_and_starts_as_a_journal_of
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert db.execute("SELECT count(*) FROM jobs").fetchone() == (300,)
             assert db.execute("SELECT count(*) FROM messages").fetchone() == (300,)
-        assert "exists already" in await _terminal_says(w, "1", "backup", str(copy), status=2)
+        assert "exists already" in await _terminal_says(w, "1", "backup", str(copy), status=1)
         await w.meta.until(lambda meta: len(meta.sent) == 300)
         await w.wabot.kill()
         await _terminal_says(w, "1", "backup", str(copy.with_name("after a kill.db")))

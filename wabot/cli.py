@@ -18,9 +18,11 @@ from wabot import log
 log.quiet_warnings()  # before the imports below: what libraries tell programmers is not for this terminal
 
 from wabot.core.errors import WabotError  # noqa: E402
-from wabot.settings import Settings, load  # noqa: E402
+from wabot.settings import Settings, SettingsError, load  # noqa: E402
 
 FAILED, MISUSED = 1, 2
+"""Misused: the settings or the arguments, which no other attempt changes, so that systemd leaves it at that. All else
+may pass (a full disk, a busy file, an address in use) or waits for a person, and is tried again."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WabotError as error:
         for line in str(error).splitlines():
             print(f"wabot: {line}", file=sys.stderr)  # noqa: T201
-        return MISUSED
+        return MISUSED if isinstance(error, SettingsError) else FAILED
     except OSError as error:
         print(f"wabot: {error.strerror or error}", file=sys.stderr)  # noqa: T201
         return FAILED
@@ -79,6 +81,8 @@ async def _serve(settings: Settings) -> int:
     async with _stop_signal() as stop, bootstrap.run(settings) as running:
         log.hide([*settings.secrets(), *running.api_keys])
         _settle_in()
+        if os.geteuid() == 0:
+            log.get_logger().warning("root.used", remedy="run wabot as a user of its own, as deploy/wabot.service does")
         log.get_logger().info("wabot.started", url=running.url, pid=os.getpid())
         await stop.wait()
         log.get_logger().info("wabot.stopping")

@@ -66,5 +66,17 @@ async def test_after_a_kill_the_lock_is_free_at_once(tmp_path: Path) -> None:
         await w.wabot.kill()
         await w.start()
         second = await w.spawn()
-        assert await second.ended() == 2
+        assert await second.ended() == 1
         assert "another wabot already uses" in second.said[0]
+
+
+async def test_a_journal_that_somebody_holds_at_the_start_is_a_trouble_that_passes(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.start()
+        assert await w.wabot.stop() == 0
+        with closing(sqlite3.connect(w.journal, isolation_level=None)) as outsider:
+            outsider.execute("BEGIN EXCLUSIVE")
+            process = await w.spawn()
+            assert await process.ended() == 1
+            assert "see that the disk has room and that no other program holds wabot.db" in process.said[-1]
+        await w.start()

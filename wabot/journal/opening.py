@@ -112,10 +112,8 @@ def _open_meta(db: sqlite3.Connection, business: str, purpose: Purpose) -> Ident
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
     db.execute("BEGIN IMMEDIATE")
-    db.execute(
-        "INSERT OR IGNORE INTO meta VALUES ('journal', ?), ('epoch', '0'), ('business', ?), ('purpose', ?)",
-        (secrets.token_hex(4), business, purpose),
-    )
+    facts = [("journal", secrets.token_hex(4)), ("epoch", "0"), ("business", business), ("purpose", purpose)]
+    db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts)
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'no')")
     db.execute("COMMIT")
