@@ -6,7 +6,6 @@ the reader. What a change makes due is told to `notify`, so that lanes wait inst
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import sqlite3
@@ -22,6 +21,7 @@ from wabot.journal import accept, batches, contacts, files, gauges, history, job
 from wabot.journal.opening import Purpose
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
+from wabot.journal.watchers import Watchers
 from wabot.log import get_logger
 
 FILE_NAME = "wabot.db"
@@ -51,8 +51,7 @@ class Journal:
         self._rules, self._policy = rules, policy
         self._token = identity.epoch << 32
         self._business = identity.business
-        self._watched: dict[str, set[asyncio.Event]] = {}
-        self._watchable = True
+        self._watchers = Watchers(lambda batch_id: self._read(batches.is_open, batch_id))
 
     async def close(self) -> None:
         """Commit what waits and close the file."""
@@ -76,7 +75,7 @@ class Journal:
             self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
         if taken.sends:
             self.notify(Kind.SEND, now)
-            await self._tell_watchers()
+            await self._watchers.tell()
         return taken
 
     async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
@@ -92,26 +91,11 @@ class Journal:
 
     async def batch_settled(self, batch_id: str, timeout: float) -> None:
         """Wait until nothing of a batch is open, `timeout` seconds at the most, or until `let_watchers_go`."""
-        event = asyncio.Event()
-        watchers = self._watched.setdefault(batch_id, set())
-        watchers.add(event)
-        try:
-            async with asyncio.timeout(timeout):
-                while self._watchable and await self._read(batches.is_open, batch_id):
-                    await event.wait()
-                    event.clear()
-        except TimeoutError:
-            pass
-        finally:
-            watchers.discard(event)
-            if not watchers:
-                self._watched.pop(batch_id, None)
+        await self._watchers.wait(batch_id, timeout)
 
     def let_watchers_go(self) -> None:
         """We are stopping: from now on nobody waits for a batch."""
-        self._watchable = False
-        for event in set().union(*self._watched.values()):
-            event.set()
+        self._watchers.let_go()
 
     async def claim(self, kind: Kind, *, limit: int, now: float) -> list[Job]:
         """Take due jobs into our hands, committed before anything is done with them."""
@@ -123,8 +107,8 @@ class Journal:
         state = await self.writer(jobs.settle, job, outcome, now, self._patience())
         if outcome.says:
             self.notify(Kind.SEND, now)
-        if job.batch_id in self._watched:
-            await self._tell_watchers(job.batch_id)
+        if job.batch_id in self._watchers:
+            await self._watchers.tell(job.batch_id)
         return state
 
     async def next_due(self, kind: Kind) -> float | None:
@@ -175,7 +159,7 @@ class Journal:
         if tended:
             self.notify(Kind.SEND, now)
             self.notify(Kind.REPLY, now)
-            await self._tell_watchers()
+            await self._watchers.tell()
         return tended.doubts
 
     async def depths(self) -> list[gauges.Depth]:
@@ -202,7 +186,7 @@ class Journal:
     async def set_stop(self, identity: str, now: float, *, stop: bool) -> None:
         """Write down that a person wants no more messages, or wants them again."""
         await self.writer(_set_stop, identity, now, stop)
-        await self._tell_watchers()
+        await self._watchers.tell()
 
     async def outbox(self, query: outbox.Query) -> list[dict[str, Any]]:
         """The sends that `query` asks for."""
@@ -221,7 +205,7 @@ class Journal:
     async def cancel(self, job_id: int, now: float) -> State | None:
         """Cancel a send that has not left. Raises CannotMove."""
         state = await self.writer(outbox.cancel, job_id, now)
-        await self._tell_watchers()
+        await self._watchers.tell()
         return state
 
     async def _learn_our_number(self, number: str) -> None:
@@ -235,12 +219,6 @@ class Journal:
     def _refuse_when_crowded(self) -> None:
         if self.writer.crowded:
             raise JournalDown("too much waits for the journal")
-
-    async def _tell_watchers(self, batch_id: str | None = None) -> None:
-        for watched in [batch_id] if batch_id else list(self._watched):
-            if watched in self._watched and not await self._read(batches.is_open, watched):
-                for event in self._watched.get(watched, ()):
-                    event.set()
 
 
 async def open_journal(
