@@ -28,11 +28,12 @@ DAY = 86400.0
 POLICY = Policy(attempts=4, backoff_base_seconds=1.0, backoff_max_seconds=300.0, hold_seconds=90.0)
 
 DRAWN = """
-    waiting   promote→queued cancel→cancelled expire→expired prove→done
-    queued    claim→running demote→waiting cancel→cancelled expire→expired prove→done
-    running   succeed→done retry→queued hold→held lose_track→in_doubt give_up→failed expire→expired prove→done
+    waiting   promote→queued cancel→cancelled expire→expired park→parked prove→done
+    queued    claim→running demote→waiting cancel→cancelled expire→expired park→parked prove→done
+    running   succeed→done retry→queued hold→held lose_track→in_doubt give_up→failed expire→expired park→parked
+    running   prove→done
     in_doubt  prove→done retry→queued hold→held park→parked give_up→failed
-    held      release→waiting cancel→cancelled expire→expired prove→done
+    held      release→waiting cancel→cancelled expire→expired park→parked prove→done
     done      bounce→held
     failed    reopen→waiting prove→done
     parked    reopen→waiting cancel→cancelled prove→done

@@ -28,6 +28,7 @@ class Journal:
     down: bool = False
     tended: list[float] = field(default_factory=list)
     pruned: list[dict[str, Any]] = field(default_factory=list)
+    beats: int = 0
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         self._refuse_when_down()
@@ -40,6 +41,10 @@ class Journal:
         self.pruned.append({"at": now - START, "age": now - before, "embedded": embedded})
         gone, self.old = min(self.old, 1), max(self.old - 1, 0)
         return gone
+
+    async def beat(self) -> None:
+        self._refuse_when_down()
+        self.beats += 1
 
     def _refuse_when_down(self) -> None:
         if self.down:

@@ -66,20 +66,21 @@ class Event(StrEnum):
 #   IN_DOUBT  Meta may have it: its receipt proves it, or the hold ends in a retry, a park or giving up
 #   HELD      must wait long (Meta said so, or its template is paused), so it steps out of its contact's queue
 #   DONE      over, but for a `failed` receipt that allows a fresh attempt
+#   PARKED    waits for a person's decision: it may have been said. So does all that is open in a copy put back in place
 # A receipt proves that Meta accepted a send, whatever we believed until then.
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.WAITING: {
         Event.PROMOTE: State.QUEUED, Event.CANCEL: State.CANCELLED, Event.EXPIRE: State.EXPIRED,
-        Event.PROVE: State.DONE,
+        Event.PARK: State.PARKED, Event.PROVE: State.DONE,
     },
     State.QUEUED: {
         Event.CLAIM: State.RUNNING, Event.DEMOTE: State.WAITING, Event.CANCEL: State.CANCELLED,
-        Event.EXPIRE: State.EXPIRED, Event.PROVE: State.DONE,
+        Event.EXPIRE: State.EXPIRED, Event.PARK: State.PARKED, Event.PROVE: State.DONE,
     },
     State.RUNNING: {
         Event.SUCCEED: State.DONE, Event.RETRY: State.QUEUED, Event.HOLD: State.HELD,
         Event.LOSE_TRACK: State.IN_DOUBT, Event.GIVE_UP: State.FAILED, Event.EXPIRE: State.EXPIRED,
-        Event.PROVE: State.DONE,
+        Event.PARK: State.PARKED, Event.PROVE: State.DONE,
     },
     State.IN_DOUBT: {
         Event.PROVE: State.DONE, Event.RETRY: State.QUEUED, Event.HOLD: State.HELD, Event.PARK: State.PARKED,
@@ -87,7 +88,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     },
     State.HELD: {
         Event.RELEASE: State.WAITING, Event.CANCEL: State.CANCELLED, Event.EXPIRE: State.EXPIRED,
-        Event.PROVE: State.DONE,
+        Event.PARK: State.PARKED, Event.PROVE: State.DONE,
     },
     State.DONE: {Event.BOUNCE: State.HELD},
     State.FAILED: {Event.REOPEN: State.WAITING, Event.PROVE: State.DONE},

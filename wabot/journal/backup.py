@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from wabot.core.errors import WabotError
+from wabot.journal import restored
 from wabot.journal.journal import FILE_NAME
 
 
@@ -32,6 +33,8 @@ def copy(data_dir: Path, target: Path) -> Path:
             db.execute("VACUUM INTO ?", (str(unfinished),))
         with closing(sqlite3.connect(unfinished)) as db:
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            restored.mark(db)
+            db.commit()
     except (sqlite3.Error, OSError) as error:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)

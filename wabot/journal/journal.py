@@ -10,6 +10,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,20 @@ from typing import Any
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
-from wabot.journal import accept, batches, contacts, files, gauges, history, jobs, opening, outbox, tending, upkeep
+from wabot.journal import (
+    accept,
+    batches,
+    contacts,
+    files,
+    gauges,
+    history,
+    jobs,
+    opening,
+    outbox,
+    restored,
+    tending,
+    upkeep,
+)
 from wabot.journal.opening import Purpose
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
@@ -55,6 +69,8 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what waits and close the file."""
+        with suppress(JournalDown):
+            await self.beat()
         await self.writer.close()
         await self._reader.close()
         try:
@@ -116,8 +132,17 @@ class Journal:
         return await self._read(jobs.next_due, kind)
 
     async def recover(self, now: float) -> tuple[int, int]:
-        """After a restart: how many replies start again, and how many sends are in doubt."""
+        """After a restart: how many replies start again, and how many sends are in doubt. A copy begins anew."""
+        held = await self.writer(restored.hold, now)
+        if held is not None:
+            remedy = "python run.py outbox list --state parked; then retry or cancel each"
+            log.warning("journal.restored", sends_held=held.sends, replies_ended=held.replies, remedy=remedy)
+        await self.beat()
         return await self.writer(jobs.recover, policy=self._policy, now=now)
+
+    async def beat(self) -> None:
+        """Count on, so that an older copy of this journal is known for one."""
+        await self._read(restored.keep_beat, self._path, await self.writer(restored.beat))
 
     async def recently_sent(self, since: float) -> list[tuple[int, float]]:
         """(contact id, time) of what was handed to Meta since a time, oldest first."""
@@ -241,6 +266,7 @@ async def open_journal(
         with opening.told_in_words():
             writer = await connect_writer(path, partial(opening.refuse_strangers, purpose=purpose))
             identity = await writer.run(opening.migrate, business, purpose)
+            await writer.run(restored.mark_if_older, path)
             reader = await connect_reader(path)
         return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy)
     except BaseException:

@@ -23,6 +23,7 @@ class Keeper(Protocol):
 
     async def tend(self, now: float) -> list[tuple[int, State]]: ...
     async def prune(self, *, before: float, now: float, embedded: bool) -> int: ...
+    async def beat(self) -> None: ...
 
 
 class Upkeep:
@@ -65,9 +66,10 @@ class Upkeep:
             log.info("doubt.ended", job=job, state=str(state))
 
     async def prune(self) -> None:
-        """Forget what is old, in small steps so that nobody waits for it."""
+        """Forget what is old, in small steps so that nobody waits for it, and count on."""
         now = self._clock()
         self._pairs.forget(now)
         while await self._journal.prune(before=now - self._retention, now=now, embedded=self._keep_messages()):
             await asyncio.sleep(STEP_SECONDS)
+        await self._journal.beat()
         self._prune_at = self._clock() + PRUNE_SECONDS

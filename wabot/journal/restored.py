@@ -1,0 +1,113 @@
+"""A copy put in place of a journal that had gone on: how it is recognised, and what it must not do again.
+
+What happened after the copy was made is lost to it: which of its sends left since, and which ids were given away. A
+copy that `backup` made says that it is one. One that was made by hand is known by the pulse, a counter in the journal
+and in a file beside it that grows with every start, every minute and every stop: the file's is ahead of an older one's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wabot.core.jobs import OPEN, TRANSITIONS, Event, move
+from wabot.core.shapes import dict_of
+
+SUFFIX = ".pulse"
+"""Of the file beside the journal: `{"journal": name, "pulse": n}`."""
+
+APART = 1_000_000_000
+PER_SECOND = 1_000_000
+LATEST = 4_000_000_000
+"""Ids go on far ahead of any that the lost time can have used: at a million for every second of Unix time, so that two
+copies put in place one after the other are apart as well. They stay below 2**53, where JavaScript's integers end."""
+
+SAID_SINCE = "Put back from a copy: it may have been sent since the copy was made"
+ANSWERED_SINCE = "Put back from a copy: it may have been answered since the copy was made"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What was open in a copy: sends that wait for a person now, and replies that were ended."""
+
+    sends: int
+    replies: int
+
+
+def mark(db: sqlite3.Connection) -> None:
+    """This journal is a copy; whoever opens it must know."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('copied', 'yes')")
+
+
+def beat(db: sqlite3.Connection) -> str:
+    """Count on; what is to be written to the file once this is committed."""
+    db.execute("INSERT INTO meta VALUES ('pulse', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1")
+    facts = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('journal', 'pulse')").fetchall())
+    return json.dumps({"journal": facts["journal"], "pulse": int(facts["pulse"])})
+
+
+def keep_beat(_db: sqlite3.Connection, journal: Path, beaten: str) -> None:
+    """Write the file beside the journal, whole or not at all. Without it no more is lost than a copy's being known."""
+    file = journal.with_name(journal.name + SUFFIX)
+    unfinished = file.with_name(file.name + ".new")
+    with suppress(OSError):
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as writing:
+            writing.write(beaten)
+            writing.flush()
+            os.fsync(descriptor)
+        unfinished.replace(file)
+
+
+def mark_if_older(db: sqlite3.Connection, journal: Path) -> None:
+    """Mark the journal as a copy where the file beside it is of a later time of the same journal."""
+    try:
+        kept = dict_of(json.loads(journal.with_name(journal.name + SUFFIX).read_text("utf-8")))
+    except (OSError, ValueError):
+        return
+    facts = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('journal', 'pulse')").fetchall())
+    pulse = kept.get("pulse")
+    if kept.get("journal") == facts["journal"] and isinstance(pulse, int) and pulse > int(facts.get("pulse", "0")):
+        db.execute("BEGIN IMMEDIATE")
+        mark(db)
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('pulse', ?)", (str(pulse),))
+        db.execute("COMMIT")
+
+
+def hold(db: sqlite3.Connection, now: float) -> Held | None:
+    """In a copy that starts, hold what was open for a person and go on with ids of its own; None in any other journal.
+
+    Nothing is said twice: a reply that was due when the copy was made was given since, or is too late by now.
+    """
+    if db.execute("SELECT 1 FROM meta WHERE key = 'copied'").fetchone() is None:
+        return None
+    start = int(min(now, LATEST)) * PER_SECOND
+    for table in ("contacts", "messages", "jobs"):
+        last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        ahead = max(start, (last[0] if last else 0) + APART)
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, ahead))
+    held = Held(
+        _end_all(db, "send", Event.PARK, SAID_SINCE, now),
+        _end_all(db, "reply", Event.EXPIRE, ANSWERED_SINCE, now),
+    )
+    db.execute("DELETE FROM meta WHERE key = 'copied'")
+    return held
+
+
+def _end_all(db: sqlite3.Connection, kind: str, event: Event, why: str, now: float) -> int:
+    """Move all open jobs of a kind by an event; how many."""
+    return sum(
+        db.execute(
+            "UPDATE jobs SET state = ?, settled_at = ?, error = ?, error_code = 'restored'"
+            " WHERE kind = ? AND state = ?",
+            (move(state, event), now, why, kind, state),
+        ).rowcount
+        for state in OPEN
+        if event in TRANSITIONS[state]
+    )
