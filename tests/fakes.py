@@ -24,6 +24,7 @@ class Entry:
     state: State
     due_at: float
     outcomes: list[Outcome] = field(default_factory=list)
+    priority: int = 0
 
 
 class MemoryQueue:
@@ -35,12 +36,21 @@ class MemoryQueue:
         self.broken: Exception | None = None
         self.claims = 0
 
-    def put(self, due_at: float, *, kind: Kind = Kind.SEND, contact: Contact | None = None, **fields: Any) -> int:
+    def put(
+        self,
+        due_at: float,
+        *,
+        kind: Kind = Kind.SEND,
+        contact: Contact | None = None,
+        priority: int = 0,
+        **fields: Any,
+    ) -> int:
         """Queue a job; its id."""
         job_id = len(self.entries) + 1
         contact = contact or Contact(job_id, wa_id=f"9192165{job_id:05}", last_inbound_at=due_at)
         known: dict[str, Any] = {"token": 0, "attempt": 0, "spent": 0, "created_at": due_at, "outgoing": TEXT}
-        self.entries[job_id] = Entry(Job(job_id, kind, contact, **{**known, **fields}), State.QUEUED, due_at)
+        job = Job(job_id, kind, contact, **{**known, **fields})
+        self.entries[job_id] = Entry(job, State.QUEUED, due_at, priority=priority)
         return job_id
 
     def states(self) -> list[State]:
@@ -54,7 +64,7 @@ class MemoryQueue:
             raise self.broken
         self.claims += 1
         due = [e for e in self.entries.values() if self._is_queued(e, kind) and e.due_at <= now]
-        claimed = sorted(due, key=lambda entry: (entry.due_at, entry.job.id))[:limit]
+        claimed = sorted(due, key=lambda entry: (entry.priority, entry.due_at, entry.job.id))[:limit]
         for entry in claimed:
             entry.state = State.RUNNING
             entry.job = replace(entry.job, token=self.claims, attempt=entry.job.attempt + 1)

@@ -77,7 +77,19 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The arrows between the parts: from each, to where. A part that is not named here may not exist."""
 
-PURE = {"__future__", "collections", "dataclasses", "enum", "hashlib", "hmac", "json", "math", "re", "typing"}
+PURE = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "enum",
+    "hashlib",
+    "hmac",
+    "itertools",
+    "json",
+    "math",
+    "re",
+    "typing",
+}
 PURE |= {"unicodedata", "phonenumbers", "wabot"}
 """All that the core may use: nothing of it knows time, noise, the network, files or other tasks."""
 

@@ -142,8 +142,8 @@ def test_marketing_that_met_the_limit_of_a_person_waits_a_day_and_not_for_ever()
         (401, Blocked, Scope.NUMBER),
         (403, Blocked, Scope.NUMBER),
         (429, Unavailable, Scope.NUMBER),
-        (500, Unavailable, Scope.MESSAGE),
-        (503, Unavailable, Scope.MESSAGE),
+        (500, Unavailable, Scope.META),
+        (503, Unavailable, Scope.META),
     ],
 )
 @pytest.mark.parametrize("code", [999_999, "a word", None, 1.5, True, [], -1, 10**40])
@@ -153,7 +153,7 @@ def test_of_a_code_that_we_do_not_know_the_status_decides(
     told = meaning({"code": code, "message": "New"}, status=status)
     assert type(told) is kind
     assert told.scope is scope
-    if kind is Unavailable and scope is Scope.MESSAGE:
+    if scope is Scope.META:
         assert isinstance(told, Unavailable)
         assert told.tries == 3
 
@@ -167,6 +167,18 @@ def test_a_transient_failure_that_we_do_not_know_is_tried_again_a_few_times() ->
 @pytest.mark.parametrize("transient", [False, None, "true", 1])
 def test_only_true_is_transient(transient: object) -> None:
     assert isinstance(meaning({"code": 999_999, "is_transient": transient}, status=400), Refused)
+
+
+@pytest.mark.parametrize("subcode", [33, "33"])
+def test_an_object_that_does_not_exist_is_our_own_number_and_no_fault_of_the_message(subcode: object) -> None:
+    told = refusal(400, error(100, error_subcode=subcode))
+    assert isinstance(told, Blocked)
+    assert (told.scope, told.code) == (Scope.NUMBER, 100)
+
+
+@pytest.mark.parametrize("subcode", [2494010, None, "odd", 0, True])
+def test_other_subcodes_of_100_are_about_the_message(subcode: object) -> None:
+    assert isinstance(refusal(400, error(100, error_subcode=subcode)), Refused)
 
 
 def test_a_code_that_sqlite_could_not_hold_is_none() -> None:
@@ -250,7 +262,7 @@ def test_without_an_answer_of_graphs_the_status_is_all_there_is(
 def test_what_is_not_graphs_is_asked_again_three_times_at_the_most() -> None:
     told = refusal(404, "not found")
     assert isinstance(told, Unavailable)
-    assert (told.tries, told.scope) == (3, Scope.MESSAGE)
+    assert (told.tries, told.scope) == (3, Scope.META)
 
 
 def test_throttling_without_a_code_is_for_the_whole_number_and_as_long_as_meta_says() -> None:

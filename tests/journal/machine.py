@@ -18,20 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, receipt, said, template, text
+from wabot.core.failure import after_bounce, after_failure, after_hold
 from wabot.core.graph import meaning
-from wabot.core.jobs import (
-    OPEN,
-    TRANSITIONS,
-    Event,
-    Job,
-    Kind,
-    Outcome,
-    State,
-    after_bounce,
-    after_failure,
-    after_hold,
-    move,
-)  # fmt: skip
+from wabot.core.jobs import OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State, move
 from wabot.core.messages import Delivery, Person, Status, is_news
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.journal import FILE_NAME, Journal, open_journal

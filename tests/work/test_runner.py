@@ -93,6 +93,7 @@ async def at_work(work: Work, *, concurrency: int = 4, now: Callable[[], float] 
         concurrency=concurrency,
         clock=now,
         on_settled=lambda job, _outcome, state: settled.append((job.id, state)),
+        noise=lambda: 0.0,
     )
     run = asyncio.create_task(lane.run())
     yield Works(queue, hands, lane, settled)

@@ -39,9 +39,14 @@ class AssistantFailed(WabotError):
 
 
 class Scope(StrEnum):
-    """How far a trouble reaches: what else must wait for the same reason."""
+    """How far a trouble reaches: what else must wait for the same reason.
+
+    META: Meta says that the trouble is on its side. Whether everybody meets it or only this message, core/outage.py
+    tells by what the others meet.
+    """
 
     MESSAGE = "message"
+    META = "meta"
     CONTACT = "contact"
     TEMPLATE = "template"
     TEMPLATES = "templates"

@@ -75,8 +75,8 @@ class Rule:
     effect: Effect = Effect.NONE
 
 
-RETRY = Rule(Action.RETRY)
-RETRY_FEW = Rule(Action.RETRY, tries=3)
+RETRY = Rule(Action.RETRY, Scope.META)
+RETRY_FEW = Rule(Action.RETRY, Scope.META, tries=3)
 THROTTLE = Rule(Action.THROTTLE, Scope.NUMBER)
 THROTTLE_APP = Rule(Action.THROTTLE, Scope.NUMBER, wait=MINUTE)
 STOP = Rule(Action.STOP, Scope.NUMBER)
@@ -98,7 +98,7 @@ ERRORS: Mapping[int, Rule] = {
     130429: THROTTLE,
     131056: Rule(Action.THROTTLE, Scope.CONTACT),
     132069: Rule(Action.THROTTLE, Scope.MESSAGE, wait=HOUR),
-    # Trouble at Meta's.
+    # Trouble at Meta's; the last three name a time or are known to be this message's.
     **_rules(RETRY, 2, 131016, 133004),
     **_rules(RETRY_FEW, 1, 131000),
     131057: Rule(Action.RETRY, Scope.NUMBER, wait=MINUTE),
@@ -129,6 +129,13 @@ ERRORS: Mapping[int, Rule] = {
     **_rules(REFUSE, 1752041, range(2388000, 2389000), 2593107, 2593108),
 }  # fmt: skip
 
+SUBCODES: Mapping[tuple[int, int], Rule] = {
+    # "Object with ID … does not exist, cannot be loaded due to missing permissions": a send names one object, our own
+    # number. So the number or the token is wrong, and no message is at fault.
+    (100, 33): STOP,
+}
+"""Where Meta gives one code two meanings. Elsewhere its deprecated subcodes are not looked at."""
+
 
 def read_answer(status: int, body: bytes, *, retry_after: float | None = None) -> Accepted:
     """Meta's answer to a send. Raises Unavailable, Blocked, Refused or Unclear where it is not a plain acceptance."""
@@ -144,7 +151,8 @@ def read_answer(status: int, body: bytes, *, retry_after: float | None = None) -
         raise Blocked(f"HTTP {status} without an answer from Graph", code=status, scope=Scope.NUMBER)
     if status >= 500 or status == 408:
         raise Unclear(f"HTTP {status} without an answer from Graph", code=status)
-    raise Unavailable(f"HTTP {status} without an answer from Graph", code=status, tries=3, wait=retry_after)
+    reason = f"HTTP {status} without an answer from Graph"
+    raise Unavailable(reason, code=status, scope=Scope.META, tries=3, wait=retry_after)
 
 
 def meaning(error: Mapping[str, Any], *, status: int | None = None, retry_after: float | None = None) -> DeliveryError:
@@ -153,7 +161,9 @@ def meaning(error: Mapping[str, Any], *, status: int | None = None, retry_after:
     `status` is the HTTP status of the answer; None for a receipt. It matters only for codes that we do not know.
     """
     code = _code(error.get("code"))
-    rule = ERRORS.get(code) if code is not None else None
+    rule = None
+    if code is not None:
+        rule = SUBCODES.get((code, _code(error.get("error_subcode")) or 0)) or ERRORS.get(code)
     if rule is None:
         rule = _rule_of_unknown(status, transient=error.get("is_transient") is True)
     reason = _reason(error)

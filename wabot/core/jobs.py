@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.errors import Effect
 from wabot.core.messages import Contact
 
-STEP_ASIDE_SECONDS = 600.0
-"""A send that must wait at least this long is held, so that what else is owed to its contact can pass."""
+BLOCKED_PROBE_SECONDS = 300.0
+"""The longest time between two probes where a person must act."""
 
 
 class Kind(StrEnum):
@@ -178,7 +178,8 @@ class Outcome:
     """What became of a job, to be written in one commit with all that follows from it.
 
     `due_at`: when the job is to be looked at again. `spent`: whether it used up a try. `says`: messages to queue.
-    `effect`: what else changes, for `effect_seconds`. `pauses`: nobody else would get through either.
+    `effect`: what else changes, for `effect_seconds`. `pauses`: nobody else would get through either, so the lane
+    probes, at least every `probe_seconds`.
     """
 
     event: Event
@@ -193,6 +194,7 @@ class Outcome:
     effect: Effect = Effect.NONE
     effect_seconds: float = 0.0
     pauses: bool = False
+    probe_seconds: float = BLOCKED_PROBE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,80 +206,3 @@ class Policy:
     backoff_max_seconds: float = 300.0
     hold_seconds: float = 90.0
     resend_in_doubt: bool = True
-
-
-def backoff(spent: int, policy: Policy, noise: float) -> float:
-    """Seconds to wait after the `spent`-th try failed, doubling up to the maximum, with equal jitter.
-
-    `noise` is in [0, 1). Half of the delay is certain, so that it is never near zero.
-    """
-    exponent = min(max(spent, 1) - 1, 62)
-    ceiling = min(policy.backoff_base_seconds * 2.0**exponent, policy.backoff_max_seconds)
-    return ceiling / 2 + noise * ceiling / 2
-
-
-def after_failure(
-    error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float, attempt: int = 1
-) -> Outcome:
-    """What follows from a failed request, the `attempt`-th of a send that had used up `spent` tries before."""
-    match error:
-        case Unclear():
-            return Outcome(Event.LOSE_TRACK, due_at=now + policy.hold_seconds, error=error.reason, code=error.code)
-        case Blocked(scope=Scope.NUMBER):
-            return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True)
-        case Blocked():
-            wait = max(error.wait or 0.0, STEP_ASIDE_SECONDS)
-            effect = Effect.PAUSE_TEMPLATE if error.scope is Scope.TEMPLATE else Effect.PAUSE_TEMPLATES
-            return Outcome(
-                Event.HOLD, due_at=now + wait, spent=False, error=error.reason, code=error.code,
-                effect=effect, effect_seconds=wait,
-            )  # fmt: skip
-        case Unavailable():
-            return _after_unavailable(error, spent=spent, attempt=attempt, policy=policy, now=now, noise=noise)
-        case Refused():
-            return Outcome(
-                Event.GIVE_UP, error=error.reason, code=error.code, effect=error.effect,
-                effect_seconds=error.wait or 0.0,
-            )  # fmt: skip
-    raise TypeError(f"no rule for {error!r}")
-
-
-def _after_unavailable(
-    error: Unavailable, *, spent: int, attempt: int, policy: Policy, now: float, noise: float
-) -> Outcome:
-    # What everybody meets (Meta out of reach, the number or the pair throttled) is no fault of this message: it uses
-    # up no try, however long it lasts, and backs off by the requests made.
-    everybody = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
-    tries = min(policy.attempts, error.tries or policy.attempts)
-    if spent + 1 >= tries and not everybody:
-        return Outcome(Event.GIVE_UP, error=error.reason, code=error.code)
-    failed = max(spent + 1, attempt) if error.scope is Scope.NUMBER and everybody else spent + 1
-    wait = max(error.wait or 0.0, backoff(failed, policy, noise))
-    event = Event.HOLD if wait >= STEP_ASIDE_SECONDS else Event.RETRY
-    return Outcome(event, due_at=now + wait, spent=not everybody, error=error.reason, code=error.code)
-
-
-def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:
-    """What follows when no receipt ended a doubt in time; `spent` counts the doubtful try."""
-    if not policy.resend_in_doubt:
-        return Outcome(Event.PARK, spent=False)
-    if spent >= policy.attempts:
-        return Outcome(Event.GIVE_UP, spent=False)
-    return Outcome(Event.RETRY, due_at=now, spent=False)
-
-
-def after_bounce(error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome | None:
-    """What follows when Meta accepted a send and then said `failed`; None where the message is lost for good.
-
-    A failure told by receipt proves that nothing was delivered, so a fresh attempt cannot say it twice.
-    `spent` counts the attempt that bounced.
-    """
-    if isinstance(error, Refused | Unclear) or spent >= policy.attempts:
-        return None
-    if isinstance(error, Unavailable) and error.tries is not None and spent >= error.tries:
-        return None
-    least = error.wait if isinstance(error, Unavailable | Blocked) and error.wait else 0.0
-    if isinstance(error, Blocked):
-        least = max(least, STEP_ASIDE_SECONDS)
-    wait = max(least, backoff(spent, policy, noise))
-    return Outcome(Event.BOUNCE, due_at=now + wait, spent=False, error=error.reason, code=error.code)

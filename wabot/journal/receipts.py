@@ -11,8 +11,9 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from wabot.core.errors import DeliveryError
+from wabot.core.failure import after_bounce, after_failure
 from wabot.core.graph import meaning
-from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, after_bounce, after_failure, move
+from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, move
 from wabot.core.messages import Receipt, Status, is_news
 from wabot.core.shapes import stored
 from wabot.journal import effects

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from wabot.core.jobs import Event, Kind, Policy, State, after_hold, move
+from wabot.core.failure import after_hold
+from wabot.core.jobs import Event, Kind, Policy, State, move
 from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import promote
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
 from wabot.core.errors import ArchiveDown, AssistantFailed
-from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, Policy, backoff
+from wabot.core.failure import backoff
+from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, Policy
 from wabot.core.messages import Contact, Stop
 from wabot.core.text import for_whatsapp
 from wabot.log import get_logger

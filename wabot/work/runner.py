@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from wabot.core.errors import JournalDown
-from wabot.core.jobs import Event, Job, Kind, Outcome, State
+from wabot.core.jobs import BLOCKED_PROBE_SECONDS, Event, Job, Kind, Outcome, State
 from wabot.log import get_logger
 
 IDLE_SECONDS = 30.0
@@ -18,7 +19,9 @@ IDLE_SECONDS = 30.0
 GATHER_SECONDS = 0.02
 """What falls due one by one is taken together: a claim costs a commit."""
 
-PROBE_FIRST_SECONDS, PROBE_MAX_SECONDS = 5.0, 300.0
+PROBE_FIRST_SECONDS = 5.0
+PROBE_JITTER = 0.2
+"""The part of an interval between probes that chance decides, lest all numbers of a machine probe together."""
 JOURNAL_RETRY_SECONDS = 1.0
 
 _SETTLED = {Kind.REPLY: "reply.settled", Kind.SEND: "send.settled"}
@@ -59,8 +62,8 @@ Settled = Callable[[Job, Outcome, State | None], None]
 class Lane:
     """Works off one kind of job, `concurrency` at a time.
 
-    When nobody gets through (`Outcome.pauses`), it pauses: one job at a time goes as a probe, at growing intervals,
-    until one succeeds.
+    When nobody gets through (`Outcome.pauses`), it pauses: one job at a time goes as a probe, at growing intervals up
+    to `Outcome.probe_seconds`, until one succeeds.
     """
 
     def __init__(
@@ -73,11 +76,13 @@ class Lane:
         clock: Callable[[], float],
         on_settled: Settled = lambda _job, _outcome, _state: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        noise: Callable[[], float] = random.random,
     ) -> None:
         self.kind = kind
         self.paused_for: str | None = None
         self._source, self._handler = source, handler
-        self._concurrency, self._clock, self._on_settled, self._sleep = concurrency, clock, on_settled, sleep
+        self._concurrency, self._clock, self._on_settled = concurrency, clock, on_settled
+        self._sleep, self._noise = sleep, noise
         self._running: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
         self._alarm = 0.0
@@ -132,18 +137,18 @@ class Lane:
             await asyncio.wait(late)
         return len(late)
 
-    def pause(self, reason: str) -> None:
-        """Nobody gets through: probe from now on."""
+    def pause(self, reason: str, longest: float = BLOCKED_PROBE_SECONDS) -> None:
+        """Nobody gets through: probe from now on, at least every `longest` seconds."""
         now = self._clock()
         if self.paused_for is None:
             log.warning("lane.paused", lane=str(self.kind), reason=reason)
             self._probe_interval = PROBE_FIRST_SECONDS
         elif now >= self._probe_at:
-            self._probe_interval = min(self._probe_interval * 2, PROBE_MAX_SECONDS)
+            self._probe_interval = min(self._probe_interval * 2, longest)
         else:
             return  # one of those that were in flight when the first came back
         self.paused_for = reason
-        self._probe_at = now + self._probe_interval
+        self._probe_at = now + self._probe_interval * (1 - PROBE_JITTER * self._noise())
 
     def _resume(self) -> None:
         if self.paused_for is not None:
@@ -227,7 +232,7 @@ class Lane:
     async def _settle(self, job: Job, outcome: Outcome) -> State | None:
         """Write it down, however long the journal takes: what became of it is known only here."""
         if outcome.pauses:
-            self.pause(outcome.error or "")
+            self.pause(outcome.error or "", outcome.probe_seconds)
         elif outcome.event is Event.SUCCEED:
             self._resume()
         while True:

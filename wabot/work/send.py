@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from wabot.core import door, graph
 from wabot.core.errors import DeliveryError, Scope, Unavailable, Unclear
-from wabot.core.jobs import Event, Job, Outcome, Policy, after_failure
+from wabot.core.failure import after_failure
+from wabot.core.jobs import Event, Job, Outcome, Policy
 from wabot.core.limits import Bucket, PairLedger
+from wabot.core.outage import Blame, Outages, concerns
 
 
 class Graph(Protocol):
@@ -47,6 +49,7 @@ class Sends:
     ) -> None:
         self._meta, self._limits, self._policy = meta, limits, policy
         self._clock, self._noise = clock, noise
+        self._outages = Outages()
         self.meta_works: bool | None = None
 
     def room(self, now: float) -> float:
@@ -65,6 +68,7 @@ class Sends:
         now = self._clock()
         outcome = door.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
         if outcome is not None or job.outgoing is None:
+            self._outages.over(job.contact.id)
             self._limits.bucket.spend(-1, now)
             return outcome or self.gave_up(job, "there is no message to send")
         self._limits.pairs.spend(job.contact.id, now)
@@ -73,6 +77,7 @@ class Sends:
         except DeliveryError as error:
             return self._after_failure(job, error)
         self._limits.pairs.calm(job.contact.id)
+        self._outages.accepted(job.contact.id)
         self.meta_works = True
         return Outcome(Event.SUCCEED, wamid=accepted.wamid, wa_id=accepted.wa_id, answer=accepted.answer)
 
@@ -89,16 +94,25 @@ class Sends:
     def _after_failure(self, job: Job, error: DeliveryError) -> Outcome:
         now = self._clock()
         outcome = after_failure(
-            error, spent=job.spent, attempt=job.attempt, policy=self._policy, now=now, noise=self._noise()
-        )
+            error, spent=job.spent, attempt=job.attempt, policy=self._policy, now=now, noise=self._noise(),
+            blame=self._blame(job, error, now),
+        )  # fmt: skip
         # A number is Graph's own code: it answers, whatever it says. A word of ours tells of the way there.
         self.meta_works = isinstance(error.code, int) and not outcome.pauses and not isinstance(error, Unclear)
+        if outcome.event is Event.GIVE_UP:
+            self._outages.over(job.contact.id)
         if not isinstance(error, Unavailable):
             return outcome
         self._limits.pairs.refund(job.contact.id)
-        if error.scope is Scope.NUMBER:
+        if error.scope is Scope.NUMBER and not concerns(error):
             self._limits.bucket.slow_down(now, error.wait or 0.0)
         elif error.scope is Scope.CONTACT and outcome.event is Event.RETRY:
             wait = self._limits.pairs.complain(job.contact.id, now)
             outcome = replace(outcome, due_at=max(outcome.due_at, now + wait))
         return outcome
+
+    def _blame(self, job: Job, error: DeliveryError, now: float) -> Blame:
+        if concerns(error):
+            return self._outages.failed(job.contact.id, attempt=job.attempt, now=now)
+        self._outages.over(job.contact.id)
+        return Blame.MESSAGE

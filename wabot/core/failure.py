@@ -1,0 +1,117 @@
+"""What follows from a failure: of a request, of a doubt that nobody ended, or of a message that Meta had accepted."""
+
+from __future__ import annotations
+
+from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.jobs import Event, Outcome, Policy
+from wabot.core.outage import Blame
+
+STEP_ASIDE_SECONDS = 600.0
+"""A send that must wait at least this long is held, so that what else is owed to its contact can pass."""
+
+OUTAGE_PROBE_SECONDS = 60.0
+"""The longest time between two probes in an outage, which ends by itself."""
+
+BOUNCE_SECONDS = 30.0
+"""How long a message rests at least that Meta took and then met trouble of its own with."""
+
+
+def backoff(spent: int, policy: Policy, noise: float) -> float:
+    """Seconds to wait after the `spent`-th try failed, doubling up to the maximum, with equal jitter.
+
+    `noise` is in [0, 1). Half of the delay is certain, so that it is never near zero.
+    """
+    exponent = min(max(spent, 1) - 1, 62)
+    ceiling = min(policy.backoff_base_seconds * 2.0**exponent, policy.backoff_max_seconds)
+    return ceiling / 2 + noise * ceiling / 2
+
+
+def after_failure(
+    error: DeliveryError,
+    *,
+    spent: int,
+    policy: Policy,
+    now: float,
+    noise: float,
+    attempt: int = 1,
+    blame: Blame = Blame.MESSAGE,
+) -> Outcome:
+    """What follows from a failed request, the `attempt`-th of a send that had used up `spent` tries before.
+
+    `blame`: whose trouble it is, where the error concerns outages. In an outage the lane pauses and probes. What is in
+    doubt stays so, and its try is spent all the same: each time it goes again it may arrive twice.
+    """
+    match error:
+        case Unclear():
+            return Outcome(
+                Event.LOSE_TRACK, due_at=now + policy.hold_seconds, error=error.reason, code=error.code,
+                pauses=blame is Blame.META, probe_seconds=OUTAGE_PROBE_SECONDS,
+            )  # fmt: skip
+        case Blocked(scope=Scope.NUMBER):
+            return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True)
+        case Blocked():
+            wait = max(error.wait or 0.0, STEP_ASIDE_SECONDS)
+            effect = Effect.PAUSE_TEMPLATE if error.scope is Scope.TEMPLATE else Effect.PAUSE_TEMPLATES
+            return Outcome(
+                Event.HOLD, due_at=now + wait, spent=False, error=error.reason, code=error.code,
+                effect=effect, effect_seconds=wait,
+            )  # fmt: skip
+        case Unavailable():
+            return _after_unavailable(
+                error, spent=spent, attempt=attempt, policy=policy, now=now, noise=noise, blame=blame
+            )
+        case Refused():
+            return Outcome(
+                Event.GIVE_UP, error=error.reason, code=error.code, effect=error.effect,
+                effect_seconds=error.wait or 0.0,
+            )  # fmt: skip
+    raise TypeError(f"no rule for {error!r}")
+
+
+def _after_unavailable(
+    error: Unavailable, *, spent: int, attempt: int, policy: Policy, now: float, noise: float, blame: Blame
+) -> Outcome:
+    if blame is Blame.META:
+        return Outcome(
+            Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True,
+            probe_seconds=OUTAGE_PROBE_SECONDS,
+        )  # fmt: skip
+    # What everybody meets (Meta out of reach, the number or the pair throttled) is no fault of this message, nor is
+    # what may turn out to be an outage: it uses up no try, however long it lasts, and backs off by the requests made.
+    everybody = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
+    counts = blame is Blame.MESSAGE and not everybody
+    tries = min(policy.attempts, error.tries or policy.attempts)
+    if counts and spent + 1 >= tries:
+        return Outcome(Event.GIVE_UP, error=error.reason, code=error.code)
+    failed = spent + 1 if counts or error.scope is Scope.CONTACT else max(spent + 1, attempt)
+    wait = max(error.wait or 0.0, backoff(failed, policy, noise))
+    event = Event.HOLD if wait >= STEP_ASIDE_SECONDS else Event.RETRY
+    return Outcome(event, due_at=now + wait, spent=counts, error=error.reason, code=error.code)
+
+
+def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:
+    """What follows when no receipt ended a doubt in time; `spent` counts the doubtful try."""
+    if not policy.resend_in_doubt:
+        return Outcome(Event.PARK, spent=False)
+    if spent >= policy.attempts:
+        return Outcome(Event.GIVE_UP, spent=False)
+    return Outcome(Event.RETRY, due_at=now, spent=False)
+
+
+def after_bounce(error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome | None:
+    """What follows when Meta accepted a send and then said `failed`; None where the message is lost for good.
+
+    A failure told by receipt proves that nothing was delivered, so a fresh attempt cannot say it twice.
+    `spent` counts the attempt that bounced.
+    """
+    if isinstance(error, Refused | Unclear) or spent >= policy.attempts:
+        return None
+    least = error.wait if isinstance(error, Unavailable | Blocked) and error.wait else 0.0
+    if error.scope is Scope.META:  # an outage that takes everything and then fails it: its tries must last
+        least = max(least, BOUNCE_SECONDS)
+    elif isinstance(error, Unavailable) and error.tries is not None and spent >= error.tries:
+        return None
+    if isinstance(error, Blocked):
+        least = max(least, STEP_ASIDE_SECONDS)
+    wait = max(least, backoff(spent, policy, noise))
+    return Outcome(Event.BOUNCE, due_at=now + wait, spent=False, error=error.reason, code=error.code)
