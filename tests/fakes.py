@@ -118,9 +118,13 @@ class MemoryArchive:
     async def ping(self) -> None:
         self._answer()
 
-    async def has_any(self, keys: Sequence[str]) -> bool:
+    async def lacks(self, versions: Mapping[str, int]) -> set[str]:
         self._answer()
-        return any(key in self.documents for key in keys)
+        return {
+            key
+            for key, version in versions.items()
+            if key not in self.documents or self.documents[key].get("version", version) < version
+        }
 
     async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]:
         return await self.history([contact.wa_id, contact.bsuid], None, limit, ())

@@ -170,6 +170,6 @@ def upkeep(
         journal,
         limits.pairs,
         retention_seconds=settings.server.retention_days * DAY,
-        keep_messages=lambda: recorder is None or not recorder.sure,
+        prune_messages=recorder.prune if recorder is not None else None,
         clock=clock,
     )

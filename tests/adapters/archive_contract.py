@@ -14,7 +14,7 @@ ANA, BEN, OUR_NUMBER = "919216598210", "919876543210", "15550001"
 class Archive(Protocol):
     async def record(self, documents: Any) -> dict[int, str]: ...
     async def ping(self) -> None: ...
-    async def has_any(self, keys: Any) -> bool: ...
+    async def lacks(self, versions: Any) -> set[str]: ...
     async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]: ...
     async def history(self, identities: Any, contact: Any, limit: int, include: Any) -> list[dict[str, Any]]: ...
 
@@ -39,6 +39,7 @@ def document(key: str, *, at: int = 1_700_000_000, out: bool = False, **more: An
         "outbox_id": None,
         "error": None,
         "error_code": None,
+        "version": 1,
     } | more
 
 
@@ -113,7 +114,18 @@ class ArchiveContract:
         ]
         assert [m["id"] for m in await archive.recent(Contact(7, wa_id=ANA), 1)] == ["b"]
 
-    @pytest.mark.parametrize(("keys", "has"), [(["a"], True), (["x", "a"], True), (["x"], False), ([], False)])
-    async def test_it_knows_what_it_has(self, archive: Archive, keys: list[str], has: bool) -> None:
-        await archive.record([document("a")])
-        assert await archive.has_any(keys) is has
+    @pytest.mark.parametrize(
+        ("asked", "lacking"),
+        [
+            ({"a": 1}, set()),
+            ({"a": 2, "b": 2, "c": 1}, {"b", "c"}),
+            ({"a": 9, "old": 9}, {"a"}),
+            ({}, set()),
+        ],
+    )
+    async def test_it_knows_what_it_lacks(self, archive: Archive, asked: dict[str, int], lacking: set[str]) -> None:
+        """A document without a version is an earlier wabot's, and whole."""
+        old = document("old")
+        del old["version"]
+        await archive.record([document("a", version=2), document("b", version=1), old])
+        assert await archive.lacks(asked) == lacking

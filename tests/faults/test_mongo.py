@@ -164,3 +164,20 @@ async def test_another_mongodb_gets_what_is_still_here_and_nothing_is_missing_fr
             return bool((await wabot.post("/get", {"number": ANA})).json["count"] == 4)
 
         await eventually(whole)
+
+
+@pytest.mark.parametrize("lost", [1, 7])
+async def test_a_mongodb_that_lost_its_last_writes_gets_them_again(tmp_path: Path, lost: int) -> None:
+    """A restored dump, or a power cut: it has most of what it had, so it is no stranger."""
+    meta = Meta(behaviour=Behaviour(by_number=False), receipt_delay=0.0)
+    bodies = [f"Hi {nth}" for nth in range(10)]
+    async with mongo_server(tmp_path / "mongo") as mongo, documents(mongo) as collection:
+        async with business(tmp_path / "data", meta=meta, mongo={"uri": mongo.uri}):
+            for nth, body in enumerate(bodies):
+                await meta.say(body, from_=f"9192165{nth:05}")
+            await has(collection, *bodies)
+        for body in bodies[len(bodies) - lost :]:
+            await collection.delete_one({"body": body})
+
+        async with business(tmp_path / "data", meta=meta, mongo={"uri": mongo.uri}):
+            await has(collection, *bodies)

@@ -22,6 +22,7 @@ from wabot.core.failure import after_bounce, after_failure, after_hold
 from wabot.core.graph import meaning
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State, move
 from wabot.core.messages import Delivery, Person, Status, is_news
+from wabot.journal.archiving import Held
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
 from wabot.journal.outbox import CannotMove
@@ -306,8 +307,9 @@ class JournalMachine(RuleBasedStateMachine):
             row["id"]: row for row in self.rows("SELECT id, archived >= version AS safe, timestamp FROM messages")
         }
         horizon = self.now - WEEK
-        while self.run(self.journal.prune(before=self.now, now=self.now, embedded=False)):
+        while self.run(self.journal.prune(before=self.now, now=self.now)):
             pass
+        self.forget_messages()
         left = {row["id"] for row in self.rows("SELECT id FROM messages")}
         for gone in before.keys() - left:
             assert before[gone]["safe"], "the archive lacks it"
@@ -323,6 +325,15 @@ class JournalMachine(RuleBasedStateMachine):
         self.claims = [job for job in self.claims if job.id in alive]
         self.told = {wamid: told for wamid, told in self.told.items() if told[1] > horizon}
         self.kept = {key: value for key, value in self.kept.items() if value[0] >= horizon}
+
+    def forget_messages(self) -> None:
+        """What the recorder does, which may have been overtaken by a change when it knows what the archive has."""
+        after: int | None = 0
+        while after is not None:
+            held, after = self.run(self.journal.outdated(after, before=self.now, now=self.now, limit=3))
+            ahead = [row["id"] for row in self.rows("SELECT id FROM messages WHERE archived < version")]
+            assert not {one.id for one in held} & set(ahead), "the archive lacks it"
+            self.run(self.journal.forget_messages([*held, *(Held(message_id, "", 1) for message_id in ahead)]))
 
     # What a lane does
 

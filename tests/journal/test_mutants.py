@@ -44,8 +44,9 @@ MUTANTS = {
     "a settled reply promotes no other": Fault(
         "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE", "UPDATE jobs SET state = ?, due_at = ? WHERE 0 AND"
     ),
-    "what the archive lacks is forgotten": Fault("AND archived >= version AND NOT EXISTS", "AND NOT EXISTS"),
-    "wamids are forgotten at once": Fault("AS m WHERE timestamp < ?", "AS m WHERE ? IS NOT NULL"),
+    "what the archive lacks may be forgotten": Fault("AND m.archived >= m.version AND NOT EXISTS", "AND NOT EXISTS"),
+    "what changed meanwhile is forgotten": Fault("AND archived >= version RETURNING", "RETURNING"),
+    "wamids are forgotten at once": Fault("AND m.timestamp < ?", "AND ? IS NOT NULL"),
     "stop leaves what waits": Fault("state = 'waiting' UNION ALL", "state = 'waiting' AND 0 UNION ALL"),
     "a failed attempt is forgotten": Fault("wamid = ? AND status = 'failed'", "wamid = ? AND 0"),
 }

@@ -32,9 +32,11 @@ SMALL = ("meta", "sqlite_master", "sqlite_sequence", "paused_templates", "n VIRT
 """May be read whole: a handful of rows, or the statement's own parameter."""
 
 EXCEPTIONS = {
+    "(SELECT * FROM messages WHERE id > 0 AND id < ? ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
+    "(SELECT id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?)": "as many rows as LIMIT says",
+    "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
     "UNION SELECT id, direction, body, origin FROM messages": "sorts what one prompt can hold, beside LIMIT",
-    "(SELECT * FROM messages ORDER BY id LIMIT ?)": "the oldest rows, as many as LIMIT says",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
     "WHERE j.kind = 'send' ORDER BY j.id DESC LIMIT ?": "/outbox: a page of the newest",
@@ -160,7 +162,7 @@ async def bulk_and_replies(scene: Scene) -> None:
     scene.now += 3
     for job in await scene.claim(Kind.REPLY, limit=4):
         await scene.journal.talk(job, 20)
-        await scene.journal.adopt(job.contact, [])
+        await scene.journal.adopt(job.contact, [], scene.now)
         await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))
         retry = Outcome(Event.RETRY, due_at=scene.now)
         await scene.settle(job, retry if job.id % 2 else Outcome(Event.SUCCEED, says=(text(), text())))
@@ -194,8 +196,8 @@ async def questions(scene: Scene) -> None:
     await journal.of_contact(EVA, 5, ("queued",))
     await journal.mark_archived([(row[0], row[1]) for row in await journal.ahead_of_archive(0, 100)])
     await journal.depths()
-    await journal.lately_archived(50)
-    await journal.forget_archived(await journal.forget_archived(None, 5000), 5000)
+    await journal.witnesses(50)
+    await journal.forget_archived(1, await journal.forget_archived(1, None, 5000), 5000)
     await journal.archive_lag()
     await journal.ping()
     for query in (
@@ -216,7 +218,14 @@ async def by_hand_and_by_time(scene: Scene) -> None:
     await scene.journal.set_stop(EVA, scene.now, stop=False)
     await scene.restart()
     await scene.journal.tend(scene.now + DAY)
-    await scene.journal.prune(before=scene.now + 9 * DAY, now=scene.now + 40 * DAY, embedded=False)
+    ages = {"before": scene.now + 9 * DAY, "now": scene.now + 40 * DAY}
+    await scene.journal.prune(**ages)
+    ahead = await scene.journal.ahead_of_archive(0, 100)
+    await scene.journal.mark_archived([(row[0], row[1]) for row in ahead])
+    held, _ = await scene.journal.outdated(0, **ages, limit=200)
+    await scene.journal.lost_by_archive([held[0].id])
+    await scene.journal.forget_messages(held)
+    await scene.journal.forget_adopted(**ages, limit=200)
 
 
 def plan_of(db: sqlite3.Connection, sql: str, parameters: Any) -> list[str]:

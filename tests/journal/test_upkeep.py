@@ -11,7 +11,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, receipt, said, sent
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Delivery, Notice, Status
-from wabot.journal import opening, upkeep
+from wabot.journal import archiving, opening, upkeep
 from wabot.journal.backup import BackupFailed, copy
 from wabot.journal.gauges import Depth
 
@@ -19,11 +19,15 @@ MONTH = 30 * DAY
 
 
 async def prune(scene: Scene, *, retention: float = MONTH, embedded: bool = False) -> int:
-    """Forget all that may be forgotten; how many rows that were."""
-    gone = 0
-    while step := await scene.journal.prune(before=scene.now - retention, now=scene.now, embedded=embedded):
+    """Forget all that may be forgotten, of an archive that has what the journal believes; how many rows that were."""
+    gone, ages = 0, {"before": scene.now - retention, "now": scene.now}
+    while step := await scene.journal.prune(**ages):
         gone += step
-    return gone
+    after: int | None = None if embedded else 0
+    while after is not None:
+        held, after = await scene.journal.outdated(after, **ages, limit=200)
+        gone += await scene.journal.forget_messages(held)
+    return gone + (0 if embedded else await scene.journal.forget_adopted(**ages, limit=200))
 
 
 async def archive_everything(scene: Scene) -> None:
@@ -133,12 +137,16 @@ async def test_pruning_goes_in_steps(scene: Scene) -> None:
     await scene.hear(*(said(f"wamid.{n}", answerable=False) for n in range(500)))
     await archive_everything(scene)
     scene.now += 2 * MONTH
-    assert await scene.journal.prune(before=scene.now - MONTH, now=scene.now, embedded=False) == 200
-    assert count(scene, "messages") == 300
-    assert await prune(scene) == 300
+    first, after = await scene.journal.outdated(0, before=scene.now - MONTH, now=scene.now, limit=200)
+    assert (len(first), after) == (200, 200)
+    assert [held.key for held in first[:2]] == ["wamid.0", "wamid.1"]
+    assert await prune(scene) == 500
 
 
-async def test_messages_that_the_archive_refuses_do_not_keep_all_the_others(scene: Scene) -> None:
+async def test_messages_that_the_archive_refuses_do_not_keep_all_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "SCANNED", 100)
     await scene.hear(*(said(f"wamid.{n}", answerable=False) for n in range(700)))
     rows = await scene.journal.ahead_of_archive(0, 1000)
     await scene.journal.mark_archived((row[0], row[1]) for row in rows[300:])
@@ -146,11 +154,41 @@ async def test_messages_that_the_archive_refuses_do_not_keep_all_the_others(scen
     assert await prune(scene) == 400
 
 
+async def test_what_is_young_ends_the_search_for_what_is_old(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "SCANNED", 100)
+    scene.now += 2 * MONTH
+    await scene.hear(*(said(f"wamid.{n}", at=scene.now, answerable=False) for n in range(150)))
+    assert await scene.journal.outdated(0, before=scene.now - MONTH, now=scene.now, limit=200) == ([], None)
+
+
+async def test_the_key_by_which_the_archive_is_asked_is_the_one_that_it_was_given(scene: Scene) -> None:
+    await talked(scene)
+    documents = {row[0]: row[2]["_id"] for row in await scene.journal.ahead_of_archive(0, 10)}
+    await archive_everything(scene)
+    scene.now += 2 * MONTH
+    await scene.journal.prune(before=scene.now - MONTH, now=scene.now)
+    held, _ = await scene.journal.outdated(0, before=scene.now - MONTH, now=scene.now, limit=200)
+    assert {one.id: one.key for one in held} == documents
+    assert {one.key for one in await scene.journal.witnesses(50)} == set(documents.values())
+
+
+async def test_what_changed_after_the_archive_was_asked_is_kept(scene: Scene) -> None:
+    await talked(scene)
+    await archive_everything(scene)
+    scene.now += 2 * MONTH
+    await scene.journal.prune(before=scene.now - MONTH, now=scene.now)
+    held, _ = await scene.journal.outdated(0, before=scene.now - MONTH, now=scene.now, limit=200)
+    await scene.told(receipt(f"wamid.out.{ANA}", Status.READ))
+    await scene.journal.mark_archived([(held[1].id, held[1].version + 1)])
+    assert await scene.journal.forget_messages(held) == 1
+    assert [row["wamid"] for row in scene.rows("SELECT wamid FROM messages")] == [f"wamid.out.{ANA}"]
+
+
 async def test_a_contact_whose_talk_was_forgotten_is_looked_up_in_the_archive_again(scene: Scene) -> None:
     await scene.hear(said("wamid.1"))
     scene.now += 2
     job = await scene.claim_one(Kind.REPLY)
-    await scene.journal.adopt(job.contact, [])
+    await scene.journal.adopt(job.contact, [], scene.now)
     await scene.settle(job, Outcome(Event.SUCCEED))
     await archive_everything(scene)
     scene.now += 2 * MONTH

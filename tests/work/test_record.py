@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.fakes import MemoryArchive
-from tests.journal.scene import ANA, BEN, Scene, receipt, said
+from tests.journal.scene import ANA, BEN, DAY, Scene, receipt, said
 from tests.mongo_fixtures import proxy
 from wabot.adapters import mongo
 from wabot.adapters.mongo import MongoArchive
-from wabot.core.errors import ArchiveDown, JournalDown
-from wabot.core.messages import Contact, Status
+from wabot.core.errors import JournalDown
+from wabot.core.messages import Contact, Person, Status
 from wabot.work import record
 from wabot.work.circuit import Circuit
 from wabot.work.record import PROMPT_SECONDS, REFUSED_SECONDS, Recorder
@@ -256,7 +256,7 @@ async def test_another_archive_gets_everything_that_the_journal_has(
     other = MemoryArchive()
     assert await Recorder(scene.journal, other, Circuit()).ship() == 21
     assert other.documents == archive.documents
-    assert capsys.readouterr().out.count("archive.swapped") == 1
+    assert capsys.readouterr().out.count("archive.behind") == 1
 
 
 async def test_the_same_archive_gets_nothing_twice(
@@ -264,10 +264,61 @@ async def test_the_same_archive_gets_nothing_twice(
 ) -> None:
     await talk(scene, 20)
     await recorder.ship()
-    for number in range(15):
+    assert await Recorder(scene.journal, archive, Circuit()).ship() == 0
+    assert "archive.behind" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lost", [1, 2, 49, 50, 51, 150, 399, 400])
+async def test_an_archive_that_lost_its_last_writes_gets_them_again(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, lost: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A power cut, or a dump that was restored: of 50 witnesses 49 may be there."""
+    await talk(scene, 400)
+    await recorder.ship()
+    whole = dict(archive.documents)
+    for number in range(400 - lost, 400):
         del archive.documents[f"wamid.{number}"]
-    assert await Recorder(scene.journal, archive, Circuit()).ship() == 0, "who deleted them meant it"
-    assert "archive.swapped" not in capsys.readouterr().out
+    again = await Recorder(scene.journal, archive, Circuit()).ship()
+    assert archive.documents == whole
+    assert lost <= again <= min(400, 2 * lost + 50), "and not much more than these"
+    assert capsys.readouterr().out.count("archive.behind") == 1
+
+
+async def test_an_archive_that_lost_a_change_gets_it_again(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive
+) -> None:
+    job_id = await scene.send_to(ANA, "wamid.out")
+    await recorder.ship()
+    before = dict(archive.documents)
+    await scene.told(receipt("wamid.out", Status.READ))
+    await recorder.ship()
+    archive.documents = before
+    await Recorder(scene.journal, archive, Circuit()).ship()
+    assert kept(archive) == {f"{scene.journal.name}-{job_id}": "read"}
+
+
+async def test_one_that_was_refused_hides_nothing_that_was_recorded_after_it(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive
+) -> None:
+    archive.refused["wamid.2"] = "too large"
+    await talk(scene, 100)
+    await recorder.ship()
+    del archive.documents["wamid.99"]
+    await Recorder(scene.journal, archive, Circuit()).ship()
+    assert len(archive.documents) == 99
+
+
+async def test_one_that_changed_hides_nothing_that_was_recorded_after_it(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive
+) -> None:
+    await scene.send_to(ANA, "wamid.out")
+    await talk(scene, 100)
+    await recorder.ship()
+    del archive.documents["wamid.99"]
+    await scene.told(receipt("wamid.out", Status.READ))
+    await talk(scene, 5000, begin=100)
+    await Recorder(scene.journal, archive, Circuit()).ship()
+    assert len(archive.documents) == 5101
 
 
 async def test_an_archive_restored_from_before_gets_what_it_lacks(
@@ -282,6 +333,53 @@ async def test_an_archive_restored_from_before_gets_what_it_lacks(
     archive.documents = backup
     await Recorder(scene.journal, archive, Circuit()).ship()
     assert len(archive.documents) == 40
+
+
+# What is forgotten here.
+
+
+async def prune(scene: Scene, recorder: Recorder) -> None:
+    """Forget what is older than 30 days."""
+    await recorder.prune(before=scene.now - 30 * DAY, now=scene.now)
+
+
+async def wamids(scene: Scene) -> set[str]:
+    return {row["wamid"] for row in scene.rows("SELECT wamid FROM messages")}
+
+
+async def test_only_what_the_archive_has_when_it_is_asked_is_forgotten(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hole so old that no witness showed it."""
+    await talk(scene, 450)
+    await recorder.ship()
+    whole = dict(archive.documents)
+    del archive.documents["wamid.7"], archive.documents["wamid.300"]
+    scene.now += 40 * DAY
+    await prune(scene, recorder)
+    assert await wamids(scene) == {"wamid.7", "wamid.300"}
+    assert "archive.behind" in capsys.readouterr().out
+    assert await recorder.ship() == 2
+    assert archive.documents == whole
+    await prune(scene, recorder)
+    assert await wamids(scene) == set()
+
+
+async def test_nothing_is_forgotten_while_the_archive_does_not_answer(
+    scene: Scene, recorder: Recorder, archive: MemoryArchive, circuit: Circuit
+) -> None:
+    await talk(scene, 5)
+    await recorder.ship()
+    scene.now += 40 * DAY
+    archive.down = True
+    await prune(scene, recorder)
+    assert circuit.works is False
+    archive.down = False
+    await prune(scene, recorder)
+    assert len(await wamids(scene)) == 5, "nor before the recorder has found it again"
+    await recorder.ship()
+    await prune(scene, recorder)
+    assert await wamids(scene) == set()
 
 
 async def test_an_archive_that_was_swapped_during_an_outage_is_noticed(
@@ -306,7 +404,7 @@ async def test_a_first_archive_is_nobodys_replacement(
 ) -> None:
     await talk(scene, 5)
     assert await recorder.ship() == 5
-    assert "archive.swapped" not in capsys.readouterr().out
+    assert "archive.behind" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -318,7 +416,7 @@ async def test_a_crash_while_it_is_noticed_loses_nothing(
     await recorder.ship()
     before = None
     for _ in range(steps):
-        before = await scene.journal.forget_archived(before, 5)
+        before = await scene.journal.forget_archived(1, before, 5)
     await scene.restart()
     other = MemoryArchive()
     assert await Recorder(scene.journal, other, Circuit()).ship() == 20
@@ -329,7 +427,7 @@ async def test_what_another_archive_lacks_is_made_up_for_in_small_steps(scene: S
     await talk(scene, 12)
     await recorder.ship()
     lacking, before = [], None
-    while (before := await scene.journal.forget_archived(before, 5)) is not None:
+    while (before := await scene.journal.forget_archived(1, before, 5)) is not None:
         lacking.append(await scene.journal.archive_lag())
     assert lacking == [5, 10, 12]
 
@@ -341,7 +439,7 @@ async def test_what_was_brought_back_from_an_archive_is_not_sent_to_it_as_our_ow
     contact, _ = await scene.journal.of_contact(ANA, 0, ())
     assert contact is not None
     old = {"id": "wamid.old", "from": ANA, "to": "1", "timestamp": "1", "type": "text", "body": "", "raw": {}}
-    await scene.journal.adopt(contact, [{**old, "direction": "in", "origin": "person"}])
+    await scene.journal.adopt(contact, [{**old, "direction": "in", "origin": "person"}], scene.now)
     await recorder.ship()
     other = MemoryArchive()
     await Recorder(scene.journal, other, Circuit()).ship()
@@ -352,21 +450,25 @@ async def test_what_was_never_recorded_does_not_hide_what_was(scene: Scene, reco
     await talk(scene, 10)
     await recorder.ship()
     await talk(scene, 30, begin=10)
-    await scene.told()
-    assert sorted(await scene.journal.lately_archived(3)) == ["wamid.7", "wamid.8", "wamid.9"]
+    assert [held.key for held in await scene.journal.witnesses(3)] == [f"wamid.{n}" for n in (2, 7, 8, 9)]
 
 
-async def test_until_the_archive_is_sure_nothing_is_forgotten_by_the_journal(
+async def test_what_was_brought_back_is_no_document_of_ours_whatever_becomes_of_it(
     scene: Scene, recorder: Recorder, archive: MemoryArchive
 ) -> None:
-    await talk(scene, 5)
-    assert not recorder.sure
+    """The archive has it under a key of its own: recording it would make a second document."""
+    await scene.hear(said("wamid.0"), said("wamid.1", Person(bsuid="IN.1")))
+    contact, _ = await scene.journal.of_contact("IN.1", 0, ())
+    assert contact is not None
+    old = {"id": "wamid.old", "from": "1", "to": ANA, "timestamp": "1", "type": "text", "body": "", "raw": {}}
+    await scene.journal.adopt(contact, [{**old, "direction": "out", "origin": "ai"}], scene.now)
     await recorder.ship()
-    assert recorder.sure
-    archive.down = True
-    await talk(scene, 1, begin=5)
-    with pytest.raises(ArchiveDown):
-        await recorder.ship()
+    await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid="IN.1")))  # they are one person
+    await scene.told(receipt("wamid.old", Status.READ))
+    await recorder.ship()
+    assert scene.row("SELECT version > 1 AS changed FROM messages WHERE wamid = 'wamid.old'") == {"changed": 1}
+    assert sorted(archive.documents) == ["wamid.0", "wamid.1", "wamid.2"]
+    assert await scene.journal.archive_lag() == 0
 
 
 # A real one.

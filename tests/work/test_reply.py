@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import MemoryArchive, ScriptedAssistant
-from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, said, sent, template, text
+from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
 from wabot.core.conversation import FirstContact, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person
@@ -201,13 +201,52 @@ async def test_the_archive_is_asked_once(desk: Callable[..., Desk], documents: t
     assert archive.asked == 1
 
 
-async def test_the_archive_is_not_asked_about_whom_the_journal_knows(desk: Callable[..., Desk]) -> None:
+async def test_the_archive_is_not_asked_where_the_journal_has_all_that_the_model_is_shown(
+    desk: Callable[..., Desk],
+) -> None:
     archive = holding()
-    at = desk(archive=archive)
+    at = desk(archive=archive, history_messages=2)
     await at.scene.send_to(ANA, "wamid.bulk")
     await at.hear(said("wamid.1"))
     await at.answer()
     assert archive.asked == 0
+
+
+async def test_of_somebody_whom_we_wrote_to_first_the_archive_may_know_more(desk: Callable[..., Desk]) -> None:
+    at = desk(first_contact=FirstContact.TEMPLATE, archive=holding(archived("wamid.a", "Have you tulips?")))
+    await at.scene.send_to(ANA, "wamid.bulk")
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    assert [turn.text for turn in at.shown()] == ["Have you tulips?", "[template t]", "Hello"]
+
+
+async def test_a_talk_from_the_archive_outlives_the_next_pruning_and_is_looked_up_when_it_is_gone(
+    desk: Callable[..., Desk],
+) -> None:
+    archive = holding(archived("wamid.a", "Have you tulips?", at=NOW - 90 * DAY))
+    at = desk(archive=archive)
+
+    async def prune() -> None:
+        ages = {"before": at.scene.now - 30 * DAY, "now": at.scene.now, "limit": 200}
+        held, _ = await at.scene.journal.outdated(0, **ages)
+        await at.scene.journal.forget_messages(held)
+        while await at.scene.journal.forget_adopted(**ages):
+            pass
+
+    async def asks(question: str, wamid: str) -> list[str]:
+        await at.hear(said(wamid, body=question, at=at.scene.now))
+        await at.answer()
+        await at.deliver()
+        await prune()
+        return [turn.text for turn in at.shown()]
+
+    assert await asks("And roses?", "wamid.1") == ["Have you tulips?\nAnd roses?"]
+    assert (await asks("Daisies?", "wamid.2"))[0].startswith("Have you tulips?\nAnd roses?"), "a minute later"
+    assert archive.asked == 1
+    at.scene.now += 31 * DAY
+    await prune()
+    assert at.scene.rows("SELECT id FROM messages WHERE id < 1") == []
+    assert (await asks("Asters?", "wamid.3"))[0].startswith("Have you tulips?\nAnd roses?"), "a month later"
 
 
 async def test_with_the_archive_down_nobody_is_welcomed_by_mistake_and_it_is_asked_again(

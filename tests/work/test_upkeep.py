@@ -14,7 +14,7 @@ from tests.virtual_time import START, clock, virtual_time
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import State
 from wabot.core.limits import PairLedger
-from wabot.work.upkeep import PRUNE_SECONDS, TEND_SECONDS, Upkeep
+from wabot.work.upkeep import PRUNE_SECONDS, TEND_SECONDS, PruneMessages, Upkeep
 
 RETENTION = 30 * 86400.0
 
@@ -36,9 +36,9 @@ class Journal:
         ended, self.doubts = self.doubts, []
         return ended
 
-    async def prune(self, *, before: float, now: float, embedded: bool) -> int:
+    async def prune(self, *, before: float, now: float) -> int:
         self._refuse_when_down()
-        self.pruned.append({"at": now - START, "age": now - before, "embedded": embedded})
+        self.pruned.append({"at": now - START, "age": now - before})
         gone, self.old = min(self.old, 1), max(self.old - 1, 0)
         return gone
 
@@ -52,12 +52,14 @@ class Journal:
 
 
 @asynccontextmanager
-async def at_work(journal: Journal, pairs: PairLedger | None = None, *, keep: bool = False) -> AsyncIterator[None]:
+async def at_work(
+    journal: Journal, pairs: PairLedger | None = None, *, prune_messages: PruneMessages | None = None
+) -> AsyncIterator[None]:
     upkeep = Upkeep(
         journal,
         pairs or PairLedger(6.0, 45),
         retention_seconds=RETENTION,
-        keep_messages=lambda: keep,
+        prune_messages=prune_messages,
         clock=clock,
     )
     task = asyncio.create_task(upkeep.run())
@@ -96,17 +98,16 @@ async def test_what_is_old_goes_once_a_minute_in_small_steps() -> None:
         assert len(journal.pruned) == 5
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_messages_that_no_archive_surely_has_are_kept(keep: bool) -> None:
-    journal = Journal()
+@virtual_time
+async def test_messages_that_an_archive_has_go_then_too() -> None:
+    ages = []
 
-    @virtual_time
-    async def test() -> None:
-        async with at_work(journal, keep=keep):
-            await asyncio.sleep(PRUNE_SECONDS + 1)
+    async def prune_messages(*, before: float, now: float) -> None:
+        ages.append(now - before)
 
-    test()
-    assert [step["embedded"] for step in journal.pruned] == [keep]
+    async with at_work(Journal(), prune_messages=prune_messages):
+        await asyncio.sleep(2 * PRUNE_SECONDS + 3)
+    assert ages == [RETENTION] * 2
 
 
 @virtual_time

@@ -19,10 +19,14 @@ with without("pymongo.pyopenssl_context"):  # Python's own ssl does; this one co
     import pymongo
     from bson.errors import BSONError
     from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCursor
-    from pymongo import DESCENDING, IndexModel, UpdateOne
+    from pymongo import DESCENDING, IndexModel, UpdateOne, WriteConcern
     from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+    from pymongo.read_concern import ReadConcern
 
 SELECT_MS, SOCKET_MS = 2_000, 10_000
+MAJORITY_MS = 8_000
+"""For so long a majority of a replica set may take to have a batch on disk; then it is recorded again."""
+
 ASK_SECONDS = 1.0
 """For so long somebody who waits for an answer is kept waiting for MongoDB's next word."""
 
@@ -52,6 +56,11 @@ class MongoArchive:
             appname="wabot",
         )
         self._collection = self._client[database][collection]
+        # What the journal will forget must outlive a power cut and an election.
+        self._surely = self._collection.with_options(
+            write_concern=WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MS),
+            read_concern=ReadConcern("majority"),
+        )
         self._prepared = False
 
     async def close(self) -> None:
@@ -80,12 +89,18 @@ class MongoArchive:
         except PyMongoError as error:
             raise _down(error) from error
 
-    async def has_any(self, keys: Sequence[str]) -> bool:
-        """Whether a document with one of these keys is there."""
+    async def lacks(self, versions: Mapping[str, int]) -> set[str]:
+        """Of documents (key → version) those that are not there for good, or are in an earlier version.
+
+        A document without a version was recorded before there were any; it counts as whole.
+        """
         try:
-            return await self._collection.find_one({"_id": {"$in": list(keys)}}, {"_id": 1}) is not None
+            cursor = self._surely.find({"_id": {"$in": list(versions)}}, {"version": 1})
+            found = {document["_id"]: document.get("version") async for document in cursor}
         except PyMongoError as error:
             raise _down(error) from error
+        whole = {key for key, version in found.items() if not isinstance(version, int) or version >= versions[key]}
+        return versions.keys() - whole
 
     async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]:
         """What is known of a contact, newest first, whole: accepted or received messages only."""
@@ -141,10 +156,10 @@ class MongoArchive:
     async def _write(self, documents: Sequence[dict[str, Any]], positions: Sequence[int]) -> dict[int, str]:
         requests = [UpdateOne({"_id": d["_id"]}, {"$set": _fields(d)}, upsert=True) for d in documents]
         try:
-            await self._collection.bulk_write(requests, ordered=False)
+            await self._surely.bulk_write(requests, ordered=False)
         except BulkWriteError as error:
             failed = error.details.get("writeErrors") or []
-            if not failed or any(one.get("code") in _ANYBODY for one in failed):
+            if error.details.get("writeConcernErrors") or any(one.get("code") in _ANYBODY for one in failed):
                 raise _down(error) from error
             return {positions[one["index"]]: _why(one) for one in failed}
         except (BSONError, OverflowError, UnicodeError, RecursionError, OperationFailure) as error:

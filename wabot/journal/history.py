@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.conversation import Said
 from wabot.core.jobs import Origin
-from wabot.core.messages import Contact, Direction, Status
+from wabot.core.messages import Contact, Direction
 from wabot.core.shapes import stored
 from wabot.journal import contacts
 
-_MESSAGE = (
+MESSAGE = (
     "SELECT m.*, c.wa_id, c.bsuid, (SELECT value FROM meta WHERE key = 'journal') AS journal,"
     " (SELECT value FROM meta WHERE key = 'business') AS ours"
     " FROM messages m JOIN contacts c ON c.id = m.contact_id"
 )
-
-_AFTER_ALL = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,87 +64,18 @@ def of_contact(
     if contact is None:
         return None, []
     rows = db.execute(
-        f"{_MESSAGE} WHERE m.contact_id = ? AND (m.wamid IS NOT NULL OR m.status IN (SELECT value FROM json_each(?)))"
+        f"{MESSAGE} WHERE m.contact_id = ? AND (m.wamid IS NOT NULL OR m.status IN (SELECT value FROM json_each(?)))"
         " ORDER BY m.timestamp DESC, m.id DESC LIMIT ?",
         (contact.id, json.dumps(list(include)), limit or -1),
     ).fetchall()
     return contact, [document(row) for row in rows]
 
 
-def ahead_of_archive(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
-    """Messages with an id above `after` that the archive does not have as they are: (id, version, document)."""
-    rows = db.execute(
-        f"{_MESSAGE} WHERE m.id IN (SELECT id FROM messages INDEXED BY messages_ahead WHERE archived < version"
-        " AND id > ? ORDER BY id LIMIT ?) ORDER BY m.id",
-        (after, limit),
-    ).fetchall()
-    return [(row["id"], row["version"], document(row)) for row in rows]
-
-
-def mark_archived(db: sqlite3.Connection, versions: Iterable[tuple[int, int]]) -> None:
-    """The archive has these messages: (id, version)."""
-    db.executemany("UPDATE messages SET archived = ? WHERE id = ? AND archived < ?", [(v, i, v) for i, v in versions])
-
-
-def lately_archived(db: sqlite3.Connection, limit: int) -> list[str]:
-    """The keys of the `limit` last messages that the archive took, as it has them.
-
-    Recording goes by id, so they stand before the first message that was never recorded.
-    """
-    first_new = db.execute(
-        "SELECT id FROM messages INDEXED BY messages_ahead WHERE archived < version AND id > 0 AND archived = 0"
-        " ORDER BY id LIMIT 1"
-    ).fetchone()
-    rows = db.execute(
-        f"{_MESSAGE} WHERE m.id IN (SELECT id FROM messages WHERE id > 0 AND id < ? AND archived > 0"
-        " ORDER BY id DESC LIMIT ?)",
-        (first_new[0] if first_new else _AFTER_ALL, limit),
-    ).fetchall()
-    return [document(row)["_id"] for row in rows]
-
-
-def forget_archived(db: sqlite3.Connection, before: int | None, limit: int) -> int | None:
-    """The archive lacks our messages after all: the `limit` newest with an id below `before` are ahead of it again.
-
-    Returns the `before` of the next step, None when there is none. Newest first: a crash between two steps leaves
-    those that were recorded last to be missed again. What was brought back from an archive stays as it is.
-    """
-    before = _AFTER_ALL if before is None else before
-    lowest: int | None = db.execute(
-        "SELECT min(id) FROM (SELECT id FROM messages WHERE id > 0 AND id < ? ORDER BY id DESC LIMIT ?)",
-        (before, limit),
-    ).fetchone()[0]
-    if lowest is not None:
-        db.execute("UPDATE messages SET archived = 0 WHERE id >= ? AND id < ? AND archived > 0", (lowest, before))
-    return lowest
-
-
-def adopt(db: sqlite3.Connection, contact_id: int, documents: Sequence[dict[str, Any]]) -> None:
-    """Bring back what the archive knows of a contact that this journal has never seen, newest first; ids below 1."""
-    db.execute("UPDATE contacts SET searched = 1 WHERE id = ?", (contact_id,))
-    for doc in documents:
-        db.execute(
-            "INSERT OR IGNORE INTO messages (id, contact_id, direction, origin, wamid, timestamp, type, body, raw,"
-            " person, business, status, archived) VALUES ((SELECT min(0, coalesce(min(id), 0)) - 1 FROM messages),"
-            " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-            (
-                contact_id,
-                doc["direction"],
-                doc["origin"],
-                doc["id"],
-                float(doc["timestamp"]),
-                doc["type"],
-                doc["body"],
-                json.dumps(doc["raw"], ensure_ascii=False),
-                doc["from"] if doc["direction"] == Direction.IN else doc["to"],
-                "",
-                Status.RECEIVED if doc["direction"] == Direction.IN else Status.SENT,
-            ),
-        )
-
-
 def document(row: sqlite3.Row) -> dict[str, Any]:
-    """A message in the shape that `/get` answers with and the archive keeps; `_id` is our own key."""
+    """A message in the shape that `/get` answers with and the archive keeps; `_id` is our own key.
+
+    `version` tells the archive's copy of it from an earlier one.
+    """
     out = row["direction"] == Direction.OUT
     business = row["business"] or row["ours"]
     sender, receiver = (business, row["person"]) if out else (row["person"], business)
@@ -170,4 +99,5 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
         "outbox_id": outbox_id,
         "error": row["error"],
         "error_code": row["error_code"],
+        "version": row["version"],
     }

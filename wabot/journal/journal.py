@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from wabot.journal import (
     tending,
     upkeep,
 )
+from wabot.journal.archiving import Archiving
 from wabot.journal.opening import Purpose
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
@@ -43,7 +44,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal:
+class Journal(Archiving):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(
@@ -152,31 +153,11 @@ class Journal:
         """The conversation that a reply job continues."""
         return await self._read(history.talk, job.contact.id, job.since, job.upto, limit)
 
-    async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]]) -> None:
-        """Bring back what the archive knows of a contact."""
-        await self.writer(history.adopt, contact.id, documents)
-
     async def of_contact(
         self, identity: str, limit: int, include: Sequence[str]
     ) -> tuple[Contact | None, list[dict[str, Any]]]:
         """A contact by number or BSUID, and their messages, newest first; those without a wamid as `include` says."""
         return await self._read(history.of_contact, identity, limit, include)
-
-    async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
-        """Messages that the archive does not have as they are: (id, version, document), ids above `after`."""
-        return await self._read(history.ahead_of_archive, after, limit)
-
-    async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None:
-        """The archive has these (id, version)."""
-        await self.writer(history.mark_archived, list(versions))
-
-    async def lately_archived(self, limit: int) -> list[str]:
-        """The keys of the last messages that the archive took."""
-        return await self._read(history.lately_archived, limit)
-
-    async def forget_archived(self, before: int | None, limit: int) -> int | None:
-        """A step of making all messages ahead of the archive again; the `before` of the next step, None at the end."""
-        return await self.writer(history.forget_archived, before, limit)
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
@@ -200,9 +181,9 @@ class Journal:
         files = {"main": self._path, "wal": self._path.with_name(self._path.name + "-wal")}
         return {name: file.stat().st_size for name, file in files.items() if file.exists()}
 
-    async def prune(self, *, before: float, now: float, embedded: bool) -> int:
-        """Forget some of what is older than `before`; 0 when there is nothing left to forget."""
-        return await self.writer(upkeep.prune, before=before, now=now, embedded=embedded)
+    async def prune(self, *, before: float, now: float) -> int:
+        """Forget some of what is older than `before`, but no message; 0 when there is nothing left to forget."""
+        return await self.writer(upkeep.prune, before=before, now=now)
 
     async def ping(self) -> None:
         """Commit something. Raises JournalDown where that fails."""

@@ -16,7 +16,7 @@ CREATE TABLE contacts (
     last_inbound_at REAL,                           -- Meta's time of their last message: opens the 24-hour window
     stopped         TEXT CHECK (stopped IN ('all', 'marketing', 'unreachable')),
     stopped_at      REAL,
-    searched        INTEGER NOT NULL DEFAULT 0,     -- the archive was asked for earlier talk
+    searched        INTEGER NOT NULL DEFAULT 0,     -- when the archive was asked for earlier talk; 0: ask it
     created_at      REAL    NOT NULL
 ) STRICT;
 
@@ -46,7 +46,7 @@ CREATE TABLE messages (
     error_code   ANY,
     job_id       INTEGER,                           -- out: the send that carries it
     version      INTEGER NOT NULL DEFAULT 1,        -- grows with every change
-    archived     INTEGER NOT NULL DEFAULT 0         -- the version that the archive has
+    archived     INTEGER NOT NULL DEFAULT 0         -- the version that the archive has; 2^62: it is the archive's own
 ) STRICT;
 CREATE UNIQUE INDEX messages_wamid ON messages (wamid) WHERE wamid IS NOT NULL;
 CREATE UNIQUE INDEX messages_job ON messages (job_id) WHERE job_id IS NOT NULL;

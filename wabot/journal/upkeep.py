@@ -8,20 +8,17 @@ KEY_SECONDS = 7 * 86400.0
 """For so long Meta repeats a webhook, and clients a request: what they would repeat is not forgotten earlier."""
 
 NOTICES_KEPT = 10_000
-SCANNED = 4000
-"""Messages that are looked at in a step: more than it takes, lest some that the archive refuses keep all the others."""
 
 
-def prune(db: sqlite3.Connection, *, before: float, now: float, embedded: bool, limit: int = 200) -> int:
+def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 200) -> int:
     """Forget some of what is older than the time `before`; how many rows went, 0 when there is nothing left to do.
 
-    Never a message that the archive does not have; with `embedded` the journal is the archive, so messages stay.
+    Messages are not its business: they go when the archive surely has them, and stay where there is none.
     """
     before = min(before, now - KEY_SECONDS)
     return (
         _prune_batch(db, before)
         + _prune_jobs(db, before, limit)
-        + (0 if embedded else _prune_messages(db, before, limit))
         + db.execute(
             "DELETE FROM receipts WHERE (wamid, status) IN"
             " (SELECT wamid, status FROM receipts WHERE received_at < ? ORDER BY received_at LIMIT ?)",
@@ -59,16 +56,4 @@ def _prune_jobs(db: sqlite3.Connection, before: float, limit: int) -> int:
         (before, limit),
     ).fetchall()
     db.executemany("DELETE FROM jobs WHERE id = ?", rows)
-    return len(rows)
-
-
-def _prune_messages(db: sqlite3.Connection, before: float, limit: int) -> int:
-    """The oldest messages that the archive has. Their contacts are looked up there when they write again."""
-    rows = db.execute(
-        "SELECT id, contact_id FROM (SELECT * FROM messages ORDER BY id LIMIT ?) AS m WHERE timestamp < ?"
-        " AND archived >= version AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = m.job_id) LIMIT ?",
-        (SCANNED, before, limit),
-    ).fetchall()
-    db.executemany("DELETE FROM messages WHERE id = ?", [(row["id"],) for row in rows])
-    db.executemany("UPDATE contacts SET searched = 0 WHERE id = ?", [(row["contact_id"],) for row in rows])
     return len(rows)

@@ -124,9 +124,12 @@ async def readyz(request: web.Request) -> web.Response:
     return reply(state) if ready else error(503, "the journal or a lane is broken", headers=RETRY_AFTER, beside=state)
 
 
+_INSIDE = ("_id", "version")
+
+
 def _shown(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Messages as `/get` tells them: our own key and counters stay inside."""
-    return [{key: value for key, value in message.items() if key != "_id"} for message in messages]
+    return [{key: value for key, value in message.items() if key not in _INSIDE} for message in messages]
 
 
 def _wait(request: web.Request) -> tuple[float, str | None]:

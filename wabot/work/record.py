@@ -1,15 +1,17 @@
 """Recording: what changed goes to the archive in batches, as often as it takes.
 
 The journal believes that the archive has what it took. Whoever points us at another MongoDB, or restores an old one,
-makes that wrong; so whenever the archive is found, at start or after an outage, it must have something of what it
-took last. If it has nothing of it, everything that the journal still keeps is recorded anew.
+makes that wrong, and so does a MongoDB that loses what it had acknowledged. So whenever the archive is found, at start
+or after an outage, it is asked for some witnesses; from the first one on that it lacks, everything that the journal
+still keeps is recorded anew. And the journal forgets no message before the archive was asked for just that one: what
+the witnesses did not show is recorded then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from wabot.core.errors import ArchiveDown, JournalDown
@@ -27,11 +29,25 @@ REFUSED_SECONDS = 3600.0
 """When a refused document is offered again: a rule of the database's may have been the reason, and be gone."""
 
 WITNESSES = 50
-"""How many messages are looked for in an archive that was found. A few may have been deleted there on purpose."""
+"""How many of the newest messages are looked for in an archive that was found; of the older ones, some."""
 
 FORGET_STEP = 5000
+PRUNE_STEP = 200
+STEP_SECONDS = 0.05
+"""Between two steps of forgetting, so that nobody waits for it."""
 
 log = get_logger()
+
+
+class Held(Protocol):
+    """A message that the archive should have, by its key there, in this version or a later one."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def version(self) -> int: ...
 
 
 class Ledger(Protocol):
@@ -39,8 +55,14 @@ class Ledger(Protocol):
 
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]: ...
     async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None: ...
-    async def lately_archived(self, limit: int) -> list[str]: ...
-    async def forget_archived(self, before: int | None, limit: int) -> int | None: ...
+    async def witnesses(self, limit: int) -> Sequence[Held]: ...
+    async def forget_archived(self, first: int, before: int | None, limit: int) -> int | None: ...
+    async def lost_by_archive(self, ids: Iterable[int]) -> None: ...
+    async def outdated(
+        self, after: int, *, before: float, now: float, limit: int
+    ) -> tuple[Sequence[Any], int | None]: ...
+    async def forget_messages(self, held: Sequence[Any]) -> int: ...
+    async def forget_adopted(self, *, before: float, now: float, limit: int) -> int: ...
 
 
 class Archive(Protocol):
@@ -52,8 +74,8 @@ class Archive(Protocol):
     async def ping(self) -> None:
         """Answer something."""
 
-    async def has_any(self, keys: Sequence[str]) -> bool:
-        """Whether a document with one of these keys is there."""
+    async def lacks(self, versions: Mapping[str, int]) -> set[str]:
+        """Of documents (key → version) those that are not there, or are in an earlier version."""
 
 
 class Circuit(Protocol):
@@ -94,6 +116,25 @@ class Recorder:
             if not shipped:
                 await asyncio.sleep(wait)
 
+    async def prune(self, *, before: float, now: float) -> None:
+        """Let the journal forget the messages from before a time that the archive has. Raises JournalDown."""
+        after: int | None = 0
+        try:
+            while after is not None and self._circuit.works:
+                held, after = await self._ledger.outdated(after, before=before, now=now, limit=PRUNE_STEP)
+                lacking = await self._lacking(held)
+                if lacking:
+                    log.warning(
+                        "archive.behind", reason="it lacks what was to be forgotten here", messages=len(lacking)
+                    )
+                    await self._ledger.lost_by_archive([message.id for message in lacking])
+                await self._ledger.forget_messages([message for message in held if message not in lacking])
+                await asyncio.sleep(STEP_SECONDS)
+        except ArchiveDown as error:
+            self._circuit.open(str(error))
+        while await self._ledger.forget_adopted(before=before, now=now, limit=PRUNE_STEP):
+            await asyncio.sleep(STEP_SECONDS)
+
     async def ship(self) -> int:
         """One pass over everything that the archive lacks; how many messages it took."""
         if self._circuit.works is not True:
@@ -127,15 +168,23 @@ class Recorder:
 
     async def _make_sure(self) -> None:
         """Compare the archive with what the journal believes of it."""
-        keys = await self._ledger.lately_archived(WITNESSES)
-        if keys:
-            known = await self._archive.has_any(keys)
-            if not known:
-                log.warning("archive.swapped", reason="it has nothing of what was recorded last: recording all anew")
-                before = await self._ledger.forget_archived(None, FORGET_STEP)
-                while before is not None:
-                    before = await self._ledger.forget_archived(before, FORGET_STEP)
+        witnesses = await self._ledger.witnesses(WITNESSES)
+        lacking = await self._lacking(witnesses)
+        if lacking:
+            first = lacking[0].id
+            there = max((held.id for held in witnesses if held.id < first), default=0)
+            log.warning("archive.behind", reason="it lacks some of what it had: recording it again", since=there + 1)
+            before = await self._ledger.forget_archived(there + 1, None, FORGET_STEP)
+            while before is not None:
+                before = await self._ledger.forget_archived(there + 1, before, FORGET_STEP)
         self.sure = True
+
+    async def _lacking(self, held: Sequence[Held]) -> list[Held]:
+        """Of these messages those that the archive does not have, in the order given."""
+        if not held:
+            return []
+        lacking = await self._archive.lacks({message.key: message.version for message in held})
+        return [message for message in held if message.key in lacking]
 
     def _was_refused(self, message_id: int, version: int) -> bool:
         refused, until = self._refused.get(message_id, (0, 0.0))

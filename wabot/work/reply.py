@@ -33,7 +33,7 @@ class Memory(Protocol):
     """The journal, as a reply needs it."""
 
     async def talk(self, job: Job, limit: int) -> Talk: ...
-    async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]]) -> None: ...
+    async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
 
 class Archive(Protocol):
@@ -118,17 +118,20 @@ class Replies:
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
 
     async def _talk(self, job: Job) -> Talk:
-        """The conversation so far. The archive is asked once for a contact whom this journal has never seen."""
+        """The conversation so far, with what only the archive has of it: of somebody new, or forgotten meanwhile.
+
+        The archive is asked once, unless it does not answer.
+        """
         limit = self._manner.history_messages
         talk = await self._memory.talk(job, limit)
-        if talk.earlier or talk.searched or self._archive is None:
+        if talk.searched or self._archive is None or (talk.earlier and len(talk.said) >= limit):
             return talk
         try:
-            known = await self._archive.recent(job.contact, limit)
+            known = await self._archive.recent(job.contact, max(limit, 1))  # 0 would be all
         except ArchiveDown:
             # Perhaps we know each other: a "welcome" to an old customer is worse than none to a new one.
-            return _Assumed(talk.said)
-        await self._memory.adopt(job.contact, known)
+            return talk if talk.earlier else _Assumed(talk.said)
+        await self._memory.adopt(job.contact, known, self._clock())
         return await self._memory.talk(job, limit) if known else talk
 
     async def _ask(self, asked: Prompt) -> list[Outgoing]:

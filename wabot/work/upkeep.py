@@ -22,14 +22,20 @@ class Keeper(Protocol):
     """The journal, as upkeep needs it."""
 
     async def tend(self, now: float) -> list[tuple[int, State]]: ...
-    async def prune(self, *, before: float, now: float, embedded: bool) -> int: ...
+    async def prune(self, *, before: float, now: float) -> int: ...
     async def beat(self) -> None: ...
+
+
+class PruneMessages(Protocol):
+    """Forgets the messages from before a time that the archive has."""
+
+    async def __call__(self, *, before: float, now: float) -> None: ...
 
 
 class Upkeep:
     """Keeps the journal's promises that no event triggers.
 
-    `keep_messages`: whether there is no archive, or none that surely has what we recorded; then messages stay.
+    `prune_messages` forgets messages that an archive has; without one the journal is the archive, and they stay.
     """
 
     def __init__(
@@ -38,11 +44,11 @@ class Upkeep:
         pairs: PairLedger,
         *,
         retention_seconds: float,
-        keep_messages: Callable[[], bool],
+        prune_messages: PruneMessages | None,
         clock: Callable[[], float],
     ) -> None:
         self._journal, self._pairs = journal, pairs
-        self._retention, self._keep_messages, self._clock = retention_seconds, keep_messages, clock
+        self._retention, self._prune_messages, self._clock = retention_seconds, prune_messages, clock
         self._prune_at = clock() + PRUNE_SECONDS
         self._waiting = False
 
@@ -69,7 +75,9 @@ class Upkeep:
         """Forget what is old, in small steps so that nobody waits for it, and count on."""
         now = self._clock()
         self._pairs.forget(now)
-        while await self._journal.prune(before=now - self._retention, now=now, embedded=self._keep_messages()):
+        while await self._journal.prune(before=now - self._retention, now=now):
             await asyncio.sleep(STEP_SECONDS)
         await self._journal.beat()
+        if self._prune_messages is not None:
+            await self._prune_messages(before=now - self._retention, now=now)
         self._prune_at = self._clock() + PRUNE_SECONDS
