@@ -25,6 +25,7 @@ from wabot.work.runner import Lane
 from wabot.work.send import Limits, Sends
 
 _JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
+_BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 SLICE = 500
 """How many numbers are read before others get a turn."""
 
@@ -104,10 +105,15 @@ class Service:
         self._template, self._app_secret, self._phone_number_id = template, app_secret, phone_number_id
         self._clock = clock
 
+    def refuse_unsigned(self, signature: str | None) -> None:
+        """Raises BadSignature where no body can be the one that was signed, so that it need not be read."""
+        if self._app_secret is not None and not webhook.looks_signed(signature):
+            raise BadSignature(_BAD_SIGNATURE)
+
     async def receive(self, body: bytes, signature: str | None) -> Received:
         """Take in a webhook; what is returned is on disk. Raises BadSignature, JournalDown."""
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
-            raise BadSignature("the signature is missing or wrong: check whatsapp.app_secret")
+            raise BadSignature(_BAD_SIGNATURE)
         delivery = webhook.parse(body, phone_number_id=self._phone_number_id)
         taken = await self._journal.accept(delivery, self._clock())
         self._limits.bucket.spend(taken.stored, self._clock())

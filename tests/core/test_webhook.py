@@ -21,7 +21,7 @@ from wabot.core.messages import (
     Status,
     TemplateNews,
 )
-from wabot.core.webhook import is_signed, parse
+from wabot.core.webhook import is_signed, looks_signed, parse
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 OURS = "106540352242922"
@@ -203,8 +203,10 @@ def test_one_changed_bit_breaks_the_signature(body: bytes, data: st.DataObject) 
         lambda good: "sha256=" + good,
     ],
 )
-def test_a_malformed_signature_is_none(spoil: Any) -> None:
+def test_a_malformed_signature_is_none_and_looks_like_none(spoil: Any) -> None:
     assert not is_signed(b"{}", spoil(signature(b"{}")), b"s3cret")
+    assert not looks_signed(spoil(signature(b"{}")))
+    assert looks_signed(signature(b"{}"))
 
 
 @given(st.text(st.characters()) | st.text(st.characters()).map("sha256=".__add__))

@@ -6,6 +6,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,9 +17,14 @@ from wabot.core.shapes import compact, dict_of, list_of, loads, seconds_of, stor
 
 T = TypeVar("T")
 
-_SIGNED = "sha256="
+_SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
 _STOPPED = {"stop": True, "resume": False}
+
+
+def looks_signed(header: str | None) -> bool:
+    """Whether `header` (X-Hub-Signature-256) could be the signature of anything at all."""
+    return _SIGNATURE.fullmatch(header or "") is not None
 
 
 def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
@@ -26,10 +32,10 @@ def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
     """
-    if not secret or header is None or not header.startswith(_SIGNED):
+    found = _SIGNATURE.fullmatch(header or "")
+    if not secret or found is None:
         return False
-    signature = header[len(_SIGNED) :].encode(errors="replace")
-    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), signature)
+    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex(), found[1])
 
 
 def parse(body: bytes, *, phone_number_id: str) -> Delivery:

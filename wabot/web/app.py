@@ -16,6 +16,7 @@ from wabot.service import BadSignature, KeyConflict, Service
 from wabot.web import answers, outbox, routes
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
+from wabot.web.body import API_ROOM, WEBHOOK_ROOM, Room
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,6 +36,7 @@ def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: f
     app[routes.SERVICE] = service
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
+    app[WEBHOOK_ROOM], app[API_ROOM] = Room(), Room()
     app.add_routes([*routes.ROUTES, *outbox.ROUTES])
     app.on_shutdown.append(_let_go)
     return app

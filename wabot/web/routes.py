@@ -12,7 +12,7 @@ from aiohttp import web
 from wabot.core.messages import InvalidNumber
 from wabot.service import Asked, Bulk, Service, identify
 from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
-from wabot.web.body import WEBHOOK_LIMIT, parse, read
+from wabot.web.body import WEBHOOK_LIMIT, WEBHOOK_ROOM, parse, refuse_large
 from wabot.web.models import Get, GetBulk, InitiateBulk
 
 SERVICE = web.AppKey("service", Service)
@@ -43,9 +43,12 @@ async def verify(request: web.Request) -> web.Response:
 
 
 async def webhook(request: web.Request) -> web.Response:
-    """POST /webhook: on disk first, then 200."""
-    body = await read(request, WEBHOOK_LIMIT)
-    found = await request.app[SERVICE].receive(body, request.headers.get("X-Hub-Signature-256"))
+    """POST /webhook: on disk first, then 200. Of strangers as little as possible is read."""
+    service, signature = request.app[SERVICE], request.headers.get("X-Hub-Signature-256")
+    refuse_large(request, WEBHOOK_LIMIT)
+    service.refuse_unsigned(signature)
+    body = await request.app[WEBHOOK_ROOM].read(request, WEBHOOK_LIMIT)
+    found = await service.receive(body, signature)
     request[LINE] = {"received": found.count, "stored": found.stored, "body": found.bodies}
     body = b'{"received":%d,"stored":%d}' % (found.count, found.stored)
     return web.Response(body=body, content_type="application/json")
