@@ -96,6 +96,19 @@ def is_news(current: Status, told: Status) -> bool:
     return _RANK[told] > _RANK[current]
 
 
+def is_alive(status: Status) -> bool:
+    """Whether a copy of a message in `status` was accepted by Meta and has not failed: it has arrived, or still may."""
+    return status in (Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
+
+
+def outshines(copy: Status, shown: Status) -> bool:
+    """Whether, of two copies of one message, `copy` is the one to show: it is alive, and the other is not or is behind.
+
+    Meta may have accepted several where answers were lost; each has its own wamid and receipts.
+    """
+    return is_alive(copy) and (not is_alive(shown) or _RANK[copy] > _RANK[shown])
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """How Meta names somebody: phone number (digits), BSUID, or both; never neither."""
@@ -158,7 +171,10 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One entry of a webhook's `statuses[]`. `tag` is our own string that comes back; `error` is Meta's, as sent."""
+    """One entry of a webhook's `statuses[]`. `tag` is our own string that comes back; `error` is Meta's, as sent.
+
+    `pricing` is what Meta charges for: category, billable, type and pricing_model, as far as it says so.
+    """
 
     wamid: str
     status: Status
@@ -166,6 +182,7 @@ class Receipt:
     tag: str | None = None
     person: Person | None = None
     error: Mapping[str, Any] | None = None
+    pricing: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
