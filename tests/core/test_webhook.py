@@ -457,6 +457,23 @@ def test_a_failed_receipt_says_why() -> None:
     assert receipt.error["error_data"] == {"details": "Message Undeliverable."}
 
 
+def priced(pricing: Any) -> Any:
+    status = {"id": "wamid.2", "status": "sent", "timestamp": "1789000000", "pricing": pricing}
+    (receipt,) = read(change({"statuses": [status]})).receipts
+    return receipt.pricing
+
+
+def test_a_receipt_says_what_is_charged_for() -> None:
+    said = {"category": "marketing", "billable": True, "type": "regular", "pricing_model": "PMP"}
+    assert priced({**said, "tomorrow": {"more": 1}}) == said
+    assert priced({"category": "service", "billable": False}) == {"category": "service", "billable": False}
+
+
+@pytest.mark.parametrize("junk", [None, 5, "x", [], {}, {"category": []}, {"billable": "yes"}], ids=json.dumps)
+def test_a_pricing_that_makes_no_sense_leaves_its_receipt_alone(junk: Any) -> None:
+    assert priced(junk) is None
+
+
 def test_a_receipt_from_a_group_is_about_the_participant() -> None:
     (receipt,) = read(sample("status_in_group")).receipts
     assert receipt.person == UNNAMED

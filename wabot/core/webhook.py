@@ -20,6 +20,7 @@ T = TypeVar("T")
 _SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
 _STOPPED = {"stop": True, "resume": False}
+_LONGEST_WORD = 64
 
 
 def looks_signed(header: str | None) -> bool:
@@ -165,7 +166,18 @@ def _receipt(status: Object, at: float) -> Receipt | None:
         tag=text_of(status.get("biz_opaque_callback_data")) or None,
         person=person_of(status.get(f"{who}_id"), status.get(f"{who}_user_id"), {}),
         error=loads(compact(errors[0])) if errors and isinstance(errors[0], dict) else None,
+        pricing=_pricing(dict_of(status.get("pricing"))),
     )
+
+
+def _pricing(said: Object) -> Object | None:
+    """What is charged for, as a receipt's `pricing` says it; None for nothing that can be read.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing
+    """
+    words = {key: text_of(said.get(key))[:_LONGEST_WORD] for key in ("category", "type", "pricing_model")}
+    billable = {"billable": said["billable"]} if isinstance(said.get("billable"), bool) else {}
+    return {**billable, **{key: word for key, word in words.items() if word}} or None
 
 
 def _preference(item: Object, people: Any, at: float) -> Preference | None:
