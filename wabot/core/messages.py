@@ -45,7 +45,11 @@ def normalize_number(text: str) -> str:
         return digits
     if not digits.isascii() or not phonenumbers.is_possible_number(number):
         raise InvalidNumber("Invalid phone number")
-    return f"{number.country_code}{phonenumbers.national_significant_number(number)}"
+    national = phonenumbers.national_significant_number(number)
+    normal = f"{number.country_code}{national}"
+    if national.startswith("0") and normal != digits:  # a trunk zero went, and another is left, or Italy's own
+        return normalize_number(normal)
+    return normal
 
 
 def is_bsuid(text: str) -> bool:
