@@ -50,6 +50,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.core": ("wabot.core",),
     "wabot.imports": (),
     "wabot.adapters": ("wabot.core", "wabot.imports"),
+    "wabot.aside": (),
+    "wabot.bulk": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.clock": (),
     "wabot.log": ("wabot.core", "wabot.imports"),
     "wabot.sections": (),
@@ -57,9 +59,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.settings": ("wabot.core", "wabot.sections"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log"),
     "wabot.work": ("wabot.core", "wabot.log"),
-    "wabot.service": ("wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
+    "wabot.service": ("wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
-    "wabot.web": ("wabot.core", "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.service", "wabot.web"),
+    "wabot.web": (
+        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal.outbox", "wabot.log", "wabot.metrics",
+        "wabot.service", "wabot.web",
+    ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.remote": ("wabot.core", "wabot.keys", "wabot.settings"),
     "wabot.parts": (

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
+from wabot.bulk import Asked, Bulk
 from wabot.core.errors import ArchiveDown
 from wabot.core.messages import InvalidNumber, Status
 from wabot.log import configure
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error, undelivered
 from wabot.sections import Log
-from wabot.service import Asked, BadSignature, Bulk, KeyConflict, Received, Service, identify
+from wabot.service import BadSignature, KeyConflict, Received, Service, identify
 
 NOW = int(time.time())
 

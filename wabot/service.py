@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
 import re
-import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from wabot.aside import MANY, Aside
+from wabot.bulk import Bulk, new_batch
 from wabot.core import webhook
 from wabot.core.errors import ArchiveDown, Blocked, InvalidInput, JournalDown, Scope
-from wabot.core.jobs import OPEN, Kind, Origin, State
-from wabot.core.messages import InvalidNumber, is_bsuid, normalize_number
+from wabot.core.jobs import OPEN, Kind, State
+from wabot.core.large import SMALL, Room
+from wabot.core.messages import is_bsuid, normalize_number
 from wabot.core.shapes import seconds_of
-from wabot.journal.batches import NewBatch, Recipient, Result
+from wabot.journal.batches import Result
 from wabot.journal.journal import Journal
 from wabot.journal.outbox import Query
 from wabot.log import get_logger
-from wabot.work.reply import Replies, template_message
+from wabot.work.reply import Replies
 from wabot.work.runner import Lane
 from wabot.work.send import Limits, Sends
 
 _JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
-_BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
-SLICE = 500
-"""How many numbers are read before others get a turn."""
+LOGGED = 20
+"""Lines of the log that one webhook makes of its failures, and of what it had besides."""
+ENVELOPE = 600
+"""Bytes of JSON that a message takes beside what it says."""
 
 log = get_logger()
 
@@ -58,28 +59,15 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One recipient of a bulk request: the number as written, and components of their own (None = the template's)."""
-
-    number: str
-    components: Sequence[Mapping[str, Any]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bulk:
-    """What `/initiate-bulk` was asked: `template` is `{name, language, components}`, None = the first-contact one."""
-
-    recipients: Sequence[Asked]
-    template: Mapping[str, Any] | None = None
-    key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class History:
-    """Messages newest first; `partial`: the archive did not answer, so this is what the journal has."""
+    """Messages newest first; `partial`: the archive did not answer, so this is what the journal has.
+
+    `size`: about how many bytes they take as JSON.
+    """
 
     messages: list[dict[str, Any]]
     partial: bool = False
+    size: int = 0
 
 
 class Service:
@@ -104,36 +92,36 @@ class Service:
         self._archive_works, self._replies, self._sends, self._limits = archive_works, replies, sends, limits
         self._template, self._app_secret, self._phone_number_id = template, app_secret, phone_number_id
         self._clock = clock
-
-    def refuse_unsigned(self, signature: str | None) -> None:
-        """Raises BadSignature where no body can be the one that was signed, so that it need not be read."""
-        if self._app_secret is not None and not webhook.looks_signed(signature):
-            raise BadSignature(_BAD_SIGNATURE)
+        self._aside, self._aside_for_meta = Aside(), Aside()
 
     async def receive(self, body: bytes, signature: str | None) -> Received:
         """Take in a webhook; what is returned is on disk. Raises BadSignature, JournalDown."""
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
-            raise BadSignature(_BAD_SIGNATURE)
-        delivery = webhook.parse(body, phone_number_id=self._phone_number_id)
+            raise BadSignature("the signature is missing or wrong: check whatsapp.app_secret")
+        if len(body) <= SMALL:
+            delivery = webhook.parse(body, phone_number_id=self._phone_number_id)
+        else:
+            delivery = await self._aside_for_meta(webhook.parse, body, phone_number_id=self._phone_number_id)
         taken = await self._journal.accept(delivery, self._clock())
         self._limits.bucket.spend(taken.stored, self._clock())
-        for notice in delivery.notices:
+        for notice in delivery.notices[:LOGGED]:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
+        failures = Counter((failure.reason, failure.code) for failure in taken.failures)
+        for (reason, code), times in failures.most_common(LOGGED):
+            log.warning("message.failed", error=reason, code=code, times=times)
         for failure in taken.failures:
-            log.warning("message.failed", error=failure.reason, code=failure.code)
             if isinstance(failure, Blocked) and failure.scope is Scope.NUMBER:
                 self._lanes[Kind.SEND].pause(failure.reason)
         return Received(delivery.count, taken.stored, [message.body for message in delivery.messages])
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch in one commit: its id, and whether it was there already. Raises KeyConflict, JournalDown."""
-        recipients = await self._recipients(bulk)
-        batch = NewBatch(secrets.token_hex(8), bulk.key, _fingerprint(bulk), recipients)
+        batch = await self._aside(new_batch, bulk, self._template)
         queued = await self._journal.queue_batch(batch, self._clock())
         if queued.conflict:
             raise KeyConflict("this Idempotency-Key was used for another request")
         if not queued.known:
-            log.info("batch.queued", batch=queued.id, recipients=len(recipients))
+            log.info("batch.queued", batch=queued.id, recipients=len(batch.recipients))
         return queued.id, queued.known
 
     async def wait(self, batch_id: str, seconds: float) -> None:
@@ -149,8 +137,8 @@ class Service:
         found = await self._journal.results(batch_id)
         if found is None:
             return None
-        results = [self._result(result) for result in found]
-        counts = {status: sum(r["status"] == status for r in results) for status in ("sent", "failed", "queued")}
+        results = await self._aside(lambda: [self._result(result) for result in found])
+        counts = Counter(result["status"] for result in results)
         return {
             "batch_id": batch_id,
             "total": len(results),
@@ -160,22 +148,28 @@ class Service:
             "results": results,
         }
 
-    async def history(self, number: str, limit: int, include: Sequence[str] = ()) -> History:
-        """What was said with a person: the archive, with what it does not have yet laid over. Raises InvalidNumber."""
-        identity = identify(number)
-        contact, ours = await self._journal.of_contact(identity, limit, include)
+    async def history(self, number: str, limit: int, include: Sequence[str] = (), room: Room | None = None) -> History:
+        """What was said with a person: the archive, with what it does not have yet laid over.
+
+        Raises InvalidNumber, and TooLong where it does not fit into `room`.
+        """
+        identity, room = identify(number), room or Room()
+        size_before = room.size
+        contact, ours = await self._journal.of_contact(identity, limit, include, room)
+        size = size_before - room.size + len(ours) * ENVELOPE
         if self._archive is None:
-            return History(ours)
+            return History(ours, size=size)
         names = {identity, contact.wa_id, contact.bsuid} if contact else {identity}
         key = f"{self._journal.name}-{contact.id}" if contact else None
         try:
-            theirs = await self._archive.history(names, key, limit, include)
+            theirs = await self._archive.history(names, key, limit or room.messages + 1, include)
         except ArchiveDown:
-            return History(ours, partial=True)
-        have = {name for message in ours for name in (message["_id"], message["id"]) if name}
-        merged = ours + [m for m in theirs if m["_id"] not in have and m.get("id") not in have]
-        merged.sort(key=_seconds, reverse=True)
-        return History(merged[:limit] if limit else merged)
+            return History(ours, partial=True, size=size)
+        room.take(len(theirs), 0)
+        size += len(theirs) * ENVELOPE * 2  # what the archive's messages say is not counted
+        if len(ours) + len(theirs) <= MANY:
+            return History(_merged(ours, theirs, limit), size=size)
+        return History(await self._aside(_merged, ours, theirs, limit), size=size)
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
         """The sends that `query` asks for, newest first."""
@@ -231,22 +225,6 @@ class Service:
         name, _, number = outbox_id.partition("-")
         return int(number) if name == self._journal.name and _JOB_ID.fullmatch(number) else None
 
-    async def _recipients(self, bulk: Bulk) -> list[Recipient]:
-        template = bulk.template or self._template
-        whole = template_message(template, Origin.BULK)
-        recipients = []
-        for position, asked in enumerate(bulk.recipients):
-            if position % SLICE == SLICE - 1:
-                await asyncio.sleep(0)
-            outgoing = whole
-            if asked.components is not None:
-                outgoing = template_message({**template, "components": asked.components}, Origin.BULK)
-            try:
-                recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing))
-            except InvalidNumber:
-                recipients.append(Recipient(asked.number, None))
-        return recipients
-
     def _result(self, result: Result) -> dict[str, Any]:
         outbox = {"outbox_id": f"{self._journal.name}-{result.job_id}"} if result.job_id is not None else {}
         line: dict[str, Any] = {"number": result.number, "success": False, "status": "failed", **outbox}
@@ -265,14 +243,17 @@ def identify(number: str) -> str:
     return number if is_bsuid(number) else normalize_number(number)
 
 
+def _merged(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """What both have, once and as we know it, newest first."""
+    have = {name for message in ours for name in (message["_id"], message["id"]) if name}
+    merged = ours + [m for m in theirs if m["_id"] not in have and m.get("id") not in have]
+    merged.sort(key=_seconds, reverse=True)
+    return merged[:limit] if limit else merged
+
+
 def _seconds(message: Mapping[str, Any]) -> float:
     """When it was said; 0 where the archive has something that is no time."""
     return seconds_of(message.get("timestamp")) or 0.0
-
-
-def _fingerprint(bulk: Bulk) -> str:
-    asked = [[r.number, r.components] for r in bulk.recipients], bulk.template
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _word(works: bool | None) -> str:

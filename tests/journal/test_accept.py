@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, DAY, NOW, RULES, Scene, said, sent, text
+from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, RULES, Scene, receipt, said, sent, text
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
-from wabot.core.messages import Delivery, Direction, Notice, Person, Preference, Stop
+from wabot.core.messages import Delivery, Direction, Notice, Person, Preference, Status, Stop
 from wabot.core.optout import Consent
 from wabot.journal import accept
 from wabot.journal.accept import Rules
@@ -127,13 +127,10 @@ async def test_bubbles_during_a_running_reply_make_the_next_one(scene: Scene) ->
 
 
 async def test_people_do_not_share_replies(scene: Scene) -> None:
-    people = ANA, BEN, Person(bsuid="IN.1")
-    await scene.hear(*(said(f"wamid.{n}", person, body=f"I am {n}") for n, person in enumerate(people)))
+    await scene.hear(said("wamid.1", ANA), said("wamid.2", BEN), said("wamid.3", Person(bsuid="IN.1")))
     scene.now += 2
     jobs = await scene.claim(Kind.REPLY)
-    await scene.hear(*(said(f"wamid.{n}.more", person, body="And more") for n, person in enumerate(people)))
-    talks = [await scene.journal.talk(job, 20) for job in jobs]
-    assert [[one.body for one in talk.said] for talk in talks] == [["I am 0"], ["I am 1"], ["I am 2"]]
+    assert [(job.since, job.upto) for job in jobs] == [(1, 1), (2, 2), (3, 3)]
 
 
 @pytest.mark.parametrize(
@@ -290,3 +287,41 @@ async def test_a_delivery_that_cannot_be_stored_is_stored_in_no_part_and_harms_n
     assert not isinstance(taken, BaseException)
     assert taken.stored == 1
     assert [row["wamid"] for row in scene.rows("SELECT wamid FROM messages")] == ["wamid.3"]
+
+
+async def test_what_meta_repeats_is_counted_and_not_kept_again(scene: Scene) -> None:
+    unreadable, other = Notice("unreadable", "not JSON", "{" * 100_000), Notice("unreadable", "not JSON", "{" * 99_999)
+    for at in range(3):
+        await scene.journal.accept(Delivery(notices=(unreadable,)), NOW + at)
+    await scene.journal.accept(Delivery(notices=(other, unreadable)), NOW + 3)
+    rows = scene.rows("SELECT times, received_at FROM notices ORDER BY id")
+    assert rows == [{"times": 4, "received_at": NOW + 3}, {"times": 1, "received_at": NOW + 3}]
+
+
+async def test_others_come_between_the_parts_of_a_large_delivery(scene: Scene) -> None:
+    many = [said(f"wamid.{n}", f"4917112{n:05}") for n in range(accept.SLICE * 3)]
+    large = asyncio.create_task(scene.hear(*many))
+    await asyncio.sleep(0)
+    await scene.hear(said("wamid.small"))
+    assert not large.done()
+    taken = await large
+    assert (taken.stored, taken.replies) == (len(many), len(many))
+    assert (await scene.hear(*many)).stored == 0
+    assert scene.row("SELECT count(*) AS n FROM messages")["n"] == len(many) + 1
+
+
+async def test_a_large_delivery_may_have_a_bit_of_everything(scene: Scene) -> None:
+    count = accept.SLICE + 1
+    job = await scene.doubtful(BEN)
+    whole = Delivery(
+        count=count,
+        messages=tuple(said(f"wamid.{n}") for n in range(count)),
+        receipts=(*(receipt(f"wamid.{n}", Status.SENT) for n in range(count)), receipt("w", Status.SENT, tag=job.tag)),
+        preferences=(Preference(Person(wa_id=EVA), stopped=True, timestamp=NOW),),
+        notices=(Notice("a", "b", "c"),),
+    )
+    taken = await scene.journal.accept(whole, NOW)
+    assert (taken.stored, taken.sends) == (count, 1)
+    assert scene.state(job.id) is State.DONE
+    assert scene.row("SELECT count(*) AS n FROM contacts WHERE stopped = 'marketing'")["n"] == 1
+    assert scene.row("SELECT count(*) AS n FROM notices")["n"] == 1

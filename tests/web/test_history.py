@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from tests.business import ANA, BEN, EVA, Business, business
 from tests.mongo_server import mongo_server
 from tests.web.shapes import refusal
 from wabot.adapters import mongo
+from wabot.core import large
+from wabot.journal import history
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error
+from wabot.web import routes
 
 NOBODY = "4915112345678"
 SILENT = {"answer": "ai"}
@@ -233,3 +237,64 @@ async def test_with_mongodb_down_the_journal_answers_and_says_that_it_is_not_all
         many = (await b.post("/get-bulk", {"numbers": [EVA, NOBODY]})).json["results"]
         assert [result["partial"] for result in many] == [True, True]
         assert many[1]["error"] == "No messages found"
+
+
+async def test_who_is_asked_for_twice_is_looked_up_once_and_marked(wabot: Business) -> None:
+    ids = await said(wabot, 3)
+    looked_up = 0
+    of_contact = wabot.journal.of_contact
+
+    async def counted(*args: Any, **more: Any) -> Any:
+        nonlocal looked_up
+        looked_up += 1
+        return await of_contact(*args, **more)
+
+    wabot.journal.of_contact = counted  # type: ignore[method-assign]
+    answer = await wabot.post("/get-bulk", {"numbers": [ANA, "+91 92165-98210", "12", "12"]})
+    first, second, *invalid = answer.json["results"]
+    assert looked_up == 1
+    assert [message["id"] for message in first["messages"]] == ids[::-1]
+    assert second == {**first, "duplicate": True}
+    assert not any("duplicate" in result for result in (first, *invalid))
+    assert answer.json["total_messages"] == 6
+
+
+async def test_a_thousand_times_the_same_person_is_told_a_few_times(
+    wabot: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "REPEATED", 20_000)
+    ids = await said(wabot, 10)
+    answer = await wabot.post("/get-bulk", {"numbers": [ANA] * 1000})
+    results = answer.json["results"]
+    assert len(answer.body) < 200_000
+    assert (answer.json["total_numbers"], answer.json["successful"], len(results)) == (1000, 1000, 1000)
+    assert results[0]["count"] == len(ids)
+    assert results[-1] == {"number": ANA, "success": True, "count": 0, "messages": [], "duplicate": True}
+    assert answer.json["total_messages"] == sum(len(result["messages"]) for result in results)
+
+
+@pytest.mark.parametrize("path", ["/get", "/get-bulk"])
+async def test_more_than_an_answer_can_hold_is_refused_and_says_what_helps(
+    wabot: Business, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "PAGE", 3)
+    monkeypatch.setattr(large.Room, "__init__", partialmethod(large.Room.__init__, messages=8))
+    await said(wabot, 6)
+    await said(wabot, 6, BEN)
+    question = {"number": ANA} if path == "/get" else {"numbers": [ANA, BEN]}
+    answer = await wabot.post(path, question)
+    if path == "/get":
+        assert answer.json["count"] == 6
+    else:
+        assert "limit" in refusal(answer, 422)
+        assert (await wabot.post(path, {**question, "limit": 4})).json["total_messages"] == 8
+
+
+async def test_a_long_answer_comes_whole(wabot: Business) -> None:
+    ids = await said(wabot, 700)
+    answer = await wabot.post("/get", {"number": ANA})
+    assert len(answer.body) > 100_000
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    assert [message["id"] for message in answer.json["messages"]] == ids[::-1]
+    limited = await wabot.post("/get", {"number": ANA, "limit": 501})
+    assert limited.json["messages"] == answer.json["messages"][:501]

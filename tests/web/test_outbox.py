@@ -184,7 +184,13 @@ async def test_a_batch_comes_as_a_table_too(patient: Business) -> None:
     assert table[1]["error"] == "Invalid phone number"
 
 
-@pytest.mark.parametrize("evil", ["=1+1", "+SUM(A1)", "-2+3", "@cmd", "\t=1", "\r=1", '=HYPERLINK("http://x","y")'])
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "=1+1", "+SUM(A1)", "-2+3", "@cmd", "\t=1", "\r=1", '=HYPERLINK("http://x","y")', "\n=1", "\r\n@x", " =1",
+        "\u2028=1", "\ufeff=1", "\u200e-1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20x", ";=1", "; -1", "\tx", "\n",
+    ],
+)  # fmt: skip
 async def test_no_cell_of_a_table_is_a_formula(wabot: Business, evil: str) -> None:
     batch = await queue(wabot, evil, "12")
     answer = await wabot.get(f"/batches/{batch['batch_id']}", params={"format": "csv"})
@@ -192,6 +198,16 @@ async def test_no_cell_of_a_table_is_a_formula(wabot: Business, evil: str) -> No
     assert table[1][0] == "'" + evil
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in table for cell in row)
     assert batch["results"][0]["number"] == evil  # what is read by a program stays what it was
+
+
+@pytest.mark.parametrize(
+    ("evil", "shown"),
+    [("a;=1", "a;'=1"), ("a,-1", "a,'-1"), ("a\n\uff1d1", "a\n'\uff1d1"), ("a;b; @c", "a;b;' @c"), ("a-b=c", "a-b=c")],
+)
+async def test_nor_is_what_other_programs_take_for_a_cell(wabot: Business, evil: str, shown: str) -> None:
+    batch = await queue(wabot, evil)
+    answer = await wabot.get(f"/batches/{batch['batch_id']}", params={"format": "csv"})
+    assert list(csv.reader(io.StringIO(answer.body.decode(), newline="")))[1][0] == shown
 
 
 async def test_an_unknown_batch_or_format_is_refused(wabot: Business) -> None:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from wabot.core.large import Reader
+
 _PUNCTUATION = re.compile(r"[+\s().\-]")
 _LONGEST_INT = 18
 _LATEST = 1e11
@@ -27,16 +29,16 @@ def _number(text: str) -> float | str:
 
 
 # What no store could keep (NaN, 1e999, an integer of a thousand digits) stays the text that it was.
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=str)
+_READER = Reader(parse_int=_integer, parse_float=_number, parse_constant=str)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
 
 def loads(text: str) -> Any:
-    """`text` as JSON. Raises ValueError (not JSON) or RecursionError (nested too deeply).
+    """`text` as JSON. Raises ValueError (not JSON), TooManyValues or RecursionError (nested too deeply).
 
     Only an escape can bring in what cannot be stored (a NUL, half of a surrogate pair), so only then it is looked for.
     """
-    value = _DECODER.decode(text)
+    value = _READER.read(text)
     return _storable(value) if "\\u" in text else value
 
 

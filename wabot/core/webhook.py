@@ -6,26 +6,23 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from wabot.core.inbound import Chat, Object, people_of, person_of
+from wabot.core.large import TooManyValues
 from wabot.core.messages import Delivery, Inbound, Notice, Preference, Receipt, Status, TemplateNews
 from wabot.core.shapes import compact, dict_of, list_of, loads, seconds_of, storable, text_of
 
 T = TypeVar("T")
 
-_SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
+MOST_NOTICES = 100
+"""Of one delivery; a handful is what Meta really sends, and more of them teach nothing."""
+
+_SIGNED = "sha256="
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
 _STOPPED = {"stop": True, "resume": False}
-_LONGEST_WORD = 64
-
-
-def looks_signed(header: str | None) -> bool:
-    """Whether `header` (X-Hub-Signature-256) could be the signature of anything at all."""
-    return _SIGNATURE.fullmatch(header or "") is not None
 
 
 def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
@@ -33,10 +30,10 @@ def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
     """
-    found = _SIGNATURE.fullmatch(header or "")
-    if not secret or found is None:
+    if not secret or header is None or not header.startswith(_SIGNED):
         return False
-    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex(), found[1])
+    signature = header[len(_SIGNED) :].encode(errors="replace")
+    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), signature)
 
 
 def parse(body: bytes, *, phone_number_id: str) -> Delivery:
@@ -48,6 +45,8 @@ def parse(body: bytes, *, phone_number_id: str) -> Delivery:
     text = body.decode(errors="replace")
     try:
         payload = loads(text)
+    except TooManyValues:
+        return _unreadable("too many values", text)
     except ValueError:
         return _unreadable("not JSON", text)
     except RecursionError:
@@ -79,8 +78,11 @@ class _Reading:
     preferences: list[Preference] = field(default_factory=list)
     templates: list[TemplateNews] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    unnoted: int = 0
 
     def delivery(self) -> Delivery:
+        if self.unnoted:
+            self.notices.append(Notice("unreadable", f"{self.unnoted} more of these in one delivery", ""))
         return Delivery(
             count=self.count,
             messages=tuple(self.messages),
@@ -128,7 +130,10 @@ class _Reading:
         self.each(name, said, self.messages, chat.message)
         self.each(name, echoed, self.messages, chat.echo)
         self.each("statuses", value.get("statuses"), self.receipts, lambda status: _receipt(status, at))
-        self.each("errors", value.get("errors"), self.notices, _trouble)
+        troubles: list[Notice] = []
+        self.each("errors", value.get("errors"), troubles, _trouble)
+        for trouble in troubles:
+            self.keep(trouble)
 
     def each(self, name: str, items: Any, found: list[T], read: Callable[[Object], T | None]) -> None:
         """Read each of `items` into `found`; what makes no sense becomes a Notice and leaves the others alone."""
@@ -145,7 +150,16 @@ class _Reading:
                 found.append(one)
 
     def note(self, name: str, reason: str, what: Any) -> None:
-        self.notices.append(Notice(name, reason, compact(what)))
+        if len(self.notices) < MOST_NOTICES:
+            self.keep(Notice(name, reason, compact(what)))
+        else:
+            self.unnoted += 1
+
+    def keep(self, notice: Notice) -> None:
+        if len(self.notices) < MOST_NOTICES:
+            self.notices.append(notice)
+        else:
+            self.unnoted += 1
 
 
 def _receipt(status: Object, at: float) -> Receipt | None:
@@ -166,18 +180,7 @@ def _receipt(status: Object, at: float) -> Receipt | None:
         tag=text_of(status.get("biz_opaque_callback_data")) or None,
         person=person_of(status.get(f"{who}_id"), status.get(f"{who}_user_id"), {}),
         error=loads(compact(errors[0])) if errors and isinstance(errors[0], dict) else None,
-        pricing=_pricing(dict_of(status.get("pricing"))),
     )
-
-
-def _pricing(said: Object) -> Object | None:
-    """What is charged for, as a receipt's `pricing` says it; None for nothing that can be read.
-
-    https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing
-    """
-    words = {key: text_of(said.get(key))[:_LONGEST_WORD] for key in ("category", "type", "pricing_model")}
-    billable = {"billable": said["billable"]} if isinstance(said.get("billable"), bool) else {}
-    return {**billable, **{key: word for key, word in words.items() if word}} or None
 
 
 def _preference(item: Object, people: Any, at: float) -> Preference | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 
 from wabot.core.errors import DeliveryError
 from wabot.core.jobs import Origin, Outgoing, State
@@ -14,6 +16,8 @@ from wabot.journal.jobs import fail_message
 from wabot.journal.queue import enqueue
 from wabot.journal.receipts import Patience
 
+SLICE = 200
+"""Entries of a delivery that one commit takes in."""
 NOTICE_LIMIT = 65_536
 """Characters of a notice that are kept: enough to read it, too little to fill a disk."""
 
@@ -40,6 +44,26 @@ class Taken:
     replies: int = 0
     sends: int = 0
     failures: list[DeliveryError] = field(default_factory=list)
+
+    def add(self, other: Taken) -> None:
+        """What was new in another slice of the same delivery."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+def slices(delivery: Delivery, size: int = SLICE) -> Iterator[Delivery]:
+    """A delivery in parts of at most `size` entries, each to be taken in by a commit of its own.
+
+    Webhooks of others come between them. What a crash cuts off was not acknowledged, so Meta delivers it again.
+    """
+    lists = {each.name: getattr(delivery, each.name) for each in fields(delivery)}
+    lists = {name: entries for name, entries in lists.items() if isinstance(entries, tuple)}
+    if sum(map(len, lists.values())) <= size:
+        yield delivery
+        return
+    for name, entries in lists.items():
+        for start in range(0, len(entries), size):
+            yield Delivery(**{name: entries[start : start + size]})
 
 
 def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules, patience: Patience) -> Taken:
@@ -185,7 +209,13 @@ def _take_preference(db: sqlite3.Connection, preference: Preference, now: float)
 
 
 def _keep_notice(db: sqlite3.Connection, notice: Notice, now: float) -> None:
-    db.execute(
-        "INSERT INTO notices (received_at, field, reason, raw) VALUES (?, ?, ?, ?)",
-        (now, notice.field, notice.reason, notice.raw[:NOTICE_LIMIT]),
+    """Meta repeats what it has not heard a 200 to, and some news without end: what is known already is counted."""
+    digest = hashlib.sha256("\0".join((notice.field, notice.reason, notice.raw)).encode()).digest()
+    again = db.execute(
+        "UPDATE notices SET received_at = ?, times = times + 1 WHERE hash = ? AND hash IS NOT NULL", (now, digest)
     )
+    if not again.rowcount:
+        db.execute(
+            "INSERT INTO notices (received_at, field, reason, raw, hash) VALUES (?, ?, ?, ?, ?)",
+            (now, notice.field, notice.reason, notice.raw[:NOTICE_LIMIT], digest),
+        )

@@ -20,6 +20,10 @@ MESSAGE = (
     " FROM messages m JOIN contacts c ON c.id = m.contact_id"
 )
 
+_AFTER_ALL = 1 << 62
+PAGE = 500
+"""Messages that are read before others may read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Talk:
@@ -31,6 +35,19 @@ class Talk:
     said: Sequence[Said]
     earlier: bool
     searched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A contact, and some of their messages as documents; `before`: where the next page starts, None at the end.
+
+    `size`: characters of what was said.
+    """
+
+    contact: Contact | None
+    messages: Sequence[dict[str, Any]] = ()
+    before: tuple[float, int] | None = None
+    size: int = 0
 
 
 def talk(db: sqlite3.Connection, contact_id: int, since: int, upto: int, limit: int) -> Talk:
@@ -54,21 +71,23 @@ def talk(db: sqlite3.Connection, contact_id: int, since: int, upto: int, limit: 
 
 
 def of_contact(
-    db: sqlite3.Connection, identity: str, limit: int, include: Sequence[str]
-) -> tuple[Contact | None, list[dict[str, Any]]]:
-    """A contact by number or BSUID, and their messages as documents, newest first; `limit` 0 = all.
+    db: sqlite3.Connection, identity: str, limit: int, include: Sequence[str], before: tuple[float, int] | None = None
+) -> Page:
+    """A contact by number or BSUID, and at most `limit` of their messages, newest first, from those before `before`.
 
     Messages that were received or that Meta accepted, and of the others those whose status is in `include`.
     """
     contact = contacts.find(db, identity)
     if contact is None:
-        return None, []
+        return Page(None)
     rows = db.execute(
-        f"{MESSAGE} WHERE m.contact_id = ? AND (coalesce(m.wamid, m.shared_wamid) IS NOT NULL"
-        " OR m.status IN (SELECT value FROM json_each(?))) ORDER BY m.timestamp DESC, m.id DESC LIMIT ?",
-        (contact.id, json.dumps(list(include)), limit or -1),
+        f"{MESSAGE} WHERE m.contact_id = ? AND (m.timestamp, m.id) < (?, ?)"
+        " AND (m.wamid IS NOT NULL OR m.status IN (SELECT value FROM json_each(?)))"
+        " ORDER BY m.timestamp DESC, m.id DESC LIMIT ?",
+        (contact.id, *(before or (_AFTER_ALL, _AFTER_ALL)), json.dumps(list(include)), limit),
     ).fetchall()
-    return contact, [document(row) for row in rows]
+    last = (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == limit else None
+    return Page(contact, [document(row) for row in rows], last, sum(len(row["raw"]) + len(row["body"]) for row in rows))
 
 
 def document(row: sqlite3.Row) -> dict[str, Any]:
@@ -80,11 +99,10 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
     business = row["business"] or row["ours"]
     sender, receiver = (business, row["person"]) if out else (row["person"], business)
     outbox_id = f"{row['journal']}-{row['job_id']}" if row["job_id"] is not None else None
-    wamid = row["wamid"] or row["shared_wamid"]
     people = {row["person"], business, row["wa_id"], row["bsuid"]}
     return {
-        "_id": outbox_id or wamid,
-        "id": wamid,
+        "_id": outbox_id or row["wamid"],
+        "id": row["wamid"],
         "from": sender,
         "to": receiver,
         "timestamp": str(int(row["timestamp"])),
@@ -98,7 +116,6 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
         "status": row["status"],
         "status_times": stored(row["status_times"], {}),
         "outbox_id": outbox_id,
-        "pricing": stored(row["pricing"], None) if row["pricing"] else None,
         "error": row["error"],
         "error_code": row["error_code"],
         "version": row["version"],

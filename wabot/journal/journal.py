@@ -17,6 +17,7 @@ from typing import Any
 
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
+from wabot.core.large import Room
 from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
 from wabot.journal import (
     accept,
@@ -87,12 +88,15 @@ class Journal(Archiving):
         self._refuse_when_crowded()
         if delivery.messages and delivery.messages[-1].business_number not in (self._business, ""):
             await self._learn_our_number(delivery.messages[-1].business_number)
-        taken = await self.writer(accept.accept, delivery, now, self._rules, self._patience())
-        if taken.replies:
-            self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
-        if taken.sends:
-            self.notify(Kind.SEND, now)
-            await self._watchers.tell()
+        taken = accept.Taken()
+        for part in accept.slices(delivery):
+            new = await self.writer(accept.accept, part, now, self._rules, self._patience())
+            if new.replies:
+                self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
+            if new.sends:
+                self.notify(Kind.SEND, now)
+                await self._watchers.tell()
+            taken.add(new)
         return taken
 
     async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
@@ -154,10 +158,21 @@ class Journal(Archiving):
         return await self._read(history.talk, job.contact.id, job.since, job.upto, limit)
 
     async def of_contact(
-        self, identity: str, limit: int, include: Sequence[str]
+        self, identity: str, limit: int, include: Sequence[str], room: Room | None = None
     ) -> tuple[Contact | None, list[dict[str, Any]]]:
-        """A contact by number or BSUID, and their messages, newest first; those without a wamid as `include` says."""
-        return await self._read(history.of_contact, identity, limit, include)
+        """A contact by number or BSUID, and their messages, newest first; `limit` 0 = all, if they fit into `room`.
+
+        Those without a wamid as `include` says. Raises large.TooLong. Read in pages, so that others get a turn.
+        """
+        room, found, before = room or Room(), list[dict[str, Any]](), None
+        while True:
+            size = min(limit - len(found), history.PAGE) if limit else history.PAGE
+            page = await self._read(history.of_contact, identity, size, include, before)
+            room.take(len(page.messages), page.size)
+            found += page.messages
+            before = page.before
+            if before is None or (limit and len(found) >= limit):
+                return page.contact, found
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
@@ -211,7 +226,6 @@ class Journal(Archiving):
     async def cancel(self, job_id: int, now: float) -> State | None:
         """Cancel a send that has not left. Raises CannotMove."""
         state = await self.writer(outbox.cancel, job_id, now)
-        self.notify(Kind.SEND, now)  # it may have been the head of its contact's queue
         await self._watchers.tell()
         return state
 

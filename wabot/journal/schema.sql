@@ -46,9 +46,7 @@ CREATE TABLE messages (
     error_code   ANY,
     job_id       INTEGER,                           -- out: the send that carries it
     version      INTEGER NOT NULL DEFAULT 1,        -- grows with every change
-    archived     INTEGER NOT NULL DEFAULT 0,        -- the version that the archive has; 2^62: it is the archive's own
-    shared_wamid TEXT,                              -- out: Meta gave it the wamid of another message; `wamid` is NULL
-    pricing      TEXT                               -- out: what Meta charges for, of its receipts, as JSON
+    archived     INTEGER NOT NULL DEFAULT 0         -- the version that the archive has; 2^62: it is the archive's own
 ) STRICT;
 CREATE UNIQUE INDEX messages_wamid ON messages (wamid) WHERE wamid IS NOT NULL;
 CREATE UNIQUE INDEX messages_job ON messages (job_id) WHERE job_id IS NOT NULL;
@@ -117,24 +115,9 @@ CREATE TABLE receipts (
     timestamp   REAL NOT NULL,
     error       TEXT,
     received_at REAL NOT NULL,
-    pricing     TEXT,
     PRIMARY KEY (wamid, status)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX receipts_received ON receipts (received_at);
-
--- The copies of a send that its message does not show: where an answer was lost, Meta may have accepted several. The
--- message shows the best; the others, and those that failed and were sent afresh, are here. An ordinary send has none.
-CREATE TABLE copies (
-    job_id       INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
-    wamid        TEXT    NOT NULL,
-    attempt      INTEGER,                           -- the one in its receipts' tag; NULL: it was shown before
-    status       TEXT    NOT NULL,
-    status_times TEXT    NOT NULL,
-    error        TEXT,                              -- Meta's, as JSON
-    pricing      TEXT,
-    PRIMARY KEY (job_id, wamid)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX copies_wamid ON copies (wamid);
 
 -- What Meta told us besides, as it came; also what could not be read.
 CREATE TABLE notices (
@@ -142,8 +125,11 @@ CREATE TABLE notices (
     received_at REAL NOT NULL,
     field       TEXT NOT NULL,
     reason      TEXT NOT NULL,
-    raw         TEXT NOT NULL
+    raw         TEXT NOT NULL,
+    hash        BLOB,                               -- SHA-256 of all that it says: what comes again is counted
+    times       INTEGER NOT NULL DEFAULT 1
 ) STRICT;
+CREATE UNIQUE INDEX notices_hash ON notices (hash) WHERE hash IS NOT NULL;
 
 -- Templates whose sends wait or are refused; the name '*' stands for all of them.
 CREATE TABLE paused_templates (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +19,10 @@ RETRY_AFTER = {"Retry-After": "5"}
 
 # `default`: an archive may hold what is no JSON, such as a date in a document of the earlier service.
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
+PIECE = 65_536
+"""Bytes of a long answer that are written at once."""
 
 
 class Refusal(Exception):
@@ -40,6 +44,58 @@ def reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None
     """`value` as JSON."""
     body = _to_json(value).encode(errors="replace")
     return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
+
+
+class Encoded:
+    """A list that is JSON already, entry by entry, so that it may be made in a thread and written in pieces."""
+
+    __slots__ = ("entries", "size")
+
+    def __init__(self, entries: Iterable[object]) -> None:
+        self.entries = [_to_json(entry).encode(errors="replace") for entry in entries]
+        self.size = sum(map(len, self.entries))
+
+
+def reply_long(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`value` as JSON; what may be long in it is Encoded. Written as fast as the client reads."""
+    pieces = list(_pieces(value))
+    size = sum(map(len, pieces))
+    more = {**(headers or {}), "Content-Length": str(size)} if size > PIECE else headers
+    body = _written(pieces) if size > PIECE else b"".join(pieces)
+    return web.Response(body=body, status=status, headers=more, content_type="application/json", charset="utf-8")
+
+
+def _pieces(value: object) -> Iterator[bytes]:
+    if isinstance(value, Encoded):
+        yield b"["
+        for place, entry in enumerate(value.entries):
+            yield b"," + entry if place else entry
+        yield b"]"
+    elif isinstance(value, dict):
+        yield b"{"
+        for place, (name, item) in enumerate(value.items()):
+            yield ("," if place else "").encode() + _to_json(name).encode() + b":"
+            yield from _pieces(item)
+        yield b"}"
+    elif isinstance(value, list):
+        yield b"["
+        for place, item in enumerate(value):
+            yield b"," if place else b""
+            yield from _pieces(item)
+        yield b"]"
+    else:
+        yield _to_json(value).encode(errors="replace")
+
+
+async def _written(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    chunk = bytearray()
+    for piece in pieces:
+        chunk += piece
+        if len(chunk) >= PIECE:
+            yield bytes(chunk)
+            chunk.clear()
+    if chunk:
+        yield bytes(chunk)
 
 
 def error(

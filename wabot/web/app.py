@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from wabot.aside import Aside
 from wabot.core.errors import InvalidInput, JournalDown
 from wabot.core.messages import InvalidNumber
 from wabot.journal.outbox import CannotMove
@@ -16,7 +17,7 @@ from wabot.service import BadSignature, KeyConflict, Service
 from wabot.web import answers, outbox, routes
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
-from wabot.web.body import API_ROOM, WEBHOOK_ROOM, Room
+from wabot.web.body import ASIDE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,9 +35,9 @@ def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: f
     """Everything of section "HTTP" over one service."""
     app = web.Application(middlewares=[_answer_all(gate)])
     app[routes.SERVICE] = service
+    app[ASIDE] = Aside()
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
-    app[WEBHOOK_ROOM], app[API_ROOM] = Room(), Room()
     app.add_routes([*routes.ROUTES, *outbox.ROUTES])
     app.on_shutdown.append(_let_go)
     return app

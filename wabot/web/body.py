@@ -1,105 +1,50 @@
-"""Reading requests: bounded in size and time, each and all together, then parsed once into a model."""
+"""Reading requests: bounded in size and time, then parsed once into a model; what is large, beside the loop."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from wabot.web.answers import RETRY_AFTER, Refusal
+from wabot.aside import Aside
+from wabot.core import large
+from wabot.web.answers import Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
-ROOM = 64 << 20
-"""Bytes of bodies that may be on their way at once: so much of webhooks, and so much again of all the rest."""
 READ_SECONDS = 30.0
 NESTING = 32
-FIELD_LENGTH = 100
+FIELD_LENGTH, FIELDS, PROBLEMS = 100, 256, 50
+"""Characters of a field's name in an error, fields of one object, and places that an error names."""
+
+ASIDE = web.AppKey("aside", Aside)
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
-def refuse_large(request: web.Request, limit: int) -> None:
-    """Raise Refusal for a body that says itself that it is larger than `limit` bytes."""
+async def read(request: web.Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes in at most READ_SECONDS."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-
-
-class _Reading:
-    """A body on its way."""
-
-    def __init__(self) -> None:
-        self.deadline = asyncio.timeout(READ_SECONDS)
-        self.chunks: list[bytes] = []
-        self.size = 0
-        self.gave_way = False
-
-
-class Room:
-    """Keeps the bodies on their way to ROOM bytes in all.
-
-    When there is no room for more, the oldest gives way: it is the slowest, so nobody can keep others out by being
-    slow, and what comes at an ordinary speed is through before it is the oldest.
-    """
-
-    def __init__(self) -> None:
-        self._used = 0
-        self._readings: dict[_Reading, None] = {}
-
-    async def read(self, request: web.Request, limit: int) -> bytes:
-        """The body, at most `limit` bytes in at most READ_SECONDS."""
-        refuse_large(request, limit)
-        if request.content.is_eof():  # small ones come with their headers
-            return _bounded(request.content.read_nowait(), limit)
-        with self._reading() as reading:
-            try:
-                async with reading.deadline:
-                    async for chunk in request.content.iter_any():
-                        self._add(reading, chunk)
-                        if reading.size > limit:
-                            raise _too_large(limit)
-            except TimeoutError:
-                if not reading.gave_way:
-                    raise Refusal(408, f"the request took longer than {READ_SECONDS:g} s") from None
-            except (web.RequestPayloadError, ConnectionError) as broken:
-                broken.__traceback__ = None  # the stream keeps it, and with it every frame on the way, and their bytes
-                raise Refusal(400, "the body broke off") from None
-            if reading.gave_way:
-                raise Refusal(503, "too much is being sent at once", headers=RETRY_AFTER)
-            return b"".join(reading.chunks)
-
-    @contextmanager
-    def _reading(self) -> Iterator[_Reading]:
-        reading = _Reading()
-        self._readings[reading] = None
-        try:
-            yield reading
-        finally:
-            self._let_go(reading)
-
-    def _add(self, reading: _Reading, chunk: bytes) -> None:
-        if reading.gave_way:
-            return
-        reading.chunks.append(chunk)
-        reading.size += len(chunk)
-        self._used += len(chunk)
-        while self._used > ROOM:
-            oldest = next(iter(self._readings))
-            oldest.gave_way = True
-            if not oldest.deadline.expired():
-                oldest.deadline.reschedule(asyncio.get_running_loop().time())
-            self._let_go(oldest)
-
-    def _let_go(self, reading: _Reading) -> None:
-        if reading in self._readings:
-            del self._readings[reading]
-            self._used -= reading.size
-        reading.chunks.clear()
+    if request.content.is_eof():  # small ones come with their headers
+        return _bounded(request.content.read_nowait(), limit)
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Refusal(408, f"the request took longer than {READ_SECONDS:g} s") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise Refusal(400, "the body broke off") from None
+    return b"".join(chunks)
 
 
 def _bounded(body: bytes, limit: int) -> bytes:
@@ -108,26 +53,34 @@ def _bounded(body: bytes, limit: int) -> bytes:
     return body
 
 
-WEBHOOK_ROOM, API_ROOM = web.AppKey("webhook_room", Room), web.AppKey("api_room", Room)
+async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], limit: int) -> T:
+    """What `shape` makes of the JSON object in a body of at most `limit` bytes; 415, 400, 413 or 422 where it is none.
 
-
-async def parse(request: web.Request, model: type[M]) -> M:
-    """The JSON body as a `model`; 415, 400, 413 or 422 where it is none."""
+    `shape` may run in a thread. It raises Refusal.
+    """
     if request.content_type not in ("application/json", "application/octet-stream") and not (
         request.content_type.startswith("application/") and request.content_type.endswith("+json")
     ):
         raise Refusal(415, "send JSON, with the header Content-Type: application/json")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Refusal(415, "send the body as it is, without Content-Encoding")
-    body = await request.app[API_ROOM].read(request, API_LIMIT)
+    body = await read(request, limit)
+    if len(body) <= large.SMALL:
+        return _understand(body, shape)
+    return await request.app[ASIDE](_understand, body, shape)
+
+
+def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        value = _DECODER.decode(body.decode("utf-8-sig"))
+        value = _READER.read(body.decode("utf-8-sig"))
         if not isinstance(value, dict):
             raise Refusal(422, "the body must be a JSON object")
         _check(value, NESTING)
+    except large.TooManyValues as many:
+        raise Refusal(413, f"the body has {many}: send it in several requests") from None
     except (ValueError, RecursionError):
         raise Refusal(400, "the body is not JSON in UTF-8") from None
-    return validate(model, value)
+    return shape(value)
 
 
 def validate(model: type[M], value: Mapping[str, Any]) -> M:
@@ -135,17 +88,44 @@ def validate(model: type[M], value: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        details = [
-            {"field": ".".join(map(str, problem["loc"]))[:FIELD_LENGTH], "message": problem["msg"]}
-            for problem in error.errors(include_url=False, include_input=False, include_context=False)[:50]
-        ]
-        first = details[0]
-        message = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
-        raise Refusal(422, message, details=details) from None
+        raise _invalid(_problems(error)) from None
+
+
+def validate_each(model: type[M], values: Sequence[Any], field: str) -> list[M]:
+    """The entries of the list `field` as models, or 422 with the first places that are wrong.
+
+    One by one: pydantic would go through all of them, and through all that is wrong, in one call.
+    """
+    found: list[M] = []
+    problems: list[dict[str, str]] = []
+    for index, value in enumerate(values):
+        try:
+            found.append(model.model_validate(value))
+        except ValidationError as error:
+            problems += _problems(error, field, index)
+            if len(problems) >= PROBLEMS:
+                break
+    if problems:
+        raise _invalid(problems[:PROBLEMS])
+    return found
+
+
+def _problems(error: ValidationError, *above: object) -> list[dict[str, str]]:
+    return [
+        {"field": ".".join(map(str, (*above, *problem["loc"])))[:FIELD_LENGTH], "message": problem["msg"]}
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)[:PROBLEMS]
+    ]
+
+
+def _invalid(problems: Sequence[Mapping[str, str]]) -> Refusal:
+    first = problems[0]
+    message = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
+    return Refusal(422, message, details=problems)
 
 
 def _too_large(limit: int) -> Refusal:
-    return Refusal(413, f"the body is larger than {limit >> 20} MiB")
+    shown = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+    return Refusal(413, f"the body is larger than {shown}")
 
 
 def _finite(text: str) -> float:
@@ -156,7 +136,7 @@ def _finite(text: str) -> float:
 
 
 # NaN and 1e999 are Python's JSON, not everybody's: Meta would refuse what we make of them.
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+_READER = large.Reader(parse_float=_finite, parse_constant=_finite)
 
 
 def _check(value: Any, levels: int) -> None:
@@ -166,6 +146,8 @@ def _check(value: Any, levels: int) -> None:
     if isinstance(value, str):
         value.isascii() or value.encode()
     elif isinstance(value, dict):
+        if len(value) > FIELDS:
+            raise Refusal(422, f"an object in the body has more than {FIELDS} fields")
         for key, item in value.items():
             _check(key, levels)
             _check(item, levels - 1)

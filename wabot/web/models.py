@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
+MAX_COMPONENTS = 32
+MAX_CONTENT = 131_072
+"""Characters of the components of one message, many times what Meta takes."""
 
 
 def _digits(value: object) -> object:
@@ -20,8 +23,24 @@ def _parameters(component: dict[str, Any]) -> dict[str, Any]:
     return component
 
 
+def _bounded(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if _size(components) > MAX_CONTENT:
+        raise ValueError(f"the components of one message have more than {MAX_CONTENT} characters")
+    return components
+
+
+def _size(value: Any) -> int:
+    """Characters that JSON takes for a value, more or less."""
+    if isinstance(value, dict):
+        return sum(len(key) + 4 + _size(item) for key, item in value.items()) + 2
+    if isinstance(value, list):
+        return sum(map(_size, value)) + len(value) + 2
+    return len(value) + 2 if isinstance(value, str) else len(str(value))
+
+
 Number = Annotated[str, BeforeValidator(_digits), Field(max_length=200)]
 Component = Annotated[dict[str, Any], AfterValidator(_parameters)]
+Components = Annotated[list[Component], Field(max_length=MAX_COMPONENTS), AfterValidator(_bounded)]
 
 
 class Model(BaseModel):
@@ -35,29 +54,27 @@ class Template(Model):
 
     name: Annotated[str, Field(min_length=1, max_length=512)]
     language: Annotated[str, Field(min_length=1, max_length=20)] = "en_US"
-    components: list[Component] = []
+    components: Components = []
 
 
 class RecipientModel(Model):
     """One recipient with parameters of their own; none = the template's."""
 
     number: Number
-    components: list[Component] | None = None
+    components: Components | None = None
 
 
 class InitiateBulk(Model):
-    """`POST /initiate-bulk`: either `numbers` or `recipients`."""
+    """`POST /initiate-bulk`: either `numbers` or `recipients`, of which each is a RecipientModel."""
 
-    numbers: list[Number] = []
-    recipients: list[RecipientModel] = []
+    numbers: Annotated[list[Number], Field(max_length=MAX_RECIPIENTS)] = []
+    recipients: Annotated[list[Any], Field(max_length=MAX_RECIPIENTS)] = []
     template: Template | None = None
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:
         if bool(self.numbers) == bool(self.recipients):
             raise ValueError("give either numbers or recipients, and at least one")
-        if len(self.numbers) + len(self.recipients) > MAX_RECIPIENTS:
-            raise ValueError(f"at most {MAX_RECIPIENTS} recipients per request")
         return self
 
 

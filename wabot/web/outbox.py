@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,11 +16,15 @@ from wabot.journal.outbox import Query
 from wabot.metrics import CONTENT_TYPE, Metrics
 from wabot.service import identify
 from wabot.web.answers import Refusal, reply
-from wabot.web.body import validate
+from wabot.web.body import ASIDE, validate
 from wabot.web.models import OutboxQuery
-from wabot.web.routes import SERVICE
+from wabot.web.routes import SERVICE, told
 
 METRICS = web.AppKey("metrics", Metrics)
+_SIGNS = frozenset("=+-@")
+_ENDS = ";,\t\n\v\f\r\x85\u2028\u2029\uff1b\uff0c"
+"""What some spreadsheet takes for the end of a cell, though it stands inside of one."""
+_AFTER_AN_END = re.compile(rf"(?<=[{_ENDS}])[^{_ENDS}]++")
 CSV_COLUMNS = ("number", "status", "success", "duplicate", "outbox_id", "wamid", "error_code", "error")
 
 
@@ -59,10 +65,11 @@ async def batch(request: web.Request) -> web.Response:
         raise Refusal(404, "no such batch")
     wanted = request.query.get("format", "json")
     if wanted == "csv":
-        return web.Response(text=_table(found["results"]), content_type="text/csv", charset="utf-8")
+        table = await request.app[ASIDE](_table, found["results"])
+        return web.Response(text=table, content_type="text/csv", charset="utf-8")
     if wanted != "json":
         raise Refusal(422, "format: json or csv")
-    return reply(found)
+    return await told(request, found)
 
 
 def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -80,7 +87,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 def _table(results: list[dict[str, Any]]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS)
+    writer = csv.DictWriter(out, CSV_COLUMNS, quoting=csv.QUOTE_ALL)
     writer.writeheader()
     for result in results:
         messages = (result.get("response") or {}).get("messages") or [{}]
@@ -92,9 +99,21 @@ def _table(results: list[dict[str, Any]]) -> str:
 def _plain(cell: object) -> object:
     """A cell that no spreadsheet takes for a formula: an invalid number is whatever somebody wrote.
 
+    Neither at its start, be that blank or a line end, nor after what another program takes for the end of a cell.
     https://owasp.org/www-community/attacks/CSV_Injection
     """
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    if not isinstance(cell, str):
+        return cell
+    start = len(cell) - len(cell.lstrip(_ENDS + " "))
+    head, tail = cell[:start], cell[start:]
+    tail = _AFTER_AN_END.sub(lambda piece: f"'{piece[0]}" if _is_formula(piece[0]) else piece[0], tail)
+    return f"'{head}{tail}" if head.strip(" ") or _is_formula(tail) else head + tail
+
+
+def _is_formula(text: str) -> bool:
+    """Whether the first sign that can be seen begins a formula; the full-width ones do, too."""
+    shown = (char for char in unicodedata.normalize("NFKC", text) if char.isprintable() and not char.isspace())
+    return next(shown, "") in _SIGNS
 
 
 ROUTES = [

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from wabot.aside import MANY
+from wabot.bulk import Asked, Bulk
+from wabot.core.large import SMALL, Room
 from wabot.core.messages import InvalidNumber
-from wabot.service import Asked, Bulk, Service, identify
-from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
-from wabot.web.body import WEBHOOK_LIMIT, WEBHOOK_ROOM, parse, refuse_large
-from wabot.web.models import Get, GetBulk, InitiateBulk
+from wabot.service import History, Service, identify
+from wabot.web.answers import RETRY_AFTER, Encoded, Refusal, error, reply, reply_long
+from wabot.web.body import API_LIMIT, ASIDE, WEBHOOK_LIMIT, parse, read, validate, validate_each
+from wabot.web.models import Get, GetBulk, InitiateBulk, RecipientModel
 
 SERVICE = web.AppKey("service", Service)
 VERIFY_TOKEN = web.AppKey("verify_token", str)
@@ -27,6 +32,13 @@ KEY_LENGTH = 255
 MAX_WAIT_SECONDS = 300.0
 AT_ONCE = 8
 """Histories of one request that are read side by side."""
+QUESTION_LIMIT, BULK_QUESTION_LIMIT = 131_072, 262_144
+"""Bytes of a question about one person, and about a thousand."""
+REPEATED = 8 << 20
+"""Bytes of messages that an answer repeats for numbers that were asked for again."""
+A_WHILE = 100
+"""Numbers that are understood before others get a turn."""
+_NOTHING: Mapping[str, Any] = {"success": False, "count": 0, "messages": []}
 
 
 async def verify(request: web.Request) -> web.Response:
@@ -43,12 +55,9 @@ async def verify(request: web.Request) -> web.Response:
 
 
 async def webhook(request: web.Request) -> web.Response:
-    """POST /webhook: on disk first, then 200. Of strangers as little as possible is read."""
-    service, signature = request.app[SERVICE], request.headers.get("X-Hub-Signature-256")
-    refuse_large(request, WEBHOOK_LIMIT)
-    service.refuse_unsigned(signature)
-    body = await request.app[WEBHOOK_ROOM].read(request, WEBHOOK_LIMIT)
-    found = await service.receive(body, signature)
+    """POST /webhook: on disk first, then 200."""
+    body = await read(request, WEBHOOK_LIMIT)
+    found = await request.app[SERVICE].receive(body, request.headers.get("X-Hub-Signature-256"))
     request[LINE] = {"received": found.count, "stored": found.stored, "body": found.bodies}
     body = b'{"received":%d,"stored":%d}' % (found.count, found.stored)
     return web.Response(body=body, content_type="application/json")
@@ -56,13 +65,9 @@ async def webhook(request: web.Request) -> web.Response:
 
 async def initiate_bulk(request: web.Request) -> web.Response:
     """POST /initiate-bulk: queue, then wait for what Meta says, as long as the caller wants to."""
-    asked = await parse(request, InitiateBulk)
+    recipients, template = await parse(request, _bulk, API_LIMIT)
     wait, preference = _wait(request)
     service = request.app[SERVICE]
-    recipients = [Asked(number) for number in asked.numbers] or [
-        Asked(recipient.number, recipient.components) for recipient in asked.recipients
-    ]
-    template = asked.template.model_dump() if asked.template else None
     batch_id, known = await service.initiate(Bulk(recipients, template, _key(request)))
     if wait > 0:
         await service.wait(batch_id, wait)
@@ -74,46 +79,84 @@ async def initiate_bulk(request: web.Request) -> web.Response:
         headers["Idempotent-Replayed"] = "true"
     request[LINE] = {"batch": batch_id, "recipients": len(recipients)}
     accepted = batch is None or batch["queued"] or preference == "respond-async"
-    return reply(batch, status=202 if accepted else 200, headers=headers)
+    return await told(request, batch, status=202 if accepted else 200, headers=headers)
+
+
+async def told(
+    request: web.Request,
+    batch: dict[str, Any] | None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A batch with its results as JSON."""
+    if batch is None or len(batch["results"]) <= MANY:
+        return reply(batch, status=status, headers=headers)
+    results = await request.app[ASIDE](Encoded, batch["results"])
+    return reply_long({**batch, "results": results}, status=status, headers=headers)
 
 
 async def get(request: web.Request) -> web.Response:
     """POST /get: what was said with one number."""
-    asked = await parse(request, Get)
+    asked = await parse(request, partial(validate, Get), QUESTION_LIMIT)
     history = await request.app[SERVICE].history(asked.number, asked.limit, asked.include)
-    partial = {"partial": True} if history.partial else {}
-    return reply({"count": len(history.messages), "messages": _shown(history.messages), **partial})
+    partly = {"partial": True} if history.partial else {}
+    return reply_long({"count": len(history.messages), "messages": await _encoded(request, history), **partly})
 
 
 async def get_bulk(request: web.Request) -> web.Response:
-    """POST /get-bulk: what was said with many."""
-    asked = await parse(request, GetBulk)
-    service, gate = request.app[SERVICE], asyncio.Semaphore(AT_ONCE)
-
-    async def one(number: str) -> dict[str, Any]:
-        try:
-            identity = identify(number)
-        except InvalidNumber as invalid:
-            return {"number": number, "success": False, "count": 0, "messages": [], "error": str(invalid)}
-        async with gate:
-            history = await service.history(identity, asked.limit)
-        messages = _shown(history.messages)
-        line = {"number": identity, "success": bool(messages), "count": len(messages), "messages": messages}
-        if history.partial:
-            line["partial"] = True
-        return line if messages else {**line, "error": "No messages found"}
-
-    results = await asyncio.gather(*(one(number) for number in asked.numbers))
-    successful = sum(result["success"] for result in results)
-    return reply(
+    """POST /get-bulk: what was said with many. Who is asked for several times is looked up once."""
+    asked = await parse(request, partial(validate, GetBulk), BULK_QUESTION_LIMIT)
+    people = await _identities(asked.numbers)
+    lines = await _lines(request, {person for person in people if person}, asked.limit)
+    results, seen, repeated = [], set[str](), 0
+    for number, person in zip(asked.numbers, people, strict=True):
+        line = lines[person] if person else {"number": number, **_NOTHING, "error": "Invalid phone number"}
+        if person in seen:
+            repeated += line["messages"].size
+            line = {**line, "duplicate": True} | ({} if repeated <= REPEATED else {"count": 0, "messages": []})
+        seen.add(person or "")
+        results.append(line)
+    successful = sum(line["success"] for line in results)
+    return reply_long(
         {
             "total_numbers": len(results),
             "successful": successful,
             "failed": len(results) - successful,
-            "total_messages": sum(result["count"] for result in results),
+            "total_messages": sum(line["count"] for line in results),
             "results": results,
         }
     )
+
+
+async def _identities(numbers: Sequence[str]) -> list[str | None]:
+    """Whom each number means; None where it cannot be one."""
+    people: list[str | None] = []
+    for place, number in enumerate(numbers, start=1):
+        if place % A_WHILE == 0:
+            await asyncio.sleep(0)
+        try:
+            people.append(identify(number))
+        except InvalidNumber:
+            people.append(None)
+    return people
+
+
+async def _lines(request: web.Request, people: Iterable[str], limit: int) -> dict[str, dict[str, Any]]:
+    """The result of each person for `/get-bulk`; all of them share what one answer may hold."""
+    service, room, gate = request.app[SERVICE], Room(), asyncio.Semaphore(AT_ONCE)
+
+    async def line(person: str) -> dict[str, Any]:
+        async with gate:
+            room.take(0, 0)  # where it was too much already, nobody else need be read
+            history = await service.history(person, limit, room=room)
+            messages = await _encoded(request, history)
+        count = len(history.messages)
+        found = {"success": True, "count": count} if count else {**_NOTHING, "error": "No messages found"}
+        return {"number": person, **found, "messages": messages} | ({"partial": True} if history.partial else {})
+
+    people = list(people)
+    return dict(zip(people, await asyncio.gather(*map(line, people)), strict=True))
 
 
 async def healthz(_: web.Request) -> web.Response:
@@ -130,9 +173,20 @@ async def readyz(request: web.Request) -> web.Response:
 _INSIDE = ("_id", "version")
 
 
-def _shown(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def _encoded(request: web.Request, history: History) -> Encoded:
     """Messages as `/get` tells them: our own key and counters stay inside."""
-    return [{key: value for key, value in message.items() if key not in _INSIDE} for message in messages]
+    shown = ({name: value for name, value in message.items() if name not in _INSIDE} for message in history.messages)
+    return Encoded(shown) if history.size <= SMALL else await request.app[ASIDE](Encoded, shown)
+
+
+def _bulk(body: Mapping[str, Any]) -> tuple[list[Asked], dict[str, Any] | None]:
+    """The recipients and the template of a bulk request. Raises Refusal."""
+    asked = validate(InitiateBulk, body)
+    recipients = validate_each(RecipientModel, asked.recipients, "recipients")
+    return (
+        [Asked(number) for number in asked.numbers] or [Asked(r.number, r.components) for r in recipients],
+        asked.template.model_dump() if asked.template else None,
+    )
 
 
 def _wait(request: web.Request) -> tuple[float, str | None]:

@@ -1,0 +1,58 @@
+"""A bulk request becomes a batch: numbers are read, messages made, and the request gets its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wabot.core.jobs import Origin
+from wabot.core.messages import InvalidNumber, normalize_number
+from wabot.journal.batches import NewBatch, Recipient
+from wabot.work.reply import template_message
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One recipient of a bulk request: the number as written, and components of their own (None = the template's)."""
+
+    number: str
+    components: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """What `/initiate-bulk` was asked: `template` is `{name, language, components}`, None = the first-contact one."""
+
+    recipients: Sequence[Asked]
+    template: Mapping[str, Any] | None = None
+    key: str | None = None
+
+
+def new_batch(bulk: Bulk, default: Mapping[str, Any]) -> NewBatch:
+    """The batch that a request asks for; `default` is the template where it names none. May take a second."""
+    template = bulk.template or default
+    whole = template_message(template, Origin.BULK)
+    recipients = []
+    for asked in bulk.recipients:
+        outgoing = whole
+        if asked.components is not None:
+            outgoing = template_message({**template, "components": asked.components}, Origin.BULK)
+        try:
+            recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing))
+        except InvalidNumber:
+            recipients.append(Recipient(asked.number, None))
+    return NewBatch(secrets.token_hex(8), bulk.key, fingerprint(bulk), recipients)
+
+
+def fingerprint(bulk: Bulk) -> str:
+    """The SHA-256 of `[[[number, components], …], template]` as JSON, made step by step."""
+    digest = hashlib.sha256(b"[[")
+    for place, asked in enumerate(bulk.recipients):
+        entry = json.dumps([asked.number, asked.components], sort_keys=True)
+        digest.update((f", {entry}" if place else entry).encode())
+    digest.update(f"], {json.dumps(bulk.template, sort_keys=True)}]".encode())
+    return digest.hexdigest()
