@@ -508,7 +508,7 @@ async def test_one_can_chat_with_the_sandbox(tmp_path: Path) -> None:
     try:
         await seen.shows("You are 919876500100")
         seen.type("hello")
-        await seen.shows(r"\[template hello_world\].*✓✓ read")
+        await seen.shows(r"🤖 Hello World.*Welcome and congratulations.*✓✓ read")
         seen.type("how much is it?")
         await seen.shows(r"🤖 A visit costs 25 €.*✓ sent.*✓✓ delivered.*✓✓ read")
         seen.type("/quit")

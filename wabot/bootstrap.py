@@ -116,8 +116,11 @@ async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, 
         phone_number_id=account.phone_number_id,
         app_secret=account.app_secret.get_secret_value(),
         verify_token=account.verify_token.get_secret_value(),
+        business_account_id=account.business_account_id,
         behaviour=Behaviour(by_number=True),
     )
+    first = parts.template(settings)
+    meta.templates.suppose(first["name"], first["language"], first["components"])
     runner, url = await serve(meta, "127.0.0.1", 0)
     try:
         pointed = account.model_copy(update={"graph_api_base": f"{url}/v26.0"})

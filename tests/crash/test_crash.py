@@ -26,6 +26,7 @@ from tests.crash.launch_mutant import MUTANTS
 from tests.crash.load import WORD, BadDays, Load, by_word, job_of, repeats, words_of
 from tests.process import ROOT, RUN, Process, World, eventually, served, world
 from wabot.sandbox.ledger import Sent
+from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
 
 KILLS = int(os.environ.get("WABOT_KILLS", "50"))
@@ -85,7 +86,8 @@ async def crash(
     `until_broken`: stop killing as soon as something was said twice.
     """
     noise = random.Random(seed)
-    meta = Meta(behaviour=BadDays(noise), receipts=False, webhook_url="http://127.0.0.1:9/webhook")
+    anything = Library(lenient=True)  # its batches mark their templates with a parameter
+    meta = Meta(behaviour=BadDays(noise), templates=anything, receipts=False, webhook_url="http://127.0.0.1:9/webhook")
     async with (
         served(repeats(noise)) as model,
         world(place, meta=meta, tolerate_errors=True, **_settings(model, in_doubt)) as w,

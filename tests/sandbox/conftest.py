@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,20 @@ class Business:
             is_json = response.content_type == "application/json"
             return response.status, json.loads(body) if is_json and body else body, response.headers
 
+    async def graph(self, method: str, path: str, *, token: str | None = TOKEN, **request: Any) -> tuple[int, Any]:
+        """Any request to Graph: (HTTP status, JSON)"""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"{self.url}/v26.0/{path}"
+        async with self.session.request(method, url, headers=headers, **request) as response:
+            assert response.content_type == "application/json", await response.text()
+            return response.status, await response.json()
+
+    async def template(self, name: str, *texts: str, to: str = PHONE, language: str = "en_US", **more: Any) -> Any:
+        """Send a template whose body takes `texts`: (HTTP status, JSON, headers)"""
+        body = {"type": "body", "parameters": [{"type": "text", "text": text} for text in texts]}
+        content = {"name": name, "language": {"code": language}, "components": [body] if texts else []} | more
+        return await self.post({"messaging_product": "whatsapp", "to": to, "type": "template", "template": content})
+
     async def send(self, to: str = PHONE, body: str = "Hello", **more: Any) -> tuple[int, Any, Any]:
         """Send a text."""
         fields = {"messaging_product": "whatsapp", "to": to, "type": "text", "text": {"body": body}} | more
@@ -94,7 +109,8 @@ async def webhook() -> AsyncIterator[Webhook]:
 
 @pytest.fixture
 def meta(webhook: Webhook) -> Meta:
-    return Meta(
+    """A stand-in that PHONE has just written to, so that it takes free texts for them."""
+    meta = Meta(
         access_token=TOKEN,
         phone_number_id="1234",
         app_secret=SECRET,
@@ -102,7 +118,10 @@ def meta(webhook: Webhook) -> Meta:
         webhook_url=webhook.url,
         behaviour=Behaviour(),
         receipt_delay=0.0,
+        review_delay=0.0,
     )
+    meta.people.of(PHONE).wrote_at = time.time()
+    return meta
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ async def test_somebody_can_be_made_to_speak(business: Business, webhook: Webhoo
     await post(business, "say", {"user_id": "IN.abc", "message": image, "wamid": "wamid.x", "times": 2})
     first, second, third = webhook.told("messages")
     assert (first["from"], first["text"], first["id"]) == (PHONE, {"body": "Hi"}, body["id"])
-    assert (second["from_user_id"], second["image"], second["id"]) == ("IN.abc", {"id": "1"}, "wamid.x")
+    assert (second["from_user_id"], second["image"]["id"], second["id"]) == ("IN.abc", "1", "wamid.x")
     assert third == second
 
 
@@ -57,6 +57,31 @@ async def test_to_speak_nonsense_or_to_nobody_is_refused(business: Business, met
     assert (await post(business, "say", {"text": "Hi", "colour": {}, "times": "x"}))[0] == 400
     meta.webhook_url = None
     assert (await post(business, "say", {"text": "Hi"}))[0] == 400
+
+
+async def test_somebody_can_be_given_a_username_a_bsuid_and_a_number(business: Business, webhook: Webhook) -> None:
+    status, person = await post(business, "person", {"number": f"+{PHONE}", "username": "ana", "hides_number": True})
+    assert (status, person["username"], person["number"]) == (200, "ana", PHONE)
+    await post(business, "say", {"from": PHONE, "text": "Hi"})
+    assert "from" not in webhook.told("messages")[0]
+    _, renamed = await post(business, "person", {"number": PHONE, "new_user_id": True})
+    assert webhook.told("messages")[1]["system"]["previous_user_id"] == person["user_id"] != renamed["user_id"]
+    _, moved = await post(business, "person", {"number": PHONE, "new_number": "+919000000000"})
+    assert (moved["number"], webhook.told("messages")[2]["system"]["type"]) == ("919000000000", "user_changed_number")
+    assert (await post(business, "person", {"username": "nobody"}))[0] == 400
+    assert (await post(business, "person", {"number": PHONE, "colour": 1}))[0] == 400
+
+
+async def test_meta_can_be_made_to_decide_and_to_tell(business: Business, webhook: Webhook) -> None:
+    paused = {"name": "hello_world", "language": "en_US", "status": "PAUSED"}
+    assert await post(business, "template", paused) == (200, {"webhook_status": 200})
+    assert (await business.template("hello_world"))[1]["error"]["code"] == 132015
+    assert (await post(business, "template", {"name": "nobody", "language": "en"}))[0] == 400
+    news = {"field": "account_update", "value": {"event": "ACCOUNT_RESTRICTION"}}
+    assert await post(business, "news", news) == (200, {"webhook_status": 200})
+    fields = [payload["entry"][0]["changes"][0]["field"] for payload in webhook.taken]
+    assert fields == ["message_template_status_update", "account_update"]
+    assert (await post(business, "news", {"field": "x"}))[0] == 400
 
 
 async def test_what_was_sent_can_be_asked_for(business: Business) -> None:

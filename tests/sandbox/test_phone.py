@@ -120,6 +120,64 @@ async def test_a_button_of_the_bots_is_tapped_by_its_title(
     await chatting
 
 
+async def test_a_template_is_read_and_its_buttons_bring_back_what_the_send_put_into_them(
+    business: Business, meta: Meta, webhook: Webhook, keyboard: Keyboard, screen: io.StringIO
+) -> None:
+    chatting = asyncio.create_task(chat(meta, number=PHONE, stdin=keyboard.stdin, out=screen))
+    await shown(screen, "You are")
+    name = [{"type": "body", "parameters": [{"type": "text", "text": "Ana"}]}]
+    no = {
+        "type": "button",
+        "sub_type": "quick_reply",
+        "index": "1",
+        "parameters": [{"type": "payload", "payload": "n"}],
+    }
+    template = {"name": "sample_issue_resolution", "language": {"code": "en_US"}, "components": [*name, no]}
+    _, body, _ = await business.send(type="template", template=template, text=None)
+    await shown(screen, "Hi Ana, were we able to solve")
+    await shown(screen, "[Yes]  [No]")
+    keyboard.type("/button No")
+    [tap] = await heard(webhook, 1)
+    assert tap["button"] == {"text": "No", "payload": "n"}
+    assert tap["context"]["id"] == body["messages"][0]["id"]
+    keyboard.close()
+    await chatting
+
+
+async def test_a_row_of_a_list_is_tapped_by_its_title(
+    business: Business, meta: Meta, webhook: Webhook, keyboard: Keyboard, screen: io.StringIO
+) -> None:
+    chatting = asyncio.create_task(chat(meta, number=PHONE, stdin=keyboard.stdin, out=screen))
+    await shown(screen, "You are")
+    rows = [{"id": "r1", "title": "Cakes", "description": "sweet"}, {"id": "r2", "title": "Pies"}]
+    asked = {"type": "list", "body": {"text": "What?"}, "action": {"button": "Open", "sections": [{"rows": rows}]}}
+    await business.send(type="interactive", interactive=asked, text=None)
+    await shown(screen, "[Cakes]  [Pies]")
+    keyboard.type("/button Cakes")
+    [tap] = await heard(webhook, 1)
+    assert tap["interactive"]["list_reply"] == {"id": "r1", "title": "Cakes", "description": "sweet"}
+    keyboard.close()
+    await chatting
+
+
+async def test_one_may_hide_ones_number_and_get_another_bsuid_or_number(
+    business: Business, meta: Meta, webhook: Webhook, keyboard: Keyboard, screen: io.StringIO
+) -> None:
+    chatting = asyncio.create_task(chat(meta, number=PHONE, stdin=keyboard.stdin, out=screen))
+    for line in ("/username @ana", "Who am I?", "/new-id", "/username", "/new-number +91 90000 00000", "And now?"):
+        keyboard.type(line)
+    hidden, new_id, moved, shown_again = await heard(webhook, 4)
+    assert "from" not in hidden
+    assert new_id["system"]["previous_user_id"] == hidden["from_user_id"]
+    assert (moved["from"], moved["system"]["wa_id"]) == (PHONE, "919000000000")
+    assert (shown_again["from"], shown_again["from_user_id"]) == ("919000000000", moved["system"]["user_id"])
+    assert "@ana" in screen.getvalue()
+    await business.send("919000000000", body="Still you?")
+    assert "to 919000000000" not in await shown(screen, "Still you?")
+    keyboard.close()
+    await chatting
+
+
 async def test_troubles_and_other_peoples_messages_are_shown(
     business: Business, meta: Meta, webhook: Webhook, keyboard: Keyboard, screen: io.StringIO
 ) -> None:
@@ -132,7 +190,7 @@ async def test_troubles_and_other_peoples_messages_are_shown(
     await shown(screen, "Message undeliverable (131026)")
     template = {"name": "hello_world", "language": {"code": "en_US"}}
     await business.send("919000000000", type="template", template=template)
-    await shown(screen, "to 919000000000: [template hello_world]")
+    await shown(screen, "to 919000000000: Hello World\nWelcome and congratulations!!")
     await meta.until(lambda m: len(m.told) == 4)
     webhook.statuses = [400] * 5
     keyboard.type("Hi")

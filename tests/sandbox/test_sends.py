@@ -12,7 +12,8 @@ from tests.sandbox.conftest import PHONE, Business
 from wabot.core import graph
 from wabot.core.errors import Blocked, Refused, Unavailable
 from wabot.sandbox.behaviour import ANY, HTML, accept, cut_after, cut_before, error, hang, raw
-from wabot.sandbox.meta import Meta, Seen, serve
+from wabot.sandbox.ledger import Seen
+from wabot.sandbox.meta import Meta, serve
 
 
 async def test_a_send_is_accepted_as_meta_does(business: Business, meta: Meta) -> None:
@@ -78,11 +79,9 @@ async def test_what_is_not_json_is_refused(business: Business) -> None:
 async def test_the_number_can_be_asked_for(business: Business) -> None:
     url = f"{business.url}/v26.0/1234"
     async with business.session.get(url, headers={"Authorization": "Bearer a-token"}) as response:
-        assert await response.json() == {
-            "id": "1234",
-            "display_phone_number": "15550001111",
-            "verified_name": "wabot sandbox",
-        }
+        shown = await response.json()
+    assert (shown["id"], shown["display_phone_number"]) == ("1234", "15550001111")
+    assert (shown["verified_name"], shown["throughput"]) == ("wabot sandbox", {"level": "STANDARD"})
     async with business.session.get(url) as response:
         assert response.status == 401
 

@@ -13,6 +13,9 @@ from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import ANY, LOST, Receipts, accept, undelivered
 from wabot.sandbox.meta import Meta
 
+USER_ID = "IN.161306206369511"
+"""PHONE's, today and ever."""
+
 
 @pytest.fixture
 async def said(meta: Meta):  # the stand-in without a served app
@@ -31,11 +34,13 @@ async def test_an_accepted_message_is_sent_delivered_and_read(business: Business
     assert all(status["timestamp"].isdecimal() for status in statuses)
     assert ["pricing" in status for status in statuses] == [True, True, False]
     assert all("conversation" not in status for status in statuses)
-    assert [value(payload)["contacts"] for payload in webhook.taken] == [[{"wa_id": PHONE}]] * 3
+    assert {status["recipient_user_id"] for status in statuses} == {USER_ID}
+    assert [value(payload)["contacts"] for payload in webhook.taken] == [[{"wa_id": PHONE, "user_id": USER_ID}]] * 3
     assert [receipt.status for receipt in meta.told] == [Status.SENT, Status.DELIVERED, Status.READ]
 
 
 async def test_a_bsuid_has_receipts_by_user_id(business: Business, meta: Meta, webhook: Webhook) -> None:
+    meta.window = None
     await business.send(None, recipient="IN.abc123")
     await meta.until(lambda m: len(m.told) == 3)
     status = webhook.told("statuses")[0]
@@ -44,7 +49,7 @@ async def test_a_bsuid_has_receipts_by_user_id(business: Business, meta: Meta, w
     assert value(webhook.taken[0])["contacts"] == [{"user_id": "IN.abc123"}]
 
 
-async def test_a_failed_receipt_has_metas_error_and_no_contacts(
+async def test_a_failed_receipt_has_metas_error_and_no_bsuid_of_who_is_not_on_whatsapp(
     business: Business, meta: Meta, webhook: Webhook
 ) -> None:
     meta.behaviour.script(ANY, [undelivered(131026)])
@@ -55,8 +60,19 @@ async def test_a_failed_receipt_has_metas_error_and_no_contacts(
     assert (status["status"], trouble["code"], trouble["title"]) == ("failed", 131026, "Message undeliverable")
     assert trouble["error_data"] == {"details": "Message Undeliverable."}
     assert trouble["href"]
-    assert "contacts" not in value(webhook.taken[0])
+    assert value(webhook.taken[0])["contacts"] == [{"wa_id": PHONE}]
+    assert "recipient_user_id" not in status
     assert "pricing" not in status
+
+
+async def test_of_others_a_failed_receipt_has_the_bsuid_in_its_contacts_alone(
+    business: Business, meta: Meta, webhook: Webhook
+) -> None:
+    meta.behaviour.script(ANY, [undelivered(131049)])
+    await business.send()
+    await meta.until(lambda m: len(m.told) == 1)
+    assert value(webhook.taken[0])["contacts"] == [{"wa_id": PHONE, "user_id": USER_ID}]
+    assert "recipient_user_id" not in webhook.told("statuses")[0]
 
 
 async def test_receipts_may_come_backwards_and_twice(business: Business, meta: Meta, webhook: Webhook) -> None:
@@ -113,17 +129,18 @@ async def test_a_text_is_said_as_meta_says_it(said: Meta, webhook: Webhook) -> N
             "object": "whatsapp_business_account",
             "entry": [
                 {
-                    "id": "102290129340398",
+                    "id": "200000000000002",
                     "changes": [
                         {
                             "field": "messages",
                             "value": {
                                 "messaging_product": "whatsapp",
                                 "metadata": {"display_phone_number": "15550001111", "phone_number_id": "1234"},
-                                "contacts": [{"profile": {"name": "Ann"}, "wa_id": PHONE}],
+                                "contacts": [{"profile": {"name": "Ann"}, "wa_id": PHONE, "user_id": USER_ID}],
                                 "messages": [
                                     {
                                         "from": PHONE,
+                                        "from_user_id": USER_ID,
                                         "id": wamid,
                                         "timestamp": "1700000000",
                                         "type": "text",

@@ -9,6 +9,7 @@ import signal
 import sys
 
 from wabot.sandbox.behaviour import Behaviour, accept
+from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta, serve
 
 
@@ -20,6 +21,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--webhook-url", help="whom to tell receipts and inbound messages")
     parser.add_argument("--token", default="sandbox-token", help="the access token that it takes")
     parser.add_argument("--phone-number-id", default="100000000000001")
+    parser.add_argument("--business-account-id", default="200000000000002")
     parser.add_argument("--app-secret", default="sandbox-secret", help="what webhooks are signed with")
     parser.add_argument("--verify-token", default="sandbox-verify")
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="how long each answer takes")
@@ -27,6 +29,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--receipt-delay", type=float, default=0.05, metavar="SECONDS", help="before each receipt")
     parser.add_argument("--throughput", type=float, metavar="N", help="messages per second, above them 130429")
     parser.add_argument("--pair-limit", action="store_true", help="keep Meta's limit per recipient (131056)")
+    parser.add_argument("--people-a-day", type=int, metavar="N", help="the portfolio's limit outside of windows")
+    parser.add_argument("--no-window", action="store_true", help="take free texts after the 24 hours too")
+    parser.add_argument("--any-template", action="store_true", help="take templates that it does not know")
     parser.add_argument("--by-number", action="store_true", help="numbers ending in 0001, 0002, … misbehave")
     return parser.parse_args(argv)
 
@@ -39,16 +44,21 @@ def build(args: argparse.Namespace) -> Meta:
         throughput=args.throughput,
         pair_limit=args.pair_limit,
     )
-    return Meta(
+    meta = Meta(
         access_token=args.token,
         phone_number_id=args.phone_number_id,
+        business_account_id=args.business_account_id,
         app_secret=args.app_secret,
         verify_token=args.verify_token,
         webhook_url=args.webhook_url,
         behaviour=behaviour,
+        templates=Library(lenient=args.any_template),
+        window=None if args.no_window else "receipt",
         receipts=not args.no_receipts,
         receipt_delay=args.receipt_delay,
     )
+    meta.account.limit = args.people_a_day
+    return meta
 
 
 async def main(args: argparse.Namespace) -> None:

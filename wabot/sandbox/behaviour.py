@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wabot.sandbox.errors import wording
+from wabot.sandbox.people import rewritten
 
 ANY = "*"
 SPOKEN_IN_ORDER = ("sent", "delivered", "read")
@@ -43,6 +44,8 @@ class Answer:
     `accepts`: the message comes into being, and receipts will follow. `cut`: the connection is closed instead of an
     answer. `delay`: seconds until the answer (or cut). `code`: refused with this error. `body`: answered instead of
     Graph's JSON. `receipts` None: the behaviour's own. `wa_id`: the number as Meta writes it, if not as given.
+    `message_status`: Meta's word about a template that is paced ("held_for_quality_assessment", "paused").
+    `regain_minutes`: of a throttled app, until it may ask again; told in `X-Business-Use-Case-Usage`.
     """
 
     accepts: bool = True
@@ -56,6 +59,8 @@ class Answer:
     content_type: str = "application/json"
     receipts: Receipts | None = None
     wa_id: str | None = None
+    message_status: str | None = None
+    regain_minutes: int | None = None
 
     @property
     def status(self) -> int | None:
@@ -63,11 +68,14 @@ class Answer:
         return None if self.cut else self.http
 
 
-def accept(*, delay: float = 0.0, receipts: Receipts | Iterable[str] | None = None, wa_id: str | None = None) -> Answer:
+def accept(
+    *, delay: float = 0.0, receipts: Receipts | Iterable[str] | None = None, wa_id: str | None = None,
+    message_status: str | None = None,
+) -> Answer:  # fmt: skip
     """Accepted, as nearly always. `receipts`: the statuses that follow, () for none."""
     if receipts is not None and not isinstance(receipts, Receipts):
         receipts = Receipts(tuple(receipts))
-    return Answer(delay=delay, receipts=receipts, wa_id=wa_id)
+    return Answer(delay=delay, receipts=receipts, wa_id=wa_id, message_status=message_status)
 
 
 def undelivered(code: int) -> Answer:
@@ -76,11 +84,14 @@ def undelivered(code: int) -> Answer:
 
 
 def error(
-    code: int, *, http: int | None = None, details: str | None = None, retry_after: float | None = None
-) -> Answer:
+    code: int, *, http: int | None = None, details: str | None = None, retry_after: float | None = None,
+    regain_minutes: int | None = None,
+) -> Answer:  # fmt: skip
     """Refused with Meta's `code`, in Meta's words and with HTTP status unless given; `retry_after` in seconds."""
-    status = http or wording(code).http
-    return Answer(accepts=False, http=status, code=code, details=details, retry_after=retry_after)
+    return Answer(
+        accepts=False, http=http or wording(code).http, code=code, details=details, retry_after=retry_after,
+        regain_minutes=regain_minutes,
+    )  # fmt: skip
 
 
 def cut_before() -> Answer:
@@ -235,15 +246,3 @@ class Behaviour:
     def wa_id(self, number: str, answer: Answer) -> str:
         """The number as Meta writes it in its answer and receipts."""
         return answer.wa_id or (rewritten(number) if self.rewrite else number)
-
-
-def rewritten(number: str) -> str:
-    """Brazilian mobiles lose the ninth digit, Mexican ones get a 1 after the country code; others stay.
-
-    https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
-    """
-    if number.startswith("55") and len(number) == 13 and number[4] == "9":
-        return number[:4] + number[5:]
-    if number.startswith("52") and len(number) == 12:
-        return "521" + number[2:]
-    return number

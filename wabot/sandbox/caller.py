@@ -57,6 +57,14 @@ class Caller:
         except (aiohttp.ClientError, TimeoutError):
             return NO_ANSWER, None
 
+    async def can_fetch(self, link: str) -> bool:
+        """Whether there is something behind a link of the business's, as Meta finds out before it delivers media."""
+        try:
+            async with self._client().get(link) as response:
+                return response.status == 200 and bool(await response.content.read(1))
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return False
+
     async def handshake(self, verify_token: str, challenge: str) -> bool:
         """Whether the webhook proves that it knows `verify_token`: it answers with the bare `challenge`."""
         if self.url is None:

@@ -2,6 +2,10 @@
 
 POST /sandbox/say {"from"?, "user_id"?, "name"?, "text" | "message", "wamid"?, "timestamp"?, "times"?, "attempts"?}
 POST /sandbox/script {"number"?, "answers": [{"kind", ...}], "always"?}   number: digits, a BSUID or "*" (default)
+POST /sandbox/person {"number", "name"?, "username"?, "hides_number"?, "wrote_at"?, "new_user_id"?, "new_number"?}
+    who somebody is; the last two are told to the webhook
+POST /sandbox/template {"name", "language", "status"?, "category"?, "reason"?}   what Meta decides about a template
+POST /sandbox/news {"field", "value"}   a webhook of any field, such as account_update
 GET /sandbox/sent, /sandbox/attempts [?after=N]   what was accepted, and every request; the first N are left out
 POST /sandbox/clear   forget records and scripts
 """
@@ -10,7 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -33,44 +38,87 @@ KINDS: Mapping[str, Callable[..., behaviour.Answer]] = {
 """What an answer may be, by name; its other fields are the arguments."""
 
 
+PERSON = frozenset({"name", "username", "hides_number", "wrote_at", "blocked"})
+"""What may be set of a person."""
+
+
 def add_routes(app: web.Application, meta: Meta) -> None:
     """Add the routes above to the stand-in's app."""
+    for path, handler in _ROUTES.items():
+        app.router.add_post(f"/sandbox/{path}", partial(handler, meta))
+    app.router.add_get("/sandbox/sent", partial(_sent, meta))
+    app.router.add_get("/sandbox/attempts", partial(_attempts, meta))
 
-    async def say(request: web.Request) -> web.Response:
-        asked = await _body(request)
-        said = asked.pop("message", None) or asked.pop("text", "")
-        try:
-            wamid, status = await meta.say(said, from_=asked.pop("from", None), **asked)
-        except (TypeError, KeyError, RuntimeError) as error:
-            raise _not_so(str(error)) from error
-        return web.json_response({"id": wamid, "webhook_status": status})
 
-    async def script(request: web.Request) -> web.Response:
-        asked = await _body(request)
-        number = str(asked.get("number", behaviour.ANY)).removeprefix("+")
-        answers = [_answer(fields) for fields in asked.get("answers", [])]
-        if asked.get("always") and answers:
-            meta.behaviour.always(number, answers[-1])
-        else:
-            meta.behaviour.script(number, answers)
-        return web.json_response({"number": number, "answers": len(answers)})
+async def _say(meta: Meta, request: web.Request) -> web.Response:
+    asked = await _body(request)
+    said = asked.pop("message", None) or asked.pop("text", "")
+    try:
+        wamid, status = await meta.say(said, from_=asked.pop("from", None), **asked)
+    except (TypeError, KeyError, RuntimeError) as error:
+        raise _not_so(str(error)) from error
+    return web.json_response({"id": wamid, "webhook_status": status})
 
-    async def sent(request: web.Request) -> web.Response:
-        return _records(request, meta.sent)
 
-    async def attempts(request: web.Request) -> web.Response:
-        return _records(request, meta.attempts)
+async def _person(meta: Meta, request: web.Request) -> web.Response:
+    asked = await _body(request)
+    number = str(asked.pop("number", "")).removeprefix("+")
+    unknown = asked.keys() - {*PERSON, "new_user_id", "new_number"}
+    if not number or unknown:
+        raise _not_so(f"no number, or unknown fields: {sorted(unknown)}")
+    customer = meta.people.of(number)
+    for name in asked.keys() & PERSON:
+        setattr(customer, name, asked[name])
+    if asked.get("new_number"):
+        await meta.change_number(customer, str(asked["new_number"]).removeprefix("+"))
+    elif asked.get("new_user_id"):
+        await meta.change_user_id(customer)
+    return web.json_response(dataclasses.asdict(customer))
 
-    async def clear(_: web.Request) -> web.Response:
-        meta.clear()
-        meta.behaviour.clear()
-        return web.json_response({"success": True})
 
-    app.router.add_post("/sandbox/say", say)
-    app.router.add_post("/sandbox/script", script)
-    app.router.add_post("/sandbox/clear", clear)
-    app.router.add_get("/sandbox/sent", sent)
-    app.router.add_get("/sandbox/attempts", attempts)
+async def _script(meta: Meta, request: web.Request) -> web.Response:
+    asked = await _body(request)
+    number = str(asked.get("number", behaviour.ANY)).removeprefix("+")
+    answers = [_answer(fields) for fields in asked.get("answers", [])]
+    if asked.get("always") and answers:
+        meta.behaviour.always(number, answers[-1])
+    else:
+        meta.behaviour.script(number, answers)
+    return web.json_response({"number": number, "answers": len(answers)})
+
+
+async def _template(meta: Meta, request: web.Request) -> web.Response:
+    asked = await _body(request)
+    try:
+        return web.json_response({"webhook_status": await meta.set_template(**asked)})
+    except (TypeError, KeyError) as error:
+        raise _not_so(str(error)) from error
+
+
+async def _news(meta: Meta, request: web.Request) -> web.Response:
+    asked = await _body(request)
+    if not isinstance(asked.get("value"), dict):
+        raise _not_so("value is missing")
+    return web.json_response({"webhook_status": await meta.news(str(asked.get("field")), asked["value"])})
+
+
+async def _sent(meta: Meta, request: web.Request) -> web.Response:
+    return _records(request, meta.sent)
+
+
+async def _attempts(meta: Meta, request: web.Request) -> web.Response:
+    return _records(request, meta.attempts)
+
+
+async def _clear(meta: Meta, _: web.Request) -> web.Response:
+    meta.clear()
+    meta.behaviour.clear()
+    return web.json_response({"success": True})
+
+
+_ROUTES: Mapping[str, Callable[[Meta, web.Request], Awaitable[web.Response]]] = {
+    "say": _say, "person": _person, "script": _script, "template": _template, "news": _news, "clear": _clear,
+}  # fmt: skip
 
 
 def _answer(fields: Any) -> behaviour.Answer:

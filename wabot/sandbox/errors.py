@@ -32,9 +32,12 @@ KNOWN: Mapping[int, Wording] = {
     33: Wording(400, "Parameter value is not valid", "The business phone number has been deleted."),
     100: Wording(400, "Invalid parameter"),
     104: Wording(401, "An access token is required to request this resource."),
+    101: Wording(400, "Error validating application."),
     190: Wording(401, "Error validating access token: The session is invalid or has expired."),
     200: Wording(403, "Permissions error", "The app lacks whatsapp_business_messaging for this number."),
     368: Wording(403, "Temporarily blocked for policies violations", "The account has been restricted or disabled."),
+    2200: Wording(400, "Callback verification failed"),
+    2500: Wording(400, "Unknown path components"),
     80007: Wording(400, "Rate limit issues", "The WhatsApp Business Account has reached its rate limit."),
     130403: Wording(400, "User is blocked by the business", "The business has blocked this user."),
     130429: Wording(429, "Rate limit hit", "Cloud API message throughput has been reached."),
@@ -82,6 +85,7 @@ KNOWN: Mapping[int, Wording] = {
     132001: Wording(404, "Template name does not exist in the translation"),
     132005: Wording(400, "Translated text too long", "The translated text is too long."),
     132007: Wording(400, "Template format character policy violated", "Template content violates a WhatsApp policy."),
+    132008: Wording(400, "Invalid parameter value in a template."),
     132012: Wording(400, "Parameter format does not match format in the created template"),
     132015: Wording(400, "Template is paused", "Template is paused due to low quality."),
     132016: Wording(400, "Template is disabled", "Template was paused too many times due to low quality."),
@@ -101,10 +105,13 @@ def wording(code: int) -> Wording:
     return KNOWN.get(code) or Wording(400, "Something went wrong")
 
 
-def answer(code: int, details: str | None = None, *, message: str | None = None, subcode: int = 0) -> dict[str, Any]:
+def answer(
+    code: int, details: str | None = None, *, message: str | None = None, subcode: int = 0, reason: str = ""
+) -> dict[str, Any]:
     """The JSON that Graph answers with when it refuses: `{"error": {message, type, code, error_data?, …}}`.
 
     `details` and `message` replace the table's words; "" leaves the details out, as Graph does for its own errors.
+    `reason` is for a person, as the routes for templates give it.
     """
     words = wording(code)
     told = words.details if details is None else details
@@ -115,6 +122,8 @@ def answer(code: int, details: str | None = None, *, message: str | None = None,
         error["error_data"] = {"messaging_product": "whatsapp", "details": told}
     if subcode:
         error["error_subcode"] = subcode
+    if reason:
+        error |= {"is_transient": False, "error_user_title": words.title, "error_user_msg": reason}
     return {"error": error | {"fbtrace_id": "A" + secrets.token_urlsafe(16)}}
 
 

@@ -96,11 +96,11 @@ def reaction(wamid: str, emoji: str | None = "👍") -> Json:
     return said("reaction", message_id=wamid, emoji=emoji)
 
 
-def changed_number(old: str, new: str) -> Json:
-    """WhatsApp's own note that a person has a new number."""
-    return said("system", body=f"User A changed from {old} to {new}", wa_id=new, type="user_changed_number") | {
-        "from": old
-    }
+def changed_number(old: str, new: str, user_id: str | None = None) -> Json:
+    """WhatsApp's own note that a person has a new number, and with it perhaps a new BSUID."""
+    note = said("system", body=f"User A changed from {old} to {new}", wa_id=new, type="user_changed_number",
+                user_id=user_id)  # fmt: skip
+    return note | {"from": old}
 
 
 def changed_user_id(old: str, new: str, wa_id: str | None = None) -> Json:
@@ -108,6 +108,18 @@ def changed_user_id(old: str, new: str, wa_id: str | None = None) -> Json:
     note = said("system", body=f"User A changed from {old} to {new}", type="user_changed_user_id", user_id=new,
                 previous_user_id=old, wa_id=wa_id)  # fmt: skip
     return note | {"from": None, "from_user_id": None}
+
+
+def template_status(id_: str, name: str, language: str, event: str, reason: str | None = None) -> Json:
+    """What `message_template_status_update` says: a template is APPROVED, REJECTED, PAUSED, DISABLED, …"""
+    news = {"event": event, "message_template_id": int(id_), "message_template_name": name}
+    return news | {"message_template_language": language, "reason": reason or "NONE"}
+
+
+def template_category(id_: str, name: str, language: str, previous: str, new: str) -> Json:
+    """What `template_category_update` says: Meta finds that a template is of another category."""
+    news = {"message_template_id": int(id_), "message_template_name": name, "message_template_language": language}
+    return news | {"previous_category": previous, "new_category": new}
 
 
 def revoke(wamid: str) -> Json:
@@ -125,9 +137,9 @@ def said(type_: str, **content: Any) -> Json:
     return {"type": type_, type_: _known(content)}
 
 
-def _media(type_: str, mime_type: str, **content: Any) -> Json:
+def _media(type_: str, usual: str, **content: Any) -> Json:
     digest = base64.b64encode(secrets.token_bytes(32)).decode()
-    return said(type_, **({"id": str(secrets.randbits(50)), "mime_type": mime_type, "sha256": digest} | content))
+    return said(type_, **({"id": str(secrets.randbits(50)), "mime_type": usual, "sha256": digest} | content))
 
 
 def inbound(said: Mapping[str, Any], wamid: str, timestamp: float, *, from_: str | None, user_id: str | None) -> Json:
@@ -136,17 +148,22 @@ def inbound(said: Mapping[str, Any], wamid: str, timestamp: float, *, from_: str
     return _known(sender | {"id": wamid, "timestamp": str(int(timestamp))} | dict(said))
 
 
-def contact(from_: str | None, user_id: str | None, name: str | None = None) -> Json:
-    """An entry of `contacts[]`."""
-    return _known({"profile": {"name": name} if name else None, "wa_id": from_, "user_id": user_id})
+def contact(from_: str | None, user_id: str | None, name: str | None = None, username: str | None = None) -> Json:
+    """An entry of `contacts[]`; that of a receipt has no profile."""
+    profile = _known({"name": name, "username": username})
+    return _known({"profile": profile or None, "wa_id": from_, "user_id": user_id})
 
 
 def receipt(
     wamid: str, status: str, timestamp: float, *, wa_id: str | None, user_id: str | None, tag: str | None,
-    template: bool = False, code: int | None = None,
+    category: str = "service", code: int | None = None,
 ) -> Json:  # fmt: skip
-    """An entry of `statuses[]` of v26: no `conversation`; `pricing` with sent and delivered, `errors` with failed."""
-    pricing = _pricing(template) if status in ("sent", "delivered") else None
+    """An entry of `statuses[]` of v26: no `conversation`; `pricing` with sent and delivered, `errors` with failed.
+
+    Since 1 October 2026 service messages and utility templates within the window are charged as all others are.
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing
+    """
+    pricing = _pricing(category) if status in ("sent", "delivered") else None
     trouble = [errors.in_receipt(code or 131000)] if status == "failed" else None
     return _known({
         "id": wamid, "status": status, "timestamp": str(int(timestamp)), "recipient_id": wa_id,
@@ -154,10 +171,8 @@ def receipt(
     })  # fmt: skip
 
 
-def _pricing(template: bool) -> Json:
-    if template:
-        return {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "marketing"}
-    return {"billable": False, "pricing_model": "PMP", "type": "free_customer_service", "category": "service"}
+def _pricing(category: str) -> Json:
+    return {"billable": True, "pricing_model": "PMP", "type": "regular", "category": category}
 
 
 def value(number: str, phone_number_id: str, **lists: Iterable[Mapping[str, Any]]) -> Json:
@@ -167,10 +182,13 @@ def value(number: str, phone_number_id: str, **lists: Iterable[Mapping[str, Any]
     return {"messaging_product": "whatsapp", "metadata": metadata} | {name: told[name] for name in told if told[name]}
 
 
-def envelope(*values: Mapping[str, Any], account: str = "102290129340398", field: str = "messages") -> Json:
-    """The whole webhook: one change per value."""
+def envelope(
+    *values: Mapping[str, Any], account: str = "200000000000002", field: str = "messages", time: float | None = None
+) -> Json:
+    """The whole webhook: one change per value. `time`: when it happened, in Unix seconds, for news of the account."""
     changes = [{"value": value, "field": field} for value in values]
-    return {"object": "whatsapp_business_account", "entry": [{"id": account, "changes": changes}]}
+    stamp = {"time": int(time)} if time is not None else {}
+    return {"object": "whatsapp_business_account", "entry": [{"id": account, **stamp, "changes": changes}]}
 
 
 def new_wamid(person: str, *, inbound: bool = False) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -14,13 +14,17 @@ from rich.text import Text
 
 from wabot.core.messages import Receipt, Status
 from wabot.sandbox import payloads
+from wabot.sandbox.checks import part, parts, text_of
 from wabot.sandbox.ledger import Event, Seen, Sent
-from wabot.sandbox.meta import PERSISTENCE, Meta
+from wabot.sandbox.meta import Meta
+from wabot.sandbox.webhooks import PERSISTENCE
 
 HELP = """\
 Type a line to say it to the bot.
-/button TITLE   tap a button    /image [CAPTION]   send a picture
-/from NUMBER    be somebody else    /help   this    /quit   leave"""
+/button TITLE   tap a button        /image [CAPTION]   send a picture    /voice   send a voice note
+/from NUMBER    be somebody else    /username NAME     have a username and hide the number; without NAME: no more
+/new-id         get a new BSUID     /new-number N      change the number
+/help           this                /quit              leave"""
 
 TICKS = {
     Status.SENT: ("✓ sent", "dim"),
@@ -55,7 +59,7 @@ class Phone:
         self._meta = meta
         self._number = number
         self._console = console
-        self._buttons: dict[str, str] = {}
+        self._taps: dict[str, payloads.Json] = {}
 
     async def obey(self, line: str) -> bool:
         """Do what was typed; False when the person wants to leave."""
@@ -74,6 +78,10 @@ class Phone:
                 await self._say(self._tap(rest))
             case "/image":
                 await self._say(payloads.image(rest or None))
+            case "/voice":
+                await self._say(payloads.audio())
+            case "/username" | "/new-id" | "/new-number":
+                await self._change(word, rest)
             case _ if word.startswith("/"):
                 self.note(f"{word}? /help tells what can be done.")
             case _:
@@ -89,7 +97,7 @@ class Phone:
                 self._bubble(event)
             case Receipt(status=Status.FAILED, error=error, person=person) if error and person:
                 self._print(f"   ✗ to {person.wa_id or person.bsuid}: {error['title']} ({error['code']})", "red")
-            case Receipt(person=person) if person and person.wa_id == self._number:
+            case Receipt(person=person) if person and self._is_me(person.wa_id or person.bsuid or ""):
                 text, style = TICKS[event.status]
                 self._print(f"   {text}", style)
             case Seen(typing=True):
@@ -99,25 +107,44 @@ class Phone:
         """A remark that is not part of the chat."""
         self._print(text, "dim italic")
 
+    def _is_me(self, address: str) -> bool:
+        return self._meta.people.of(address) is self._meta.people.of(self._number)
+
     def _bubble(self, sent: Sent) -> None:
-        text, buttons = _readable(sent)
-        if sent.to != self._number:
+        text, taps = _readable(sent, self._meta)
+        if not self._is_me(sent.to):
             self._print(f"to {sent.to}: {text}", "dim")
             return
         self._print(f"🤖 {text}", "bold green")
-        self._buttons = buttons
-        if buttons:
-            self.note("   " + "  ".join(f"[{title}]" for title in buttons) + "   /button TITLE taps one")
+        context = {"context": {"from": self._meta.business_number, "id": sent.wamid}}
+        self._taps = {title: tap | context for title, tap in taps.items()}
+        if taps:
+            self.note("   " + "  ".join(f"[{title}]" for title in taps) + "   /button TITLE taps one")
 
     def _tap(self, title: str) -> payloads.Json:
         """A button of the last message that had some; otherwise one of a template."""
-        id_ = self._buttons.get(title)
-        return payloads.button(title) if id_ is None else payloads.button_reply(id_, title)
+        return self._taps.get(title) or payloads.button(title)
+
+    async def _change(self, word: str, rest: str) -> None:
+        """Be the same person under another name, BSUID or number."""
+        me = self._meta.people.of(self._number)
+        number = _digits(rest)
+        if word == "/username":
+            me.username, me.hides_number = rest.removeprefix("@") or None, bool(rest)
+        elif word == "/new-id":
+            await self._meta.change_user_id(me)
+        elif number:
+            await self._meta.change_number(me, number)
+            self._number = number
+        shown = "hidden" if me.hides_number else "shown"
+        self.note(
+            f"You are {self._number} ({shown}), {me.user_id}" + (f", @{me.username}" if me.username else "") + "."
+        )
 
     def _become(self, number: str) -> None:
-        digits = "".join(character for character in number if character in "0123456789")
+        digits = _digits(number)
         if digits:
-            self._number, self._buttons = digits, {}
+            self._number, self._taps = digits, {}
         self.note(f"You are {self._number}.")
 
     async def _say(self, said: payloads.Json) -> None:
@@ -132,8 +159,8 @@ class Phone:
         self._console.print(Text(text, style=style))
 
 
-def _readable(sent: Sent) -> tuple[str, dict[str, str]]:
-    """What a person sees of a message: its text, and its buttons by title (to their ids)."""
+def _readable(sent: Sent, meta: Meta) -> tuple[str, dict[str, payloads.Json]]:
+    """What a person sees of a message: its text, and by title what can be tapped (to what the tap says)."""
     content = sent.payload.get(sent.type)
     if not isinstance(content, dict):
         return f"[{sent.type}]", {}
@@ -141,19 +168,35 @@ def _readable(sent: Sent) -> tuple[str, dict[str, str]]:
         case "text":
             return str(content.get("body", "")), {}
         case "template":
-            parts = [_parameters(part) for part in content.get("components") or []]
-            return " ".join([f"[template {content.get('name')}]", *filter(None, parts)]), {}
+            return _of_template(content, meta)
         case "interactive":
-            buttons = [button.get("reply", {}) for button in content.get("action", {}).get("buttons") or []]
-            titles = {str(reply.get("title")): str(reply.get("id")) for reply in buttons}
-            return str(content.get("body", {}).get("text", "")), titles
+            return text_of(part(content, "body"), "text"), _taps(part(content, "action"))
         case "reaction":
             return str(content.get("emoji") or "(reaction taken back)"), {}
     return " ".join(filter(None, [f"[{sent.type}]", content.get("caption")])), {}
 
 
-def _parameters(component: dict[str, Any]) -> str:
-    return ", ".join(str(parameter.get("text", "…")) for parameter in component.get("parameters") or [])
+def _of_template(content: Mapping[str, Any], meta: Meta) -> tuple[str, dict[str, payloads.Json]]:
+    template = meta.templates.sent(content)
+    if template is None:
+        return f"[template {content.get('name')}]", {}
+    taps = template.buttons(content).items()
+    return template.text(content), {title: payloads.button(title, payload) for title, payload in taps}
+
+
+def _taps(action: Mapping[str, Any]) -> dict[str, payloads.Json]:
+    """What the buttons, or the rows of the list, of an interactive message say."""
+    buttons = [part(button, "reply") for button in parts(action, "buttons")]
+    rows = [row for section in parts(action, "sections") for row in parts(section, "rows")]
+    taps = {text_of(b, "title"): payloads.button_reply(text_of(b, "id"), text_of(b, "title")) for b in buttons}
+    for row in rows:
+        title = text_of(row, "title")
+        taps[title] = payloads.list_reply(text_of(row, "id"), title, text_of(row, "description") or None)
+    return taps
+
+
+def _digits(text: str) -> str:
+    return "".join(character for character in text if character in "0123456789")
 
 
 def _read(stdin: TextIO) -> asyncio.Queue[str | None]:

@@ -1,0 +1,130 @@
+"""The business at Meta's as a plain object, and the routes of its account (WABA).
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/business-portfolios-and-wabas
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wabot.sandbox.graph import Call, Json, Routes, select
+
+if TYPE_CHECKING:
+    from wabot.sandbox.meta import Meta
+
+ACCOUNT_FIELDS = (
+    "id", "name", "timezone_id", "message_template_namespace", "status", "business_verification_status",
+    "is_enabled_for_insights", "marketing_messages_lite_api_status", "marketing_messages_onboarding_status",
+    "on_behalf_of_business_info", "ownership_type", "health_status", "currency", "country", "subscribed_apps",
+    "owner_business_info", "account_review_status", "disable_marketing_messages_on_cloud_api", "phone_numbers",
+    "message_templates",
+)  # fmt: skip
+FIELDS = ("messages", "message_template_status_update", "template_category_update", "account_update")
+"""The webhook fields that the app is subscribed to at the beginning."""
+TIERS: Mapping[int | None, str] = {
+    250: "TIER_250", 2_000: "TIER_2K", 10_000: "TIER_10K", 100_000: "TIER_100K", None: "TIER_UNLIMITED",
+}  # fmt: skip
+"""Unique people outside their window in 24 hours, for the whole portfolio.
+https://developers.facebook.com/documentation/business-messaging/whatsapp/messaging-limits"""
+DAY = 86400.0
+
+
+@dataclass(slots=True)
+class Account:
+    """What belongs to the business, and what calls change of it.
+
+    `limit`: people a day outside their windows; None for as many as it likes. `reached`: when each of them, by BSUID,
+    was last written to. `subscribed`: whether webhooks of the account reach the app; without it nothing arrives.
+    `fields`: those that the app wants. `registered`: whether the number may send.
+    """
+
+    id: str
+    app_id: str
+    display_number: str
+    name: str = "wabot sandbox"
+    limit: int | None = None
+    subscribed: bool = True
+    registered: bool = True
+    fields: tuple[str, ...] = FIELDS
+    number: Json = field(default_factory=dict)
+    profile: Json = field(default_factory=lambda: {"about": "Hey there! I am using WhatsApp.", "vertical": "OTHER"})
+    settings: Json = field(default_factory=lambda: {
+        "calling": {"status": "DISABLED"}, "user_identity_change": {"enable_identity_key_check": False},
+        "storage_configuration": {"status": "DEFAULT"},
+    })  # fmt: skip
+    codes: dict[str, Json] = field(default_factory=dict)
+    reached: dict[str, float] = field(default_factory=dict)
+
+    def may_reach(self, user_id: str, now: float) -> bool:
+        """Whether the portfolio's limit lets the business open a talk with this person; if so it is counted."""
+        self.reached = {person: at for person, at in self.reached.items() if at > now - DAY}
+        if self.limit is not None and user_id not in self.reached and len(self.reached) >= self.limit:
+            return False
+        self.reached[user_id] = now
+        return True
+
+    @property
+    def app(self) -> Json:
+        """The app as Graph shows it."""
+        return {"link": f"https://www.facebook.com/games/?app_id={self.app_id}", "name": self.name, "id": self.app_id}
+
+    def apps(self) -> list[Json]:
+        """The apps that are subscribed: ours, or none."""
+        return [{"whatsapp_business_api_data": self.app}] if self.subscribed else []
+
+    def number_node(self, id_: str, webhook: str | None) -> Json:
+        """The phone number as Graph shows it."""
+        return {
+            "id": id_, "verified_name": self.name, "display_phone_number": self.display_number,
+            "status": "CONNECTED" if self.registered else "DISCONNECTED", "quality_rating": "GREEN",
+            "quality_score": {"score": "GREEN"}, "name_status": "APPROVED", "code_verification_status": "VERIFIED",
+            "account_mode": "SANDBOX", "is_official_business_account": False, "is_pin_enabled": False,
+            "is_on_biz_app": False, "platform_type": "CLOUD_API" if self.registered else "NOT_APPLICABLE",
+            "throughput": {"level": "STANDARD"}, "webhook_configuration": {"application": webhook} if webhook else None,
+            "whatsapp_business_manager_messaging_limit": TIERS.get(self.limit, f"TIER_{self.limit}"), **self.number,
+        }  # fmt: skip
+
+    def node(self) -> Json:
+        """The account as Graph shows it."""
+        return {
+            "id": self.id, "name": self.name, "timezone_id": "1", "message_template_namespace": "sandbox",
+            "status": "ACTIVE", "business_verification_status": "verified", "currency": "USD", "country": "US",
+            "account_review_status": "APPROVED", "ownership_type": "SELF",
+            "subscribed_apps": {"data": self.apps()},
+        }  # fmt: skip
+
+
+async def show_account(meta: Meta, call: Call) -> Json:
+    """GET /{account}."""
+    shown = ("id", "name", "timezone_id", "message_template_namespace", "currency")
+    return select(meta.account.node(), call.query.get("fields"), ACCOUNT_FIELDS, shown, "WhatsAppBusinessAccount")
+
+
+async def list_apps(meta: Meta, call: Call) -> Json:
+    """GET /{account}/subscribed_apps."""
+    return {"data": meta.account.apps()}
+
+
+async def subscribe(meta: Meta, call: Call) -> Json:
+    """POST /{account}/subscribed_apps, perhaps with another address for the account's webhooks."""
+    asked = await call.fields()
+    if asked.get("override_callback_uri"):
+        await meta.call_at(str(asked["override_callback_uri"]), str(asked.get("verify_token", "")))
+    meta.account.subscribed = True
+    return {"success": True}
+
+
+async def unsubscribe(meta: Meta, call: Call) -> Json:
+    """DELETE /{account}/subscribed_apps: nothing arrives any more."""
+    meta.account.subscribed = False
+    return {"success": True}
+
+
+ROUTES: Routes = {
+    ("account", "GET", ""): show_account,
+    ("account", "GET", "subscribed_apps"): list_apps,
+    ("account", "POST", "subscribed_apps"): subscribe,
+    ("account", "DELETE", "subscribed_apps"): unsubscribe,
+}

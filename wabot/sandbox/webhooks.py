@@ -1,0 +1,233 @@
+"""Meta's side of the webhook: what people say, what happens to them and to the account, all of it delivered, signed.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any
+
+from wabot.sandbox import checks, graph, payloads
+from wabot.sandbox.account import Account
+from wabot.sandbox.caller import NO_ANSWER, OWN, Caller
+from wabot.sandbox.ledger import Ledger
+from wabot.sandbox.library import Library
+from wabot.sandbox.media import Store
+from wabot.sandbox.people import Customer, People
+from wabot.sandbox.templates import Template
+
+SOMEBODY = "919876500100"
+"""Who says something if nobody is named."""
+
+PERSISTENCE = 5
+"""How often a webhook is called at the most until it answers 200; Meta goes on for 7 days."""
+
+
+class Webhooks(Ledger):
+    """All that Meta knows and tells. `webhook_url` None: nobody is told anything.
+
+    `user_ids` False: without BSUIDs, as before April 2026. `review_delay`: seconds until a new template is approved.
+    """
+
+    def __init__(
+        self,
+        *,
+        phone_number_id: str,
+        account: Account,
+        app_secret: str,
+        verify_token: str,
+        webhook_url: str | None = None,
+        templates: Library | None = None,
+        user_ids: bool = True,
+        review_delay: float = 0.5,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.phone_number_id = phone_number_id
+        self.account = account
+        self.verify_token = verify_token
+        self.templates = templates or Library()
+        self.people = People()
+        self.media = Store(clock)
+        self.user_ids = user_ids
+        self.review_delay = review_delay
+        self._clock = clock
+        self._caller = Caller(webhook_url, app_secret)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where receipts and inbound messages go."""
+        return self._caller.url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self._caller.url = url
+
+    @property
+    def app_secret(self) -> str:
+        """What webhooks are signed with."""
+        return self._caller.app_secret
+
+    @property
+    def business_number(self) -> str:
+        """Digits of the number that people write to."""
+        return self.account.display_number
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._clock()
+
+    async def close(self) -> None:
+        """Stop telling, and close the connections to the webhook."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._caller.close()
+
+    async def tell(self, body: bytes) -> int:
+        """Deliver something of Meta's own, again and again: the last HTTP status, 0 if nobody is to be told."""
+        if self.webhook_url is None or not self.account.subscribed:
+            return NO_ANSWER
+        return (await self._caller.deliver(body, attempts=PERSISTENCE))[0]
+
+    async def news(self, field: str, value: Mapping[str, Any]) -> int:
+        """Tell what happened to the account: a webhook of any field, such as `account_update`. The HTTP status."""
+        return await self.tell(payloads.encode(payloads.envelope(value, account=self.account.id, field=field,
+                                                                  time=self.now())))  # fmt: skip
+
+    async def set_template(
+        self, name: str, language: str, *, status: str | None = None, category: str | None = None, reason: str = ""
+    ) -> int:
+        """Meta decides about a template, and says so: the HTTP status of the last webhook. Raises KeyError."""
+        template = self.templates.find(name, language)
+        if template is None:
+            raise KeyError(f"no template {name} in {language}")
+        about, http = (template.id, name, language), 0
+        if status is not None:
+            template.status = status
+            http = await self.news("message_template_status_update", payloads.template_status(*about, status, reason))
+        if category is not None:
+            old, template.category = template.category, category
+            http = await self.news("template_category_update", payloads.template_category(*about, old, category))
+        return http
+
+    def review(self, template: Template) -> None:
+        """Approve a template in a while."""
+        self.spawn(self._approve(template))
+
+    async def _approve(self, template: Template) -> None:
+        await asyncio.sleep(self.review_delay)
+        if self.templates.get(template.id) is template and template.status == "PENDING":
+            await self.set_template(template.name, template.language, status="APPROVED")
+
+    async def say(
+        self,
+        text: str | Mapping[str, Any] | None = None,
+        *,
+        from_: str | None = None,
+        user_id: str | None = None,
+        name: str | None = "Sandy",
+        type: str = "text",
+        content: bytes | None = None,
+        wamid: str | None = None,
+        timestamp: float | None = None,
+        times: int = 1,
+        attempts: int = 1,
+        **fields: Any,
+    ) -> tuple[str, int]:
+        """Somebody says something: `text`, or what `payloads` builds, or `type` and the message's own fields.
+
+        From the number `from_`, the BSUID `user_id`, or both; `content` is the file of a picture or voice note;
+        `times` requests with the same message at once. Gives the message's id and the highest HTTP status that came
+        back (0: no answer).
+        """
+        customer = self._speaker(from_, user_id)
+        said = {**(payloads.text(text) if isinstance(text, str) else text or {"type": type}), **fields}
+        shown, id_ = customer.shown_number, customer.user_id if self.user_ids or not customer.number else None
+        wamid = wamid or payloads.new_wamid(customer.number or customer.user_id, inbound=True)
+        message = payloads.inbound(
+            self.media.received(said, content), wamid, self.now() if timestamp is None else timestamp,
+            from_=shown, user_id=id_,
+        )  # fmt: skip
+        system = said["type"] == "system"
+        contacts = [] if system else [payloads.contact(shown, id_, name and (customer.name or name), customer.username)]
+        body = payloads.encode(self.envelope(contacts=contacts, messages=[message]))
+        if not self.account.subscribed:
+            return wamid, NO_ANSWER
+        answers = await asyncio.gather(*(self.deliver(body, attempts=attempts) for _ in range(times)))
+        return wamid, max(status for status, _ in answers)
+
+    def _speaker(self, from_: str | None, user_id: str | None) -> Customer:
+        if from_ is not None and user_id is not None:
+            return self.people.link(from_, user_id)
+        return self.people.of(from_ or user_id or SOMEBODY)
+
+    async def change_user_id(self, customer: Customer) -> int:
+        """Meta gives somebody a new BSUID, and says so: the HTTP status."""
+        old, new = self.people.change_user_id(customer)
+        note = payloads.changed_user_id(old, new, customer.shown_number)
+        return (await self.say(note, user_id=new, attempts=PERSISTENCE))[1]
+
+    async def change_number(self, customer: Customer, number: str) -> int:
+        """Somebody has another number, and with it another BSUID; Meta says so: the HTTP status."""
+        old = customer.number or ""
+        self.people.move(customer, number)
+        _, new = self.people.change_user_id(customer)
+        note = payloads.changed_number(old, number, new if self.user_ids else None)
+        return (await self.say(note, user_id=new, attempts=PERSISTENCE))[1]
+
+    async def deliver(
+        self, payload: Mapping[str, Any] | bytes, signature: str | None = OWN, attempts: int = 1
+    ) -> tuple[int, Any]:
+        """POST any webhook, signed (`signature` replaces the true one, None leaves it out): (HTTP status, JSON)."""
+        body = payload if isinstance(payload, bytes) else payloads.encode(payload)
+        for message in _messages(graph.decoded(body)):
+            self.people.hear(message)
+        return await self._caller.deliver(body, signature, attempts)
+
+    def envelope(self, **lists: Any) -> payloads.Json:
+        """A webhook of this number: `messages`, `statuses`, `contacts`, `errors`."""
+        told = payloads.value(self.business_number, self.phone_number_id, **lists)
+        return payloads.envelope(told, account=self.account.id)
+
+    async def verify_webhook(self) -> bool:
+        """Meta's handshake: whether the webhook returns the challenge to whoever knows the verify token."""
+        return await self._caller.handshake(self.verify_token, _challenge())
+
+    async def call_at(self, url: str, verify_token: str) -> None:
+        """Webhooks go to `url` from now on ("": stay where they are) if it proves itself; else raises graph.Refusal."""
+        if not url:
+            return
+        caller = Caller(url, self.app_secret)
+        try:
+            if not url.startswith(("http://", "https://")) or not await caller.handshake(verify_token, _challenge()):
+                raise graph.Refusal(
+                    2200, message="(#2200) Callback verification failed with the following errors: HTTP Status Code = "
+                    "403; HTTP Message = Forbidden", http=400,
+                )  # fmt: skip
+        finally:
+            await caller.close()
+        self.webhook_url, self.verify_token = url, verify_token
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside, until the stand-in goes."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _challenge() -> str:
+    return str(secrets.randbits(31))
+
+
+def _messages(payload: Any) -> Iterator[Mapping[str, Any]]:
+    """Every entry of `messages[]` in a webhook."""
+    for entry in checks.parts(payload if isinstance(payload, dict) else {}, "entry"):
+        for change in checks.parts(entry, "changes"):
+            yield from checks.parts(checks.part(change, "value"), "messages")
