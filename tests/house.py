@@ -38,13 +38,13 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Where each third-party package may be imported: `.*` is a whole package. Also the list of all that are."""
 
-COMES_WITH = {"bson": "pymongo", "google": "google-generativeai", "dotenv": "python-dotenv", "multidict": "aiohttp"}
+COMES_WITH = {
+    "bson": "pymongo", "google": "google-generativeai", "dotenv": "python-dotenv", "multidict": "aiohttp",
+    "pywa_async": "pywa",
+}  # fmt: skip
 """What is pinned for a package, where it is not called as the package is."""
 TOOLS = {"mypy", "pytest", "pytest-aiohttp", "ruff", "SecantusDB"}
 """In tests/requirements.txt, and run rather than imported."""
-
-ELSEWHERE = {"pywa_async"}
-"""Imported by a program that the benchmarks run in a virtual environment of its own."""
 
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.core": ("wabot.core",),

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import house
-from tests.house import COMES_WITH, ELSEWHERE, LIBRARIES, MODULES, ROOT, TOOLS, Module
+from tests.house import COMES_WITH, LIBRARIES, MODULES, ROOT, TOOLS, Module
 from wabot.core.jobs import TRANSITIONS
 from wabot.settings import FLAT_NAMES, PLACES, SECTIONS, WABOT_NAMES, Settings
 
@@ -100,7 +100,7 @@ def test_every_requirement_is_pinned_exactly_and_used_and_nothing_else_is() -> N
     assert unpinned == []
     assert used == set(LIBRARIES)
     assert _distributions(used) == runtime
-    assert _distributions(tested - {"tests", "benchmarks"} - ELSEWHERE) - runtime - TOOLS == tools - TOOLS
+    assert _distributions(tested - {"tests", "benchmarks"}) - runtime - TOOLS == tools - TOOLS
     assert tools >= TOOLS
 
 
