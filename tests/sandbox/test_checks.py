@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.sandbox.checks import TYPES, Complaint, Known, address, astray, complaint
+from wabot.sandbox.checks import TYPES, Complaint, Known, address, astray, complaint, unfolded
 from wabot.sandbox.library import Library
 
 GOOD: dict[str, Any] = {"messaging_product": "whatsapp", "to": "+919876543210", "type": "text", "text": {"body": "Hi"}}
@@ -111,6 +111,14 @@ def test_what_the_account_does_not_have_cannot_be_sent() -> None:
     missing = complaint(body(type="image", image={"id": "2"}), known)
     assert missing
     assert missing.code == 100
+
+
+def test_objects_may_come_as_json_text() -> None:
+    folded = body(type="contacts", contacts='[{"name": {}}]', text=None)
+    assert unfolded(folded)["contacts"] == [{"name": {}}]
+    assert complaint(unfolded(folded)) is None
+    assert unfolded(body(text="[nonsense"))["text"] == "[nonsense"
+    assert unfolded(["x"]) == ["x"]
 
 
 def test_to_wins_over_recipient() -> None:

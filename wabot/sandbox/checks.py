@@ -5,6 +5,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/messag
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,6 +57,20 @@ def address(payload: Mapping[str, Any]) -> str | None:
         digits = re.sub(r"\D", "", to) if isinstance(to, str) and _NUMBER.fullmatch(to) else ""
         return digits if 5 <= len(digits) <= 15 else None
     return recipient if isinstance(recipient, str) and is_bsuid(recipient) else None
+
+
+def unfolded(payload: Any) -> Any:
+    """The body of a send with its objects as such: Graph takes them as JSON text too, and whatsapp-api-js does that."""
+    if not isinstance(payload, dict):
+        return payload
+    return {name: _unfolded(value) if name in (*TYPES, "context") else value for name, value in payload.items()}
+
+
+def _unfolded(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
 
 
 def astray(payload: Mapping[str, Any]) -> bool:

@@ -32,7 +32,7 @@ NOT_ON_WHATSAPP = 131026
 
 async def send(meta: Meta, call: Call) -> web.StreamResponse:
     """A message to somebody, or the mark that one of theirs was read."""
-    payload = decoded(await call.request.read())
+    payload = checks.unfolded(decoded(await call.request.read()))
     complaint = checks.complaint(payload, meta.known)
     if complaint is not None:
         answer = error(complaint.code, details=complaint.details)
