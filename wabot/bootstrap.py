@@ -117,7 +117,7 @@ async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, 
         app_secret=account.app_secret.get_secret_value(),
         verify_token=account.verify_token.get_secret_value(),
         business_account_id=account.business_account_id,
-        behaviour=Behaviour(by_number=True),
+        behaviour=Behaviour(by_number=True, throughput=80, pair_limit=True),
     )
     first = parts.template(settings)
     meta.templates.suppose(first["name"], first["language"], first["components"])

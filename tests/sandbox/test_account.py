@@ -101,3 +101,10 @@ async def test_a_template_that_is_paced_is_accepted_with_a_word_about_it(busines
     meta.behaviour.script(ANY, [accept(message_status="held_for_quality_assessment")])
     _, body, _ = await business.template("hello_world")
     assert body["messages"][0]["message_status"] == "held_for_quality_assessment"
+
+
+async def test_what_comes_in_counts_against_the_throughput(business: Business, meta: Meta) -> None:
+    meta.behaviour.throughput = 2
+    for nth in range(3):
+        await meta.say(f"Hi {nth}", from_=PHONE)
+    assert (await business.send())[1]["error"]["code"] == 130429

@@ -76,6 +76,17 @@ def test_at_just_the_throughput_there_is_no_breach() -> None:
     assert not does.breaches
 
 
+def test_what_people_write_counts_against_the_throughput_and_is_never_refused() -> None:
+    clock = Clock()
+    does = Behaviour(throughput=10, clock=clock)
+    for _ in range(15):
+        does.hear()
+    assert does.answer(PHONE).code == 130429
+    clock.now += 0.6
+    assert does.answer(PHONE).code is None
+    Behaviour().hear()
+
+
 def test_forty_five_at_once_to_one_person_are_borrowed_from_the_future() -> None:
     clock = Clock()
     does = Behaviour(pair_limit=True, clock=clock)

@@ -149,6 +149,10 @@ class Meter:
         self._due = due + self._interval
         return True
 
+    def count(self, now: float) -> None:
+        """An event that nobody can refuse."""
+        self._due = max(self._due, now) + self._interval
+
 
 class Limit(StrEnum):
     """Which of Meta's limits a send ran into."""
@@ -160,9 +164,10 @@ class Limit(StrEnum):
 class Behaviour:
     """Decides what becomes of each send; see the module's docstring for the order.
 
-    `throughput`: messages per second, a second's worth at once; above it 130429. `pair_limit`: one message per 6 s to
-    one person with bursts of 45; above it 131056. `breaches` counts both. `rewrite`: Brazilian and Mexican numbers
-    come back as WhatsApp writes them. `receipts`: what follows an acceptance that does not say otherwise.
+    `throughput`: messages per second in both directions, a second's worth at once; above it 130429. `pair_limit`: one
+    message per 6 s to one person with bursts of 45; above it 131056. `breaches` counts both. `rewrite`: Brazilian and
+    Mexican numbers come back as WhatsApp writes them. `receipts`: what follows an acceptance that does not say
+    otherwise.
     """
 
     def __init__(
@@ -215,6 +220,14 @@ class Behaviour:
         self._pairs.clear()
         self.breaches.clear()
         self.throughput = self._throughput
+
+    def hear(self) -> None:
+        """Somebody wrote to the business: it counts against the throughput too.
+
+        https://developers.facebook.com/documentation/business-messaging/whatsapp/throughput
+        """
+        if self._number:
+            self._number.count(self._clock())
 
     def answer(self, number: str) -> Answer:
         """What becomes of a send to `number` (digits or BSUID), now."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from aiohttp import web
@@ -124,6 +124,11 @@ class Meta(Webhooks):
         if id_ in ("debug_token", "oauth", "whatsapp_business"):
             return id_
         return "template" if self.templates.get(id_) else "media" if self.media.get(id_) else ""
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """An entry of `messages[]` passes through Meta, and counts against the number's throughput."""
+        super().hear(message)
+        self.behaviour.hear()
 
     async def pause(self, seconds: float) -> None:
         """Sleep within a request, until the stand-in goes."""

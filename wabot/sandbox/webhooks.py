@@ -188,8 +188,12 @@ class Webhooks(Ledger):
         """POST any webhook, signed (`signature` replaces the true one, None leaves it out): (HTTP status, JSON)."""
         body = payload if isinstance(payload, bytes) else payloads.encode(payload)
         for message in _messages(graph.decoded(body)):
-            self.people.hear(message)
+            self.hear(message)
         return await self._caller.deliver(body, signature, attempts)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """An entry of `messages[]` passes through Meta."""
+        self.people.hear(message)
 
     def envelope(self, **lists: Any) -> payloads.Json:
         """A webhook of this number: `messages`, `statuses`, `contacts`, `errors`."""
