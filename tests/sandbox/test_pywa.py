@@ -248,6 +248,28 @@ async def test_templates_are_listed_made_sent_told_of_and_deleted(bot: Bot) -> N
         await bot.wa.send_template(ANA, "order_news", t.TemplateLanguage.ENGLISH_US, params=[])
 
 
+async def test_a_paused_template_is_taken_up_again_and_marketing_has_a_road_of_its_own(bot: Bot) -> None:
+    await bot.meta.set_template("invitation", "en_US", status="PAUSED")
+    template = bot.meta.templates.find("invitation", "en_US")
+    assert template
+    with pytest.raises(errors.TemplatePaused):
+        await bot.wa.send_template(ANA, "invitation", t.TemplateLanguage.ENGLISH_US, params=[t.BodyText.params("Ana")])
+    assert await bot.wa.unpause_template(template.id)
+    await bot.until(lambda b: [news.new_status for news in b.heard] == ["PAUSED", "APPROVED"])
+    invitation = {"name": "invitation", "language": t.TemplateLanguage.ENGLISH_US, "params": [t.BodyText.params("Ana")]}
+    await bot.wa.send_template(ANA, **invitation, use_mm_lite_api=True)
+    with pytest.raises(errors.WhatsAppError, match="131055"):
+        await bot.wa.send_template(ANA, "hello_world", t.TemplateLanguage.ENGLISH_US, params=[], use_mm_lite_api=True)
+
+
+async def test_the_phone_offers_words_before_anything_was_said(bot: Bot) -> None:
+    assert await bot.wa.update_conversational_automation(
+        ice_breakers=["Prices?"], commands=[types.Command(name="menu", description="What we bake")]
+    )
+    offered = (await bot.wa.get_business_phone_number()).conversational_automation
+    assert (offered.ice_breakers, offered.commands[0].name) == (("Prices?",), "menu")
+
+
 @pytest.mark.parametrize(
     ("code", "meaning"),
     [

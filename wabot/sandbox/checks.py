@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,11 +59,11 @@ def address(payload: Mapping[str, Any]) -> str | None:
     return recipient if isinstance(recipient, str) and is_bsuid(recipient) else None
 
 
-def unfolded(payload: Any) -> Any:
-    """The body of a send with its objects as such: Graph takes them as JSON text too, and whatsapp-api-js does that."""
+def unfolded(payload: Any, objects: Collection[str] = (*TYPES, "context")) -> Any:
+    """A body whose `objects` are such: Graph takes them as JSON text too, and pywa and whatsapp-api-js use that."""
     if not isinstance(payload, dict):
         return payload
-    return {name: _unfolded(value) if name in (*TYPES, "context") else value for name, value in payload.items()}
+    return {name: _unfolded(value) if name in objects else value for name, value in payload.items()}
 
 
 def _unfolded(value: Any) -> Any:

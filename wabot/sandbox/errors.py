@@ -70,6 +70,7 @@ KNOWN: Mapping[int, Wording] = {
     131051: Wording(400, "Unsupported message type", "Message type is currently not supported."),
     131052: Wording(400, "Media download error", "Unable to download the media sent by the user."),
     131053: Wording(400, "Media upload error", "Unable to upload the media used in the message."),
+    131055: Wording(400, "Method not allowed", "Only marketing messages are supported."),
     131056: Wording(
         429,
         "(Business Account, Consumer Account) pair rate limit hit",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wabot.sandbox.checks import Complaint, parts
+from wabot.sandbox.checks import Complaint, parts, unfolded
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, invalid, page, select, unknown_object
 from wabot.sandbox.templates import CATEGORIES, LONGEST_BODY, NAME, Template, missing
 
@@ -179,7 +179,7 @@ async def show_template(meta: Meta, call: Call) -> Json:
 
 async def create_template(meta: Meta, call: Call) -> Json:
     """POST /{account}/message_templates: pending, and reviewed `meta.review_delay` seconds later."""
-    asked = await call.fields()
+    asked = unfolded(await call.fields(), ("components",))
     name, language, category = (str(asked.get(key, "")) for key in ("name", "language", "category"))
     components = [dict(component) for component in parts(asked, "components")]
     _check(name, language, category.upper(), components)
@@ -216,13 +216,22 @@ def _check(name: str, language: str, category: str, components: list[Json]) -> N
 async def edit_template(meta: Meta, call: Call) -> Json:
     """POST /{template}: new components or another category, reviewed again."""
     template = _named(meta, call)
-    asked = await call.fields()
+    asked = unfolded(await call.fields(), ("components",))
     components = [dict(component) for component in parts(asked, "components")] or template.components
     category = str(asked.get("category", template.category)).upper()
     _check(template.name, template.language, category, components)
     template.components, template.category, template.status = components, category, "PENDING"
     meta.review(template)
     return {"success": True, "id": template.id, "name": template.name, "category": template.category}
+
+
+async def unpause_template(meta: Meta, call: Call) -> Json:
+    """POST /{template}/unpause: what was paused for pacing is approved again."""
+    template = _named(meta, call)
+    if template.status != "PAUSED":
+        return {"success": False, "reason": "The template is not paused."}
+    meta.spawn(meta.decide(template, "APPROVED"))
+    return {"success": True}
 
 
 async def delete_template(meta: Meta, call: Call) -> Json:
@@ -242,4 +251,5 @@ ROUTES: Routes = {
     ("account", "DELETE", "message_templates"): delete_template,
     ("template", "GET", ""): show_template,
     ("template", "POST", ""): edit_template,
+    ("template", "POST", "unpause"): unpause_template,
 }

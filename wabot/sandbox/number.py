@@ -9,7 +9,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from wabot.core.messages import is_bsuid
-from wabot.sandbox.checks import parts
+from wabot.sandbox.checks import parts, unfolded
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, invalid, page, select, unknown_object
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def list_numbers(meta: Meta, call: Call) -> Json:
 
 async def change_number(meta: Meta, call: Call) -> Json:
     """POST /{number}: another display name, or another address for its webhooks."""
-    asked = await call.fields()
+    asked = unfolded(await call.fields(), ("webhook_configuration",))
     hook = asked.get("webhook_configuration")
     if isinstance(hook, dict):
         await meta.call_at(str(hook.get("override_callback_uri", "")), str(hook.get("verify_token", "")))
@@ -87,6 +87,14 @@ async def change_profile(meta: Meta, call: Call) -> Json:
     return {"success": True}
 
 
+async def automate(meta: Meta, call: Call) -> Json:
+    """POST /{number}/conversational_automation: what the phone offers before anything was said."""
+    asked = unfolded(await call.fields(), ("prompts", "commands"))
+    offered = {name: asked[name] for name in ("prompts", "commands", "enable_welcome_message") if name in asked}
+    meta.account.number["conversational_automation"] = offered | {"id": meta.phone_number_id}
+    return {"success": True}
+
+
 async def show_settings(meta: Meta, call: Call) -> Json:
     """GET /{number}/settings."""
     known = tuple(meta.account.settings)
@@ -104,7 +112,7 @@ async def change_settings(meta: Meta, call: Call) -> Json:
 
 async def block(meta: Meta, call: Call) -> Json:
     """POST or DELETE /{number}/block_users."""
-    asked = await call.fields()
+    asked = unfolded(await call.fields(), ("block_users",))
     changed: list[Json] = []
     for entry in parts(asked, "block_users"):
         given = str(entry.get("user") or entry.get("user_id") or "")
@@ -170,6 +178,7 @@ ROUTES: Routes = {
     ("number", "POST", "deregister"): deregister,
     ("number", "GET", "whatsapp_business_profile"): show_profile,
     ("number", "POST", "whatsapp_business_profile"): change_profile,
+    ("number", "POST", "conversational_automation"): automate,
     ("number", "GET", "settings"): show_settings,
     ("number", "POST", "settings"): change_settings,
     ("number", "GET", "block_users"): list_blocked,

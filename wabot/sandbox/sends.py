@@ -215,4 +215,16 @@ def _link(sent: Sent) -> str:
     return next(filter(None, [checks.text_of(content, "link"), *found]), "")
 
 
-ROUTES: Routes = {("number", "POST", "messages"): send}
+async def send_marketing(meta: Meta, call: Call) -> web.StreamResponse:
+    """POST /{number}/marketing_messages: a marketing template and nothing else (131055).
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/marketing-messages/overview
+    """
+    payload = checks.unfolded(decoded(await call.request.read()))
+    template = _template(meta, payload) if isinstance(payload, dict) and checks.part(payload, "template") else None
+    if template is not None and template.category != "MARKETING":
+        raise Refusal(131055, None)
+    return await send(meta, call)
+
+
+ROUTES: Routes = {("number", "POST", "messages"): send, ("number", "POST", "marketing_messages"): send_marketing}

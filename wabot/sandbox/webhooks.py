@@ -119,12 +119,14 @@ class Webhooks(Ledger):
 
     def review(self, template: Template) -> None:
         """Approve a template in a while."""
-        self.spawn(self._approve(template))
+        self.spawn(self.decide(template, "APPROVED", self.review_delay))
 
-    async def _approve(self, template: Template) -> None:
-        await asyncio.sleep(self.review_delay)
-        if self.templates.get(template.id) is template and template.status == "PENDING":
-            await self.set_template(template.name, template.language, status="APPROVED")
+    async def decide(self, template: Template, status: str, delay: float = 0.0) -> None:
+        """Give a template, if it still exists, a status in `delay` seconds, unless that was done in between."""
+        before = template.status
+        await asyncio.sleep(delay)
+        if self.templates.get(template.id) is template and template.status == before:
+            await self.set_template(template.name, template.language, status=status)
 
     async def say(
         self,
