@@ -698,6 +698,33 @@ async def test_what_is_restored_as_the_readme_says_says_nothing_twice_and_asks_a
         await w.meta.until(lambda meta: meta.sent[-1].to == ANA)
 
 
+async def test_what_came_while_the_phone_number_id_was_mistyped_is_answered_when_it_is_corrected(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        w.sections["whatsapp"]["phone_number_id"] = "100000000000010"
+        await w.start()
+        for nth in range(20):
+            _, status = await w.meta.say(f"{nth + 1} cakes, please", from_=ANA)
+            assert status == 200
+        assert (await w.post("/get", {"number": ANA}))[1]["count"] == 0
+        (line,) = w.wabot.events("webhook.foreign")
+        assert (line["level"], line["phone_number_id"], line["webhooks"]) == ("warning", "100000000000001", 1)
+        assert "phone_number_id" in line["remedy"]
+        await w.wabot.kill()
+
+        w.sections["whatsapp"]["phone_number_id"] = "100000000000001"
+        await w.start()
+
+        await w.meta.until(lambda meta: bool(meta.sent))
+        (line,) = w.wabot.events("webhook.reclaimed")
+        assert (line["webhooks"], line["stored"]) == (20, 20)
+        assert len([m for m in await w.said_with(ANA) if m["direction"] == "in"]) == 20
+        await w.restart()
+        assert w.wabot.events("webhook.reclaimed") == []
+        assert w.texts(ANA) == ["[hello_world]"]
+
+
 async def test_two_hundred_people_within_a_second_are_all_acknowledged_and_answered(tmp_path: Path) -> None:
     model = OpenAIStandIn(delay=0.2)
     people = [f"9198{n:08d}" for n in range(200)]

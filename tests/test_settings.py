@@ -319,6 +319,15 @@ def test_settings_made_by_hand_do_not_look_at_the_environment(monkeypatch: pytes
     assert Settings().server.port == 8080
 
 
+def test_our_own_number_cannot_be_one_to_ignore() -> None:
+    environ = {**ENOUGH, "WABOT_WHATSAPP__IGNORE_PHONE_NUMBER_IDS": "7, 8"}
+    assert load(None, environ=environ).whatsapp.ignore_phone_number_ids == ("7", "8")
+    environ = {**ENOUGH, "WABOT_WHATSAPP__IGNORE_PHONE_NUMBER_IDS": '["7", "123"]'}
+    assert problems(environ=environ) == (
+        "whatsapp.ignore_phone_number_ids: names whatsapp.phone_number_id itself; take it out",
+    )
+
+
 def test_the_sandbox_starts_from_nothing_and_lets_nothing_real_in() -> None:
     written("[whatsapp]\nphone_number_id = 'real'\n[mongo]\nuri = 'mongodb://real'", "config.toml")
     written("WABOT_MONGO__URI=mongodb://real", ".env")

@@ -80,6 +80,7 @@ async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Run
             template=parts.template(settings),
             app_secret=parts.app_secret(settings),
             phone_number_id=settings.whatsapp.phone_number_id,
+            ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
             clock=clock,
         )
         await stack.enter_async_context(_background(upkeep.run, *([recorder.run] if recorder else [])))
@@ -101,6 +102,11 @@ async def _journal(settings: Settings, clock: SteadyClock, stack: AsyncExitStack
     stack.push_async_callback(journal.close)
     again, doubtful = await journal.recover(clock())
     log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
+    number, webhooks, stored = settings.whatsapp.phone_number_id, 0, 0
+    while (step := await journal.reclaim(number, clock())).webhooks:
+        webhooks, stored = webhooks + step.webhooks, stored + step.stored
+    if webhooks:
+        log.info("webhook.reclaimed", phone_number_id=number, webhooks=webhooks, stored=stored)
     return journal
 
 

@@ -81,6 +81,7 @@ class WhatsApp(Section):
     app_secret: SecretStr = SecretStr("")
     graph_api_base: Annotated[Url, Field(min_length=1)] = "https://graph.facebook.com/v26.0"
     allow_unsigned: bool = False
+    ignore_phone_number_ids: Words = ()
 
 
 class FirstContact(Section):

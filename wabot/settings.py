@@ -251,6 +251,8 @@ def _refusals(settings: Settings) -> Iterator[str]:
         yield _missing("whatsapp.access_token", "nothing can be sent without it")
     if not whatsapp.phone_number_id:
         yield _missing("whatsapp.phone_number_id", "nothing can be sent without it")
+    elif whatsapp.phone_number_id in whatsapp.ignore_phone_number_ids:
+        yield "whatsapp.ignore_phone_number_ids: names whatsapp.phone_number_id itself; take it out"
     if not whatsapp.app_secret and not whatsapp.allow_unsigned:
         yield _missing("whatsapp.app_secret", "anybody could fake a webhook (whatsapp.allow_unsigned accepts that)")
     if not settings.server.api_keys and not _is_loopback(settings.server.host):

@@ -22,7 +22,7 @@ from wabot.core.messages import (
     Status,
     TemplateNews,
 )
-from wabot.core.webhook import is_signed, parse
+from wabot.core.webhook import MOST_NUMBERS, is_signed, parse
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 OURS = "106540352242922"
@@ -515,17 +515,56 @@ def test_another_wish_is_a_notice(wish: dict[str, Any]) -> None:
 # --- whose number
 
 
-def test_a_message_for_another_number_is_counted_but_not_ours() -> None:
-    delivery = read(sample("for_another_number"))
-    assert (delivery.count, delivery.messages) == (1, ())
-    assert [(notice.field, notice.reason) for notice in delivery.notices] == [("messages", "for another number")]
-    assert "Wrong shop" in delivery.notices[0].raw
+THEIRS = "999000999000999"
 
 
-def test_a_status_of_another_number_is_ignored() -> None:
-    payload = json.loads(sample("status_sent"))
-    payload["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = "7"
-    assert read(payload) == Delivery()
+def for_number(payload: Any, number: str) -> Any:
+    """The payload of a sample, said to another number."""
+    payload = json.loads(payload) if isinstance(payload, bytes) else payload
+    payload["entry"][0]["changes"][0]["value"].setdefault("metadata", {})["phone_number_id"] = number
+    return payload
+
+
+@pytest.mark.parametrize("name", ["text", "echo", "status_sent", "marketing_stopped", "edit", "new_type"])
+def test_what_is_for_another_number_is_not_ours_and_whole_for_that_one(name: str) -> None:
+    payload = for_number(sample(name), THEIRS)
+    as_ours = parse(json.dumps(payload).encode(), phone_number_id=THEIRS)
+
+    delivery = read(payload)
+
+    assert dataclasses.replace(delivery, foreign=()) == Delivery(count=as_ours.count)
+    (part,) = delivery.foreign
+    assert (part.phone_number_id, json.loads(part.payload)) == (THEIRS, payload)
+    assert parse(part.payload.encode(), phone_number_id=THEIRS) == as_ours
+
+
+def test_a_delivery_to_several_numbers_is_taken_apart() -> None:
+    mine = said(text={"body": "Mine"})
+    theirs = for_number(said(text={"body": "Theirs"}), THEIRS)
+    others = for_number(said(text={"body": "Others"}), "7")
+    mixed = {**mine, "entry": [*mine["entry"], *theirs["entry"], *others["entry"], *mine["entry"], *theirs["entry"]]}
+
+    delivery = read(mixed)
+
+    assert (delivery.count, [m.body for m in delivery.messages]) == (5, ["Mine", "Mine"])
+    bodies = {}
+    for part in delivery.foreign:
+        again = parse(part.payload.encode(), phone_number_id=part.phone_number_id)
+        bodies[part.phone_number_id] = [message.body for message in again.messages]
+    assert bodies == {THEIRS: ["Theirs", "Theirs"], "7": ["Others"]}
+
+
+def test_what_is_for_a_number_to_be_ignored_is_counted_and_forgotten() -> None:
+    body = json.dumps(for_number(said(), THEIRS)).encode()
+    assert parse(body, phone_number_id=OURS, ignored={THEIRS}) == Delivery(count=1)
+
+
+def test_a_delivery_to_more_numbers_than_meta_would_put_into_it_is_bounded() -> None:
+    payload = said()
+    payload["entry"] = [for_number(said(), str(n))["entry"][0] for n in range(5000)]
+    delivery = read(payload)
+    assert (delivery.count, len(delivery.foreign)) == (5000, MOST_NUMBERS)
+    assert delivery.notices[0].reason == "too many numbers in one delivery"
 
 
 @pytest.mark.parametrize("metadata", [None, [], {}, {"phone_number_id": None}, {"phone_number_id": int(OURS)}])

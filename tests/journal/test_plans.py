@@ -20,7 +20,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receipt, said, sent, text
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
-from wabot.core.messages import Delivery, Notice, Person, Preference, Status, TemplateNews
+from wabot.core.messages import Delivery, ForeignPart, Notice, Person, Preference, Status, TemplateNews
 from wabot.journal import sqlite
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.outbox import CannotMove, Query
@@ -28,7 +28,10 @@ from wabot.journal.outbox import CannotMove, Query
 NOT_VERBS = {"close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""
 
-SMALL = ("meta", "sqlite_master", "sqlite_sequence", "paused_templates", "n VIRTUAL TABLE", "json_each VIRTUAL TABLE")
+SMALL = (
+    "meta", "sqlite_master", "sqlite_sequence", "paused_templates", "foreign_totals",
+    "n VIRTUAL TABLE", "json_each VIRTUAL TABLE",
+)  # fmt: skip
 """May be read whole: a handful of rows, or the statement's own parameter."""
 
 EXCEPTIONS = {
@@ -37,6 +40,7 @@ EXCEPTIONS = {
     "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
     "UNION SELECT id, direction, body, origin FROM messages": "sorts what one prompt can hold, beside LIMIT",
+    "(SELECT id, received_at FROM foreign_webhooks ORDER BY id LIMIT ?)": "the oldest rows, as many as LIMIT says",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
     "WHERE j.kind = 'send' ORDER BY j.id DESC LIMIT ?": "/outbox: a page of the newest",
@@ -149,6 +153,9 @@ async def people_and_their_names(scene: Scene) -> None:
     await scene.hear(said("p6", EVA, revokes="p5"), said("p7", BEN, body="stop"), said("p8", BEN, body="start"))
     preferences = tuple(Preference(Person(wa_id=BEN), stopped, 1.0) for stopped in (True, False))
     await scene.journal.accept(Delivery(preferences=preferences, notices=(Notice("a", "b", "c"),)), scene.now)
+    others = tuple(ForeignPart(number, '{"entry": []}') for number in ("7", "8", "9"))
+    await scene.journal.accept(Delivery(foreign=others), scene.now)
+    await scene.journal.reclaim("8", scene.now)
 
 
 async def bulk_and_replies(scene: Scene) -> None:

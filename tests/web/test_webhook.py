@@ -265,3 +265,11 @@ async def test_status_updates_are_applied_and_cause_no_reply(wabot: Business) ->
     assert message["status"] == "played"
     assert rows(wabot, "SELECT count(*) FROM jobs WHERE kind = 'reply'") == [(0,)]
     assert len(wabot.meta.attempts) == 1
+
+
+async def test_webhooks_for_a_number_to_be_ignored_are_answered_and_forgotten(tmp_path: Path) -> None:
+    whatsapp = {"phone_number_id": "1", "ignore_phone_number_ids": ["100000000000001"]}
+    async with business(tmp_path / "data", whatsapp=whatsapp) as b:
+        assert (await b.meta.say("Hi", from_=ANA))[1] == 200
+    async with business(tmp_path / "data", meta=b.meta) as b:
+        assert (await b.post("/get", {"number": ANA})).json["count"] == 0

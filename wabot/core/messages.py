@@ -196,6 +196,14 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignPart:
+    """What one webhook request said to a phone number id that is not ours: a payload like Meta's, as JSON text."""
+
+    phone_number_id: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """Everything that one webhook request said. `count` is how many messages were in it, ours or not."""
 
@@ -205,3 +213,4 @@ class Delivery:
     preferences: tuple[Preference, ...] = ()
     templates: tuple[TemplateNews, ...] = ()
     notices: tuple[Notice, ...] = ()
+    foreign: tuple[ForeignPart, ...] = ()

@@ -6,13 +6,13 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from wabot.core.inbound import Chat, Object, people_of, person_of
 from wabot.core.large import TooManyValues
-from wabot.core.messages import Delivery, Inbound, Notice, Preference, Receipt, Status, TemplateNews
+from wabot.core.messages import Delivery, ForeignPart, Inbound, Notice, Preference, Receipt, Status, TemplateNews
 from wabot.core.shapes import compact, dict_of, list_of, loads, seconds_of, storable, text_of
 
 T = TypeVar("T")
@@ -22,6 +22,10 @@ MOST_NOTICES = 100
 
 _SIGNED = "sha256="
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
+_CHATS = ("messages", "smb_message_echoes")
+"""The fields whose changes are about conversations."""
+MOST_NUMBERS = 100
+"""Of others in one delivery; Meta puts one number into each."""
 _STOPPED = {"stop": True, "resume": False}
 
 
@@ -36,8 +40,10 @@ def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
     return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), signature)
 
 
-def parse(body: bytes, *, phone_number_id: str) -> Delivery:
+def parse(body: bytes, *, phone_number_id: str, ignored: Set[str] = frozenset()) -> Delivery:
     """Everything that one request says to our number; what cannot be read becomes a Notice. Never raises.
+
+    What it says to another number is for that one, whole, unless its phone number id is `ignored`.
 
     One malformed part never spoils its neighbours, and all strings can be stored. A message whose timestamp is
     missing or absurd gets that of its entry, or else 0.0: then only the reader's clock can tell.
@@ -54,13 +60,13 @@ def parse(body: bytes, *, phone_number_id: str) -> Delivery:
     entries = dict_of(payload).get("entry")
     if not isinstance(entries, list):
         return _unreadable("unknown shape", text)
-    reading = _Reading(phone_number_id)
+    reading = _Reading(phone_number_id, ignored)
     try:
         for entry in entries:
             reading.entry(entry)
+        return reading.delivery()
     except RecursionError:  # just shallow enough to be read, too deep to be written down in parts
         return _unreadable("nested too deeply", text)
-    return reading.delivery()
 
 
 def _unreadable(reason: str, text: str) -> Delivery:
@@ -72,6 +78,7 @@ class _Reading:
     """What was found so far in one request."""
 
     phone_number_id: str
+    ignored: Set[str]
     count: int = 0
     messages: list[Inbound] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
@@ -79,6 +86,7 @@ class _Reading:
     templates: list[TemplateNews] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     unnoted: int = 0
+    foreign: dict[str, list[Object]] = field(default_factory=dict)
 
     def delivery(self) -> Delivery:
         if self.unnoted:
@@ -90,6 +98,10 @@ class _Reading:
             preferences=tuple(self.preferences),
             templates=tuple(self.templates),
             notices=tuple(self.notices),
+            foreign=tuple(
+                ForeignPart(number, compact({"object": "whatsapp_business_account", "entry": entries}))
+                for number, entries in self.foreign.items()
+            ),
         )
 
     def entry(self, entry: Any) -> None:
@@ -97,7 +109,11 @@ class _Reading:
         if isinstance(changes, list):
             at = seconds_of(entry.get("time")) or 0.0
             for change in changes:
-                self.change(change, at)
+                number = _number_of(change)
+                if number and number != self.phone_number_id:
+                    self.elsewhere(number, entry, change)
+                else:
+                    self.change(change, at)
         else:
             self.note("unreadable", "unknown shape", entry)
 
@@ -105,7 +121,7 @@ class _Reading:
         name, value = text_of(dict_of(change).get("field")), dict_of(change).get("value")
         if not name or not isinstance(value, dict):
             self.note(name or "unreadable", "unknown shape", change)
-        elif name in ("messages", "smb_message_echoes"):
+        elif name in _CHATS:
             self.chat(name, value, at)
         elif name == "user_preferences":
             people = people_of(value)
@@ -118,12 +134,7 @@ class _Reading:
     def chat(self, name: str, value: Object, at: float) -> None:
         """A change about conversations. Meta was seen to put echoes into the field `messages` too."""
         said, echoed = value.get("messages"), value.get("message_echoes")
-        self.count += len(list_of(said)) + len(list_of(echoed))
-        number = text_of(dict_of(value.get("metadata")).get("phone_number_id"))
-        if number and number != self.phone_number_id:
-            if said or echoed:
-                self.note(name, "for another number", value)
-            return
+        self.count += _messages_in(value)
         if not value.keys() & {"messages", "message_echoes", "statuses", "errors"}:
             self.note(name, "unknown shape", value)
         chat = Chat.of(value, at)
@@ -134,6 +145,17 @@ class _Reading:
         self.each("errors", value.get("errors"), troubles, _trouble)
         for trouble in troubles:
             self.keep(trouble)
+
+    def elsewhere(self, number: str, entry: Object, change: Object) -> None:
+        """A change that is for another number: with its entry around it, as if it had come alone."""
+        if change.get("field") in _CHATS:
+            self.count += _messages_in(change["value"])
+        if number in self.ignored:
+            return
+        if number not in self.foreign and len(self.foreign) >= MOST_NUMBERS:
+            self.note("foreign", "too many numbers in one delivery", {"phone_number_id": number})
+            return
+        self.foreign.setdefault(number, []).append({**entry, "changes": [change]})
 
     def each(self, name: str, items: Any, found: list[T], read: Callable[[Object], T | None]) -> None:
         """Read each of `items` into `found`; what makes no sense becomes a Notice and leaves the others alone."""
@@ -160,6 +182,15 @@ class _Reading:
             self.notices.append(notice)
         else:
             self.unnoted += 1
+
+
+def _number_of(change: Any) -> str:
+    """The phone number id that a change is for; "" where it names none."""
+    return text_of(dict_of(dict_of(dict_of(change).get("value")).get("metadata")).get("phone_number_id"))
+
+
+def _messages_in(value: Object) -> int:
+    return len(list_of(value.get("messages"))) + len(list_of(value.get("message_echoes")))
 
 
 def _receipt(status: Object, at: float) -> Receipt | None:

@@ -24,6 +24,7 @@ from wabot.journal import (
     batches,
     contacts,
     files,
+    foreign,
     gauges,
     history,
     jobs,
@@ -97,6 +98,8 @@ class Journal(Archiving):
                 self.notify(Kind.SEND, now)
                 await self._watchers.tell()
             taken.add(new)
+        if delivery.foreign:
+            await self.writer(foreign.keep, delivery.foreign, now)
         return taken
 
     async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
@@ -144,6 +147,10 @@ class Journal(Archiving):
             log.warning("journal.restored", sends_held=held.sends, replies_ended=held.replies, remedy=remedy)
         await self.beat()
         return await self.writer(jobs.recover, policy=self._policy, now=now)
+
+    async def reclaim(self, phone_number_id: str, now: float) -> foreign.Reclaimed:
+        """Accept some of the webhooks that were kept until this number is ours; 0 of them: nothing is left."""
+        return await self.writer(foreign.reclaim, phone_number_id, now, self._rules, self._patience())
 
     async def beat(self) -> None:
         """Count on, so that an older copy of this journal is known for one."""

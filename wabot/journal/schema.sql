@@ -140,3 +140,19 @@ CREATE TABLE paused_templates (
     code    ANY,
     PRIMARY KEY (name)
 ) STRICT, WITHOUT ROWID;
+
+-- Webhooks for a phone number id that is not configured, whole, until it is. `dropped`: those that made room for others.
+CREATE TABLE foreign_webhooks (
+    id              INTEGER PRIMARY KEY,
+    received_at     REAL    NOT NULL,
+    phone_number_id TEXT    NOT NULL,
+    size            INTEGER NOT NULL,               -- bytes of raw
+    raw             TEXT    NOT NULL
+) STRICT;
+CREATE INDEX foreign_webhooks_for ON foreign_webhooks (phone_number_id, id);
+CREATE TABLE foreign_totals (
+    webhooks INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL,
+    dropped  INTEGER NOT NULL
+) STRICT;
+INSERT INTO foreign_totals VALUES (0, 0, 0);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from wabot.journal import foreign
+
 KEY_SECONDS = 7 * 86400.0
 """For so long Meta repeats a webhook, and clients a request: what they would repeat is not forgotten earlier."""
 
@@ -29,6 +31,7 @@ def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 200
             " ORDER BY id LIMIT ?)",
             (NOTICES_KEPT, limit),
         ).rowcount
+        + foreign.prune(db, now=now, limit=limit)
     )
 
 
