@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wabot.adapters.mongo import is_theirs
 from wabot.core.conversation import Prompt
 from wabot.core.errors import ArchiveDown, AssistantFailed, DeliveryError, JournalDown
 from wabot.core.graph import Accepted
@@ -126,8 +127,8 @@ class MemoryArchive:
             if key not in self.documents or self.documents[key].get("version", version) < version
         }
 
-    async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]:
-        return await self.history([contact.wa_id, contact.bsuid], None, limit, ())
+    async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
+        return [found for found in await self.history(names, key, limit, ()) if is_theirs(found, names, key)]
 
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]

@@ -6,8 +6,6 @@ from typing import Any, Protocol
 
 import pytest
 
-from wabot.core.messages import Contact
-
 ANA, BEN, OUR_NUMBER = "919216598210", "919876543210", "15550001"
 
 
@@ -15,7 +13,7 @@ class Archive(Protocol):
     async def record(self, documents: Any) -> dict[int, str]: ...
     async def ping(self) -> None: ...
     async def lacks(self, versions: Any) -> set[str]: ...
-    async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]: ...
+    async def recent(self, names: Any, key: str, limit: int) -> list[dict[str, Any]]: ...
     async def history(self, identities: Any, contact: Any, limit: int, include: Any) -> list[dict[str, Any]]: ...
 
 
@@ -107,12 +105,12 @@ class ArchiveContract:
 
     async def test_recent_is_what_a_reply_needs(self, archive: Archive) -> None:
         await archive.record([document("a", at=1), document("b", at=2, out=True), with_ben("c", at=3)])
-        told = await archive.recent(Contact(7, wa_id=ANA), 10)
+        told = await archive.recent([ANA], "j-1", 10)
         assert [(m["id"], m["direction"], m["origin"], m["body"]) for m in told] == [
             ("b", "out", "ai", "body of b"),
             ("a", "in", "person", "body of a"),
         ]
-        assert [m["id"] for m in await archive.recent(Contact(7, wa_id=ANA), 1)] == ["b"]
+        assert [m["id"] for m in await archive.recent([ANA], "j-1", 1)] == ["b"]
 
     @pytest.mark.parametrize(
         ("asked", "lacking"),

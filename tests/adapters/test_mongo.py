@@ -18,7 +18,6 @@ from tests.mongo_fixtures import proxy
 from wabot.adapters import mongo
 from wabot.adapters.mongo import MongoArchive
 from wabot.core.errors import ArchiveDown
-from wabot.core.messages import Contact
 
 COLLECTION = "user_chat"
 MEBIBYTE = 1024 * 1024
@@ -148,7 +147,7 @@ async def test_the_earlier_services_documents_are_read(archive: MongoArchive, co
         ("wamid.old", "in", "received"),
     ]
     assert all(isinstance(m["_id"], str) and ObjectId.is_valid(m["_id"]) for m in told)
-    recent = await archive.recent(Contact(1, wa_id=ANA), 20)
+    recent = await archive.recent([ANA], "j-1", 20)
     assert [(m["origin"], m["body"]) for m in recent] == [("ai", "Yes."), ("person", "Have you tulips?")]
 
 
@@ -167,7 +166,7 @@ async def test_what_a_reply_needs_is_whole_whatever_a_document_holds(archive: Mo
     }
     await collection.insert_one(odd)
     await collection.insert_one({"participant_numbers": [ANA], "id": "wamid.bare"})
-    for told in await archive.recent(Contact(1, wa_id=ANA), 20):
+    for told in await archive.recent([ANA], "j-1", 20):
         assert told["direction"] == "out"
         assert told["origin"] == "ai"
         assert told["type"] == "text"
@@ -245,7 +244,7 @@ async def asking(archive: MongoArchive) -> None:
     with pytest.raises(ArchiveDown):
         await archive.history([ANA], None, 0, ())
     with pytest.raises(ArchiveDown):
-        await archive.recent(Contact(1, wa_id=ANA), 5)
+        await archive.recent([ANA], "j-1", 5)
     with pytest.raises(ArchiveDown):
         await archive.lacks({"a": 1})
     with pytest.raises(ArchiveDown):

@@ -41,6 +41,10 @@ def test_a_send_without_a_message_is_over() -> None:
     assert told(replace(JOB, outgoing=None)) == (Event.GIVE_UP, "no_message")
 
 
+def test_a_send_to_somebody_who_lost_their_number_is_over() -> None:
+    assert told(replace(JOB, contact=replace(CONTACT, wa_id=None))) == (Event.GIVE_UP, "passed_on")
+
+
 def test_a_send_that_is_too_late_expires_at_its_very_second() -> None:
     job = replace(JOB, expires_at=NOW)
     assert told(job, now=NOW - 0.001) is None

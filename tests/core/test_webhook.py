@@ -357,6 +357,11 @@ def test_somebody_whom_only_the_one_entry_of_contacts_names_is_known_by_it() -> 
     assert only_message(payload).person == Person(None, "IN.7")
 
 
+def test_a_message_says_in_which_group_it_was_said() -> None:
+    assert only_message(sample("text_in_group")).group == "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjAZD"
+    assert only_message(sample("text")).group == ""
+
+
 def test_of_several_in_contacts_nobody_is_guessed() -> None:
     payload = said(**{"from": None})
     payload["entry"][0]["changes"][0]["value"]["contacts"] = [{"wa_id": ASHA.wa_id}, {"wa_id": NEW.wa_id}]

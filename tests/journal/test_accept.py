@@ -325,3 +325,71 @@ async def test_a_large_delivery_may_have_a_bit_of_everything(scene: Scene) -> No
     assert scene.state(job.id) is State.DONE
     assert scene.row("SELECT count(*) AS n FROM contacts WHERE stopped = 'marketing'")["n"] == 1
     assert scene.row("SELECT count(*) AS n FROM notices")["n"] == 1
+
+
+@pytest.mark.parametrize("late", ["start", "resume"])
+async def test_an_older_wish_that_comes_late_does_not_undo_a_newer_one(scene: Scene, late: str) -> None:
+    await scene.hear(said("wamid.1", at=NOW - 50, answerable=False))
+    if late == "start":
+        await scene.hear(said("wamid.2", at=NOW, body="stop"), said("wamid.3", at=NOW - 10, body="start"))
+        assert stopped(scene) == "all"
+    else:
+        told = [Preference(Person(wa_id=ANA), True, NOW), Preference(Person(wa_id=ANA), False, NOW - 10)]
+        await scene.journal.accept(Delivery(preferences=tuple(told)), scene.now)
+        assert stopped(scene) == "marketing"
+
+
+async def test_an_older_stop_that_comes_late_does_not_undo_a_newer_start(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", at=NOW, body="start"))
+    await scene.batch(ANA)
+    await scene.hear(said("wamid.2", at=NOW - 10, body="stop"))
+    assert stopped(scene) is None
+    assert scene.jobs(Kind.SEND, "state") == [("queued",)], "nothing is cancelled, and nothing to be confirmed"
+
+
+async def test_a_late_resume_of_marketing_does_not_make_an_older_stop_void(scene: Scene) -> None:
+    await scene.journal.accept(Delivery(preferences=(Preference(Person(wa_id=ANA), False, NOW),)), scene.now)
+    await scene.hear(said("wamid.1", at=NOW - 10, body="stop"))
+    assert stopped(scene) == "all"
+
+
+async def test_what_is_said_by_hand_counts_though_our_clock_is_behind(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", at=NOW + 60, body="start"))
+    await scene.journal.set_stop(ANA, NOW, stop=True)
+    assert stopped(scene) == "all"
+    await scene.journal.set_stop(ANA, NOW, stop=False)
+    assert stopped(scene) is None
+
+
+async def test_a_message_dated_in_the_future_opens_the_window_from_now(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", at=NOW + 300 * DAY))
+    assert scene.row("SELECT last_inbound_at FROM contacts") == {"last_inbound_at": NOW}
+    assert scene.row("SELECT timestamp FROM messages") == {"timestamp": NOW}
+    await scene.hear(said("wamid.2", at=NOW + 200))
+    assert scene.row("SELECT last_inbound_at FROM contacts") == {"last_inbound_at": NOW + 200}, "our clock may lag"
+
+
+async def test_a_stop_dated_in_the_future_can_be_taken_back(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", at=NOW + 300 * DAY, body="stop"))
+    await scene.hear(said("wamid.2", at=NOW + 1, body="start"))
+    assert stopped(scene) is None
+
+
+async def test_what_is_said_in_a_group_opens_no_window_but_a_stop_is_heard(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", group="g.1", answerable=False))
+    assert scene.row("SELECT last_inbound_at FROM contacts") == {"last_inbound_at": None}
+    await scene.hear(said("wamid.2", at=NOW - 2 * DAY))
+    await scene.hear(said("wamid.3", group="g.1", body="stop", answerable=False))
+    assert scene.row("SELECT last_inbound_at FROM contacts") == {"last_inbound_at": NOW - 2 * DAY}
+    assert stopped(scene) == "all"
+
+
+async def test_a_message_that_its_own_revoke_overtook_is_never_kept(scene: Scene) -> None:
+    await scene.hear(said("wamid.revoke", type="revoke", answerable=False, revokes="wamid.1"))
+    taken = await scene.hear(said("wamid.1", body="my secret"), said("wamid.2", body="and this"))
+    assert (taken.stored, taken.replies) == (1, 1)
+    assert scene.rows("SELECT wamid, body FROM messages WHERE body <> 'Hello' ORDER BY id") == [
+        {"wamid": "wamid.1", "body": ""},
+        {"wamid": "wamid.2", "body": "and this"},
+    ]
+    assert "my secret" not in scene.path.with_name("wabot.db-wal").read_bytes().decode(errors="replace")

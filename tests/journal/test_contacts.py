@@ -66,11 +66,13 @@ async def test_merged_messages_are_told_to_the_archive_anew(scene: Scene) -> Non
     assert {row[2]["contact"] for row in ahead} == {f"{scene.journal.name}-1"}
 
 
-async def test_the_merged_contact_is_written_to_where_they_write_from_now(scene: Scene) -> None:
+async def test_a_known_person_under_a_number_of_somebody_else_gets_the_number_and_not_the_talk(scene: Scene) -> None:
     await scene.hear(said("wamid.1", Person(wa_id=ANA, bsuid=BSUID)))
-    await scene.hear(said("wamid.2", Person(wa_id=EVA)))
+    await scene.hear(said("wamid.2", Person(wa_id=EVA), body="my secret"))
     await scene.hear(said("wamid.3", Person(wa_id=EVA, bsuid=BSUID)))
-    assert people(scene) == [(1, EVA, BSUID)]
+    assert people(scene) == [(1, EVA, BSUID), (2, None, None)]
+    _, documents = await scene.journal.of_contact(EVA, 0, ())
+    assert {document["id"] for document in documents} == {"wamid.1", "wamid.3"}
 
 
 async def test_one_queue_comes_of_two_in_the_order_of_queueing(scene: Scene) -> None:
@@ -127,7 +129,7 @@ async def test_a_queued_reply_stands_behind_the_running_one_of_the_other_half(sc
     assert (again.id, again.upto) == (running.id, 3)
 
 
-async def test_two_contacts_with_something_in_flight_stay_two_until_the_next_message(scene: Scene) -> None:
+async def test_two_contacts_with_something_in_flight_stay_two_until_one_of_them_has_ended(scene: Scene) -> None:
     await scene.hear(said("wamid.1", Person(wa_id=ANA)), said("wamid.2", Person(bsuid=BSUID)))
     await scene.owe(ANA)
     await scene.owe(BSUID)

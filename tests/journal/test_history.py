@@ -147,7 +147,7 @@ async def test_what_the_archive_knows_comes_before_all_that_we_saw_ourselves(sce
     await scene.hear(said("wamid.new", body="it's me again", at=NOW))
     job = await next_reply(scene)
     found = [document("wamid.b", 1500, ours=True, body="second"), document("wamid.a", 1400, body="first")]
-    await scene.journal.adopt(job.contact, found, scene.now)
+    await scene.journal.adopt(job, found, scene.now)
     talk = await scene.journal.talk(job, 20)
     assert (talk.earlier, talk.searched) == (True, True)
     assert [(line.body, line.asked) for line in talk.said] == [
@@ -162,14 +162,14 @@ async def test_what_we_have_already_is_not_brought_back_twice(scene: Scene) -> N
     await scene.hear(said("wamid.new"))
     job = await next_reply(scene)
     for _ in range(2):
-        await scene.journal.adopt(job.contact, [document("wamid.new", 1500), document("wamid.a", 1400)], scene.now)
+        await scene.journal.adopt(job, [document("wamid.new", 1500), document("wamid.a", 1400)], scene.now)
     assert scene.row("SELECT count(*) AS n FROM messages") == {"n": 2}
 
 
 async def test_an_archive_that_knows_nobody_is_not_asked_again(scene: Scene) -> None:
     await scene.hear(said("wamid.new"))
     job = await next_reply(scene)
-    await scene.journal.adopt(job.contact, [], scene.now)
+    await scene.journal.adopt(job, [], scene.now)
     talk = await scene.journal.talk(job, 20)
     assert (talk.earlier, talk.searched) == (False, True)
 

@@ -31,6 +31,7 @@ NOT_VERBS = {"close", "sizes"}
 SMALL = (
     "meta", "sqlite_master", "sqlite_sequence", "paused_templates", "foreign_totals",
     "n VIRTUAL TABLE", "json_each VIRTUAL TABLE",
+    "merges USING INDEX merges_waiting", "merges USING COVERING INDEX merges_waiting",
 )  # fmt: skip
 """May be read whole: a handful of rows, or the statement's own parameter."""
 
@@ -39,7 +40,8 @@ EXCEPTIONS = {
     "(SELECT id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?)": "as many rows as LIMIT says",
     "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
-    "UNION SELECT id, direction, body, origin FROM messages": "sorts what one prompt can hold, beside LIMIT",
+    "UNION SELECT id, direction, body, origin, asked_by FROM messages": "sorts what one prompt can hold, beside LIMIT",
+    "SELECT * FROM merges ORDER BY id DESC LIMIT ?": "/merges: a page of the newest",
     "(SELECT id, received_at FROM foreign_webhooks ORDER BY id LIMIT ?)": "the oldest rows, as many as LIMIT says",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
@@ -156,6 +158,19 @@ async def people_and_their_names(scene: Scene) -> None:
     others = tuple(ForeignPart(number, '{"entry": []}') for number in ("7", "8", "9"))
     await scene.journal.accept(Delivery(foreign=others), scene.now)
     await scene.journal.reclaim("8", scene.now)
+    await scene.hear(
+        said("q1", Person(wa_id="5511")), said("q2", Person(bsuid="BR.1")), said("q3", Person(bsuid="BR.2"))
+    )
+    for number in ("5511", "BR.1"):
+        await scene.owe(number)
+    first, second = (await scene.claim())[-2:]
+    await scene.hear(said("q4", Person(wa_id="5511", bsuid="BR.1")), said("q5", Person(bsuid="BR.1"), body="stop"))
+    await scene.settle(first, sent("q6", wa_id="55911"))
+    await scene.settle(second, Outcome(Event.GIVE_UP, effect=Effect.SUPPRESS, code=131026))
+    (merge, *_) = await scene.journal.merges(10)
+    await scene.journal.undo_merge(merge["id"], scene.now)
+    await scene.hear(said("q8", Person(wa_id="5511", bsuid="BR.1")), said("q9", Person(wa_id="551", bsuid="BR.2")))
+    await scene.hear(said("q10", Person(bsuid="BR.2"), revokes="q11", type="revoke", answerable=False))
 
 
 async def bulk_and_replies(scene: Scene) -> None:
@@ -169,7 +184,7 @@ async def bulk_and_replies(scene: Scene) -> None:
     scene.now += 3
     for job in await scene.claim(Kind.REPLY, limit=4):
         await scene.journal.talk(job, 20)
-        await scene.journal.adopt(job.contact, [], scene.now)
+        await scene.journal.adopt(job, [], scene.now)
         await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))
         retry = Outcome(Event.RETRY, due_at=scene.now)
         await scene.settle(job, retry if job.id % 2 else Outcome(Event.SUCCEED, says=(text(), text())))

@@ -188,7 +188,7 @@ async def test_a_contact_whose_talk_was_forgotten_is_looked_up_in_the_archive_ag
     await scene.hear(said("wamid.1"))
     scene.now += 2
     job = await scene.claim_one(Kind.REPLY)
-    await scene.journal.adopt(job.contact, [], scene.now)
+    await scene.journal.adopt(job, [], scene.now)
     await scene.settle(job, Outcome(Event.SUCCEED))
     await archive_everything(scene)
     scene.now += 2 * MONTH

@@ -6,10 +6,9 @@ import pytest
 
 from tests.fakes import MemoryArchive
 from wabot.core.errors import ArchiveDown
-from wabot.core.messages import Contact
 from wabot.work.circuit import Circuit, Guarded
 
-ANA = Contact(1, wa_id="919216598210")
+ANA = ["919216598210"]
 
 
 async def test_one_failure_spares_the_archive_all_later_questions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,7 +19,7 @@ async def test_one_failure_spares_the_archive_all_later_questions(capsys: pytest
         with pytest.raises(ArchiveDown):
             await guarded.history([], None, 0, ())
         with pytest.raises(ArchiveDown):
-            await guarded.recent(ANA, 5)
+            await guarded.recent(ANA, "j-1", 5)
     assert archive.asked == 1
     assert circuit.works is False
     assert capsys.readouterr().out.count("archive.lost") == 1
@@ -31,7 +30,7 @@ async def test_while_it_is_closed_every_question_is_put() -> None:
     guarded = Guarded(archive, circuit)
     assert await guarded.history([], None, 0, ()) == []
     circuit.close()
-    assert await guarded.recent(ANA, 5) == []
+    assert await guarded.recent(ANA, "j-1", 5) == []
     assert archive.asked == 2
 
 
@@ -40,7 +39,7 @@ async def test_questions_do_not_close_it_but_the_recorder_does(capsys: pytest.Ca
     guarded = Guarded(archive, circuit)
     circuit.open("no answer")
     with pytest.raises(ArchiveDown):
-        await guarded.recent(ANA, 5)
+        await guarded.recent(ANA, "j-1", 5)
     circuit.close()
-    assert await guarded.recent(ANA, 5) == []
+    assert await guarded.recent(ANA, "j-1", 5) == []
     assert capsys.readouterr().out.count("archive.found") == 1

@@ -15,7 +15,8 @@ from tests.mongo_fixtures import proxy
 from wabot.adapters import mongo
 from wabot.adapters.mongo import MongoArchive
 from wabot.core.errors import JournalDown
-from wabot.core.messages import Contact, Person, Status
+from wabot.core.jobs import Event, Kind, Outcome
+from wabot.core.messages import Person, Status
 from wabot.work import record
 from wabot.work.circuit import Circuit
 from wabot.work.record import PROMPT_SECONDS, REFUSED_SECONDS, Recorder
@@ -436,10 +437,10 @@ async def test_what_was_brought_back_from_an_archive_is_not_sent_to_it_as_our_ow
     scene: Scene, recorder: Recorder, archive: MemoryArchive
 ) -> None:
     await talk(scene, 1)
-    contact, _ = await scene.journal.of_contact(ANA, 0, ())
-    assert contact is not None
+    scene.now += 2
+    job = await scene.claim_one(Kind.REPLY)
     old = {"id": "wamid.old", "from": ANA, "to": "1", "timestamp": "1", "type": "text", "body": "", "raw": {}}
-    await scene.journal.adopt(contact, [{**old, "direction": "in", "origin": "person"}], scene.now)
+    await scene.journal.adopt(job, [{**old, "direction": "in", "origin": "person"}], scene.now)
     await recorder.ship()
     other = MemoryArchive()
     await Recorder(scene.journal, other, Circuit()).ship()
@@ -458,10 +459,11 @@ async def test_what_was_brought_back_is_no_document_of_ours_whatever_becomes_of_
 ) -> None:
     """The archive has it under a key of its own: recording it would make a second document."""
     await scene.hear(said("wamid.0"), said("wamid.1", Person(bsuid="IN.1")))
-    contact, _ = await scene.journal.of_contact("IN.1", 0, ())
-    assert contact is not None
+    scene.now += 2
+    _, job = await scene.claim(Kind.REPLY)
+    await scene.settle(job, Outcome(Event.SUCCEED))
     old = {"id": "wamid.old", "from": "1", "to": ANA, "timestamp": "1", "type": "text", "body": "", "raw": {}}
-    await scene.journal.adopt(contact, [{**old, "direction": "out", "origin": "ai"}], scene.now)
+    await scene.journal.adopt(job, [{**old, "direction": "out", "origin": "ai"}], scene.now)
     await recorder.ship()
     await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid="IN.1")))  # they are one person
     await scene.told(receipt("wamid.old", Status.READ))
@@ -492,7 +494,7 @@ async def test_a_talk_is_recorded_in_mongodb_and_told_from_there(scene: Scene, m
         assert await recorder.ship() == 0
         _, ours = await scene.journal.of_contact(ANA, 0, ())
         assert await archive.history([ANA], None, 0, ()) == ours
-        assert len(await archive.recent(Contact(1, wa_id=ANA), 10)) == 4
+        assert len(await archive.recent([ANA], "j-1", 10)) == 4
 
 
 async def test_another_database_gets_everything_too(scene: Scene, mongo_uri: str, database: str) -> None:

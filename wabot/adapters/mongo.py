@@ -11,7 +11,7 @@ from typing import Any
 
 from wabot.core.errors import ArchiveDown
 from wabot.core.jobs import Origin
-from wabot.core.messages import Contact, Direction, Status
+from wabot.core.messages import Direction, Status, is_bsuid
 from wabot.core.shapes import loads, seconds_of, text_of
 from wabot.imports import without
 
@@ -102,10 +102,10 @@ class MongoArchive:
         whole = {key for key, version in found.items() if not isinstance(version, int) or version >= versions[key]}
         return versions.keys() - whole
 
-    async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]:
-        """What is known of a contact, newest first, whole: accepted or received messages only."""
-        found = await self.history([contact.wa_id, contact.bsuid], None, limit, ())
-        return [_whole(document) for document in found]
+    async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
+        """What is known of somebody by these names or by our `key`, newest first, whole: accepted or received only."""
+        found = await self.history(names, key, limit, ())
+        return [_whole(document) for document in found if is_theirs(document, names, key)]
 
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
@@ -175,6 +175,16 @@ class MongoArchive:
         except PyMongoError as error:
             raise _down(error) from error
         return {}
+
+
+def is_theirs(document: Mapping[str, Any], names: Sequence[str], key: str) -> bool:
+    """Whether a document that has one of these names is about them: a number may have been somebody else's before.
+
+    Then it names another BSUID, unless our own key says that it was they, before Meta gave them a new one.
+    """
+    people = document.get("participant_numbers")
+    others = [name for name in people if text_of(name) not in names] if isinstance(people, list) else []
+    return document.get("contact") == key or not any(is_bsuid(text_of(name)) for name in others)
 
 
 def _why(refused: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ def check(job: Job, now: float, *, attempts: int) -> Outcome | None:
         return Outcome(Event.GIVE_UP, spent=False, error="There is no message to send", code="no_message")
     if job.expires_at is not None and now >= job.expires_at:
         return Outcome(Event.EXPIRE, spent=False, error="Too late to be of use", code="expired")
+    if not job.contact.address:
+        return Outcome(Event.GIVE_UP, spent=False, error="This number is somebody else's now", code="passed_on")
     if job.contact.stopped is Stop.ALL and outgoing.origin is not Origin.SERVICE:
         return Outcome(Event.GIVE_UP, spent=False, error="This person opted out", code="opted_out")
     if job.contact.stopped is not None and outgoing.origin is Origin.BULK:

@@ -92,6 +92,7 @@ class Chat:
             answerable=answerable and direction is Direction.IN,
             moved_to=moved_to,
             revokes=text_of(dict_of(message.get("revoke")).get("original_message_id")),
+            group=text_of(message.get("group_id")),
         )
 
 

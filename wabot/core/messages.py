@@ -16,6 +16,9 @@ SERVICE_WINDOW_SECONDS = 24 * 3600.0
 """How long after a person's message we may answer freely.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages"""
 
+AHEAD_SECONDS = 300.0
+"""By so much our clock may be behind Meta's: what is dated later than that has no time that can be believed."""
+
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _SPELLING = re.compile(r"[+\d\s().\-/]{1,40}")
 _OLD_MEXICAN = re.compile(r"521\d{10}", re.ASCII)
@@ -105,6 +108,14 @@ class Person:
     name: str = ""
 
 
+def said_at(timestamp: float, now: float) -> float:
+    """When something was said: Meta's time, or ours, in whole seconds, where that is missing (0.0) or in the future.
+
+    A message dated ahead would keep the 24-hour window open, and a wish dated ahead could not be taken back.
+    """
+    return timestamp if 0 < timestamp <= now + AHEAD_SECONDS else float(int(now))
+
+
 class Stop(StrEnum):
     """What we may no longer send to a contact: anything, marketing, or what they have not asked for."""
 
@@ -140,7 +151,8 @@ class Inbound:
 
     `timestamp` is Meta's, in Unix seconds; `raw` is Meta's object as JSON text; `body` is what a reader
     (or the model) can use. `answerable`: it deserves a reply. `moved_to`: the person has these ids from now on.
-    `revokes`: the wamid of the message that the person took back.
+    `revokes`: the wamid of the message that the person took back. `group`: the id of the group in which it was said;
+    Meta's 24-hour window is about what is said to us alone.
     """
 
     wamid: str
@@ -154,6 +166,7 @@ class Inbound:
     answerable: bool = True
     moved_to: Person | None = None
     revokes: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from wabot.core.errors import DeliveryError
 from wabot.core.jobs import Origin, Outgoing, State
-from wabot.core.messages import Delivery, Direction, Inbound, Notice, Preference, Status, Stop
+from wabot.core.messages import (
+    Delivery,
+    Direction,
+    Inbound,
+    Notice,
+    Person,
+    Preference,
+    Status,
+    Stop,
+    is_bsuid,
+    said_at,
+)
 from wabot.core.optout import Consent, Wish
-from wabot.journal import contacts, receipts, templates
+from wabot.journal import contacts, receipts, templates, wishes
 from wabot.journal.jobs import fail_message
 from wabot.journal.queue import enqueue
 from wabot.journal.receipts import Patience
@@ -85,9 +96,32 @@ def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules,
     return taken
 
 
-def opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> None:
-    """Nothing more to this contact: remember it, and cancel what is queued."""
-    contacts.stop(db, contact_id, Stop.ALL, now)
+def set_stop(db: sqlite3.Connection, identity: str, now: float, *, stop: bool) -> None:
+    """Somebody writes down what a person wants: no more messages, or messages again, since they can be reached."""
+    person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
+    contact_id = contacts.resolve(db, person, now)
+    at = wishes.by_us(db, contact_id, now)
+    if stop:
+        _opt_out(db, contact_id, at, now)
+    else:
+        wishes.start(db, contact_id, at)
+        wishes.reachable(db, contact_id)
+
+
+def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> bool:
+    """Nothing more to this person since the time `at`: remember it, and cancel what is queued.
+
+    False where they asked us to start again later than that, so that nothing is stopped.
+    """
+    wishes.record(db, contact_id, Stop.ALL, at, stop=True)
+    if wishes.of(db, contact_id) is not Stop.ALL:
+        return False
+    for one in wishes.everyone(db, contact_id):
+        _cancel_open(db, one, now)
+    return True
+
+
+def _cancel_open(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     open_sends = (
         "SELECT id FROM jobs WHERE contact_id = ? AND kind = 'send' AND state = 'waiting'"
         " UNION ALL SELECT id FROM jobs WHERE contact_id = ? AND kind = 'send'"
@@ -109,33 +143,34 @@ def opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> None:
 
 
 def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:
+    at = said_at(message.timestamp, now)
     says = message.direction is Direction.IN and message.type != "system"
-    known = contacts.heard_again(db, message.person, message.timestamp or now) if says else None
+    known = contacts.heard_again(db, message.person, at) if says and not message.group else None
     if known is None and db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
         return
     contact_id = known["id"] if known is not None else contacts.resolve(db, message.person, now)
-    message_id = _insert(db, contact_id, message, now)
+    message_id = _insert(db, contact_id, message, at)
     if message_id is None:
         return
     taken.stored += 1
     if message.moved_to is not None:
-        contacts.rekey(db, contact_id, message.moved_to, now)
+        contacts.rekey(db, contact_id, message.moved_to, at, now)
     if message.revokes:
-        _blank(db, contact_id, message.revokes)
+        _take_back(db, contact_id, message, at)
     if not says:
         return
-    if known is None:
-        known = contacts.heard(db, contact_id, message.timestamp or now)
-    stopped = known["stopped"]
+    if known is None and not message.group:
+        known = contacts.heard(db, contact_id, at)
+    stopped = wishes.of(db, contact_id) if known is None else contacts.stop_of(known)
     wish = rules.consent.wish(message.body) if message.type in _WORDS else None
-    if wish is not None and _heed_wish(db, contact_id, wish, stopped=stopped, now=now, rules=rules):
+    if wish is not None and _heed_wish(db, contact_id, wish, at=at, stopped=stopped, now=now, rules=rules):
         taken.sends += 1
-    elif message.answerable and stopped != Stop.ALL and wish is not Wish.STOP:
+    elif message.answerable and stopped is not Stop.ALL and wish is not Wish.STOP:
         _owe_reply(db, contact_id, message_id, now, rules)
         taken.replies += 1
 
 
-def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, now: float) -> int | None:
+def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, at: float) -> int | None:
     """The id of the new row; None where the wamid is known."""
     inbound = message.direction is Direction.IN
     cursor = db.execute(
@@ -146,7 +181,7 @@ def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, now: floa
             message.direction,
             Origin.PERSON if inbound else Origin.STAFF,
             message.wamid,
-            message.timestamp or int(now),
+            at,
             message.type,
             message.body,
             message.raw,
@@ -158,12 +193,16 @@ def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, now: floa
     return cursor.lastrowid if cursor.rowcount else None
 
 
-def _blank(db: sqlite3.Connection, contact_id: int, wamid: str) -> None:
-    """The person took a message back: we forget what it said."""
+def _take_back(db: sqlite3.Connection, contact_id: int, revoke: Inbound, at: float) -> None:
+    """The person took a message back: we forget what it said.
+
+    If it was slower than the news, its place is taken: what comes under its wamid is a repetition then.
+    """
     db.execute(
         "UPDATE messages SET body = '', raw = '{}', version = version + 1 WHERE wamid = ? AND contact_id = ?",
-        (wamid, contact_id),
+        (revoke.revokes, contact_id),
     )
+    _insert(db, contact_id, replace(revoke, wamid=revoke.revokes, type="unknown", body="", raw="{}"), at)
 
 
 def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, rules: Rules) -> None:
@@ -184,28 +223,26 @@ def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, 
 
 
 def _heed_wish(
-    db: sqlite3.Connection, contact_id: int, wish: Wish, *, stopped: str | None, now: float, rules: Rules
+    db: sqlite3.Connection, contact_id: int, wish: Wish, *, at: float, stopped: Stop | None, now: float, rules: Rules
 ) -> bool:
-    """Apply STOP or START, and confirm it once; whether a confirmation is owed now."""
-    if wish is Wish.STOP and stopped != Stop.ALL:
-        opt_out(db, contact_id, now)
-    elif wish is Wish.START and stopped in (Stop.ALL, Stop.MARKETING):
-        contacts.resume(db, contact_id, Stop(stopped))
+    """Apply STOP or START, said at a time, and confirm it once; whether a confirmation is owed now."""
+    if wish is Wish.STOP:
+        changed = _opt_out(db, contact_id, at, now) and stopped is not Stop.ALL
     else:
-        return False
+        wishes.start(db, contact_id, at)
+        changed = stopped in (Stop.ALL, Stop.MARKETING) and wishes.of(db, contact_id) is None
     text = rules.consent.answer(wish)
-    if text:
-        confirmation = Outgoing({"type": "text", "text": {"body": text}}, text, Origin.SERVICE)
-        enqueue(db, contact_id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
-    return bool(text)
+    if not changed or not text:
+        return False
+    confirmation = Outgoing({"type": "text", "text": {"body": text}}, text, Origin.SERVICE)
+    enqueue(db, contact_id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
+    return True
 
 
 def _take_preference(db: sqlite3.Connection, preference: Preference, now: float) -> None:
     contact_id = contacts.resolve(db, preference.person, now)
-    if preference.stopped:
-        contacts.stop(db, contact_id, Stop.MARKETING, now)
-    else:
-        contacts.resume(db, contact_id, Stop.MARKETING)
+    at = said_at(preference.timestamp, now)
+    wishes.record(db, contact_id, Stop.MARKETING, at, stop=preference.stopped)
 
 
 def _keep_notice(db: sqlite3.Connection, notice: Notice, now: float) -> None:

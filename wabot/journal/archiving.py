@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core.messages import Contact, Direction, Status
+from wabot.core.jobs import Job
+from wabot.core.messages import Direction, Status
 from wabot.journal.history import MESSAGE, document
 from wabot.journal.sqlite import Reader, Writer
 from wabot.journal.upkeep import KEY_SECONDS
@@ -75,9 +76,9 @@ class Archiving:
         """Forget what was brought back from the archive before a time; how many went."""
         return await self.writer(_forget_adopted, min(before, now - KEY_SECONDS), limit)
 
-    async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]], now: float) -> None:
-        """Bring back what the archive knows of a contact, newest first."""
-        await self.writer(_adopt, contact.id, documents, now)
+    async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None:
+        """Bring back what the archive knows of the contact whom a reply answers, newest first."""
+        await self.writer(_adopt, job.id, documents, now)
 
 
 def _ahead(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
@@ -197,8 +198,12 @@ def _look_up_again(db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> None:
     db.executemany("UPDATE contacts SET searched = 0 WHERE id = ? AND searched <> 0", [(one,) for one in contacts])
 
 
-def _adopt(db: sqlite3.Connection, contact_id: int, documents: Sequence[dict[str, Any]], now: float) -> None:
-    """Their ids are below 1. Their age counts from now: they are here for the talk that goes on."""
+def _adopt(db: sqlite3.Connection, job_id: int, documents: Sequence[dict[str, Any]], now: float) -> None:
+    """Their ids are below 1. Their age counts from now: they are here for the talk that goes on.
+
+    It is the job that knows its contact: since its claim, that one may have become part of another.
+    """
+    (contact_id,) = db.execute("SELECT contact_id FROM jobs WHERE id = ?", (job_id,)).fetchone()
     db.execute("UPDATE contacts SET searched = ? WHERE id = ?", (int(now), contact_id))
     for doc in documents:
         inbound = doc["direction"] == Direction.IN

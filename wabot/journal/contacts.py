@@ -1,6 +1,7 @@
 """Contacts: one row for a person, found by phone number or BSUID, and re-keyed when Meta says that they moved.
 
-A BSUID outranks a number: numbers are passed on to other people, and a stranger must not inherit a conversation.
+A BSUID outranks a number: numbers are passed on to other people, and a stranger must not inherit a conversation. When
+a number moves from one to another, it moves alone, and both talks stay where they are.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from wabot.core.jobs import Event, State, move
 from wabot.core.messages import Contact, Person, Stop
-from wabot.journal.queue import promote
+from wabot.journal import merging, wishes
+
+
+def stop_of(row: sqlite3.Row) -> Stop | None:
+    """What may not be sent to the contact in a row that has its column `stopped`."""
+    return Stop(row["stopped"]) if row["stopped"] else None
 
 
 def of_row(row: sqlite3.Row) -> Contact:
@@ -22,7 +27,7 @@ def of_row(row: sqlite3.Row) -> Contact:
         bsuid=row["bsuid"],
         name=row["name"],
         last_inbound_at=row["last_inbound_at"],
-        stopped=Stop(row["stopped"]) if row["stopped"] else None,
+        stopped=stop_of(row),
     )
 
 
@@ -35,6 +40,16 @@ def find(db: sqlite3.Connection, identity: str) -> Contact | None:
     return of_row(row) if row else None
 
 
+def own_names(db: sqlite3.Connection, contact: Contact) -> tuple[str, ...]:
+    """The names of a contact that were never anybody else's."""
+    names = [name for name in (contact.wa_id, contact.bsuid) if name]
+    passed = {
+        value
+        for (value,) in db.execute("SELECT value FROM passed_on WHERE value IN (?, ?)", (contact.wa_id, contact.bsuid))
+    }
+    return tuple(name for name in names if name not in passed)
+
+
 def resolve(db: sqlite3.Connection, person: Person, now: float) -> int:
     """The id of the contact that `person` names, created, completed or merged as what Meta says now requires."""
     found = db.execute(
@@ -42,18 +57,33 @@ def resolve(db: sqlite3.Connection, person: Person, now: float) -> int:
         " WHERE i.value IN (?, ?)",
         (person.wa_id, person.bsuid),
     ).fetchall()
-    if not found:
-        return _create(db, person, now)
     by_bsuid = next((row for row in found if row["value"] == person.bsuid), None)
     by_number = next((row for row in found if row["value"] == person.wa_id), None)
-    if by_bsuid is None and by_number is not None and person.bsuid and by_number["bsuid"]:
+    if by_number is not None and _is_another(db, by_number, person, by_bsuid):
         _release(db, person.wa_id)
-        return _create(db, person, now)
+        by_number = None
     if by_bsuid is not None and by_number is not None and by_bsuid["id"] != by_number["id"]:
-        return _settle_claims(db, person, by_bsuid, by_number, now)
-    known = found[0]
+        known = _row(db, merging.unite(db, by_bsuid["id"], by_number["id"], now, "a number and a BSUID in one message"))
+    elif by_bsuid is not None:
+        known = by_bsuid
+    elif by_number is not None:
+        known = by_number
+    else:
+        return _create(db, person, now)
     _complete(db, known, person)
     return int(known["id"])
+
+
+def _is_another(db: sqlite3.Connection, owner: sqlite3.Row, person: Person, by_bsuid: sqlite3.Row | None) -> bool:
+    """Whether the contact that has the number of `person` is somebody else, from whom they got it.
+
+    A BSUID outranks a number. Whoever had another number until now was not met under this one.
+    """
+    if by_bsuid is None:
+        return person.bsuid is not None and owner["bsuid"] is not None
+    if by_bsuid["id"] == owner["id"]:
+        return False
+    return bool(owner["bsuid"] or by_bsuid["wa_id"] or merging.parted(db, by_bsuid["id"], owner["id"]))
 
 
 def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -> dict[str, tuple[int, Stop | None]]:
@@ -63,9 +93,10 @@ def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -
         " JOIN contacts c ON c.id = i.contact_id",
         (json.dumps(numbers),),
     ).fetchall()
-    found = {row["value"]: (row["id"], Stop(row["stopped"]) if row["stopped"] else None) for row in rows}
+    found = {row["value"]: (row["id"], stop_of(row)) for row in rows}
     unknown = [number for number in numbers if number not in found]
-    first = db.execute("SELECT coalesce(max(id), 0) + 1 FROM contacts").fetchone()[0]
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'contacts'").fetchone()
+    first = (last[0] if last else 0) + 1
     values = {"first": first, "numbers": json.dumps(unknown), "now": now}
     db.execute(
         "INSERT INTO contacts (id, wa_id, created_at) SELECT :first + key, value, :now FROM json_each(:numbers)", values
@@ -105,68 +136,58 @@ def heard(db: sqlite3.Connection, contact_id: int, at: float) -> sqlite3.Row:
     return rows[0]
 
 
-def rekey(db: sqlite3.Connection, contact_id: int, new: Person, now: float) -> int:
-    """Meta says that this contact goes by `new` from now on; the id of the contact that they are then."""
-    old = db.execute("SELECT wa_id, bsuid FROM contacts WHERE id = ?", (contact_id,)).fetchone()
-    for value, replaced in ((new.wa_id, old["wa_id"]), (new.bsuid, old["bsuid"])):
+def rekey(db: sqlite3.Connection, contact_id: int, new: Person, at: float, now: float) -> int:
+    """Meta says that this contact goes by `new` since the time `at`; the id of the contact that they are then."""
+    before = _row(db, contact_id)
+    for value, replaced in ((new.wa_id, before["wa_id"]), (new.bsuid, before["bsuid"])):
         if value is None or value == replaced:
             continue
-        owner = db.execute("SELECT contact_id FROM identities WHERE value = ?", (value,)).fetchone()
-        if owner and owner[0] != contact_id:
-            contact_id = merge(db, contact_id, int(owner[0]), now) or contact_id
+        owner = _owner(db, value)
+        if owner is not None and owner["id"] != contact_id:
+            apart = merging.parted(db, contact_id, owner["id"])
+            if apart or (value == new.wa_id and _was_another(db, owner, new, at)):
+                _release(db, value)
+            else:
+                contact_id = merging.unite(db, contact_id, owner["id"], now, "a change of number or BSUID")
         _release(db, replaced)
     _complete(db, _row(db, contact_id), new)
     return contact_id
 
 
-def merge(db: sqlite3.Connection, one: int, other: int, now: float) -> int | None:
-    """Two contacts turned out to be one person: the older takes over all that was said and owed; returns its id.
+def _was_another(db: sqlite3.Connection, owner: sqlite3.Row, new: Person, at: float) -> bool:
+    """Whether the contact that has the number to which another one moved is the number's former owner.
 
-    None while both have something in flight, for their queues cannot be joined then without breaking the order: they
-    stay two until the next message tries again.
+    If not, it is the mover: what they said from there was faster than the news of the move.
     """
-    keep, gone = min(one, other), max(one, other)
-    in_flight = "SELECT 1 FROM jobs WHERE kind = ? AND contact_id = ? AND state IN ('running', 'in_doubt')"
-    for kind in ("send", "reply"):
-        if all(db.execute(in_flight, (kind, contact)).fetchone() for contact in (keep, gone)):
-            return None
-    _join_sends(db, keep, gone)
-    _join_replies(db, keep, gone, now)
-    db.execute("UPDATE messages SET contact_id = ?, version = version + 1 WHERE contact_id = ?", (keep, gone))
-    db.execute("UPDATE jobs SET contact_id = ? WHERE contact_id = ?", (keep, gone))
-    db.execute("UPDATE identities SET contact_id = ? WHERE contact_id = ?", (keep, gone))
-    db.execute(
-        "UPDATE contacts SET wa_id = coalesce(contacts.wa_id, g.wa_id), bsuid = coalesce(contacts.bsuid, g.bsuid),"
-        " name = coalesce(nullif(contacts.name, ''), g.name), last_inbound_at = coalesce("
-        "max(contacts.last_inbound_at, g.last_inbound_at), contacts.last_inbound_at, g.last_inbound_at)"
-        " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
-        (keep, gone),
-    )
-    lost = db.execute("SELECT stopped, stopped_at FROM contacts WHERE id = ?", (gone,)).fetchone()
-    if lost["stopped"]:
-        stop(db, keep, Stop(lost["stopped"]), lost["stopped_at"])
-    db.execute("DELETE FROM contacts WHERE id = ?", (gone,))
-    promote(db, keep, now)
-    return keep
+    if owner["bsuid"] not in (None, new.bsuid):
+        return True
+    earlier = "SELECT 1 FROM messages WHERE contact_id = ? AND timestamp < ? LIMIT 1"
+    return db.execute(earlier, (owner["id"], at)).fetchone() is not None
 
 
-def stop(db: sqlite3.Connection, contact_id: int, what: Stop, now: float) -> None:
-    """Remember that we may not send `what`; what forbids more is never replaced by what forbids less."""
-    db.execute(
-        "UPDATE contacts SET stopped = :what, stopped_at = :now WHERE id = :id AND (stopped IS NULL"
-        " OR (:what = 'all' AND stopped <> 'all') OR (:what = 'marketing' AND stopped = 'unreachable'))",
-        {"what": what, "now": now, "id": contact_id},
-    )
+def learn_spelling(db: sqlite3.Connection, contact_id: int, asked: str | None, wa_id: str | None, now: float) -> None:
+    """Meta writes the number `asked`, to which a contact's message went, as `wa_id` (Brazil, Mexico).
 
-
-def suppress(db: sqlite3.Connection, contact_id: int, code: int | str | None, now: float) -> None:
-    """Meta says that this person does not get our messages: none of our marketing (131050), or none at all."""
-    stop(db, contact_id, Stop.MARKETING if code == 131050 else Stop.UNREACHABLE, now)
-
-
-def resume(db: sqlite3.Connection, contact_id: int, what: Stop) -> None:
-    """Lift the stop, if it is `what`."""
-    db.execute("UPDATE contacts SET stopped = NULL, stopped_at = NULL WHERE id = ? AND stopped = ?", (contact_id, what))
+    Its owner will write to us under that one. If another contact has it, they are one person; where two BSUIDs say
+    that they are not, the number goes to the one whom it reaches.
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
+    """
+    if not asked or not wa_id or asked == wa_id:
+        return
+    contact = _owner(db, asked)
+    if contact is None or contact["id"] not in wishes.everyone(db, contact_id):
+        return  # the number was passed on since
+    other = _owner(db, wa_id)
+    if other is None:
+        db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (wa_id, contact["id"]))
+    elif other["id"] == contact["id"]:
+        return
+    elif (contact["bsuid"] and other["bsuid"]) or merging.parted(db, contact["id"], other["id"]):
+        _release(db, asked)
+        db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (asked, other["id"]))
+        wishes.share(db, contact["id"], other["id"])
+    else:
+        merging.unite(db, contact["id"], other["id"], now, "two spellings of a number")
 
 
 def _create(db: sqlite3.Connection, person: Person, now: float) -> int:
@@ -190,63 +211,23 @@ def _complete(db: sqlite3.Connection, known: sqlite3.Row, person: Person) -> Non
         db.execute("INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (value, known["id"]))
 
 
-def _settle_claims(
-    db: sqlite3.Connection, person: Person, by_bsuid: sqlite3.Row, by_number: sqlite3.Row, now: float
-) -> int:
-    """Number and BSUID lead to two contacts: one person that we met twice, or a number that was passed on."""
-    if by_number["bsuid"] is None:
-        merged = merge(db, int(by_bsuid["id"]), int(by_number["id"]), now)
-        if merged is None:
-            return int(by_bsuid["id"])
-        _complete(db, _row(db, merged), person)
-        return merged
-    _release(db, person.wa_id)
-    _complete(db, by_bsuid, person)
-    return int(by_bsuid["id"])
-
-
 def _row(db: sqlite3.Connection, contact_id: int) -> sqlite3.Row:
     row: sqlite3.Row = db.execute("SELECT * FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     return row
 
 
+def _owner(db: sqlite3.Connection, value: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT c.* FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?", (value,)
+    ).fetchone()
+    return row
+
+
 def _release(db: sqlite3.Connection, value: str | None) -> None:
-    """Nobody goes by `value` any more."""
+    """Nobody goes by `value` any more. Whoever does next is somebody else: what was said under it is not theirs."""
     for row in db.execute("DELETE FROM identities WHERE value = ? RETURNING contact_id", (value,)).fetchall():
         db.execute(
             "UPDATE contacts SET wa_id = nullif(wa_id, ?), bsuid = nullif(bsuid, ?) WHERE id = ?",
             (value, value, row["contact_id"]),
         )
-
-
-def _join_sends(db: sqlite3.Connection, keep: int, gone: int) -> None:
-    """Make the open sends of both fit into one queue: one head."""
-    head = "SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
-    if all(db.execute(head, (contact,)).fetchone() for contact in (keep, gone)):
-        db.execute(
-            "UPDATE jobs SET state = ? WHERE contact_id IN (?, ?) AND kind = 'send'"
-            " AND state IN ('queued', 'running', 'in_doubt') AND state = 'queued'",
-            (move(State.QUEUED, Event.DEMOTE), keep, gone),
-        )
-
-
-def _join_replies(db: sqlite3.Connection, keep: int, gone: int, now: float) -> None:
-    """Make the open replies of both fit together: one that further bubbles join, behind the one that runs if any."""
-    joinable = "contact_id = ? AND kind = 'reply' AND state IN ('queued', 'waiting')"
-    spare = db.execute(f"SELECT id, since, expires_at FROM jobs WHERE {joinable}", (gone,)).fetchone()
-    if spare is not None:
-        joined = db.execute(
-            f"UPDATE jobs SET since = min(since, ?), expires_at = max(expires_at, ?) WHERE {joinable}",
-            (spare["since"], spare["expires_at"], keep),
-        ).rowcount
-        if joined:
-            db.execute(
-                "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply of the same person' WHERE id = ?",
-                (State.CANCELLED, now, spare["id"]),
-            )
-    running = "SELECT 1 FROM jobs WHERE contact_id IN (?, ?) AND kind = 'reply' AND state = 'running'"
-    if db.execute(running, (keep, gone)).fetchone():
-        db.executemany(
-            f"UPDATE jobs SET state = ? WHERE {joinable} AND state = 'queued'",
-            [(move(State.QUEUED, Event.DEMOTE), contact) for contact in (keep, gone)],
-        )
+        db.execute("INSERT OR IGNORE INTO passed_on (value) VALUES (?)", (value,))

@@ -6,12 +6,12 @@ import sqlite3
 
 from wabot.core.errors import Effect
 from wabot.core.jobs import Outcome
-from wabot.journal import contacts, templates
+from wabot.journal import templates, wishes
 
 
 def spread(db: sqlite3.Connection, job_id: int, contact_id: int, outcome: Outcome, now: float) -> None:
     """Apply the `effect` of an outcome: suppress the contact, or pause the template or all of them."""
     if outcome.effect is Effect.SUPPRESS:
-        contacts.suppress(db, contact_id, outcome.code, now)
+        wishes.suppress(db, contact_id, outcome.code, now)
     elif outcome.effect is not Effect.NONE:
         templates.pause(db, job_id, outcome, now)

@@ -20,6 +20,8 @@ MESSAGE = (
     " FROM messages m JOIN contacts c ON c.id = m.contact_id"
 )
 
+_NOT_FAILED = "NOT (direction = 'out' AND status = 'failed')"
+
 _AFTER_ALL = 1 << 62
 PAGE = 500
 """Messages that are read before others may read."""
@@ -29,9 +31,13 @@ PAGE = 500
 class Talk:
     """A conversation as a reply needs it, oldest first. `earlier`: something was said before what is being answered.
 
-    `searched`: the archive was asked for it.
+    `contact`: with whom, as they are now; `names`: those under which nobody else ever was with us, so that what the
+    archive has of them is theirs; `key`: what its documents call them. `searched`: the archive was asked for it.
     """
 
+    contact: Contact
+    names: tuple[str, ...]
+    key: str
     said: Sequence[Said]
     earlier: bool
     searched: bool
@@ -50,24 +56,40 @@ class Page:
     size: int = 0
 
 
-def talk(db: sqlite3.Connection, contact_id: int, since: int, upto: int, limit: int) -> Talk:
-    """The last `limit` messages up to `upto`, and all from `since` on: these are being answered."""
-    searched = db.execute("SELECT searched FROM contacts WHERE id = ?", (contact_id,)).fetchone()
-    not_failed = "NOT (direction = 'out' AND status = 'failed')"
+def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int) -> Talk:
+    """The last `limit` messages up to `upto`, and all that a reply job answers.
+
+    It is the job that knows its contact: since its claim, that one may have become part of another.
+    """
+    row = db.execute(
+        "SELECT c.id AS contact_id, c.*, (SELECT value FROM meta WHERE key = 'journal') AS journal"
+        " FROM jobs j JOIN contacts c ON c.id = j.contact_id WHERE j.id = ?",
+        (job_id,),
+    ).fetchone()
+    contact = contacts.of_row(row)
+    values = {"contact": contact.id, "job": job_id, "since": since, "upto": upto, "limit": limit}
     earlier = db.execute(
-        f"SELECT 1 FROM messages WHERE contact_id = ? AND id < ? AND {not_failed} LIMIT 1", (contact_id, since)
+        f"SELECT 1 FROM messages WHERE contact_id = :contact AND (id < :since OR asked_by < :job) AND {_NOT_FAILED}"
+        " LIMIT 1",
+        values,
     ).fetchone()
     rows = db.execute(
-        f"SELECT id, direction, body, origin FROM (SELECT * FROM messages WHERE contact_id = :contact AND id <= :upto"
-        f" AND {not_failed} ORDER BY timestamp DESC, id DESC LIMIT :limit) UNION"
-        " SELECT id, direction, body, origin FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
-        " ORDER BY id",
-        {"contact": contact_id, "since": since, "upto": upto, "limit": limit},
+        "SELECT id, direction, body, origin, asked_by FROM (SELECT * FROM messages WHERE contact_id = :contact"
+        f" AND id <= :upto AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit) UNION"
+        " SELECT id, direction, body, origin, asked_by FROM messages WHERE contact_id = :contact"
+        " AND id BETWEEN :since AND :upto ORDER BY id",
+        values,
     ).fetchall()
-    said = [
-        Said(Origin(row["origin"]), row["body"], asked=row["direction"] == "in" and row["id"] >= since) for row in rows
-    ]
-    return Talk(said, earlier is not None, bool(searched and searched[0]))
+    said = [Said(Origin(row["origin"]), row["body"], asked=_is_asked(row, job_id, since)) for row in rows]
+    names = contacts.own_names(db, contact)
+    return Talk(contact, names, f"{row['journal']}-{contact.id}", said, earlier is not None, bool(row["searched"]))
+
+
+def _is_asked(row: sqlite3.Row, job_id: int, since: int) -> bool:
+    """Whether a reply answers a message: all since the first one, but for what a merge gave to another reply."""
+    if row["direction"] != Direction.IN:
+        return False
+    return row["id"] >= since if row["asked_by"] is None else bool(row["asked_by"] == job_id)
 
 
 def of_contact(

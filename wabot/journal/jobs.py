@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
 from wabot.core.messages import Status
-from wabot.journal import contacts, effects, templates
+from wabot.journal import contacts, effects, merging, templates
 from wabot.journal.queue import BULK, enqueue, promote, promote_reply
 from wabot.journal.receipts import Patience, attach
 
@@ -54,7 +54,8 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
         _absorb_next_reply(db, job, now)
     changed = db.execute(
         "UPDATE jobs SET state = ?, due_at = ?, spent = spent + ?, settled_at = ?, answer = coalesce(?, answer),"
-        " error = ?, error_code = ? WHERE id = ? AND state = 'running' AND token = ? RETURNING contact_id",
+        " error = ?, error_code = ? WHERE id = ? AND state = 'running' AND token = ?"
+        " RETURNING contact_id, EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL) AS merges_wait",
         (
             state,
             outcome.due_at or now,
@@ -72,6 +73,7 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
             db.execute(
                 "UPDATE jobs SET answer = ? WHERE id = ? AND state = 'done'", (json.dumps(outcome.answer), job.id)
             )
+        contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
         return None
     if changed[0]["contact_id"] != job.contact.id:  # since the claim, two contacts became one
         job = replace(job, contact=replace(job.contact, id=changed[0]["contact_id"]))
@@ -79,6 +81,8 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
         _settle_reply(db, job, outcome, now)
     else:
         _settle_send(db, job, outcome, now, patience)
+    if changed[0]["merges_wait"]:
+        merging.finish(db, now)
     return state
 
 
@@ -182,13 +186,9 @@ def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: 
         " error_code = NULL, version = version + 1 WHERE job_id = ?",
         (None if known else outcome.wamid, Status.SENT, int(now), now, job.id),
     )
-    if outcome.wa_id and outcome.wa_id != job.contact.wa_id:
-        # Meta writes some numbers in another way (Brazil, Mexico); their owner will write to us under that one.
-        db.execute(
-            "INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (outcome.wa_id, job.contact.id)
-        )
     if outcome.wamid and not known:
         attach(db, outcome.wamid, now, patience)
+    contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
 
 
 def _absorb_next_reply(db: sqlite3.Connection, job: Job, now: float) -> None:
@@ -204,13 +204,17 @@ def _absorb(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     """The reply that waits for a contact's running one is not needed: that one takes its time to live."""
     absorbed = db.execute(
         "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply before it' WHERE contact_id = ?"
-        " AND kind = 'reply' AND state IN ('queued', 'waiting') AND state = 'waiting' RETURNING expires_at",
+        " AND kind = 'reply' AND state IN ('queued', 'waiting') AND state = 'waiting' RETURNING id, since, expires_at",
         (move(State.WAITING, Event.CANCEL), now, contact_id),
     ).fetchall()
-    db.executemany(
-        "UPDATE jobs SET expires_at = max(expires_at, ?) WHERE contact_id = ? AND kind = 'reply' AND state = 'running'",
-        [(row["expires_at"], contact_id) for row in absorbed],
-    )
+    for row in absorbed:
+        running = db.execute(
+            "UPDATE jobs SET expires_at = max(expires_at, ?), since = min(since, ?) WHERE contact_id = ?"
+            " AND kind = 'reply' AND state = 'running' RETURNING id",
+            (row["expires_at"], row["since"], contact_id),
+        ).fetchall()
+        for (job_id,) in running:
+            merging.hand_over(db, row["id"], job_id)
 
 
 def _fail_unreadable(db: sqlite3.Connection, row: sqlite3.Row, error: Exception, now: float) -> None:

@@ -18,16 +18,16 @@ from typing import Any
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.large import Room
-from wabot.core.messages import Contact, Delivery, Person, Stop, is_bsuid
+from wabot.core.messages import Contact, Delivery
 from wabot.journal import (
     accept,
     batches,
-    contacts,
     files,
     foreign,
     gauges,
     history,
     jobs,
+    merging,
     opening,
     outbox,
     restored,
@@ -162,7 +162,7 @@ class Journal(Archiving):
 
     async def talk(self, job: Job, limit: int) -> history.Talk:
         """The conversation that a reply job continues."""
-        return await self._read(history.talk, job.contact.id, job.since, job.upto, limit)
+        return await self._read(history.talk, job.id, job.since, job.upto, limit)
 
     async def of_contact(
         self, identity: str, limit: int, include: Sequence[str], room: Room | None = None
@@ -213,8 +213,19 @@ class Journal(Archiving):
 
     async def set_stop(self, identity: str, now: float, *, stop: bool) -> None:
         """Write down that a person wants no more messages, or wants them again."""
-        await self.writer(_set_stop, identity, now, stop)
+        await self.writer(accept.set_stop, identity, now, stop=stop)
         await self._watchers.tell()
+
+    async def merges(self, limit: int) -> list[dict[str, Any]]:
+        """The last contacts that were merged, newest first."""
+        return await self._read(merging.listing, limit)
+
+    async def undo_merge(self, merge_id: int, now: float) -> dict[str, Any] | None:
+        """Make two contacts of one again; None for a merge that we do not know. Raises merging.CannotUndo."""
+        merge = await self.writer(merging.undo, merge_id, now)
+        self.notify(Kind.SEND, now)
+        self.notify(Kind.REPLY, now)
+        return merge
 
     async def outbox(self, query: outbox.Query) -> list[dict[str, Any]]:
         """The sends that `query` asks for."""
@@ -282,13 +293,3 @@ async def open_journal(
 def _touch(db: sqlite3.Connection) -> None:
     # Something must change: SQLite does not write a page that stays the same.
     db.execute("INSERT INTO meta VALUES ('touched', '0') ON CONFLICT (key) DO UPDATE SET value = 1 - value")
-
-
-def _set_stop(db: sqlite3.Connection, identity: str, now: float, stop: bool) -> None:
-    person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
-    contact_id = contacts.resolve(db, person, now)
-    if stop:
-        accept.opt_out(db, contact_id, now)
-    else:
-        for what in Stop:
-            contacts.resume(db, contact_id, what)

@@ -16,7 +16,7 @@ from wabot.core.graph import meaning
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, move
 from wabot.core.messages import Receipt, Status, is_news
 from wabot.core.shapes import stored
-from wabot.journal import effects
+from wabot.journal import contacts, effects
 from wabot.journal.queue import promote
 
 _TAG = re.compile(r"wabot:([0-9a-z]+)-(\d{1,18}):(\d{1,9})", re.ASCII)
@@ -73,7 +73,8 @@ def _apply_by_tag(db: sqlite3.Connection, receipt: Receipt, now: float, patience
         _keep(db, receipt, now)
         return NOTHING
     row = db.execute(
-        "SELECT j.id AS job_id, j.contact_id, j.state, j.attempt, j.spent, m.id, m.wamid, m.status, m.status_times"
+        "SELECT j.id AS job_id, j.contact_id, j.state, j.attempt, j.spent, m.id, m.wamid, m.status, m.status_times,"
+        " m.person"
         " FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.id = ?",
         (int(match[2]),),
     ).fetchone()
@@ -117,6 +118,8 @@ def _prove(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, now: floa
         (receipt.wamid, receipt.timestamp, row["id"]),
     )
     _advance(db, row, receipt)
+    if receipt.person is not None:
+        contacts.learn_spelling(db, row["contact_id"], row["person"], receipt.person.wa_id, now)
 
 
 def _advance(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt) -> None:

@@ -8,8 +8,9 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 
 -- A person. wa_id and bsuid are where to write to them now; `identities` finds them by every name they go by.
+-- AUTOINCREMENT: the id of a contact that became part of another must not come back as somebody else's.
 CREATE TABLE contacts (
-    id              INTEGER PRIMARY KEY,
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
     wa_id           TEXT,
     bsuid           TEXT,
     name            TEXT    NOT NULL DEFAULT '',
@@ -46,11 +47,14 @@ CREATE TABLE messages (
     error_code   ANY,
     job_id       INTEGER,                           -- out: the send that carries it
     version      INTEGER NOT NULL DEFAULT 1,        -- grows with every change
-    archived     INTEGER NOT NULL DEFAULT 0         -- the version that the archive has; 2^62: it is the archive's own
+    archived     INTEGER NOT NULL DEFAULT 0,        -- the version that the archive has; 2^62: it is the archive's own
+    asked_by     INTEGER                            -- in: the reply that answers it, where a merge made that unclear;
+                                                    -- 0: it was answered. NULL: all since `jobs.since`
 ) STRICT;
 CREATE UNIQUE INDEX messages_wamid ON messages (wamid) WHERE wamid IS NOT NULL;
 CREATE UNIQUE INDEX messages_job ON messages (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX messages_of ON messages (contact_id, timestamp, id);
+CREATE INDEX messages_asked_by ON messages (asked_by) WHERE asked_by IS NOT NULL;
 CREATE INDEX messages_ahead ON messages (id) WHERE archived < version;
 
 -- What we owe. AUTOINCREMENT: an id that was pruned must not come back, for it is the order and Meta's tag.
@@ -156,3 +160,36 @@ CREATE TABLE foreign_totals (
     dropped  INTEGER NOT NULL
 ) STRICT;
 INSERT INTO foreign_totals VALUES (0, 0, 0);
+
+-- What people said last of what they want to get: `stopped` above follows from it. `at` is Meta's time of their word.
+CREATE TABLE wishes (
+    contact_id INTEGER NOT NULL REFERENCES contacts,
+    what       TEXT    NOT NULL CHECK (what IN ('all', 'marketing')),
+    stop       INTEGER NOT NULL,                    -- 1: no more of it; 0: again
+    at         REAL    NOT NULL,
+    PRIMARY KEY (contact_id, what)
+) STRICT, WITHOUT ROWID;
+
+-- Contacts that turned out to be one person, with all that it takes to part them again. While both had something in
+-- flight (`done_at` is NULL), only their names and wishes are joined.
+CREATE TABLE merges (
+    id        INTEGER PRIMARY KEY,
+    keep      INTEGER NOT NULL,
+    gone      INTEGER NOT NULL,
+    why       TEXT    NOT NULL,
+    asked_at  REAL    NOT NULL,
+    done_at   REAL,
+    undone_at REAL,
+    keep_was  TEXT    NOT NULL,                     -- both rows as they were, as JSON
+    gone_was  TEXT    NOT NULL,
+    names     TEXT    NOT NULL,                     -- what moved from one to the other, as JSON lists
+    messages  TEXT    NOT NULL DEFAULT '[]',
+    jobs      TEXT    NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE INDEX merges_waiting ON merges (keep, gone) WHERE done_at IS NULL;
+CREATE INDEX merges_undone ON merges (gone, keep) WHERE undone_at IS NOT NULL;
+
+-- Names that somebody had and lost: what was said under one before is not the talk of whoever has it now.
+CREATE TABLE passed_on (
+    value TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;

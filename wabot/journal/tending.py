@@ -7,25 +7,35 @@ from dataclasses import dataclass
 
 from wabot.core.failure import after_hold
 from wabot.core.jobs import Event, Kind, Policy, State, move
+from wabot.journal import merging
 from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import promote
 
 
 @dataclass(frozen=True, slots=True)
 class Tended:
-    """What time alone brought about: doubts that ended, how many sends were released, how many jobs expired."""
+    """What time alone brought about: doubts that ended, how many sends were released, how many jobs expired.
+
+    `merged`: contacts that waited to be merged.
+    """
 
     doubts: list[tuple[int, State]]
     released: int
     expired: int
+    merged: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.doubts or self.released or self.expired)
+        return bool(self.doubts or self.released or self.expired or self.merged)
 
 
 def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
     """Do what is due by the clock alone."""
-    return Tended(end_doubts(db, policy=policy, now=now), release_held(db, now=now), expire(db, now=now))
+    return Tended(
+        end_doubts(db, policy=policy, now=now),
+        release_held(db, now=now),
+        expire(db, now=now),
+        merging.finish(db, now),  # last: what ended above may have been in the way
+    )
 
 
 def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = 500) -> list[tuple[int, State]]:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from wabot.core.errors import ArchiveDown
-from wabot.core.messages import Contact
 from wabot.log import get_logger
 
 T = TypeVar("T")
@@ -22,7 +21,7 @@ log = get_logger()
 class Archive(Protocol):
     """The archive, as questions need it. Raises ArchiveDown, after a second of silence at the latest."""
 
-    async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]: ...
+    async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
     ) -> list[dict[str, Any]]: ...
@@ -53,9 +52,9 @@ class Guarded:
     def __init__(self, archive: Archive, circuit: Circuit) -> None:
         self._archive, self._circuit = archive, circuit
 
-    async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]:
+    async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
         """What is known of a contact, newest first."""
-        return await self._ask(lambda: self._archive.recent(contact, limit))
+        return await self._ask(lambda: self._archive.recent(names, key, limit))
 
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]

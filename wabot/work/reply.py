@@ -19,8 +19,17 @@ log = get_logger()
 
 
 class Talk(Protocol):
-    """A conversation so far; `earlier`: something was said before what is being answered."""
+    """A conversation so far; `earlier`: something was said before what is being answered.
 
+    The archive may be asked for `contact` by `names` and by `key`.
+    """
+
+    @property
+    def contact(self) -> Contact: ...
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def key(self) -> str: ...
     @property
     def said(self) -> Sequence[Said]: ...
     @property
@@ -33,13 +42,13 @@ class Memory(Protocol):
     """The journal, as a reply needs it."""
 
     async def talk(self, job: Job, limit: int) -> Talk: ...
-    async def adopt(self, contact: Contact, documents: Sequence[dict[str, Any]], now: float) -> None: ...
+    async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
 
 class Archive(Protocol):
-    """Where older talk is. Raises ArchiveDown."""
+    """Where older talk is: under names that are theirs alone, or under our key for them. Raises ArchiveDown."""
 
-    async def recent(self, contact: Contact, limit: int) -> list[dict[str, Any]]: ...
+    async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
 
 
 class Assistant(Protocol):
@@ -98,13 +107,13 @@ class Replies:
             return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
         if job.spent >= self._policy.attempts:
             return self.gave_up(job, "tried as often as allowed")
-        talk = await self._talk(job)
-        says = plan(first=not talk.earlier, answer=self._manner.first_contact, answering=True)
+        said, earlier = await self._talk(job)
+        says = plan(first=not earlier, answer=self._manner.first_contact, answering=True)
         outgoing: list[Outgoing] = []
         if says.template:
             outgoing.append(template_message(self._manner.template, Origin.TEMPLATE))
         if says.ai:
-            asked = prompt(talk.said, system=self._manner.system, limit=self._manner.history_messages)
+            asked = prompt(said, system=self._manner.system, limit=self._manner.history_messages)
             try:
                 outgoing += await self._ask(asked) if asked is not None else []
             except AssistantFailed as error:
@@ -117,22 +126,24 @@ class Replies:
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
 
-    async def _talk(self, job: Job) -> Talk:
+    async def _talk(self, job: Job) -> tuple[Sequence[Said], bool]:
         """The conversation so far, with what only the archive has of it: of somebody new, or forgotten meanwhile.
 
-        The archive is asked once, unless it does not answer.
+        And whether something was said before what is being answered. The archive is asked once, unless it does not
+        answer.
         """
         limit = self._manner.history_messages
         talk = await self._memory.talk(job, limit)
         if talk.searched or self._archive is None or (talk.earlier and len(talk.said) >= limit):
-            return talk
+            return talk.said, talk.earlier
         try:
-            known = await self._archive.recent(job.contact, max(limit, 1))  # 0 would be all
+            known = await self._archive.recent(talk.names, talk.key, max(limit, 1))  # 0 would be all
         except ArchiveDown:
             # Perhaps we know each other: a "welcome" to an old customer is worse than none to a new one.
-            return talk if talk.earlier else _Assumed(talk.said)
-        await self._memory.adopt(job.contact, known, self._clock())
-        return await self._memory.talk(job, limit) if known else talk
+            return talk.said, True
+        await self._memory.adopt(job, known, self._clock())
+        talk = await self._memory.talk(job, limit) if known else talk
+        return talk.said, talk.earlier
 
     async def _ask(self, asked: Prompt) -> list[Outgoing]:
         started = self._clock()
@@ -153,15 +164,6 @@ class Replies:
             return self.gave_up(job, str(error), welcome)
         due = self._clock() + backoff(job.spent + 1, self._policy, self._noise())
         return Outcome(Event.RETRY, due_at=due, error=str(error), code="assistant")
-
-
-@dataclass(frozen=True, slots=True)
-class _Assumed:
-    """A conversation of which we cannot know the beginning."""
-
-    said: Sequence[Said]
-    earlier: bool = True
-    searched: bool = False
 
 
 def text_message(text: str, origin: Origin) -> Outgoing:

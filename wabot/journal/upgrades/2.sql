@@ -23,3 +23,59 @@ CREATE TABLE foreign_totals (
     dropped  INTEGER NOT NULL
 ) STRICT;
 INSERT INTO foreign_totals VALUES (0, 0, 0);
+
+-- Contacts whose ids never come back (AUTOINCREMENT), and no window that a message dated in the future keeps open.
+CREATE TABLE contacts_2 (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    wa_id           TEXT,
+    bsuid           TEXT,
+    name            TEXT    NOT NULL DEFAULT '',
+    last_inbound_at REAL,                           -- Meta's time of their last message: opens the 24-hour window
+    stopped         TEXT CHECK (stopped IN ('all', 'marketing', 'unreachable')),
+    stopped_at      REAL,
+    searched        INTEGER NOT NULL DEFAULT 0,     -- the archive was asked for earlier talk
+    created_at      REAL    NOT NULL
+) STRICT;
+INSERT INTO contacts_2
+    SELECT id, wa_id, bsuid, name, min(last_inbound_at, CAST(strftime('%s', 'now') AS REAL)), stopped, stopped_at,
+           searched, created_at
+    FROM contacts;
+DROP TABLE contacts;
+ALTER TABLE contacts_2 RENAME TO contacts;
+ALTER TABLE messages ADD COLUMN asked_by INTEGER;
+CREATE INDEX messages_asked_by ON messages (asked_by) WHERE asked_by IS NOT NULL;
+
+-- What people said last of what they want to get: `stopped` above follows from it. `at` is Meta's time of their word.
+CREATE TABLE wishes (
+    contact_id INTEGER NOT NULL REFERENCES contacts,
+    what       TEXT    NOT NULL CHECK (what IN ('all', 'marketing')),
+    stop       INTEGER NOT NULL,                    -- 1: no more of it; 0: again
+    at         REAL    NOT NULL,
+    PRIMARY KEY (contact_id, what)
+) STRICT, WITHOUT ROWID;
+
+-- Contacts that turned out to be one person, with all that it takes to part them again. While both had something in
+-- flight (`done_at` is NULL), only their names and wishes are joined.
+CREATE TABLE merges (
+    id        INTEGER PRIMARY KEY,
+    keep      INTEGER NOT NULL,
+    gone      INTEGER NOT NULL,
+    why       TEXT    NOT NULL,
+    asked_at  REAL    NOT NULL,
+    done_at   REAL,
+    undone_at REAL,
+    keep_was  TEXT    NOT NULL,                     -- both rows as they were, as JSON
+    gone_was  TEXT    NOT NULL,
+    names     TEXT    NOT NULL,                     -- what moved from one to the other, as JSON lists
+    messages  TEXT    NOT NULL DEFAULT '[]',
+    jobs      TEXT    NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE INDEX merges_waiting ON merges (keep, gone) WHERE done_at IS NULL;
+CREATE INDEX merges_undone ON merges (gone, keep) WHERE undone_at IS NOT NULL;
+
+-- Names that somebody had and lost: what was said under one before is not the talk of whoever has it now.
+CREATE TABLE passed_on (
+    value TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+INSERT INTO wishes
+    SELECT id, stopped, 1, coalesce(stopped_at, 0) FROM contacts WHERE stopped IN ('all', 'marketing');
