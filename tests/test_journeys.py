@@ -179,6 +179,33 @@ async def test_somebody_without_a_number_is_answered_by_their_id(tmp_path: Path)
         await has_said(w, BSUID, 4)
 
 
+async def test_one_person_stays_one_through_a_hidden_number_a_new_bsuid_and_a_new_number(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.start()
+        ana = w.meta.people.of(ANA)
+
+        await w.meta.say("Hi", from_=ANA)
+        await has(w, "[hello_world]")
+        ana.username, ana.hides_number = "ana.k", True
+        await w.meta.say("prices?", from_=ANA)
+        await w.meta.until(lambda m: len(m.sent) == 2)
+        assert await w.meta.change_user_id(ana) == 200
+        await w.meta.say("thanks", user_id=ana.user_id)
+        await w.meta.until(lambda m: len(m.sent) == 3)
+        ana.hides_number = False
+        assert await w.meta.change_number(ana, EVA) == 200
+        await w.meta.say("hours?", from_=EVA)
+        await w.meta.until(lambda m: len(m.sent) == 4)
+
+        assert w.texts()[1:] == [
+            "A visit costs 25 €, and the first one is free.",
+            "You are welcome!",
+            "We are open Monday to Friday, 9:00 to 18:00.",
+        ]
+        await has_said(w, EVA, 10)  # four questions, four answers, and two notes of WhatsApp's
+        assert [sent.to for sent in w.meta.sent] == [ANA, ANA, ANA, EVA]
+
+
 async def test_mongodb_may_be_away_at_the_start_and_is_told_everything_when_it_comes(tmp_path: Path) -> None:
     async with (
         mongo_server(tmp_path / "mongo", started=False) as mongo,

@@ -123,6 +123,13 @@ async def test_it_may_also_be_refused_at_once_or_be_let_through(business: Busine
     await meta.until(lambda m: len(m.told) == 6)
 
 
+def test_a_late_delivery_of_an_older_message_closes_no_window() -> None:
+    people = People()
+    for stamp in ("2000", "1000"):
+        people.hear({"from": PHONE, "timestamp": stamp, "type": "text"})
+    assert people.of(PHONE).wrote_at == 2000
+
+
 @pytest.mark.parametrize(("hours", "code"), [(23.9, None), (24.1, 131047)])
 async def test_the_window_is_24_hours_from_the_message(
     business: Business, meta: Meta, hours: float, code: int | None
