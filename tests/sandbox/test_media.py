@@ -123,3 +123,14 @@ async def test_people_may_send_a_file_of_their_own(business: Business, meta: Met
     [message] = webhook.told("messages")
     assert (await fetched(business, message["document"]["url"]))[1] == b"Hello"
     assert message["from_user_id"] == user_id_of(PHONE)
+
+
+async def test_a_file_may_come_in_pieces(business: Business) -> None:
+    _, made = await business.graph("POST", "app/uploads?file_name=a.png&file_length=6&file_type=image/png")
+    for offset, piece in ((0, b"one"), (3, b"two")):
+        headers = {"file_offset": str(offset), "Authorization": f"OAuth {TOKEN}"}
+        async with business.session.post(f"{business.url}/{made['id']}", data=piece, headers=headers) as response:
+            assert (await response.json())["h"].startswith("4::")
+    assert (await business.graph("GET", made["id"]))[1]["file_offset"] == 6
+    assert (await business.graph("POST", made["id"], data=b"again"))[0] == 400
+    assert (await business.graph("POST", "app/uploads?file_length=x"))[0] == 400

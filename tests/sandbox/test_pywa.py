@@ -248,6 +248,21 @@ async def test_templates_are_listed_made_sent_told_of_and_deleted(bot: Bot) -> N
         await bot.wa.send_template(ANA, "order_news", t.TemplateLanguage.ENGLISH_US, params=[])
 
 
+async def test_an_example_and_a_profile_picture_are_uploaded_and_used(bot: Bot) -> None:
+    picture = t.HeaderImage(example=PNG, mime_type="image/png")
+    shop = t.Template(
+        name="picture_news", language=t.TemplateLanguage.GERMAN, category=t.TemplateCategory.MARKETING,
+        components=[picture, t.BodyText("News")],
+    )  # fmt: skip
+    await bot.wa.create_template(shop)
+    await bot.until(lambda b: bool(b.heard))
+    image = picture.params(image=PNG)
+    await bot.wa.send_template(ANA, "picture_news", t.TemplateLanguage.GERMAN, params=[image])
+    assert await bot.wa.update_business_profile(profile_picture=PNG)
+    assert list(bot.meta.media.uploads.values()) == [PNG, PNG]
+    assert (await bot.wa.get_business_profile()).profile_picture_url
+
+
 async def test_a_paused_template_is_taken_up_again_and_marketing_has_a_road_of_its_own(bot: Bot) -> None:
     await bot.meta.set_template("invitation", "en_US", status="PAUSED")
     template = bot.meta.templates.find("invitation", "en_US")

@@ -72,10 +72,11 @@ class Media:
 
 
 class Store:
-    """All files, by id. `base`: the address of the stand-in, once it is served."""
+    """All files, by id. `base`: the address of the stand-in, once it is served; `uploads`: what is sent in pieces."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.base = ""
+        self.uploads: dict[str, bytes] = {}
         self._clock = clock
         self._files: dict[str, Media] = {}
         self._key = secrets.token_bytes(16)
@@ -179,7 +180,37 @@ async def download(meta: Meta, call: Call) -> web.StreamResponse:
     return web.Response(body=media.content, content_type=media.mime_type.partition(";")[0])
 
 
+async def begin_upload(meta: Meta, call: Call) -> Json:
+    """POST /{app}/uploads: room for an example or a profile picture, in pieces if one likes.
+
+    https://developers.facebook.com/docs/graph-api/guides/upload
+    """
+    if not call.query.get("file_length", "").isdecimal() or not call.query.get("file_type"):
+        raise invalid("The parameters file_length and file_type are required.")
+    id_ = f"upload:{secrets.token_urlsafe(24)}"
+    meta.media.uploads[id_] = b""
+    return {"id": id_}
+
+
+async def continue_upload(meta: Meta, call: Call) -> Json:
+    """POST /upload:…, with the header `file_offset`: a handle for what is there now."""
+    offset = call.request.headers.get("file_offset", "0")
+    there = meta.media.uploads[call.object]
+    if not offset.isdecimal() or int(offset) != len(there):
+        raise invalid(f"Param file_offset must be {len(there)}.")
+    meta.media.uploads[call.object] = there + await call.request.read()
+    return {"h": f"4::{secrets.token_urlsafe(24)}"}
+
+
+async def show_upload(meta: Meta, call: Call) -> Json:
+    """GET /upload:…: how much is there."""
+    return {"id": call.object, "file_offset": len(meta.media.uploads[call.object])}
+
+
 ROUTES: Routes = {
+    ("app", "POST", "uploads"): begin_upload,
+    ("upload", "POST", ""): continue_upload,
+    ("upload", "GET", ""): show_upload,
     ("number", "POST", "media"): upload,
     ("media", "GET", ""): look_up,
     ("media", "DELETE", ""): delete,

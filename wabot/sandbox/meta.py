@@ -123,6 +123,8 @@ class Meta(Webhooks):
             return fixed[id_]
         if id_ in ("debug_token", "oauth", "whatsapp_business"):
             return id_
+        if id_ in self.media.uploads:
+            return "upload"
         return "template" if self.templates.get(id_) else "media" if self.media.get(id_) else ""
 
     def hear(self, message: Mapping[str, Any]) -> None:

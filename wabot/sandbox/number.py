@@ -84,6 +84,8 @@ async def change_profile(meta: Meta, call: Call) -> Json:
         if len(str(asked.get(name) or "")) > longest:
             raise invalid(f"Param {name} must be at most {longest} characters long.")
     meta.account.profile |= {name: asked[name] for name in PROFILE_FIELDS if name in asked}
+    if asked.get("profile_picture_handle"):
+        meta.account.profile["profile_picture_url"] = f"{meta.media.base}/pictures/{meta.phone_number_id}"
     return {"success": True}
 
 
