@@ -66,6 +66,16 @@ async def test_the_review_comes_by_itself(business: Business, meta: Meta, webhoo
     assert value(webhook.taken[0])["event"] == "APPROVED"
 
 
+async def test_what_was_decided_in_between_is_not_overruled(meta: Meta, webhook: Webhook) -> None:
+    template = meta.templates.add("order_news", "en", "UTILITY", [BODY], status="PENDING")
+    deciding = asyncio.create_task(meta.decide(template, "APPROVED"))
+    await asyncio.sleep(0)
+    template.status = "REJECTED"
+    await deciding
+    assert (template.status, webhook.taken) == ("REJECTED", [])
+    await meta.close()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
