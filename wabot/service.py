@@ -212,6 +212,14 @@ class Service:
         await self._journal.set_stop(identity, self._clock(), stop=stop)
         return identity
 
+    async def merges(self, limit: int) -> list[dict[str, Any]]:
+        """The last contacts that turned out to be one person, newest first."""
+        return await self._journal.merges(limit)
+
+    async def undo_merge(self, merge_id: str) -> dict[str, Any] | None:
+        """They were two after all; the merge as it is then, None if it is unknown. Raises CannotUndo."""
+        return await self._journal.undo_merge(int(merge_id), self._clock()) if _JOB_ID.fullmatch(merge_id) else None
+
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Whether we can do our job, and the state of all that it takes."""
         journal = "ok"

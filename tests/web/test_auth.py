@@ -34,6 +34,8 @@ GUARDED = [
     ("GET", "/batches/x"),
     ("POST", f"/contacts/{ANA}/opt-out"),
     ("POST", f"/contacts/{ANA}/opt-in"),
+    ("GET", "/merges"),
+    ("POST", "/merges/1/undo"),
     ("GET", "/nowhere"),
     ("GET", "/"),
     ("DELETE", "/outbox"),
@@ -67,7 +69,7 @@ async def test_everything_but_the_webhook_and_healthz_needs_a_key(keyed: Busines
 
 def test_no_route_was_forgotten() -> None:
     patterns = {route.path for route in (*routes.ROUTES, *outbox.ROUTES)} - auth.OPEN_PATHS
-    guarded = {re.sub(r"^/(outbox|batches|contacts)/[^/]+", r"/\1/*", path) for _, path in GUARDED}
+    guarded = {re.sub(r"^/(outbox|batches|contacts|merges)/[^/]+", r"/\1/*", path) for _, path in GUARDED}
     assert {re.sub(r"{.*?}", "*", pattern) for pattern in patterns} <= guarded
 
 

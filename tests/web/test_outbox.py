@@ -236,6 +236,20 @@ async def test_an_opt_out_cancels_what_is_queued(patient: Business) -> None:
     assert (result["status"], result["error_code"]) == ("failed", "opted_out")
 
 
+async def test_contacts_that_became_one_are_listed_and_can_be_parted(wabot: Business) -> None:
+    await queue(wabot, ANA)
+    await wabot.meta.say(payloads.text("Hi"), user_id="IN.1")
+    await wabot.meta.say(payloads.text("Hi"), from_=ANA, user_id="IN.1")
+    (merge,) = (await wabot.get("/merges")).json["merges"]
+    assert (merge["numbers"], merge["bsuids"], merge["undone_at"]) == ([ANA, None], [None, "IN.1"], None)
+    undone = await wabot.post(f"/merges/{merge['id']}/undo")
+    assert (undone.status, undone.json["undone_at"] is not None) == (200, True)
+    refusal(await wabot.post(f"/merges/{merge['id']}/undo"), 409)
+    refusal(await wabot.post("/merges/99/undo"), 404)
+    refusal(await wabot.post("/merges/x/undo"), 404)
+    refusal(await wabot.get("/merges", params={"limit": "0"}), 422)
+
+
 async def test_people_without_a_number_can_opt_out_by_their_user_id(wabot: Business) -> None:
     assert (await wabot.post("/contacts/IN.AbCd1234567890/opt-out")).json["number"] == "IN.AbCd1234567890"
     await wabot.meta.say("Hi", user_id="IN.AbCd1234567890")

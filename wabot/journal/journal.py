@@ -27,7 +27,6 @@ from wabot.journal import (
     gauges,
     history,
     jobs,
-    merging,
     opening,
     outbox,
     restored,
@@ -35,6 +34,7 @@ from wabot.journal import (
     upkeep,
 )
 from wabot.journal.archiving import Archiving
+from wabot.journal.merging import Merges
 from wabot.journal.opening import Purpose
 from wabot.journal.receipts import Patience
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
@@ -46,7 +46,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving):
+class Journal(Archiving, Merges):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(
@@ -215,17 +215,6 @@ class Journal(Archiving):
         """Write down that a person wants no more messages, or wants them again."""
         await self.writer(accept.set_stop, identity, now, stop=stop)
         await self._watchers.tell()
-
-    async def merges(self, limit: int) -> list[dict[str, Any]]:
-        """The last contacts that were merged, newest first."""
-        return await self._read(merging.listing, limit)
-
-    async def undo_merge(self, merge_id: int, now: float) -> dict[str, Any] | None:
-        """Make two contacts of one again; None for a merge that we do not know. Raises merging.CannotUndo."""
-        merge = await self.writer(merging.undo, merge_id, now)
-        self.notify(Kind.SEND, now)
-        self.notify(Kind.REPLY, now)
-        return merge
 
     async def outbox(self, query: outbox.Query) -> list[dict[str, Any]]:
         """The sends that `query` asks for."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from wabot.core.errors import InvalidInput
-from wabot.core.jobs import Event, State, move
+from wabot.core.jobs import Event, Kind, State, move
 from wabot.journal import wishes
 from wabot.journal.queue import promote, promote_reply
+from wabot.journal.sqlite import Reader, Writer
 from wabot.log import get_logger
 
 log = get_logger()
@@ -22,6 +24,25 @@ log = get_logger()
 
 class CannotUndo(InvalidInput):
     """A merge that cannot be undone now; the text says why."""
+
+
+class Merges:
+    """The journal's verbs for whoever wants to see merges, or does not want one."""
+
+    writer: Writer
+    _read: Reader
+    notify: Callable[[Kind, float], None]
+
+    async def merges(self, limit: int) -> list[dict[str, Any]]:
+        """The last contacts that were merged, newest first; see `document`."""
+        return await self._read(_listing, limit)
+
+    async def undo_merge(self, merge_id: int, now: float) -> dict[str, Any] | None:
+        """Make two contacts of one again; None for a merge that we do not know. Raises CannotUndo."""
+        merge = await self.writer(_undo, merge_id, now)
+        for kind in Kind:
+            self.notify(kind, now)
+        return merge
 
 
 def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) -> int:
@@ -68,13 +89,13 @@ def parted(db: sqlite3.Connection, one: int, other: int) -> bool:
     return found is not None
 
 
-def listing(db: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+def _listing(db: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
     """The last merges, newest first: who they were, why and when; times are None where it has not come to that."""
     rows = db.execute("SELECT * FROM merges ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
     return [document(row) for row in rows]
 
 
-def undo(db: sqlite3.Connection, merge_id: int, now: float) -> dict[str, Any] | None:
+def _undo(db: sqlite3.Connection, merge_id: int, now: float) -> dict[str, Any] | None:
     """Make two contacts of one again, as they were; None for a merge that we do not know. Raises CannotUndo.
 
     What was said since then stays with the older one, and what they wished last holds for both.

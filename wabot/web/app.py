@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware
 from wabot.aside import Aside
 from wabot.core.errors import InvalidInput, JournalDown
 from wabot.core.messages import InvalidNumber
+from wabot.journal.merging import CannotUndo
 from wabot.journal.outbox import CannotMove
 from wabot.log import get_logger
 from wabot.service import BadSignature, KeyConflict, Service
@@ -22,7 +23,8 @@ from wabot.web.body import ASIDE
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STATUS: dict[type[InvalidInput], int] = {
-    BadSignature: 401, InvalidNumber: 422, KeyConflict: 422, CannotMove: 409, InvalidInput: 422,
+    BadSignature: 401, InvalidNumber: 422, KeyConflict: 422, CannotMove: 409, CannotUndo: 409,
+    InvalidInput: 422,
 }  # fmt: skip
 """How errors of the service are told."""
 

@@ -93,6 +93,12 @@ class GetBulk(Model):
     limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
 
+class MergesQuery(Model):
+    """`GET /merges`."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
 class OutboxQuery(Model):
     """`GET /outbox`: all optional; `cursor` is the outbox id after which to go on."""
 

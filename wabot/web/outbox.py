@@ -1,4 +1,4 @@
-"""The outbox in the open: list, look, retry, cancel; batches; opt-outs; metrics."""
+"""The outbox in the open: list, look, retry, cancel; batches; opt-outs; merges; metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wabot.metrics import CONTENT_TYPE, Metrics
 from wabot.service import identify
 from wabot.web.answers import Refusal, reply
 from wabot.web.body import ASIDE, validate
-from wabot.web.models import OutboxQuery
+from wabot.web.models import MergesQuery, OutboxQuery
 from wabot.web.routes import SERVICE, told
 
 METRICS = web.AppKey("metrics", Metrics)
@@ -80,6 +80,20 @@ def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]
     return handler
 
 
+async def merges(request: web.Request) -> web.Response:
+    """GET /merges: contacts that turned out to be one person, newest first."""
+    found = await request.app[SERVICE].merges(validate(MergesQuery, dict(request.query)).limit)
+    return reply({"count": len(found), "merges": found})
+
+
+async def undo_merge(request: web.Request) -> web.Response:
+    """POST /merges/{id}/undo: they were two after all."""
+    found = await request.app[SERVICE].undo_merge(request.match_info["id"])
+    if found is None:
+        raise Refusal(404, "no such merge")
+    return reply(found)
+
+
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics, in the text format of Prometheus."""
     return web.Response(body=await request.app[METRICS].render(), headers={"Content-Type": CONTENT_TYPE})
@@ -124,5 +138,7 @@ ROUTES = [
     web.get("/batches/{id}", batch),
     web.post("/contacts/{number}/opt-out", _set_stop(stop=True)),
     web.post("/contacts/{number}/opt-in", _set_stop(stop=False)),
+    web.get("/merges", merges),
+    web.post("/merges/{id}/undo", undo_merge),
     web.get("/metrics", metrics),
 ]
