@@ -14,7 +14,7 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, receipt, said, sent
 from wabot.core.jobs import Kind, State
-from wabot.core.messages import Status
+from wabot.core.messages import Delivery, Status
 from wabot.journal import opening, sqlite
 from wabot.journal.files import CannotOpen
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
@@ -241,9 +241,21 @@ async def test_a_journal_says_what_it_is_for_and_is_refused_for_anything_else(tm
     await opened_and_closed(tmp_path / "sandbox", Purpose.SANDBOX)
 
 
-async def test_a_journal_that_was_kept_for_another_phone_number_id_starts(tmp_path: Path) -> None:
-    for number in ("1234", "12345"):
-        await (await open_journal(tmp_path, rules=RULES, policy=POLICY, business=number)).close()
+async def test_a_journal_that_was_kept_for_another_phone_number_id_starts_and_forgets_its_number(
+    tmp_path: Path,
+) -> None:
+    async def our_number(phone_number_id: str, told: str | None = None) -> str:
+        journal = await open_journal(tmp_path, rules=RULES, policy=POLICY, business=phone_number_id)
+        try:
+            if told:
+                await journal.accept(Delivery(1, (said("wamid.1", business_number=told),)), NOW)
+            return journal._business
+        finally:
+            await journal.close()
+
+    assert await our_number("1234", told="15550001111") == "15550001111"
+    assert await our_number("1234") == "15550001111"
+    assert await our_number("12345") == "12345"
 
 
 async def test_the_epoch_grows_with_every_opening_and_the_name_stays(scene: Scene) -> None:

@@ -114,6 +114,10 @@ def _open_meta(db: sqlite3.Connection, business: str, purpose: Purpose) -> Ident
     db.execute("BEGIN IMMEDIATE")
     facts = [("journal", secrets.token_hex(4)), ("epoch", "0"), ("business", business), ("purpose", purpose)]
     db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts)
+    kept_for = db.execute("SELECT value FROM meta WHERE key = 'phone_number_id'").fetchone()
+    if kept_for and kept_for[0] != business:  # what Meta told is the other one's number
+        set_business(db, business)
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('phone_number_id', ?)", (business,))
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
     db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'no')")
     db.execute("COMMIT")
