@@ -614,9 +614,9 @@ async def test_the_outbox_can_be_worked_from_the_terminal_while_wabot_runs(tmp_p
         await has(w, "[hello_world]")
         await has(w, "[hello_world]", number=BEN)
 
-        again = await _terminal_says(w, port, "outbox", "cancel", last, status=2)
+        again = await _terminal_says(w, port, "outbox", "cancel", last, status=1)
         assert again == "wabot: a send that is cancelled cannot be cancelled\n"
-        assert "no such send" in await _terminal_says(w, port, "outbox", "show", "nonsense", status=2)
+        assert "no such send" in await _terminal_says(w, port, "outbox", "show", "nonsense", status=1)
 
 
 async def test_with_no_key_configured_one_is_made_that_opens_the_api_and_that_the_terminal_knows(
