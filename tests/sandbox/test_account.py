@@ -9,7 +9,7 @@ from wabot.sandbox.account import Account
 from wabot.sandbox.behaviour import ANY, accept, error
 from wabot.sandbox.meta import Meta
 
-ACCOUNT = "200000000000002"
+ACCOUNT, APP = "200000000000002", "400000000000004"
 
 
 async def test_an_app_that_is_not_subscribed_hears_nothing(business: Business, meta: Meta, webhook: Webhook) -> None:
@@ -25,24 +25,47 @@ async def test_an_app_that_is_not_subscribed_hears_nothing(business: Business, m
     assert (await meta.say("Hi", from_=PHONE))[1] == 200
 
 
-async def test_webhooks_go_to_an_address_that_proves_itself(business: Business, meta: Meta, webhook: Webhook) -> None:
+async def test_the_apps_webhooks_go_to_an_address_that_proves_itself(
+    business: Business, meta: Meta, webhook: Webhook
+) -> None:
     meta.webhook_url = None
-    wrong = {"override_callback_uri": webhook.url, "verify_token": "wrong"}
-    status, body = await business.graph("POST", f"{ACCOUNT}/subscribed_apps", json=wrong)
+    asked = {"callback_url": webhook.url, "verify_token": "wrong", "fields": "messages"}
+    status, body = await business.graph("POST", f"{APP}/subscriptions", json=asked)
     assert (status, body["error"]["code"], meta.webhook_url) == (400, 2200, None)
-    for path, asked in (
-        (f"{ACCOUNT}/subscribed_apps", wrong | {"verify_token": "a-word"}),
-        ("1234", {"webhook_configuration": wrong | {"verify_token": "a-word"}}),
-        (
-            "400000000000004/subscriptions",
-            {"callback_url": webhook.url, "verify_token": "a-word", "fields": "messages"},
-        ),
-    ):
-        meta.webhook_url = None
-        assert (await business.graph("POST", path, json=asked))[1] == {"success": True}
-        assert meta.webhook_url == webhook.url
-    _, told = await business.graph("GET", "400000000000004/subscriptions")
+    assert (await business.graph("GET", f"{APP}/subscriptions"))[1] == {"data": []}
+    asked["verify_token"] = "a-word"
+    assert (await business.graph("POST", f"{APP}/subscriptions", json=asked))[1] == {"success": True}
+    _, told = await business.graph("GET", f"{APP}/subscriptions")
     assert told["data"][0]["callback_url"] == webhook.url
+    assert await meta.news("account_update", {"event": "x"}) == 0, "it asked for messages alone"
+    assert (await meta.say("Hi", from_=PHONE))[1] == 200
+
+
+async def test_the_account_and_the_number_may_have_their_messages_elsewhere(
+    business: Business, meta: Meta, webhook: Webhook
+) -> None:
+    there = f"{webhook.url}?there"
+    override = {"override_callback_uri": there, "verify_token": "a-word"}
+    meta.webhook_url = "http://127.0.0.1:9/webhook"
+    for path, asked, shown in (
+        (f"{ACCOUNT}/subscribed_apps", override, "whatsapp_business_account"),
+        ("1234", {"webhook_configuration": override}, "phone_number"),
+    ):
+        assert (await business.graph("POST", path, json=asked))[1] == {"success": True}
+        assert (await meta.say("Hi", from_=PHONE))[1] == 200
+        _, number = await business.graph("GET", "1234?fields=webhook_configuration")
+        assert number["webhook_configuration"] == {"application": meta.webhook_url, shown: there}
+        none = {"webhook_configuration": {"override_callback_uri": ""}} if path == "1234" else {}
+        assert (await business.graph("POST", path, json=none))[1] == {"success": True}
+        assert (await meta.say("Hi", from_=PHONE))[1] == 0
+    status, _ = await business.graph("POST", f"{ACCOUNT}/subscribed_apps", json=override | {"verify_token": "wrong"})
+    assert status == 400
+
+
+async def test_news_of_the_account_always_go_to_the_app(business: Business, meta: Meta, webhook: Webhook) -> None:
+    meta.account.overrides["number"] = "http://127.0.0.1:9/webhook"
+    assert await meta.news("account_update", {"event": "x"}) == 200
+    assert (await meta.say("Hi", from_=PHONE))[1] == 0
 
 
 async def test_the_app_has_a_token_of_its_own(business: Business) -> None:

@@ -335,3 +335,7 @@ async def test_it_registers_its_own_address(bot: Bot) -> None:
     assert bot.meta.webhook_url == url
     assert await bot.wa.override_waba_callback_url(str(url), "a-word")
     assert await bot.wa.override_phone_callback_url(str(url), "a-word")
+    assert bot.meta.account.overrides == {"account": url, "number": url}
+    assert await bot.wa.delete_waba_callback_url()
+    assert await bot.wa.delete_phone_callback_url()
+    assert bot.meta.account.overrides == {"account": "", "number": ""}

@@ -21,7 +21,12 @@ ACCOUNT_FIELDS = (
     "owner_business_info", "account_review_status", "disable_marketing_messages_on_cloud_api", "phone_numbers",
     "message_templates",
 )  # fmt: skip
-FIELDS = ("messages", "message_template_status_update", "template_category_update", "account_update")
+FIELDS = (
+    "messages", "message_template_status_update", "message_template_quality_update", "template_category_update",
+    "message_template_components_update", "account_update", "account_alerts", "account_review_update",
+    "business_capability_update", "phone_number_quality_update", "phone_number_name_update", "user_preferences",
+    "smb_message_echoes", "security",
+)  # fmt: skip
 """The webhook fields that the app is subscribed to at the beginning."""
 TIERS: Mapping[int | None, str] = {
     250: "TIER_250", 2_000: "TIER_2K", 10_000: "TIER_10K", 100_000: "TIER_100K", None: "TIER_UNLIMITED",
@@ -37,7 +42,8 @@ class Account:
 
     `limit`: people a day outside their windows; None for as many as it likes. `reached`: when each of them, by BSUID,
     was last written to. `subscribed`: whether webhooks of the account reach the app; without it nothing arrives.
-    `fields`: those that the app wants. `registered`: whether the number may send.
+    `fields`: those that the app wants. `overrides`: other addresses for the messages of the "account" or the "number".
+    `registered`: whether the number may send.
     """
 
     id: str
@@ -48,6 +54,7 @@ class Account:
     subscribed: bool = True
     registered: bool = True
     fields: tuple[str, ...] = FIELDS
+    overrides: dict[str, str] = field(default_factory=dict)
     number: Json = field(default_factory=dict)
     profile: Json = field(default_factory=lambda: {"about": "Hey there! I am using WhatsApp.", "vertical": "OTHER"})
     settings: Json = field(default_factory=lambda: {
@@ -72,17 +79,25 @@ class Account:
 
     def apps(self) -> list[Json]:
         """The apps that are subscribed: ours, or none."""
-        return [{"whatsapp_business_api_data": self.app}] if self.subscribed else []
+        override = {"override_callback_uri": self.overrides["account"]} if self.overrides.get("account") else {}
+        return [{"whatsapp_business_api_data": self.app} | override] if self.subscribed else []
+
+    def tells(self, field: str) -> bool:
+        """Whether the app hears of what this webhook field is about."""
+        return self.subscribed and field in self.fields
 
     def number_node(self, id_: str, webhook: str | None) -> Json:
-        """The phone number as Graph shows it."""
+        """The phone number as Graph shows it; `webhook`: where the app has its own."""
+        places = {"application": webhook, "whatsapp_business_account": self.overrides.get("account"),
+                  "phone_number": self.overrides.get("number")}  # fmt: skip
+        hooks = {name: url for name, url in places.items() if url}
         return {
             "id": id_, "verified_name": self.name, "display_phone_number": self.display_number,
             "status": "CONNECTED" if self.registered else "DISCONNECTED", "quality_rating": "GREEN",
             "quality_score": {"score": "GREEN"}, "name_status": "APPROVED", "code_verification_status": "VERIFIED",
             "account_mode": "SANDBOX", "is_official_business_account": False, "is_pin_enabled": False,
             "is_on_biz_app": False, "platform_type": "CLOUD_API" if self.registered else "NOT_APPLICABLE",
-            "throughput": {"level": "STANDARD"}, "webhook_configuration": {"application": webhook} if webhook else None,
+            "throughput": {"level": "STANDARD"}, "webhook_configuration": hooks or None,
             "whatsapp_business_manager_messaging_limit": TIERS.get(self.limit, f"TIER_{self.limit}"), **self.number,
         }  # fmt: skip
 
@@ -109,9 +124,7 @@ async def list_apps(meta: Meta, call: Call) -> Json:
 
 async def subscribe(meta: Meta, call: Call) -> Json:
     """POST /{account}/subscribed_apps, perhaps with another address for the account's webhooks."""
-    asked = await call.fields()
-    if asked.get("override_callback_uri"):
-        await meta.call_at(str(asked["override_callback_uri"]), str(asked.get("verify_token", "")))
+    await meta.override("account", await call.fields())
     meta.account.subscribed = True
     return {"success": True}
 

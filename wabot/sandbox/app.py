@@ -59,7 +59,9 @@ async def subscriptions(meta: Meta, call: Call) -> Json:
 async def subscribe(meta: Meta, call: Call) -> Json:
     """POST /{app}/subscriptions: webhooks go to `callback_url` once it has proved itself."""
     asked = await call.fields()
-    await meta.call_at(str(asked.get("callback_url", "")), str(asked.get("verify_token", "")))
+    url, token = str(asked.get("callback_url", "")), str(asked.get("verify_token", ""))
+    await meta.prove(url, token)
+    meta.webhook_url, meta.verify_token = url, token
     meta.account.fields = tuple(filter(None, str(asked.get("fields", "")).split(","))) or FIELDS
     return {"success": True}
 

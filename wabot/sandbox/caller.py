@@ -30,29 +30,32 @@ class Caller:
         self._backoff = backoff
         self._session: aiohttp.ClientSession | None = None
 
-    async def deliver(self, body: bytes, signature: str | None = OWN, attempts: int = 1) -> tuple[int, Any]:
+    async def deliver(
+        self, body: bytes, signature: str | None = OWN, attempts: int = 1, *, url: str | None = None
+    ) -> tuple[int, Any]:
         """POST until it is answered 200, `attempts` times at the most: the last status and JSON (or NO_ANSWER, None).
 
-        `signature` replaces the true one; None leaves it out.
+        `signature` replaces the true one; None leaves it out. `url` is another place than the usual one.
         """
-        if self.url is None:
+        url = url or self.url
+        if url is None:
             raise RuntimeError("the stand-in has no webhook_url to call")
         headers = {"Content-Type": "application/json", "User-Agent": "facebookexternalua"}
         if signature == OWN:
             signature = payloads.sign(body, self.app_secret) if self.app_secret else None
         if signature is not None:
             headers["X-Hub-Signature-256"] = signature
-        status, answer = await self._post(body, headers)
+        status, answer = await self._post(url, body, headers)
         for attempt in range(1, attempts):
             if status == 200:
                 break
             await asyncio.sleep(self._backoff * 2 ** (attempt - 1))
-            status, answer = await self._post(body, headers)
+            status, answer = await self._post(url, body, headers)
         return status, answer
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
         try:
-            async with self._client().post(str(self.url), data=body, headers=headers) as response:
+            async with self._client().post(url, data=body, headers=headers) as response:
                 return response.status, _json(await response.read())
         except (aiohttp.ClientError, TimeoutError):
             return NO_ANSWER, None

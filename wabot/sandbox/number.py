@@ -46,7 +46,7 @@ async def change_number(meta: Meta, call: Call) -> Json:
     asked = unfolded(await call.fields(), ("webhook_configuration",))
     hook = asked.get("webhook_configuration")
     if isinstance(hook, dict):
-        await meta.call_at(str(hook.get("override_callback_uri", "")), str(hook.get("verify_token", "")))
+        await meta.override("number", hook)
     elif "new_display_name" in asked:
         meta.account.number |= {"new_display_name": asked["new_display_name"], "new_name_status": "PENDING_REVIEW"}
     else:

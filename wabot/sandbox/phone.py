@@ -148,7 +148,7 @@ class Phone:
         self.note(f"You are {self._number}.")
 
     async def _say(self, said: payloads.Json) -> None:
-        if self._meta.webhook_url is None:
+        if self._meta.messages_url is None:
             self.note("nobody listens: the stand-in has no webhook to call")
             return
         _, status = await self._meta.say(said, from_=self._number, attempts=PERSISTENCE)

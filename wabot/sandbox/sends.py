@@ -122,7 +122,7 @@ def _recorded(meta: Meta, payload: Any, answer: Answer) -> Sent:
 async def _carry_out(meta: Meta, call: Call, sent: Sent, answer: Answer) -> web.StreamResponse:
     """Answer a good send, or not, as was decided."""
     plan = answer.receipts or meta.behaviour.receipts
-    follows = answer.accepts and meta.receipts and meta.webhook_url is not None
+    follows = answer.accepts and meta.receipts and meta.messages_url is not None
     if follows and plan.early:
         await _tell_receipts(meta, sent, answer, plan)
     elif follows and answer.cut:

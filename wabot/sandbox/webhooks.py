@@ -61,12 +61,21 @@ class Webhooks(Ledger):
 
     @property
     def webhook_url(self) -> str | None:
-        """Where receipts and inbound messages go."""
+        """Where the app has its webhooks, unless the account or the number has another address for messages."""
         return self._caller.url
 
     @webhook_url.setter
     def webhook_url(self, url: str | None) -> None:
         self._caller.url = url
+
+    @property
+    def messages_url(self) -> str | None:
+        """Where receipts and inbound messages go: the number's own address goes before that of the account.
+
+        https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/override
+        """
+        overrides = self.account.overrides
+        return overrides.get("number") or overrides.get("account") or self.webhook_url
 
     @property
     def app_secret(self) -> str:
@@ -90,16 +99,17 @@ class Webhooks(Ledger):
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._caller.close()
 
-    async def tell(self, body: bytes) -> int:
+    async def tell(self, body: bytes, field: str = "messages") -> int:
         """Deliver something of Meta's own, again and again: the last HTTP status, 0 if nobody is to be told."""
-        if self.webhook_url is None or not self.account.subscribed:
+        url = self.messages_url if field == "messages" else self.webhook_url
+        if url is None or not self.account.tells(field):
             return NO_ANSWER
-        return (await self._caller.deliver(body, attempts=PERSISTENCE))[0]
+        return (await self._caller.deliver(body, attempts=PERSISTENCE, url=url))[0]
 
     async def news(self, field: str, value: Mapping[str, Any]) -> int:
         """Tell what happened to the account: a webhook of any field, such as `account_update`. The HTTP status."""
-        return await self.tell(payloads.encode(payloads.envelope(value, account=self.account.id, field=field,
-                                                                  time=self.now())))  # fmt: skip
+        body = payloads.envelope(value, account=self.account.id, field=field, time=self.now())
+        return await self.tell(payloads.encode(body), field)
 
     async def set_template(
         self, name: str, language: str, *, status: str | None = None, category: str | None = None, reason: str = ""
@@ -160,7 +170,7 @@ class Webhooks(Ledger):
         system = said["type"] == "system"
         contacts = [] if system else [payloads.contact(shown, id_, name and (customer.name or name), customer.username)]
         body = payloads.encode(self.envelope(contacts=contacts, messages=[message]))
-        if not self.account.subscribed:
+        if not self.account.tells("messages"):
             return wamid, NO_ANSWER
         answers = await asyncio.gather(*(self.deliver(body, attempts=attempts) for _ in range(times)))
         return wamid, max(status for status, _ in answers)
@@ -191,7 +201,7 @@ class Webhooks(Ledger):
         body = payload if isinstance(payload, bytes) else payloads.encode(payload)
         for message in _messages(graph.decoded(body)):
             self.hear(message)
-        return await self._caller.deliver(body, signature, attempts)
+        return await self._caller.deliver(body, signature, attempts, url=self.messages_url)
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """An entry of `messages[]` passes through Meta."""
@@ -206,10 +216,8 @@ class Webhooks(Ledger):
         """Meta's handshake: whether the webhook returns the challenge to whoever knows the verify token."""
         return await self._caller.handshake(self.verify_token, _challenge())
 
-    async def call_at(self, url: str, verify_token: str) -> None:
-        """Webhooks go to `url` from now on ("": stay where they are) if it proves itself; else raises graph.Refusal."""
-        if not url:
-            return
+    async def prove(self, url: str, verify_token: str) -> None:
+        """Raises graph.Refusal unless the webhook at `url` knows the token and answers with the challenge."""
         caller = Caller(url, self.app_secret)
         try:
             if not url.startswith(("http://", "https://")) or not await caller.handshake(verify_token, _challenge()):
@@ -219,7 +227,13 @@ class Webhooks(Ledger):
                 )  # fmt: skip
         finally:
             await caller.close()
-        self.webhook_url, self.verify_token = url, verify_token
+
+    async def override(self, whose: str, asked: Mapping[str, Any]) -> None:
+        """Give the account's or the number's messages another address, or ("" or none) the app's. Raises Refusal."""
+        url = str(asked.get("override_callback_uri") or "")
+        if url:
+            await self.prove(url, str(asked.get("verify_token", "")))
+        self.account.overrides[whose] = url
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside, until the stand-in goes."""
