@@ -206,6 +206,13 @@ def test_systemd_gives_up_on_refused_settings_alone_and_tries_everything_else_ev
     assert int(set_to["RestartSteps"]) > 0
 
 
+def test_the_unit_bounds_what_wabot_may_take_of_the_machine() -> None:
+    unit = (ROOT / "deploy" / "wabot.service").read_text("utf-8")
+
+    assert re.search(r"^MemoryMax=\d+[MG]$", unit, re.MULTILINE)
+    assert re.search(r"^TasksMax=\d+$", unit, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("name", "opens"), [("Caddyfile", r"^\s*handle (\S+) \{"), ("nginx.conf", r"location = (\S+) \{")]
 )

@@ -27,6 +27,7 @@ from wabot.work.runner import Lane
 from wabot.work.send import Limits, Sends
 
 _JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
+_BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 LOGGED = 20
 """Lines of the log that one webhook makes of its failures, and of what it had besides."""
 ENVELOPE = 600
@@ -102,10 +103,15 @@ class Service:
         self._clock = clock
         self._aside, self._aside_for_meta = Aside(), Aside()
 
+    def refuse_unsigned(self, signature: str | None) -> None:
+        """Raises BadSignature where no body can be the one that was signed, so that it need not be read."""
+        if self._app_secret is not None and not webhook.looks_signed(signature):
+            raise BadSignature(_BAD_SIGNATURE)
+
     async def receive(self, body: bytes, signature: str | None) -> Received:
         """Take in a webhook; what is returned is on disk. Raises BadSignature, JournalDown."""
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
-            raise BadSignature("the signature is missing or wrong: check whatsapp.app_secret")
+            raise BadSignature(_BAD_SIGNATURE)
         parse = partial(webhook.parse, phone_number_id=self._phone_number_id, ignored=self._ignored_numbers)
         delivery = parse(body) if len(body) <= SMALL else await self._aside_for_meta(parse, body)
         taken = await self._journal.accept(delivery, self._clock())

@@ -215,14 +215,15 @@ def test_a_doubt_waits_for_a_person_where_twice_must_not_be(spent: int) -> None:
 # What follows from a `failed` receipt.
 
 
-def bounced(error: DeliveryError, *, spent: int = 1) -> Outcome | None:
-    return after_bounce(error, spent=spent, policy=POLICY, now=NOW, noise=0.5)
+def bounced(error: DeliveryError, *, spent: int = 1, undecided: bool = False, policy: Policy = POLICY) -> Outcome:
+    return after_bounce(error, spent=spent, policy=policy, now=NOW, noise=0.5, undecided=undecided)
 
 
 @pytest.mark.parametrize("spent", [1, 4])
 def test_what_meta_declined_by_receipt_is_final(spent: int) -> None:
-    assert bounced(Refused("undeliverable", code=131026), spent=spent) is None
-    assert bounced(Unclear("odd"), spent=spent) is None
+    for error in (Refused("undeliverable", code=131026), Unclear("odd")):
+        outcome = bounced(error, spent=spent)
+        assert (outcome.event, outcome.error, outcome.code) == (Event.GIVE_UP, error.reason, error.code)
 
 
 @pytest.mark.parametrize(
@@ -230,33 +231,48 @@ def test_what_meta_declined_by_receipt_is_final(spent: int) -> None:
     [
         (Unavailable("unknown", code=131000, tries=3), 0.75),
         (Unavailable("marketing limit", code=131049, wait=DAY, tries=3), DAY),
-        (Blocked("billing", code=131042, scope=Scope.NUMBER), STEP_ASIDE_SECONDS),
+        (Blocked("billing", code=131042, scope=Scope.NUMBER), 0.75),
+        (Blocked("quality", code=131048, scope=Scope.TEMPLATES), STEP_ASIDE_SECONDS),
         (Blocked("paused", code=132015, scope=Scope.TEMPLATE, wait=10_800.0), 10_800.0),
     ],
 )
 def test_what_failed_for_now_by_receipt_is_sent_again_later(error: DeliveryError, waited: float) -> None:
     outcome = bounced(error)
-    assert outcome is not None
-    assert (outcome.event, outcome.due_at, outcome.spent) == (Event.BOUNCE, NOW + waited, False)
+    assert (outcome.event, outcome.due_at) == (Event.BOUNCE, NOW + waited)
     assert (outcome.error, outcome.code) == (error.reason, error.code)
 
 
 def test_trouble_of_metas_that_comes_by_receipt_is_no_reason_to_hurry_nor_to_give_up_early() -> None:
     waits = [bounced(TROUBLE, spent=spent) for spent in (1, 2, 3)]
-    assert [outcome.due_at - NOW for outcome in waits if outcome] == [BOUNCE_SECONDS] * 3
-    assert bounced(TROUBLE, spent=4) is None
+    assert [outcome.due_at - NOW for outcome in waits] == [BOUNCE_SECONDS] * 3
+    assert bounced(TROUBLE, spent=4).event is Event.GIVE_UP
 
 
 def test_a_bounce_gives_up_after_the_last_try() -> None:
-    assert bounced(Unavailable("overload", code=2), spent=4) is None
-    assert bounced(Blocked("billing", code=131042, scope=Scope.NUMBER), spent=4) is None
-    assert bounced(Unavailable("unknown", code=131000, tries=3), spent=3) is None
-    assert bounced(Unavailable("unknown", code=131000, tries=3), spent=2) is not None
+    assert bounced(Unavailable("overload", code=2), spent=4).event is Event.GIVE_UP
+    assert bounced(Unavailable("unknown", code=131000, tries=3), spent=3).event is Event.GIVE_UP
+    assert bounced(Unavailable("unknown", code=131000, tries=3), spent=2).event is Event.BOUNCE
+
+
+@pytest.mark.parametrize("scope", [Scope.NUMBER, Scope.TEMPLATE, Scope.TEMPLATES])
+def test_what_nobody_gets_through_takes_no_try_when_a_receipt_says_it(scope: Scope) -> None:
+    outcome = bounced(Blocked("billing", code=131042, scope=scope), spent=9)
+    assert (outcome.event, outcome.spent) == (Event.BOUNCE, False)
+    assert bounced(Unavailable("overload", code=2)).spent
+
+
+def test_a_bounce_waits_for_the_fate_of_another_attempt() -> None:
+    error = Unavailable("overload", code=2)
+    assert bounced(error, undecided=True).due_at == NOW + POLICY.hold_seconds
+    parks = Policy(attempts=4, resend_in_doubt=False)
+    assert bounced(error, undecided=True, policy=parks).event is Event.PARK
+    assert bounced(error, policy=parks).event is Event.BOUNCE
 
 
 @given(error=_KINDS, spent=st.integers(1, 20), noise=_NOISE)
 def test_a_bounce_never_says_it_again_at_once(error: DeliveryError, spent: int, noise: float) -> None:
     outcome = after_bounce(error, spent=spent, policy=POLICY, now=NOW, noise=noise)
-    if outcome is not None:
+    after = move(State.DONE, outcome.event)
+    assert after in (State.HELD, State.FAILED)
+    if after is State.HELD:
         assert outcome.due_at >= NOW + POLICY.backoff_base_seconds / 2
-        assert move(State.DONE, outcome.event) is State.HELD

@@ -2,7 +2,7 @@ import re
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wabot.core.errors import InvalidInput
@@ -69,6 +69,7 @@ def test_any_text_is_a_number_or_is_refused(text: str) -> None:
     st.sampled_from(["1", "44", "39", "91", "999"]),
     st.text("0123456789 -", max_size=14),
 )
+@example("+", "44", "00000000000")
 def test_normalising_twice_changes_nothing(prefix: str, country: str, rest: str) -> None:
     try:
         digits = normalize_number(prefix + country + rest)

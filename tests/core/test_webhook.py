@@ -22,7 +22,7 @@ from wabot.core.messages import (
     Status,
     TemplateNews,
 )
-from wabot.core.webhook import MOST_NUMBERS, is_signed, parse
+from wabot.core.webhook import MOST_NUMBERS, is_signed, looks_signed, parse
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 OURS = "106540352242922"
@@ -204,8 +204,10 @@ def test_one_changed_bit_breaks_the_signature(body: bytes, data: st.DataObject) 
         lambda good: "sha256=" + good,
     ],
 )
-def test_a_malformed_signature_is_none(spoil: Any) -> None:
+def test_a_malformed_signature_is_none_and_looks_like_none(spoil: Any) -> None:
     assert not is_signed(b"{}", spoil(signature(b"{}")), b"s3cret")
+    assert not looks_signed(spoil(signature(b"{}")))
+    assert looks_signed(signature(b"{}"))
 
 
 @given(st.text(st.characters()) | st.text(st.characters()).map("sha256=".__add__))
@@ -459,6 +461,23 @@ def test_a_failed_receipt_says_why() -> None:
     assert receipt.error is not None
     assert receipt.error["code"] == 131026
     assert receipt.error["error_data"] == {"details": "Message Undeliverable."}
+
+
+def priced(pricing: Any) -> Any:
+    status = {"id": "wamid.2", "status": "sent", "timestamp": "1789000000", "pricing": pricing}
+    (receipt,) = read(change({"statuses": [status]})).receipts
+    return receipt.pricing
+
+
+def test_a_receipt_says_what_is_charged_for() -> None:
+    said = {"category": "marketing", "billable": True, "type": "regular", "pricing_model": "PMP"}
+    assert priced({**said, "tomorrow": {"more": 1}}) == said
+    assert priced({"category": "service", "billable": False}) == {"category": "service", "billable": False}
+
+
+@pytest.mark.parametrize("junk", [None, 5, "x", [], {}, {"category": []}, {"billable": "yes"}], ids=json.dumps)
+def test_a_pricing_that_makes_no_sense_leaves_its_receipt_alone(junk: Any) -> None:
+    assert priced(junk) is None
 
 
 def test_a_receipt_from_a_group_is_about_the_participant() -> None:

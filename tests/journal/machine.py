@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,9 @@ EVA = "IN.7"
 """Somebody of whom we know no number."""
 
 PEOPLE = {ANA: Person(wa_id=ANA), BEN: Person(wa_id=BEN), EVA: Person(bsuid=EVA)}
+ALIVE = (Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
+"""What became of a copy that Meta accepted and that did not fail, the farther the later."""
+
 HEADS = (State.QUEUED, State.RUNNING, State.IN_DOUBT)
 JOINABLE = (State.QUEUED, State.WAITING)
 TRANSIENT, FINAL = 131000, 131047
@@ -55,7 +58,8 @@ ends = st.fixed_dictionaries(
 class Entry:
     """A job as the model sees it. `wamid` and `status` are its message's; `upto` is a running reply's.
 
-    `rejoined`: it left its contact's queue and came back, so it may stand behind younger ones.
+    `rejoined`: it left its contact's queue and came back, so it may stand behind younger ones. `copies`: what became
+    of those that the message does not show, by wamid, each with the code of its failure.
     """
 
     kind: Kind
@@ -73,6 +77,7 @@ class Entry:
     wamid: str | None = None
     status: Status = Status.QUEUED
     rejoined: bool = False
+    copies: dict[str, tuple[Status, int | None]] = field(default_factory=dict)
 
     @property
     def is_head(self) -> bool:
@@ -191,9 +196,12 @@ class JournalMachine(RuleBasedStateMachine):
         again = [job for job in self.stale if self.jobs[job.id].state is State.RUNNING]
         job = data.draw(st.sampled_from(again or self.stale))
         before = self.everything()
-        outcome = Outcome(event, due_at=self.now, wamid="too late", says=(text(),))
+        outcome = Outcome(event, due_at=self.now, wamid=wamid_of(job.id, job.attempt), says=(text(),))
         assert self.run(self.journal.settle(job, outcome, self.now)) is None
-        assert self.everything() == before
+        if job.kind is Kind.SEND and event is Event.SUCCEED:
+            self.answered_late(job)
+        else:
+            assert self.everything() == before
 
     @precondition(lambda self: any(e.kind is Kind.SEND and e.attempt for e in self.jobs.values()))
     @rule(
@@ -206,6 +214,27 @@ class JournalMachine(RuleBasedStateMachine):
         attempt = data.draw(st.sampled_from([latest, latest, 1]))
         self.told_of(job_id, attempt, status, code, tagged=tagged)
 
+    @precondition(lambda self: Kind.SEND in self.queued())
+    @rule(limit=limits, code=st.sampled_from([TRANSIENT, FINAL]))
+    def tell_of_a_failure_before_its_answer_is_cut(self, limit: int, code: int) -> None:
+        for job in self.claimed(Kind.SEND, limit):
+            self.told_of(job.id, job.attempt, Status.FAILED, code, tagged=True)
+            self.compare()
+            self.settled(job, Event.LOSE_TRACK, 0)
+
+    @precondition(lambda self: any(entry.state is State.IN_DOUBT for entry in self.jobs.values()))
+    @rule(late=st.sampled_from([Status.SENT, Status.DELIVERED]), code=st.sampled_from([TRANSIENT, FINAL]))
+    def tell_of_the_first_copy_when_the_second_is_out(self, late: Status, code: int) -> None:
+        doubts = {job_id: entry for job_id, entry in self.of(Kind.SEND) if entry.state is State.IN_DOUBT}
+        self.time_passes(max(0.0, *(entry.due - self.now for entry in doubts.values())))
+        self.compare()
+        for job in self.claimed(Kind.SEND, 4) if Kind.SEND in self.queued() else []:
+            self.settled(job, Event.SUCCEED, 0)
+            if job.id in doubts:
+                self.told_of(job.id, job.attempt - 1, late, None, tagged=True)
+                self.told_of(job.id, job.attempt, Status.FAILED, code, tagged=True)
+                self.compare()
+
     @precondition(lambda self: self.overtaken())
     @rule(data=st.data(), status=st.sampled_from([Status.SENT, Status.DELIVERED]))
     def tell_what_was_overtaken(self, data: st.DataObject, status: Status) -> None:
@@ -214,7 +243,9 @@ class JournalMachine(RuleBasedStateMachine):
 
     def overtaken(self) -> list[tuple[int, int]]:
         """The attempts whose failure we were told before anything else."""
-        attempts = [wamid.split(".")[1:] for wamid, status in self.kept if status is Status.FAILED]
+        kept = [wamid for wamid, status in self.kept if status is Status.FAILED]
+        copies = [w for _, e in self.of(Kind.SEND) for w, (status, _) in e.copies.items() if status is Status.FAILED]
+        attempts = [wamid.split(".")[1:] for wamid in (*kept, *copies)]
         return [(int(job), int(attempt)) for job, attempt in attempts if int(job) in self.jobs]
 
     def told_of(self, job_id: int, attempt: int, status: Status, code: int | None, *, tagged: bool) -> None:
@@ -253,6 +284,7 @@ class JournalMachine(RuleBasedStateMachine):
             if entry.kind is Kind.REPLY:
                 self.absorb(entry.who)
             self.move(job_id, Event.RETRY if entry.kind is Kind.REPLY else Event.LOSE_TRACK)
+            self.end_known_failure(job_id, entry)
 
     @precondition(lambda self: any(e.kind is Kind.SEND for e in self.jobs.values()))
     @rule(data=st.data(), event=st.sampled_from([Event.CANCEL, Event.REOPEN]))
@@ -266,7 +298,8 @@ class JournalMachine(RuleBasedStateMachine):
             assert event not in TRANSITIONS[entry.state]
             return
         self.move(job_id, event)
-        entry.due, entry.wamid = self.now, None
+        self.put_aside(entry)
+        entry.due = self.now
         entry.status = Status.FAILED if event is Event.CANCEL else Status.QUEUED
         self.promote(entry.who)
 
@@ -368,20 +401,32 @@ class JournalMachine(RuleBasedStateMachine):
         entry = self.jobs[job.id]
         if entry.state is not State.RUNNING or entry.token != job.token:
             assert state is None
+            if job.kind is Kind.SEND and event is Event.SUCCEED:
+                self.answered_late(job)
             return
         entry.due = self.now + wait
         if job.kind is Kind.SEND:
             self.send_settled(job, entry, event)
         else:
             self.reply_settled(job, entry, event, len(outgoing))
-        assert state is move(State.RUNNING, event)
+        assert state is (entry.state if event is Event.LOSE_TRACK else move(State.RUNNING, event))
 
     def send_settled(self, job: Job, entry: Entry, event: Event) -> None:
         self.move(job.id, event)
         if event is Event.SUCCEED:
             entry.wamid, entry.status = wamid_of(job.id, job.attempt), Status.SENT
-            self.attach(entry.wamid)
+            self.promote(entry.who)
+            known = entry.copies.pop(entry.wamid, None)
+            if known is not None:
+                self.advance(job.id, entry, known[0], job.attempt, known[1])
+            self.attach(wamid_of(job.id, job.attempt))
+        if event is Event.LOSE_TRACK:
+            self.end_known_failure(job.id, entry)
         self.promote(entry.who)
+
+    def answered_late(self, job: Job) -> None:
+        """Meta has that attempt, whatever became of the job since."""
+        self.apply(wamid_of(job.id, job.attempt), Status.SENT, (job.id, job.attempt), None)
 
     def reply_settled(self, job: Job, entry: Entry, event: Event, says: int) -> None:
         if event is Event.RETRY:
@@ -438,6 +483,15 @@ class JournalMachine(RuleBasedStateMachine):
         carried = self.rows("SELECT job_id, wamid, status FROM messages WHERE wamid IS NOT NULL AND job_id IS NOT NULL")
         expected = {(i, e.wamid, e.status) for i, e in self.of(Kind.SEND) if e.wamid is not None}
         assert {tuple(row) for row in carried if row["job_id"] in self.jobs} == expected
+        aside = {(i, wamid, status) for i, e in self.of(Kind.SEND) for wamid, (status, _) in e.copies.items()}
+        assert {tuple(row) for row in self.rows("SELECT job_id, wamid, status FROM copies")} == aside
+
+    @invariant()
+    def what_has_a_live_copy_is_done_and_shows_the_best(self) -> None:
+        for _, entry in self.of(Kind.SEND) if hasattr(self, "db") else ():
+            copies = [status for status, _ in entry.copies.values()]
+            alive = [ALIVE.index(status) for status in [*copies, entry.status] if status in ALIVE]
+            assert not alive or (entry.state is State.DONE and ALIVE.index(entry.status) == max(alive))
 
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
@@ -528,42 +582,79 @@ class JournalMachine(RuleBasedStateMachine):
             self.promote(who)
 
     def apply(self, wamid: str, status: Status, tag: tuple[int, int] | None, code: int | None) -> None:
-        known = next((item for item in self.of(Kind.SEND) if item[1].wamid == wamid), None)
-        if known is not None:
-            self.advance(*known, status, code)
-        elif tag is None:
+        shown = next((item for item in self.of(Kind.SEND) if item[1].wamid == wamid), None)
+        aside = next((job_id for job_id, entry in self.of(Kind.SEND) if wamid in entry.copies), None)
+        if shown is not None:
+            self.advance(*shown, status, tag[1] if tag else None, code)
+        elif tag is not None or aside is not None:
+            self.apply_to_copy(tag[0] if tag else aside or 0, wamid, status, tag[1] if tag else None, code)
+        else:
             self.kept.setdefault((wamid, status), (self.now, code))
-        elif self.jobs[tag[0]].wamid is None:
-            self.apply_by_tag(wamid, status, tag, code)
 
-    def advance(self, job_id: int, entry: Entry, status: Status, code: int | None) -> None:
+    def advance(self, job_id: int, entry: Entry, status: Status, attempt: int | None, code: int | None) -> None:
+        """News of the copy that the message shows."""
         if not is_news(entry.status, status):
             return
-        wamid, entry.status = entry.wamid, status
-        error = meaning({"code": code})
-        if status is not Status.FAILED or entry.state is not State.DONE or wamid is None:
-            return
-        if after_bounce(error, spent=max(entry.spent, 1), policy=POLICY, now=self.now, noise=0.5) is not None:
-            self.kept.setdefault((wamid, status), (self.now, code))
-            self.move(job_id, Event.BOUNCE)
-            entry.wamid, entry.status = None, Status.QUEUED
-
-    def apply_by_tag(self, wamid: str, status: Status, tag: tuple[int, int], code: int | None) -> None:
-        job_id, attempt = tag
-        entry = self.jobs[job_id]
-        if status is not Status.FAILED and (wamid, Status.FAILED) not in self.kept:
-            if Event.PROVE in TRANSITIONS[entry.state]:
-                self.move(job_id, Event.PROVE)
-            entry.wamid, entry.status = wamid, status
-            self.promote(entry.who)
-            self.attach(wamid)
-            return
-        self.kept.setdefault((wamid, status), (self.now, code))
-        if status is Status.FAILED and entry.state is State.IN_DOUBT and attempt == entry.attempt:
-            error = meaning({"code": code})
-            outcome = after_failure(error, spent=entry.spent - 1, policy=POLICY, now=self.now, noise=0.5)
+        before, entry.status = entry.status, status
+        alive = [(ALIVE.index(told), wamid) for wamid, (told, _) in entry.copies.items() if told in ALIVE]
+        if status is not Status.FAILED:
+            if before is Status.FAILED:
+                self.prove(job_id, entry)
+        elif alive:
+            best = max(alive)[0]
+            self.show(entry, min(wamid for rank, wamid in alive if rank == best), code)
+        else:
+            undecided = entry.attempt > 1 and attempt != entry.attempt
+            outcome = after_bounce(
+                meaning({"code": code}), spent=max(entry.spent, 1), policy=POLICY, now=self.now, noise=0.5,
+                undecided=undecided,
+            )  # fmt: skip
             self.move(job_id, outcome.event)
+            if outcome.event is not Event.GIVE_UP:
+                self.put_aside(entry, code)
+                entry.status = Status.QUEUED
+
+    def apply_to_copy(self, job_id: int, wamid: str, status: Status, attempt: int | None, code: int | None) -> None:
+        """News of another copy, or of one that we did not know."""
+        entry = self.jobs[job_id]
+        if not is_news(entry.copies.get(wamid, (Status.QUEUED, None))[0], status):
+            return
+        entry.copies[wamid] = status, code
+        if status is Status.FAILED:
+            if entry.state is State.IN_DOUBT and attempt == entry.attempt:
+                self.end_doubt(job_id, entry, code, spent=entry.spent - 1)
+        elif entry.status not in ALIVE or ALIVE.index(status) > ALIVE.index(entry.status):
+            self.show(entry, wamid, None)
+            self.prove(job_id, entry)
+        self.attach(wamid)
+
+    def show(self, entry: Entry, wamid: str, code: int | None) -> None:
+        status = entry.copies.pop(wamid)[0]
+        self.put_aside(entry, code)
+        entry.wamid, entry.status = wamid, status
+
+    def put_aside(self, entry: Entry, code: int | None = None) -> None:
+        if entry.wamid is not None:
+            entry.copies[entry.wamid] = entry.status, code
+            entry.wamid = None
+
+    def prove(self, job_id: int, entry: Entry) -> None:
+        if Event.PROVE in TRANSITIONS[entry.state]:
+            self.move(job_id, Event.PROVE)
             self.promote(entry.who)
+
+    def end_known_failure(self, job_id: int, entry: Entry) -> None:
+        """A doubt about an attempt of which we were told before that it failed is none; this one was just counted."""
+        status, code = entry.copies.get(wamid_of(job_id, entry.attempt), (None, None))
+        if entry.state is State.IN_DOUBT and status is Status.FAILED:
+            self.end_doubt(job_id, entry, code, spent=entry.spent)
+
+    def end_doubt(self, job_id: int, entry: Entry, code: int | None, *, spent: int) -> None:
+        outcome = after_failure(meaning({"code": code}), spent=spent, policy=POLICY, now=self.now, noise=0.5)
+        self.move(job_id, outcome.event)
+        if outcome.event is Event.GIVE_UP:
+            entry.status = Status.FAILED
+        self.promote(entry.who)
 
     def attach(self, wamid: str) -> None:
         early = sorted((at, status, code) for (of, status), (at, code) in self.kept.items() if of == wamid)
@@ -600,7 +691,7 @@ class JournalMachine(RuleBasedStateMachine):
         return row[0]
 
     def everything(self) -> list[tuple[Any, ...]]:
-        tables = ("jobs", "messages", "contacts", "identities", "receipts")
+        tables = ("jobs", "messages", "contacts", "identities", "receipts", "copies")
         return [tuple(row) for table in tables for row in self.rows(f"SELECT * FROM {table}")]
 
     def name(self, kind: str) -> str:

@@ -38,10 +38,12 @@ def said(wamid: str, person: Person | str = ANA, *, at: float = NOW, body: str =
     return Inbound(wamid=wamid, person=person, timestamp=at, body=body, **known)
 
 
-def receipt(wamid: str, status: Status, *, tag: str | None = None, at: float = NOW, code: int | None = None) -> Receipt:
+def receipt(
+    wamid: str, status: Status, *, tag: str | None = None, at: float = NOW, code: int | None = None, **more: Any
+) -> Receipt:
     """Meta's later word on a message; `code` is the error's."""
     error: Mapping[str, Any] | None = {"code": code, "title": f"error {code}"} if code is not None else None
-    return Receipt(wamid, status, at, tag=tag, error=error)
+    return Receipt(wamid, status, at, tag=tag, error=error, **more)
 
 
 def text(body: str = "Hi", origin: Origin = Origin.AI) -> Outgoing:

@@ -127,10 +127,13 @@ async def test_bubbles_during_a_running_reply_make_the_next_one(scene: Scene) ->
 
 
 async def test_people_do_not_share_replies(scene: Scene) -> None:
-    await scene.hear(said("wamid.1", ANA), said("wamid.2", BEN), said("wamid.3", Person(bsuid="IN.1")))
+    people = ANA, BEN, Person(bsuid="IN.1")
+    await scene.hear(*(said(f"wamid.{n}", person, body=f"I am {n}") for n, person in enumerate(people)))
     scene.now += 2
     jobs = await scene.claim(Kind.REPLY)
-    assert [(job.since, job.upto) for job in jobs] == [(1, 1), (2, 2), (3, 3)]
+    await scene.hear(*(said(f"wamid.{n}.more", person, body="And more") for n, person in enumerate(people)))
+    talks = [await scene.journal.talk(job, 20) for job in jobs]
+    assert [[one.body for one in talk.said] for talk in talks] == [["I am 0"], ["I am 1"], ["I am 2"]]
 
 
 @pytest.mark.parametrize(

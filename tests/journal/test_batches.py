@@ -127,7 +127,7 @@ async def test_what_meta_failed_later_is_told_as_failed(scene: Scene) -> None:
     await scene.settle(await scene.claim_one(), sent("wamid.1"))
     await scene.told(receipt("wamid.1", Status.FAILED, code=131047))
     (result,) = await results(scene)
-    assert (result.state, result.error, result.error_code) == (State.DONE, "error 131047", 131047)
+    assert (result.state, result.error, result.error_code) == (State.FAILED, "error 131047", 131047)
 
 
 async def test_who_waits_for_a_batch_is_told_when_its_last_send_is_settled(scene: Scene) -> None:

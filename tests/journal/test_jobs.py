@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from dataclasses import replace
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, said, sent, template, text
+from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, receipt, said, sent, template, text
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
+from wabot.core.messages import Status
+from wabot.journal import jobs
+from wabot.journal.outbox import Query
 from wabot.journal.queue import BULK
 
 
@@ -121,7 +125,7 @@ async def test_a_settle_with_another_token_changes_nothing(scene: Scene) -> None
     job = await scene.claim_one()
     before = scene.job(job.id), scene.carried(job.id)
     stale = replace(job, token=job.token - 1)
-    for event in (Event.SUCCEED, Event.RETRY, Event.HOLD, Event.LOSE_TRACK, Event.GIVE_UP, Event.EXPIRE):
+    for event in (Event.RETRY, Event.HOLD, Event.LOSE_TRACK, Event.GIVE_UP, Event.EXPIRE):
         assert await scene.settle(stale, Outcome(event, due_at=NOW + 1, wamid="wamid.x")) is None
     assert (scene.job(job.id), scene.carried(job.id)) == before
 
@@ -200,8 +204,90 @@ async def test_a_wamid_that_we_already_have_does_not_stop_the_settle(scene: Scen
     await scene.batch(BEN, batch_id="b2")
     job = await scene.claim_one()
     assert await scene.settle(job, sent("wamid.same")) is State.DONE
-    assert scene.carried(job.id)["wamid"] is None
-    assert scene.carried(job.id)["status"] == "sent"
+    shown = await scene.journal.outbox_one(job.id)
+    assert shown is not None
+    assert (shown["message_id"], shown["message_status"]) == ("wamid.same", "sent")
+    assert shown["note"] == "Meta gave this message an id that another message has"
+    assert shown["response"] == {"messages": [{"id": "wamid.same"}]}
+    _, messages = await scene.journal.of_contact(BEN, 0, ())
+    assert [(message["id"], message["status"]) for message in messages] == [("wamid.same", "sent")]
+
+
+async def two_of_the_same_name(scene: Scene) -> list[int]:
+    """Sends to Ana and Ben to which Meta gave the same wamid."""
+    await scene.batch(ANA, BEN)
+    claimed = await scene.claim()
+    for job in claimed:
+        assert await scene.settle(job, sent("wamid.same")) is State.DONE
+    return [job.id for job in claimed]
+
+
+async def test_receipts_with_a_wamid_that_two_messages_have_go_to_the_one_in_the_tag(scene: Scene) -> None:
+    one, two = await two_of_the_same_name(scene)
+    tag = f"wabot:{scene.journal.name}-{two}:1"
+    await scene.told(receipt("wamid.same", Status.DELIVERED, tag=tag))
+    assert [scene.carried(job)["status"] for job in (one, two)] == ["sent", "delivered"]
+    await scene.told(receipt("wamid.same", Status.READ))
+    assert [scene.carried(job)["status"] for job in (one, two)] == ["read", "delivered"]
+
+
+async def test_a_send_that_got_the_wamid_of_another_message_bounces_by_itself(scene: Scene) -> None:
+    one, two = await two_of_the_same_name(scene)
+    await scene.told(receipt("wamid.same", Status.FAILED, code=131000, tag=f"wabot:{scene.journal.name}-{two}:1"))
+    assert (scene.state(one), scene.state(two)) == (State.DONE, State.HELD)
+    assert scene.carried(two)["shared_wamid"] is None
+
+
+@pytest.mark.parametrize("word", ["held_for_quality_assessment", "paused"])
+async def test_what_meta_took_and_holds_back_is_shown_until_its_first_receipt(scene: Scene, word: str) -> None:
+    await scene.batch(ANA)
+    job = await scene.claim_one()
+    answer = {"messages": [{"id": "wamid.1", "message_status": word}]}
+    await scene.settle(job, replace(sent("wamid.1"), answer=answer))
+
+    async def pacing() -> object:
+        (row,) = await scene.journal.outbox(Query())
+        return row["pacing"]
+
+    (result,) = await scene.journal.results("b1") or []
+    assert (await pacing(), result.answer) == (word, answer)
+    await scene.told(receipt("wamid.1", Status.SENT, pricing={"category": "marketing", "billable": True}))
+    assert await pacing() is None
+
+
+async def test_an_ordinary_acceptance_holds_nothing_back(scene: Scene) -> None:
+    await scene.batch(ANA)
+    answer = {"messages": [{"id": "wamid.1", "message_status": "accepted"}]}
+    await scene.settle(await scene.claim_one(), replace(sent("wamid.1"), answer=answer))
+    assert [row["pacing"] for row in await scene.journal.outbox(Query())] == [None]
+
+
+async def test_a_claim_of_a_reply_costs_no_more_the_longer_the_talk(scene: Scene) -> None:
+    async def steps(person: str) -> int:
+        """How many steps SQLite's machine takes for the claim of a reply to somebody."""
+        await scene.hear(said(f"{person}.last", person))
+        scene.now += 2
+        taken = 0
+
+        def count() -> int:
+            nonlocal taken
+            taken += 1
+            return 0
+
+        def claim(db: sqlite3.Connection) -> int:
+            db.set_progress_handler(count, 1)
+            claimed = jobs.claim(db, Kind.REPLY, limit=1, now=scene.now, token=1, journal="j")
+            db.set_progress_handler(None, 1)
+            return len(claimed)
+
+        assert await scene.journal.writer(claim) == 1
+        return taken
+
+    short = await steps(BEN)
+    await scene.hear(*(said(f"wamid.{n}") for n in range(2000)))
+    scene.now += 20
+    await scene.settle(await scene.claim_one(Kind.REPLY), Outcome(Event.SUCCEED))
+    assert await steps(ANA) < short + 50
 
 
 async def test_a_refusal_fails_the_message_with_metas_reason(scene: Scene) -> None:

@@ -48,7 +48,11 @@ MUTANTS = {
     "what changed meanwhile is forgotten": Fault("AND archived >= version RETURNING", "RETURNING"),
     "wamids are forgotten at once": Fault("AND m.timestamp < ?", "AND ? IS NOT NULL"),
     "stop leaves what waits": Fault("state = 'waiting' UNION ALL", "state = 'waiting' AND 0 UNION ALL"),
-    "a failed attempt is forgotten": Fault("wamid = ? AND status = 'failed'", "wamid = ? AND 0"),
+    "a failed attempt is forgotten": Fault("AND attempt = ? AND status = 'failed'", "AND attempt = ? AND 0"),
+    "a copy that failed is forgotten": Fault("coalesce(wamid, shared_wamid) IS NOT NULL", "0"),
+    "another live copy is overlooked": Fault(
+        "SELECT wamid, status FROM copies WHERE", "SELECT wamid, status FROM copies WHERE 0 AND"
+    ),
 }
 
 

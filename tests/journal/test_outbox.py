@@ -36,6 +36,15 @@ async def test_a_send_that_failed_says_why(scene: Scene) -> None:
     assert (told["state"], told["error"], told["error_code"]) == ("failed", "declined", 131047)
 
 
+async def test_a_cancelled_head_wakes_whoever_sends_the_next(scene: Scene) -> None:
+    await scene.batch(ANA)
+    await scene.batch(ANA, batch_id="next")
+    scene.notified.clear()
+    await scene.journal.cancel(1, scene.now)
+    assert scene.state(2) is State.QUEUED
+    assert Kind.SEND in scene.notified
+
+
 async def test_what_is_no_send_is_not_in_the_outbox(scene: Scene) -> None:
     await scene.hear(said("wamid.1"))
     assert await scene.journal.outbox(Query()) == []

@@ -55,7 +55,6 @@ INDEXES = {
     "LEFT JOIN messages m ON m.job_id = j.id WHERE j.kind = ? AND j.state = 'queued'": {
         "jobs_ready",
         "messages_job",
-        "messages_of",
     },
     "SELECT min(due_at) FROM jobs": {"jobs_ready"},
     "UPDATE jobs SET state = :next": {"jobs_waiting", "jobs_head"},

@@ -138,8 +138,7 @@ async def test_the_tag_of_any_attempt_is_proof(scene: Scene) -> None:
     await scene.told(receipt("wamid.first", SENT, tag=job.tag))
     assert scene.carried(job.id)["wamid"] == "wamid.first"
     assert await scene.settle(again, sent("wamid.second")) is None
-    await scene.told(receipt("wamid.second", READ, tag=again.tag))
-    assert (scene.carried(job.id)["wamid"], scene.carried(job.id)["status"]) == ("wamid.first", "sent")
+    assert scene.carried(job.id)["wamid"] == "wamid.first"
 
 
 @pytest.mark.parametrize("tag", ["wabot:{other}-1:1", "wabot:{name}-999:1", "somebody else's", "wabot:{name}-1:x", ""])
@@ -203,7 +202,7 @@ async def test_a_failure_that_cannot_pass_ends_the_message_in_metas_words(scene:
     message = scene.carried(job)
     assert (message["status"], message["error"], message["error_code"]) == ("failed", f"error {FINAL}", FINAL)
     assert message["wamid"] == "wamid.out"
-    assert scene.state(job) is State.DONE
+    assert scene.state(job) is State.FAILED
     await scene.told(receipt("wamid.out", SENT))
     assert scene.carried(job)["status"] == "failed", "a late `sent` does not undo it"
 
@@ -213,7 +212,7 @@ async def test_bounces_end(scene: Scene) -> None:
     attempts = 1
     while True:
         await scene.told(receipt(f"wamid.{attempts - 1}", FAILED, code=130429))
-        if scene.state(job) is State.DONE:
+        if scene.state(job) is State.FAILED:
             break
         scene.now += DAY
         await scene.journal.tend(scene.now)
@@ -289,6 +288,50 @@ async def test_the_failure_of_a_message_whose_job_was_pruned_is_still_told(scene
     await scene.journal.writer(lambda db: db.execute("DELETE FROM jobs WHERE id = ?", (job,)).rowcount)
     await scene.told(receipt("wamid.out", FAILED, code=TRANSIENT))
     assert scene.carried(job)["status"] == "failed"
+
+
+PRICING = {"category": "utility", "billable": True, "type": "regular", "pricing_model": "PMP"}
+
+
+async def pricing_of(scene: Scene, number: str = ANA) -> list[object]:
+    _, messages = await scene.journal.of_contact(number, 0, ())
+    return [message["pricing"] for message in messages]
+
+
+@pytest.mark.parametrize("status", [SENT, DELIVERED, READ])
+async def test_what_meta_charges_for_is_kept_with_its_message(scene: Scene, status: Status) -> None:
+    job = await scene.send_to(ANA, "wamid.out")
+    version = scene.carried(job)["version"]
+    await scene.told(receipt("wamid.out", status, pricing=PRICING), receipt("wamid.out", PLAYED))
+    assert await pricing_of(scene) == [PRICING]
+    assert scene.carried(job)["version"] > version, "the archive gets it too"
+
+
+async def test_the_pricing_of_a_receipt_that_is_late_is_kept_and_moves_nothing_back(scene: Scene) -> None:
+    job = await scene.send_to(ANA, "wamid.out")
+    await scene.told(receipt("wamid.out", READ), receipt("wamid.out", DELIVERED, pricing=PRICING))
+    assert (await pricing_of(scene), scene.carried(job)["status"]) == ([PRICING], "read")
+    version = scene.carried(job)["version"]
+    await scene.told(receipt("wamid.out", SENT, pricing={**PRICING, "category": "marketing"}))
+    assert (await pricing_of(scene), scene.carried(job)["version"]) == ([PRICING], version)
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+async def test_the_pricing_of_a_receipt_that_overtakes_the_answer_is_kept(scene: Scene, tagged: bool) -> None:
+    await scene.batch(ANA)
+    job = await scene.claim_one()
+    await scene.told(receipt("wamid.out", SENT, tag=job.tag if tagged else None, pricing=PRICING))
+    await scene.settle(job, sent("wamid.out"))
+    assert await pricing_of(scene) == [PRICING]
+
+
+async def test_a_fresh_attempt_is_charged_for_by_its_own_receipts(scene: Scene) -> None:
+    job = await scene.send_to(ANA, "wamid.1")
+    await scene.told(receipt("wamid.1", SENT, pricing=PRICING), receipt("wamid.1", FAILED, code=TRANSIENT))
+    scene.now += DAY
+    await scene.journal.tend(scene.now)
+    await scene.settle(await scene.claim_one(), sent("wamid.2"))
+    assert scene.carried(job)["pricing"] is None
 
 
 async def test_receipts_for_strangers_are_kept_once(scene: Scene) -> None:

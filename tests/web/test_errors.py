@@ -19,6 +19,8 @@ from wabot.service import Service
 from wabot.web import body, models, routes, server
 
 JSON = {"Content-Type": "application/json"}
+FORGED = f"X-Hub-Signature-256: sha256={'0' * 64}\r\n"
+"""Looks like a signature, so that the body of a webhook is read."""
 
 
 async def post(b: Business, data: bytes, path: str = "/get", **headers: str) -> Any:
@@ -192,7 +194,7 @@ async def test_a_body_that_dribbles_in_is_given_up(quick: Business, path: str) -
     async with wire(quick) as connection:
         await connection.say(
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
-            "Content-Length: 1000\r\n\r\n"
+            f"{FORGED}Content-Length: 1000\r\n\r\n"
         )
 
         async def dribble() -> None:
@@ -227,7 +229,7 @@ async def test_a_connection_that_says_nothing_is_given_up(quick: Business) -> No
 
 
 async def test_those_who_hang_hold_up_nobody(wabot: Business) -> None:
-    head = "POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx"
+    head = f"POST /webhook HTTP/1.1\r\nHost: localhost\r\n{FORGED}Content-Length: 100\r\n\r\nx"
     connections = [wire(wabot) for _ in range(100)]
     opened = [await connection.__aenter__() for connection in connections]
     for connection in opened:
@@ -243,7 +245,7 @@ async def test_those_who_hang_hold_up_nobody(wabot: Business) -> None:
 
 @pytest.mark.parametrize("path", ["/get", "/webhook", "/initiate-bulk"])
 async def test_who_hangs_up_in_the_middle_breaks_nothing(wabot: Business, path: str) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n{FORGED}Content-Type: application/json\r\n"
     for rest in ("Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\nab", ""):
         async with wire(wabot) as connection:
             await connection.say(head + rest)
@@ -254,7 +256,7 @@ async def test_who_hangs_up_in_the_middle_breaks_nothing(wabot: Business, path: 
 
 @pytest.mark.parametrize("chunks", ["zz\r\n", "5\r\nabcdefgh\r\n", "-5\r\nx", "ffffffffffffffffff\r\nx"])
 async def test_a_body_that_is_garbled_on_the_way_is_400(wabot: Business, chunks: str) -> None:
-    head = "POST /webhook HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = f"POST /webhook HTTP/1.1\r\nHost: localhost\r\n{FORGED}Transfer-Encoding: chunked\r\n\r\n"
     async with wire(wabot) as connection:
         await connection.say(head + chunks)
         refusal(await connection.answer(), 400)

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tests.business import ANA, BEN, Answer, Business, business
 from tests.web.shapes import refusal, rows, wire
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import ANY, accept
+from wabot.web import body as bodies
 
 SECRET = "sandbox-secret"
 RIGHT = {"hub.mode": "subscribe", "hub.verify_token": "sandbox-verify", "hub.challenge": "1158201444"}
@@ -198,12 +199,61 @@ async def test_four_mebibytes_are_taken_and_one_byte_more_is_not(wabot: Business
     assert (await deliver(wabot, padded(wabot, 4 << 20))).json == {"received": 1, "stored": 1}
 
 
+FORGED = {"X-Hub-Signature-256": "sha256=" + "0" * 64}
+"""Looks like a signature: only the whole body tells that it is none."""
+
+
 async def test_a_body_that_does_not_tell_its_size_is_bounded_too(wabot: Business) -> None:
     async def endless() -> Any:
         for _ in range(80):
             yield b"x" * (64 << 10)
 
-    refusal(await wabot.post("/webhook", data=endless()), 413)
+    refusal(await wabot.post("/webhook", data=endless(), headers=FORGED), 413)
+
+
+@pytest.mark.parametrize(
+    "signature", [None, "", "sha256=", "sha1=" + "0" * 40, "sha256=" + "0" * 63, "sha256=" + "g" * 64, "0" * 64]
+)
+async def test_what_cannot_be_signed_is_refused_before_its_body_is_read(wabot: Business, signature: str | None) -> None:
+    async with wire(wabot) as connection:
+        header = "" if signature is None else f"X-Hub-Signature-256: {signature}\r\n"
+        await connection.say(f"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: {4 << 20}\r\n{header}\r\n")
+        assert "whatsapp.app_secret" in refusal(await connection.answer(), 401)
+
+
+async def test_when_too_much_is_sent_at_once_the_slowest_gives_way_and_nobody_is_kept_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "IN_FLIGHT", 2 << 20)
+    async with business(tmp_path / "data") as b, AsyncExitStack() as stack:
+        head = f"POST /webhook HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: {FORGED['X-Hub-Signature-256']}\r\n"
+        slow = [await stack.enter_async_context(wire(b)) for _ in range(5)]
+        for connection in slow:
+            await connection.say(head + f"Content-Length: {1 << 20}\r\n\r\n" + "x" * (900 << 10))
+
+        for connection in slow[:3]:
+            answer = await connection.answer()
+            assert "at once" in refusal(answer, 503)
+            assert int(answer.headers["Retry-After"]) > 0
+        assert (await deliver(b, padded(b, 1 << 20))).json == {"received": 1, "stored": 1}
+        refusal(await slow[3].answer(), 503)
+        await slow[4].say("x" * (124 << 10))
+        refusal(await slow[4].answer(), 401)
+
+
+async def test_one_body_larger_than_all_the_room_there_is_gives_way_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "IN_FLIGHT", 1 << 20)
+    async with business(tmp_path / "data") as b:
+        refusal(await deliver(b, padded(b, 4 << 20)), 503)
+        refusal(
+            await b.post(
+                "/initiate-bulk", data=BytesIO(b" " * (4 << 20)), headers={"Content-Type": "application/json"}
+            ),
+            503,
+        )
+        assert (await deliver(b, padded(b, 1 << 19))).status == 200
 
 
 async def test_who_is_refused_early_gets_the_answer_while_still_sending(wabot: Business) -> None:

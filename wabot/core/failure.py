@@ -98,20 +98,32 @@ def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:
     return Outcome(Event.RETRY, due_at=now, spent=False)
 
 
-def after_bounce(error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float) -> Outcome | None:
-    """What follows when Meta accepted a send and then said `failed`; None where the message is lost for good.
+def after_bounce(
+    error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float, undecided: bool = False
+) -> Outcome:
+    """What follows when Meta accepted a send and then said `failed`: a fresh attempt, or the end.
 
-    A failure told by receipt proves that nothing was delivered, so a fresh attempt cannot say it twice.
-    `spent` counts the attempt that bounced.
+    A failure that comes by receipt proves that nothing was delivered, so a fresh attempt cannot say it twice, unless
+    the fate of another attempt is `undecided`: then it waits for that one as long as any doubt is held. `spent` counts
+    the attempt that bounced; what nobody gets through takes no try, so that one is given back.
     """
-    if isinstance(error, Refused | Unclear) or spent >= policy.attempts:
-        return None
-    least = error.wait if isinstance(error, Unavailable | Blocked) and error.wait else 0.0
+    blocked = isinstance(error, Blocked)
+    if isinstance(error, Refused | Unclear) or (not blocked and spent >= _tries_of_a_bounce(error, policy)):
+        return Outcome(Event.GIVE_UP, error=error.reason, code=error.code)
+    if undecided and not policy.resend_in_doubt:
+        return Outcome(Event.PARK, error=error.reason, code=error.code)
+    wait = backoff(spent, policy, noise)
+    if isinstance(error, Unavailable | Blocked) and error.wait:
+        wait = max(wait, error.wait)
     if error.scope is Scope.META:  # an outage that takes everything and then fails it: its tries must last
-        least = max(least, BOUNCE_SECONDS)
-    elif isinstance(error, Unavailable) and error.tries is not None and spent >= error.tries:
-        return None
-    if isinstance(error, Blocked):
-        least = max(least, STEP_ASIDE_SECONDS)
-    wait = max(least, backoff(spent, policy, noise))
-    return Outcome(Event.BOUNCE, due_at=now + wait, spent=False, error=error.reason, code=error.code)
+        wait = max(wait, BOUNCE_SECONDS)
+    if blocked and error.scope is not Scope.NUMBER:  # for the number, the lane pauses
+        wait = max(wait, STEP_ASIDE_SECONDS)
+    if undecided:
+        wait = max(wait, policy.hold_seconds)
+    return Outcome(Event.BOUNCE, due_at=now + wait, spent=not blocked, error=error.reason, code=error.code)
+
+
+def _tries_of_a_bounce(error: DeliveryError, policy: Policy) -> int:
+    few = error.tries if isinstance(error, Unavailable) and error.scope is not Scope.META else None
+    return min(few or policy.attempts, policy.attempts)

@@ -65,7 +65,7 @@ class Event(StrEnum):
 #   RUNNING   in somebody's hands; the claim was committed before anything left the house
 #   IN_DOUBT  Meta may have it: its receipt proves it, or the hold ends in a retry, a park or giving up
 #   HELD      must wait long (Meta said so, or its template is paused), so it steps out of its contact's queue
-#   DONE      over, but for a `failed` receipt that allows a fresh attempt
+#   DONE      Meta accepted it; a `failed` receipt allows a fresh attempt, or ends it after all
 #   PARKED    waits for a person's decision: it may have been said. So does all that is open in a copy put back in place
 # A receipt proves that Meta accepted a send, whatever we believed until then.
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
@@ -90,7 +90,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
         Event.RELEASE: State.WAITING, Event.CANCEL: State.CANCELLED, Event.EXPIRE: State.EXPIRED,
         Event.PARK: State.PARKED, Event.PROVE: State.DONE,
     },
-    State.DONE: {Event.BOUNCE: State.HELD},
+    State.DONE: {Event.BOUNCE: State.HELD, Event.GIVE_UP: State.FAILED, Event.PARK: State.PARKED},
     State.FAILED: {Event.REOPEN: State.WAITING, Event.PROVE: State.DONE},
     State.PARKED: {Event.REOPEN: State.WAITING, Event.CANCEL: State.CANCELLED, Event.PROVE: State.DONE},
     State.CANCELLED: {Event.PROVE: State.DONE},

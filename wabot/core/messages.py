@@ -48,7 +48,11 @@ def normalize_number(text: str) -> str:
         return digits
     if not digits.isascii() or not phonenumbers.is_possible_number(number):
         raise InvalidNumber("Invalid phone number")
-    return f"{number.country_code}{phonenumbers.national_significant_number(number)}"
+    national = phonenumbers.national_significant_number(number)
+    normal = f"{number.country_code}{national}"
+    if national.startswith("0") and normal != digits:  # a trunk zero went, and another is left, or Italy's own
+        return normalize_number(normal)
+    return normal
 
 
 def is_bsuid(text: str) -> bool:
@@ -97,6 +101,19 @@ def is_news(current: Status, told: Status) -> bool:
     `failed` follows `sent` but never `delivered`; a late `sent` does not undo it.
     """
     return _RANK[told] > _RANK[current]
+
+
+def is_alive(status: Status) -> bool:
+    """Whether a copy of a message in `status` was accepted by Meta and has not failed: it has arrived, or still may."""
+    return status in (Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
+
+
+def outshines(copy: Status, shown: Status) -> bool:
+    """Whether, of two copies of one message, `copy` is the one to show: it is alive, and the other is not or is behind.
+
+    Meta may have accepted several where answers were lost; each has its own wamid and receipts.
+    """
+    return is_alive(copy) and (not is_alive(shown) or _RANK[copy] > _RANK[shown])
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +188,10 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One entry of a webhook's `statuses[]`. `tag` is our own string that comes back; `error` is Meta's, as sent."""
+    """One entry of a webhook's `statuses[]`. `tag` is our own string that comes back; `error` is Meta's, as sent.
+
+    `pricing` is what Meta charges for: category, billable, type and pricing_model, as far as it says so.
+    """
 
     wamid: str
     status: Status
@@ -179,6 +199,7 @@ class Receipt:
     tag: str | None = None
     person: Person | None = None
     error: Mapping[str, Any] | None = None
+    pricing: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

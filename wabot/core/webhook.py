@@ -6,6 +6,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,13 +21,19 @@ T = TypeVar("T")
 MOST_NOTICES = 100
 """Of one delivery; a handful is what Meta really sends, and more of them teach nothing."""
 
-_SIGNED = "sha256="
+_SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
 _CHATS = ("messages", "smb_message_echoes")
 """The fields whose changes are about conversations."""
 MOST_NUMBERS = 100
 """Of others in one delivery; Meta puts one number into each."""
 _STOPPED = {"stop": True, "resume": False}
+_LONGEST_WORD = 64
+
+
+def looks_signed(header: str | None) -> bool:
+    """Whether `header` (X-Hub-Signature-256) could be the signature of anything at all."""
+    return _SIGNATURE.fullmatch(header or "") is not None
 
 
 def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
@@ -34,10 +41,10 @@ def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
     """
-    if not secret or header is None or not header.startswith(_SIGNED):
+    found = _SIGNATURE.fullmatch(header or "")
+    if not secret or found is None:
         return False
-    signature = header[len(_SIGNED) :].encode(errors="replace")
-    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), signature)
+    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex(), found[1])
 
 
 def parse(body: bytes, *, phone_number_id: str, ignored: Set[str] = frozenset()) -> Delivery:
@@ -211,7 +218,18 @@ def _receipt(status: Object, at: float) -> Receipt | None:
         tag=text_of(status.get("biz_opaque_callback_data")) or None,
         person=person_of(status.get(f"{who}_id"), status.get(f"{who}_user_id"), {}),
         error=loads(compact(errors[0])) if errors and isinstance(errors[0], dict) else None,
+        pricing=_pricing(dict_of(status.get("pricing"))),
     )
+
+
+def _pricing(said: Object) -> Object | None:
+    """What is charged for, as a receipt's `pricing` says it; None for nothing that can be read.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing
+    """
+    words = {key: text_of(said.get(key))[:_LONGEST_WORD] for key in ("category", "type", "pricing_model")}
+    billable = {"billable": said["billable"]} if isinstance(said.get("billable"), bool) else {}
+    return {**billable, **{key: word for key, word in words.items() if word}} or None
 
 
 def _preference(item: Object, people: Any, at: float) -> Preference | None:

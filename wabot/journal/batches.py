@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from wabot.core.jobs import OPEN, Outgoing, State
 from wabot.core.messages import Stop
-from wabot.journal import contacts
+from wabot.journal import contacts, copies
 from wabot.journal.queue import BULK, enqueue_all
 
 
@@ -97,8 +96,8 @@ def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
         return None
     rows = db.execute(
         "SELECT r.number, r.job_id, r.duplicate, j.state, j.answer, coalesce(r.error, j.error) AS error,"
-        " coalesce(r.error_code, j.error_code) AS error_code, m.wamid, m.error AS message_error,"
-        " m.error_code AS message_code"
+        " coalesce(r.error_code, j.error_code) AS error_code,"
+        " coalesce(m.wamid, m.shared_wamid) AS wamid, m.error AS message_error, m.error_code AS message_code"
         " FROM recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id"
         " WHERE r.batch_id = ? ORDER BY r.position",
         (batch_id,),
@@ -137,15 +136,12 @@ def _result(row: sqlite3.Row) -> Result:
         error = code = None
     elif state is State.DONE or row["message_error"]:
         error, code = row["message_error"], row["message_code"]
-    answer = json.loads(row["answer"]) if row["answer"] else None
-    if answer is None and row["wamid"]:  # proved by its receipt
-        answer = {"messages": [{"id": row["wamid"]}]}
     return Result(
         number=row["number"],
         state=state,
         job_id=row["job_id"],
         duplicate=bool(row["duplicate"]),
-        answer=answer,
+        answer=copies.response(row["answer"], row["wamid"]),
         error=error,
         error_code=code,
     )

@@ -104,8 +104,8 @@ def of_contact(
         return Page(None)
     rows = db.execute(
         f"{MESSAGE} WHERE m.contact_id = ? AND (m.timestamp, m.id) < (?, ?)"
-        " AND (m.wamid IS NOT NULL OR m.status IN (SELECT value FROM json_each(?)))"
-        " ORDER BY m.timestamp DESC, m.id DESC LIMIT ?",
+        " AND (coalesce(m.wamid, m.shared_wamid) IS NOT NULL"
+        " OR m.status IN (SELECT value FROM json_each(?))) ORDER BY m.timestamp DESC, m.id DESC LIMIT ?",
         (contact.id, *(before or (_AFTER_ALL, _AFTER_ALL)), json.dumps(list(include)), limit),
     ).fetchall()
     last = (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == limit else None
@@ -121,10 +121,11 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
     business = row["business"] or row["ours"]
     sender, receiver = (business, row["person"]) if out else (row["person"], business)
     outbox_id = f"{row['journal']}-{row['job_id']}" if row["job_id"] is not None else None
+    wamid = row["wamid"] or row["shared_wamid"]
     people = {row["person"], business, row["wa_id"], row["bsuid"]}
     return {
-        "_id": outbox_id or row["wamid"],
-        "id": row["wamid"],
+        "_id": outbox_id or wamid,
+        "id": wamid,
         "from": sender,
         "to": receiver,
         "timestamp": str(int(row["timestamp"])),
@@ -138,6 +139,7 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
         "status": row["status"],
         "status_times": stored(row["status_times"], {}),
         "outbox_id": outbox_id,
+        "pricing": stored(row["pricing"], None) if row["pricing"] else None,
         "error": row["error"],
         "error_code": row["error_code"],
         "version": row["version"],

@@ -11,16 +11,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
-from wabot.core.messages import Status
-from wabot.journal import contacts, effects, merging, templates
+from wabot.core.messages import Receipt, Status
+from wabot.journal import contacts, copies, effects, merging, templates
 from wabot.journal.queue import BULK, enqueue, promote, promote_reply
-from wabot.journal.receipts import Patience, attach
+from wabot.journal.receipts import Patience, apply, attach, end_doubt
 
 _CLAIMABLE = (
     "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped, m.raw, m.body, m.origin,"
-    " (SELECT max(id) FROM messages WHERE contact_id = j.contact_id AND j.kind = 'reply') AS upto"
+    " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
     " WHERE j.kind = ? AND j.state = 'queued' AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
+)
+
+_BEFORE_THE_ANSWER = (
+    f"SELECT {copies.TAKEN} AS taken,"
+    " EXISTS (SELECT 1 FROM copies WHERE job_id = :job AND wamid = :wamid) AS failed,"
+    " EXISTS (SELECT 1 FROM receipts WHERE wamid = :wamid) AS early"
 )
 
 
@@ -69,10 +75,8 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
         ),
     ).fetchall()
     if not changed:
-        if outcome.answer is not None:  # a receipt was faster, and knows less
-            db.execute(
-                "UPDATE jobs SET answer = ? WHERE id = ? AND state = 'done'", (json.dumps(outcome.answer), job.id)
-            )
+        if outcome.event is Event.SUCCEED and outcome.wamid:
+            _answered_late(db, job, outcome, now, patience)
         contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
         return None
     if changed[0]["contact_id"] != job.contact.id:  # since the claim, two contacts became one
@@ -80,7 +84,7 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     if job.kind is Kind.REPLY:
         _settle_reply(db, job, outcome, now)
     else:
-        _settle_send(db, job, outcome, now, patience)
+        state = _settle_send(db, job, outcome, now, patience)
     if changed[0]["merges_wait"]:
         merging.finish(db, now)
     return state
@@ -106,6 +110,7 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
         "UPDATE jobs SET due_at = ? WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')",
         (now + policy.hold_seconds,),
     )
+    _end_known_failures(db, policy=policy, now=now)
     # A clock that was set back since must not keep anything waiting longer than a back-off can.
     for kind in Kind:
         for priority in (0, BULK):
@@ -168,27 +173,57 @@ def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float
     promote_reply(db, job.contact.id, now)
 
 
-def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> State:
     state = move(State.RUNNING, outcome.event)
+    if state is State.IN_DOUBT and (failed := copies.failure(db, job.id, job.attempt)):
+        return end_doubt(db, job.id, failed, now, patience)
     if state is State.DONE:
         _record_acceptance(db, job, outcome, now, patience)
     elif state not in OPEN:
         fail_message(db, job.id, outcome.error, outcome.code if outcome.code is not None else str(state))
     effects.spread(db, job.id, job.contact.id, outcome, now)
     promote(db, job.contact.id, now)
+    return state
 
 
 def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
     """Meta has it: the message gets its wamid, and the receipts that came before the answer."""
-    known = db.execute("SELECT 1 FROM messages WHERE wamid = ?", (outcome.wamid,)).fetchone()
+    named = {"job": job.id, "wamid": outcome.wamid}
+    found = db.execute(_BEFORE_THE_ANSWER, named).fetchone()
     db.execute(
-        "UPDATE messages SET wamid = ?, status = ?, timestamp = ?, status_times = json_object('sent', ?), error = NULL,"
-        " error_code = NULL, version = version + 1 WHERE job_id = ?",
-        (None if known else outcome.wamid, Status.SENT, int(now), now, job.id),
+        "UPDATE messages SET wamid = iif(:taken, NULL, :wamid), shared_wamid = iif(:taken, :wamid, NULL),"
+        " status = 'sent', timestamp = :at, status_times = json_object('sent', :now), error = NULL,"
+        " error_code = NULL, version = version + 1 WHERE job_id = :job",
+        {**named, "taken": found["taken"], "at": int(now), "now": now},
     )
-    if outcome.wamid and not known:
+    if outcome.wamid and found["failed"]:
+        apply(db, replace(copies.take(db, job.id, outcome.wamid), tag=job.tag), now, patience)
+    if outcome.wamid and found["early"]:
         attach(db, outcome.wamid, now, patience)
     contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
+
+
+def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+    """Meta's answer, after a receipt was faster: it proves its attempt as a receipt does, and knows more of it."""
+    accepted = Receipt(outcome.wamid or "", Status.SENT, float(int(now)), tag=job.tag)
+    apply(db, accepted, now, patience)
+    db.execute(
+        "UPDATE jobs SET answer = :answer WHERE id = :job AND EXISTS (SELECT 1 FROM messages"
+        " WHERE job_id = :job AND coalesce(wamid, shared_wamid) = :wamid)",
+        {"answer": json.dumps(outcome.answer), "job": job.id, "wamid": outcome.wamid},
+    )
+
+
+def _end_known_failures(db: sqlite3.Connection, *, policy: Policy, now: float) -> None:
+    """The doubts of which a receipt had said, while their answer was on the way, that they failed."""
+    rows = db.execute(
+        "SELECT j.id, j.attempt FROM jobs j WHERE j.state = 'in_doubt' AND j.state IN ('in_doubt', 'held')"
+        " AND EXISTS (SELECT 1 FROM copies c WHERE c.job_id = j.id AND c.attempt = j.attempt AND c.status = 'failed')"
+    ).fetchall()
+    for row in rows:
+        failed = copies.failure(db, row["id"], row["attempt"])
+        if failed is not None:
+            end_doubt(db, row["id"], failed, now, Patience("", policy))
 
 
 def _absorb_next_reply(db: sqlite3.Connection, job: Job, now: float) -> None:

@@ -233,6 +233,7 @@ class Journal(Archiving, Merges):
     async def cancel(self, job_id: int, now: float) -> State | None:
         """Cancel a send that has not left. Raises CannotMove."""
         state = await self.writer(outbox.cancel, job_id, now)
+        self.notify(Kind.SEND, now)  # it may have been the head of its contact's queue
         await self._watchers.tell()
         return state
 

@@ -8,15 +8,20 @@ from typing import Any
 
 from wabot.core.errors import InvalidInput
 from wabot.core.jobs import TRANSITIONS, Event, Kind, State, move
+from wabot.core.messages import Status
 from wabot.core.shapes import stored
+from wabot.journal import copies
 from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import promote
 
 _SENDS = (
-    "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.status, m.status_times, m.raw,"
+    "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.shared_wamid, m.status, m.status_times, m.raw,"
+    " m.pricing,"
     " m.error AS message_error, m.error_code AS message_code"
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id JOIN messages m ON m.job_id = j.id"
 )
+
+SHARED = "Meta gave this message an id that another message has"
 
 
 class CannotMove(InvalidInput):
@@ -55,8 +60,14 @@ def one(db: sqlite3.Connection, job_id: int, journal: str) -> dict[str, Any] | N
     row = db.execute(f"{_SENDS} WHERE j.id = ? AND j.kind = 'send'", (job_id,)).fetchone()
     if row is None:
         return None
-    answer = stored(row["answer"], row["answer"]) if row["answer"] else None
-    return {**document(row, journal), "content": stored(row["raw"], row["raw"]), "response": answer}
+    shown = document(row, journal)
+    others = db.execute("SELECT wamid AS message_id, status FROM copies WHERE job_id = ?", (job_id,)).fetchall()
+    return {
+        **shown,
+        "content": stored(row["raw"], row["raw"]),
+        "response": copies.response(row["answer"], shown["message_id"]),
+        "copies": [dict(other) for other in others],
+    }
 
 
 def retry(db: sqlite3.Connection, job_id: int, now: float) -> State | None:
@@ -83,11 +94,7 @@ def _by_hand(db: sqlite3.Connection, job_id: int, event: Event, now: float) -> S
         db.execute(
             "UPDATE jobs SET spent = 0, error = NULL, error_code = NULL, expires_at = NULL WHERE id = ?", (job_id,)
         )
-        db.execute(
-            "UPDATE messages SET status = 'queued', wamid = NULL, error = NULL, error_code = NULL,"
-            " version = version + 1 WHERE job_id = ?",
-            (job_id,),
-        )
+        copies.start_over(db, job_id)
     promote(db, row["contact_id"], now)
     return move(state, event)
 
@@ -96,7 +103,9 @@ _DONE_TO = {Event.REOPEN: "tried again", Event.CANCEL: "cancelled"}
 
 
 def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
-    """A send as the API tells it."""
+    """A send as the API tells it. `pacing`: Meta took it and does not send it on yet (its own word for why)."""
+    wamid = row["wamid"] or row["shared_wamid"]
+    unheard_of = row["status"] == Status.SENT and row["pricing"] is None  # the first receipt brings the pricing
     return {
         "outbox_id": f"{journal}-{row['id']}",
         "number": row["wa_id"] or row["bsuid"],
@@ -109,9 +118,11 @@ def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
         "expires_at": row["expires_at"],
         "settled_at": row["settled_at"],
         "attempts": row["attempt"],
-        "message_id": row["wamid"],
+        "message_id": wamid,
         "message_status": row["status"],
         "status_times": stored(row["status_times"], {}),
+        "pacing": copies.pacing(row["answer"], wamid) if unheard_of else None,
+        "note": SHARED if row["shared_wamid"] else None,
         "error": row["message_error"] or row["error"],
         "error_code": row["message_code"] if row["message_code"] is not None else row["error_code"],
     }

@@ -1,6 +1,8 @@
 """Receipts: what Meta tells us later of a message, applied forward only, in whatever order it comes.
 
-A receipt is matched by wamid, else by its tag: then it proves that Meta accepted a send whose answer we never saw.
+A receipt belongs to a copy: the one that its message shows, or another of the same send (see copies.py). Its tag names
+the send and the attempt, and proves that Meta accepted it, though we never saw the answer. A send is done as long as
+one of its copies is alive; a fresh attempt follows only where none is.
 """
 
 from __future__ import annotations
@@ -9,17 +11,23 @@ import json
 import re
 import sqlite3
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from wabot.core.errors import DeliveryError
 from wabot.core.failure import after_bounce, after_failure
 from wabot.core.graph import meaning
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, move
-from wabot.core.messages import Receipt, Status, is_news
+from wabot.core.messages import Receipt, Status, is_news, outshines
 from wabot.core.shapes import stored
-from wabot.journal import contacts, effects
+from wabot.journal import contacts, copies, effects
 from wabot.journal.queue import promote
 
 _TAG = re.compile(r"wabot:([0-9a-z]+)-(\d{1,18}):(\d{1,9})", re.ASCII)
+
+_SEND = (
+    "SELECT j.id AS job_id, j.contact_id, j.state, j.attempt, j.spent, m.id, m.status, m.status_times, m.pricing,"
+    " m.person, coalesce(m.wamid, m.shared_wamid) AS wamid FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.id ="
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +47,31 @@ class Applied:
     failure: DeliveryError | None = None
 
 
+class Tag(NamedTuple):
+    """Our own string that came back: which send, and which of its attempts."""
+
+    job_id: int
+    attempt: int
+
+
 NOTHING = Applied()
 
 
 def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> Applied:
     """Apply a receipt, if it is news."""
-    row = db.execute(
-        "SELECT id, job_id, status, status_times FROM messages WHERE wamid = ?", (receipt.wamid,)
+    tag = _own_tag(receipt, patience)
+    shown = db.execute(
+        "SELECT id, job_id, status, status_times, pricing FROM messages WHERE wamid = ?", (receipt.wamid,)
     ).fetchone()
-    if row is None:
-        return _apply_by_tag(db, receipt, now, patience)
-    if not is_news(Status(row["status"]), receipt.status):
-        return NOTHING
-    _advance(db, row, receipt)
-    if receipt.status is not Status.FAILED:
-        return NOTHING
-    return Applied(failure=_after_failed(db, row["job_id"], receipt, now, patience))
+    if shown is None or (tag is not None and tag.job_id != shown["job_id"]):
+        send = _send_of(db, receipt.wamid, tag)
+        if send is not None:
+            return _apply_to_send(db, send, receipt, tag, now=now, patience=patience)
+    if shown is not None:
+        return _apply_to_shown(db, shown, receipt, tag, now=now, patience=patience)
+    if tag is None:  # with a tag of ours it is one that was pruned
+        _keep(db, receipt, now)
+    return NOTHING
 
 
 def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -> None:
@@ -64,124 +81,173 @@ def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -
         db.execute("DELETE FROM receipts WHERE wamid = ?", (wamid,))
     for row in early:
         error = stored(row["error"], {}) if row["error"] else None
-        apply(db, Receipt(wamid, Status(row["status"]), row["timestamp"], error=error), now, patience)
+        pricing = stored(row["pricing"], None) if row["pricing"] else None
+        known = Receipt(wamid, Status(row["status"]), row["timestamp"], error=error, pricing=pricing)
+        apply(db, known, now, patience)
 
 
-def _apply_by_tag(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> Applied:
-    match = _TAG.fullmatch(receipt.tag or "")
-    if match is None or match[1] != patience.journal:
-        _keep(db, receipt, now)
-        return NOTHING
-    row = db.execute(
-        "SELECT j.id AS job_id, j.contact_id, j.state, j.attempt, j.spent, m.id, m.wamid, m.status, m.status_times,"
-        " m.person"
-        " FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.id = ?",
-        (int(match[2]),),
-    ).fetchone()
-    if row is None or row["wamid"] is not None:
-        return NOTHING  # pruned, or a second copy of a message that was resent in doubt: the first one is told of
-    if receipt.status is not Status.FAILED and not _is_known_to_have_failed(db, receipt.wamid):
-        _prove(db, row, receipt, now)
-        attach(db, receipt.wamid, now, patience)
-        return Applied(moved=True)
-    _keep(db, receipt, now)
-    if receipt.status is Status.FAILED and State(row["state"]) is State.IN_DOUBT and int(match[3]) == row["attempt"]:
-        return Applied(moved=True, failure=_end_doubt_badly(db, row, receipt, now, patience))
-    return NOTHING
-
-
-def _is_known_to_have_failed(db: sqlite3.Connection, wamid: str) -> bool:
-    """Whether `failed` came already: a `sent` of the same attempt that overtook it on the way proves nothing then."""
-    failed = "SELECT 1 FROM receipts WHERE wamid = ? AND status = 'failed'"
-    return db.execute(failed, (wamid,)).fetchone() is not None
-
-
-def _keep(db: sqlite3.Connection, receipt: Receipt, now: float) -> None:
-    error = json.dumps(receipt.error) if receipt.error is not None else None
-    db.execute(
-        "INSERT OR IGNORE INTO receipts (wamid, status, timestamp, error, received_at) VALUES (?, ?, ?, ?, ?)",
-        (receipt.wamid, receipt.status, receipt.timestamp, error, now),
+def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, patience: Patience) -> State:
+    """Meta says that the attempt which we were in doubt of failed: that is as good as an answer. The send's state."""
+    send = db.execute(f"{_SEND} ?", (job_id,)).fetchone()
+    error = meaning(failed.error or {})
+    outcome = after_failure(
+        error,
+        spent=send["spent"] - 1,
+        attempt=send["attempt"],
+        policy=patience.policy,
+        now=now,
+        noise=patience.noise,
     )
-
-
-def _prove(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, now: float) -> None:
-    """Meta has the message, whatever we believed: the send is done."""
-    before = State(row["state"])
-    if Event.PROVE in TRANSITIONS[before]:
+    state = _move(db, job_id, State.IN_DOUBT, outcome, now)
+    if state is State.FAILED:
         db.execute(
-            "UPDATE jobs SET state = ?, settled_at = ?, error = NULL, error_code = NULL WHERE id = ? AND state = ?",
-            (move(before, Event.PROVE), now, row["job_id"], before),
+            "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE id = ?",
+            (Status.FAILED, error.reason, error.code, send["id"]),
         )
-        promote(db, row["contact_id"], now)
-    db.execute(
-        "UPDATE messages SET wamid = ?, timestamp = ?, error = NULL, error_code = NULL WHERE id = ?",
-        (receipt.wamid, receipt.timestamp, row["id"]),
-    )
+    effects.spread(db, job_id, send["contact_id"], outcome, now)
+    promote(db, send["contact_id"], now)
+    return state
+
+
+def _own_tag(receipt: Receipt, patience: Patience) -> Tag | None:
+    match = _TAG.fullmatch(receipt.tag or "")
+    return Tag(int(match[2]), int(match[3])) if match and match[1] == patience.journal else None
+
+
+def _send_of(db: sqlite3.Connection, wamid: str, tag: Tag | None) -> sqlite3.Row | None:
+    """The send that a receipt is about though no message shows its wamid: by its tag, else by a copy put aside."""
+    if tag is not None:
+        row: sqlite3.Row | None = db.execute(f"{_SEND} ?", (tag.job_id,)).fetchone()
+    else:
+        row = db.execute(f"{_SEND} (SELECT job_id FROM copies WHERE wamid = ? LIMIT 1)", (wamid,)).fetchone()
+    return row
+
+
+def _apply_to_send(
+    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+) -> Applied:
+    """A receipt of a copy that may be another than the one shown."""
+    if send["wamid"] == receipt.wamid:
+        return _apply_to_shown(db, send, receipt, tag, now=now, patience=patience)
+    job_id, attempt = send["job_id"], tag.attempt if tag else None
+    if not is_news(copies.status_of(db, job_id, receipt.wamid), receipt.status):
+        return NOTHING
+    copies.note(db, job_id, attempt, receipt)
+    if receipt.status is Status.FAILED:
+        error = meaning(receipt.error or {})
+        if attempt == send["attempt"] and State(send["state"]) is State.IN_DOUBT:
+            end_doubt(db, job_id, receipt, now, patience)
+            return Applied(moved=True, failure=error)
+        _spread(db, send, error, now, patience)
+        return Applied(failure=error)
+    better = outshines(receipt.status, Status(send["status"]))
+    if better:
+        copies.show(db, job_id, receipt.wamid)
+        _prove(db, send, now)
+        if receipt.person is not None:
+            contacts.learn_spelling(db, send["contact_id"], send["person"], receipt.person.wa_id, now)
+    attach(db, receipt.wamid, now, patience)
+    return Applied(moved=better)
+
+
+def _apply_to_shown(
+    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+) -> Applied:
+    """A receipt of the copy that the message shows."""
+    before = Status(row["status"])
+    if not is_news(before, receipt.status):
+        if receipt.pricing is not None and row["pricing"] is None:
+            pricing = copies.as_json(receipt.pricing)
+            db.execute("UPDATE messages SET pricing = ?, version = version + 1 WHERE id = ?", (pricing, row["id"]))
+        return NOTHING
     _advance(db, row, receipt)
-    if receipt.person is not None:
-        contacts.learn_spelling(db, row["contact_id"], row["person"], receipt.person.wa_id, now)
+    if receipt.status is Status.FAILED:
+        return _after_failed(db, row, receipt, tag, now=now, patience=patience)
+    if before is Status.FAILED and row["job_id"] is not None:  # it arrived after all
+        send = db.execute(f"{_SEND} ?", (row["job_id"],)).fetchone()
+        if send is not None:
+            _prove(db, send, now)
+        return Applied(moved=True)
+    return NOTHING
 
 
 def _advance(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt) -> None:
     times = stored(row["status_times"], {})
     times[receipt.status] = receipt.timestamp
     db.execute(
-        "UPDATE messages SET status = ?, status_times = ?, version = version + 1 WHERE id = ?",
-        (receipt.status, json.dumps(times), row["id"]),
+        "UPDATE messages SET status = ?, status_times = ?, pricing = coalesce(?, pricing), error = NULL,"
+        " error_code = NULL, version = version + 1 WHERE id = ?",
+        (receipt.status, json.dumps(times), copies.as_json(receipt.pricing), row["id"]),
     )
+
+
+def _prove(db: sqlite3.Connection, send: sqlite3.Row, now: float) -> None:
+    """Meta has a copy of it that has not failed, whatever we believed: the send is done."""
+    before = State(send["state"])
+    if Event.PROVE in TRANSITIONS[before]:
+        _move(db, send["job_id"], before, Outcome(Event.PROVE), now)
+        promote(db, send["contact_id"], now)
 
 
 def _after_failed(
-    db: sqlite3.Connection, job_id: int | None, receipt: Receipt, now: float, patience: Patience
-) -> DeliveryError:
-    """Meta had accepted it and failed after all: a fresh attempt of the same job, or the end of the message."""
+    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+) -> Applied:
+    """The copy that the message shows failed: another is shown, or the send is tried afresh, or it has failed."""
     error = meaning(receipt.error or {})
-    job = db.execute("SELECT id, contact_id, state, spent FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    outcome = None
-    if job:
-        judged = after_failure(error, spent=0, policy=patience.policy, now=now, noise=patience.noise)
-        effects.spread(db, job["id"], job["contact_id"], judged, now)
-    if job and job["state"] == State.DONE:
-        outcome = after_bounce(error, spent=max(job["spent"], 1), policy=patience.policy, now=now, noise=patience.noise)
-    if outcome is not None:
-        _keep(db, receipt, now)
-        _move(db, job["id"], State.DONE, outcome, now)
-        db.execute(
-            "UPDATE messages SET wamid = NULL, status = ?, error = ?, error_code = ? WHERE job_id = ?",
-            (Status.QUEUED, error.reason, error.code, job_id),
+    db.execute("UPDATE messages SET error = ?, error_code = ? WHERE id = ?", (error.reason, error.code, row["id"]))
+    send = db.execute(f"{_SEND} ?", (row["job_id"],)).fetchone()
+    if send is None:  # the job was pruned
+        return Applied(failure=error)
+    _spread(db, send, error, now, patience)
+    alive = copies.best(db, send["job_id"])
+    if alive is not None:
+        copies.show(db, send["job_id"], alive)
+    elif State(send["state"]) is State.DONE:
+        outcome = after_bounce(
+            error,
+            spent=max(send["spent"], 1),
+            policy=patience.policy,
+            now=now,
+            noise=patience.noise,
+            undecided=send["attempt"] > 1 and (tag is None or tag.attempt != send["attempt"]),
         )
-        return error
+        if _move(db, send["job_id"], State.DONE, outcome, now) is not State.FAILED:
+            copies.start_over(db, send["job_id"], error.reason, error.code)
+    return Applied(failure=error)
+
+
+def _spread(db: sqlite3.Connection, send: sqlite3.Row, error: DeliveryError, now: float, patience: Patience) -> None:
+    """What a failure means beyond its own message, it means by receipt too."""
+    judged = after_failure(error, spent=0, policy=patience.policy, now=now, noise=patience.noise)
+    effects.spread(db, send["job_id"], send["contact_id"], judged, now)
+
+
+def _keep(db: sqlite3.Connection, receipt: Receipt, now: float) -> None:
     db.execute(
-        "UPDATE messages SET error = ?, error_code = ? WHERE wamid = ?", (error.reason, error.code, receipt.wamid)
+        "INSERT OR IGNORE INTO receipts (wamid, status, timestamp, error, received_at, pricing)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            receipt.wamid,
+            receipt.status,
+            receipt.timestamp,
+            copies.as_json(receipt.error),
+            now,
+            copies.as_json(receipt.pricing),
+        ),
     )
-    return error
 
 
-def _end_doubt_badly(
-    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, now: float, patience: Patience
-) -> DeliveryError:
-    """Meta says that the send we were in doubt of failed: that is as good as an answer."""
-    error = meaning(receipt.error or {})
-    outcome = after_failure(error, spent=row["spent"] - 1, policy=patience.policy, now=now, noise=patience.noise)
-    state = _move(db, row["job_id"], State.IN_DOUBT, outcome, now)
-    if state is State.FAILED:
-        db.execute(
-            "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE id = ?",
-            (Status.FAILED, error.reason, error.code, row["id"]),
-        )
-    effects.spread(db, row["job_id"], row["contact_id"], outcome, now)
-    promote(db, row["contact_id"], now)
-    return error
-
-
-def _move(db: sqlite3.Connection, job_id: int | None, before: State, outcome: Outcome, now: float) -> State:
+def _move(db: sqlite3.Connection, job_id: int, before: State, outcome: Outcome, now: float) -> State:
+    """Move a send whose attempt was counted already: where the outcome spends none, its try is given back."""
     state = move(before, outcome.event)
     db.execute(
-        "UPDATE jobs SET state = ?, due_at = ?, settled_at = ?, error = ?, error_code = ? WHERE id = ? AND state = ?",
+        "UPDATE jobs SET state = ?, due_at = ?, settled_at = ?, spent = max(spent - ?, 0), error = ?, error_code = ?"
+        " WHERE id = ? AND state = ?",
         (
             state,
             outcome.due_at or now,
             None if state in OPEN else now,
+            not outcome.spent,
             outcome.error,
             outcome.code,
             job_id,

@@ -48,6 +48,8 @@ CREATE TABLE messages (
     job_id       INTEGER,                           -- out: the send that carries it
     version      INTEGER NOT NULL DEFAULT 1,        -- grows with every change
     archived     INTEGER NOT NULL DEFAULT 0,        -- the version that the archive has; 2^62: it is the archive's own
+    shared_wamid TEXT,                              -- out: Meta gave it the wamid of another message; `wamid` is NULL
+    pricing      TEXT,                              -- out: what Meta charges for, of its receipts, as JSON
     asked_by     INTEGER                            -- in: the reply that answers it, where a merge made that unclear;
                                                     -- 0: it was answered. NULL: all since `jobs.since`
 ) STRICT;
@@ -119,9 +121,24 @@ CREATE TABLE receipts (
     timestamp   REAL NOT NULL,
     error       TEXT,
     received_at REAL NOT NULL,
+    pricing     TEXT,
     PRIMARY KEY (wamid, status)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX receipts_received ON receipts (received_at);
+
+-- The copies of a send that its message does not show: where an answer was lost, Meta may have accepted several. The
+-- message shows the best; the others, and those that failed and were sent afresh, are here. An ordinary send has none.
+CREATE TABLE copies (
+    job_id       INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    wamid        TEXT    NOT NULL,
+    attempt      INTEGER,                           -- the one in its receipts' tag; NULL: it was shown before
+    status       TEXT    NOT NULL,
+    status_times TEXT    NOT NULL,
+    error        TEXT,                              -- Meta's, as JSON
+    pricing      TEXT,
+    PRIMARY KEY (job_id, wamid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX copies_wamid ON copies (wamid);
 
 -- What Meta told us besides, as it came; also what could not be read.
 CREATE TABLE notices (

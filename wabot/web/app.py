@@ -18,7 +18,7 @@ from wabot.service import BadSignature, KeyConflict, Service
 from wabot.web import answers, outbox, routes
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
-from wabot.web.body import ASIDE
+from wabot.web.body import API_BODIES, ASIDE, WEBHOOK_BODIES, Bodies
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +40,7 @@ def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: f
     app[ASIDE] = Aside()
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
+    app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()
     app.add_routes([*routes.ROUTES, *outbox.ROUTES])
     app.on_shutdown.append(_let_go)
     return app

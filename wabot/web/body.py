@@ -1,10 +1,13 @@
-"""Reading requests: bounded in size and time, then parsed once into a model; what is large, beside the loop."""
+"""Reading requests: bounded in size and time, each and all together, then parsed once into a model; what is large,
+beside the loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -12,9 +15,11 @@ from pydantic import BaseModel, ValidationError
 
 from wabot.aside import Aside
 from wabot.core import large
-from wabot.web.answers import Refusal
+from wabot.web.answers import RETRY_AFTER, Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
+IN_FLIGHT = 64 << 20
+"""Bytes of bodies that may be on their way at once: so much of webhooks, and so much again of all the rest."""
 READ_SECONDS = 30.0
 NESTING = 32
 FIELD_LENGTH, FIELDS, PROBLEMS = 100, 256, 50
@@ -26,31 +31,91 @@ M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
-async def read(request: web.Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes in at most READ_SECONDS."""
+def refuse_large(request: web.Request, limit: int) -> None:
+    """Raise Refusal for a body that says itself that it is larger than `limit` bytes."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    if request.content.is_eof():  # small ones come with their headers
-        return _bounded(request.content.read_nowait(), limit)
-    chunks, size = [], 0
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise Refusal(408, f"the request took longer than {READ_SECONDS:g} s") from None
-    except (web.RequestPayloadError, ConnectionError):
-        raise Refusal(400, "the body broke off") from None
-    return b"".join(chunks)
+
+
+class _Reading:
+    """A body on its way."""
+
+    def __init__(self) -> None:
+        self.deadline = asyncio.timeout(READ_SECONDS)
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.gave_way = False
+
+
+class Bodies:
+    """Keeps the bodies on their way to IN_FLIGHT bytes in all.
+
+    When there is no room for more, the oldest gives way: it is the slowest, so nobody can keep others out by being
+    slow, and what comes at an ordinary speed is through before it is the oldest.
+    """
+
+    def __init__(self) -> None:
+        self._used = 0
+        self._readings: dict[_Reading, None] = {}
+
+    async def read(self, request: web.Request, limit: int) -> bytes:
+        """The body, at most `limit` bytes in at most READ_SECONDS."""
+        refuse_large(request, limit)
+        if request.content.is_eof():  # small ones come with their headers
+            return _bounded(request.content.read_nowait(), limit)
+        with self._reading() as reading:
+            try:
+                async with reading.deadline:
+                    async for chunk in request.content.iter_any():
+                        self._add(reading, chunk)
+                        if reading.size > limit:
+                            raise _too_large(limit)
+            except TimeoutError:
+                if not reading.gave_way:
+                    raise Refusal(408, f"the request took longer than {READ_SECONDS:g} s") from None
+            except (web.RequestPayloadError, ConnectionError) as broken:
+                broken.__traceback__ = None  # the stream keeps it, and with it every frame on the way, and their bytes
+                raise Refusal(400, "the body broke off") from None
+            if reading.gave_way:
+                raise Refusal(503, "too much is being sent at once", headers=RETRY_AFTER)
+            return b"".join(reading.chunks)
+
+    @contextmanager
+    def _reading(self) -> Iterator[_Reading]:
+        reading = _Reading()
+        self._readings[reading] = None
+        try:
+            yield reading
+        finally:
+            self._let_go(reading)
+
+    def _add(self, reading: _Reading, chunk: bytes) -> None:
+        if reading.gave_way:
+            return
+        reading.chunks.append(chunk)
+        reading.size += len(chunk)
+        self._used += len(chunk)
+        while self._used > IN_FLIGHT:
+            oldest = next(iter(self._readings))
+            oldest.gave_way = True
+            if not oldest.deadline.expired():
+                oldest.deadline.reschedule(asyncio.get_running_loop().time())
+            self._let_go(oldest)
+
+    def _let_go(self, reading: _Reading) -> None:
+        if reading in self._readings:
+            del self._readings[reading]
+            self._used -= reading.size
+        reading.chunks.clear()
 
 
 def _bounded(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
         raise _too_large(limit)
     return body
+
+
+WEBHOOK_BODIES, API_BODIES = web.AppKey("webhook_bodies", Bodies), web.AppKey("api_bodies", Bodies)
 
 
 async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], limit: int) -> T:
@@ -64,7 +129,7 @@ async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], l
         raise Refusal(415, "send JSON, with the header Content-Type: application/json")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Refusal(415, "send the body as it is, without Content-Encoding")
-    body = await read(request, limit)
+    body = await request.app[API_BODIES].read(request, limit)
     if len(body) <= large.SMALL:
         return _understand(body, shape)
     return await request.app[ASIDE](_understand, body, shape)

@@ -17,7 +17,7 @@ from wabot.core.large import SMALL, Room
 from wabot.core.messages import InvalidNumber
 from wabot.service import History, Service, identify
 from wabot.web.answers import RETRY_AFTER, Encoded, Refusal, error, reply, reply_long
-from wabot.web.body import API_LIMIT, ASIDE, WEBHOOK_LIMIT, parse, read, validate, validate_each
+from wabot.web.body import API_LIMIT, ASIDE, WEBHOOK_BODIES, WEBHOOK_LIMIT, parse, refuse_large, validate, validate_each
 from wabot.web.models import Get, GetBulk, InitiateBulk, RecipientModel
 
 SERVICE = web.AppKey("service", Service)
@@ -55,9 +55,12 @@ async def verify(request: web.Request) -> web.Response:
 
 
 async def webhook(request: web.Request) -> web.Response:
-    """POST /webhook: on disk first, then 200."""
-    body = await read(request, WEBHOOK_LIMIT)
-    found = await request.app[SERVICE].receive(body, request.headers.get("X-Hub-Signature-256"))
+    """POST /webhook: on disk first, then 200. Of strangers as little as possible is read."""
+    service, signature = request.app[SERVICE], request.headers.get("X-Hub-Signature-256")
+    refuse_large(request, WEBHOOK_LIMIT)
+    service.refuse_unsigned(signature)
+    body = await request.app[WEBHOOK_BODIES].read(request, WEBHOOK_LIMIT)
+    found = await service.receive(body, signature)
     request[LINE] = {"received": found.count, "stored": found.stored, "body": found.bodies}
     body = b'{"received":%d,"stored":%d}' % (found.count, found.stored)
     return web.Response(body=body, content_type="application/json")

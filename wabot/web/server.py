@@ -13,6 +13,9 @@ from wabot.web import answers
 IDLE_SECONDS = 150.0
 """How long a connection may take to say what it wants, or stay for more: longer than common proxies keep one."""
 
+READ_BYTES = 1 << 16
+"""What a connection reads ahead of whoever wants it, and half of what it may hold."""
+
 log = get_logger()
 
 
@@ -39,6 +42,7 @@ class _Server(web.Server):
             access_log=None,  # type: ignore[arg-type]  # aiohttp takes None, and our own line costs less
             auto_decompress=False,  # Meta signs the bytes as they are, and nobody unpacks a bomb
             keepalive_timeout=IDLE_SECONDS,
+            read_bufsize=READ_BYTES,
         )
 
 
