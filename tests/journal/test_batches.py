@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, EVA, NOW, Scene, receipt, said, sent
-from wabot.core.jobs import Event, Kind, Outcome, State
+from tests.journal.scene import ANA, BEN, EVA, NOW, Scene, receipt, said, sent, template
+from wabot.core.jobs import Event, Kind, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Status
-from wabot.journal.batches import Result
+from wabot.journal import batches, contents, restored
+from wabot.journal.batches import NewBatch, Recipient, Result
 
 
 async def results(scene: Scene, batch_id: str = "b1") -> list[Result]:
@@ -172,3 +176,163 @@ async def test_nobody_waits_for_a_batch_that_is_settled_or_unknown(scene: Scene)
     await scene.batch(None)
     await asyncio.wait_for(scene.journal.batch_settled("b1", 30), 5)
     await asyncio.wait_for(scene.journal.batch_settled("unknown", 30), 5)
+
+
+LONG = "x" * 5000
+
+
+def long(text: str = LONG) -> Outgoing:
+    components = [{"type": "body", "parameters": [{"type": "text", "text": text}]}]
+    content = {"type": "template", "template": {"name": "t", "language": {"code": "en_US"}, "components": components}}
+    return Outgoing(content, f"[template t] {text}", Origin.BULK)
+
+
+def numbers(count: int) -> list[str]:
+    return [f"4917112{n:05}" for n in range(count)]
+
+
+def large(*recipients: Recipient, key: str | None = None, batch_id: str = "b1") -> NewBatch:
+    return NewBatch(batch_id, key, "f", recipients)
+
+
+@pytest.fixture
+def three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of more than three recipients are large."""
+    monkeypatch.setattr(batches, "SLICE", 3)
+
+
+async def test_content_that_is_equal_is_stored_once_and_every_reader_has_it_whole(scene: Scene) -> None:
+    await scene.journal.queue_batch(large(*(Recipient(n, n, long()) for n in numbers(50))), NOW)
+    assert scene.row("SELECT count(*) AS n, max(length(raw)) > 5000 AS whole FROM contents") == {"n": 1, "whole": 1}
+    assert scene.row("SELECT max(length(raw) + length(body)) < 2000 AS small FROM messages") == {"small": 1}
+    (job, *_) = await scene.claim()
+    assert job.outgoing is not None
+    assert job.outgoing.content == long().content
+    one = await scene.journal.outbox_one(job.id)
+    assert one is not None
+    assert one["content"] == long().content
+    await scene.settle(job, sent("wamid.1"))
+    _, (document,) = await scene.journal.of_contact(numbers(1)[0], 0, ())
+    assert document["raw"] == long().content
+    assert [doc["raw"] for _, _, doc in await scene.journal.ahead_of_archive(0, 2)] == [long().content] * 2
+
+
+async def test_what_is_short_stands_in_the_message_itself(scene: Scene) -> None:
+    await scene.batch(ANA, BEN)
+    assert scene.rows("SELECT * FROM contents") == []
+    assert {row["raw"] for row in scene.rows("SELECT raw FROM messages")} == {json.dumps(template("t").content)}
+
+
+async def test_a_content_goes_with_the_last_message_that_has_it(scene: Scene) -> None:
+    await scene.journal.queue_batch(large(*(Recipient(n, n, long()) for n in (ANA, BEN))), NOW)
+    await scene.journal.writer(lambda db: db.execute("DELETE FROM messages WHERE job_id = 1").rowcount)
+    await scene.journal.writer(contents.drop_unused, [1])
+    assert scene.row("SELECT count(*) AS n FROM contents") == {"n": 1}
+    await scene.journal.writer(lambda db: db.execute("DELETE FROM messages").rowcount)
+    await scene.journal.writer(contents.drop_unused, [1])
+    assert scene.row("SELECT count(*) AS n FROM contents") == {"n": 0}
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_others_come_between_the_slices_of_a_large_batch(scene: Scene) -> None:
+    large_one = asyncio.create_task(scene.batch(*numbers(30)))
+    await asyncio.sleep(0)
+    await scene.hear(said("wamid.1"))
+    assert not large_one.done()
+    await large_one
+    assert [result.state for result in await results(scene)] == [State.QUEUED] * 30
+    assert [result.number for result in await results(scene)] == numbers(30)
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_a_large_batch_tells_of_each_recipient_what_a_small_one_tells(scene: Scene) -> None:
+    await scene.journal.set_stop(EVA, NOW, stop=True)
+    asked = [ANA, None, BEN, EVA, ANA, None, EVA, *numbers(4), ANA]
+    await scene.batch(*asked)
+    told = await results(scene)
+    assert [result.number for result in told] == [number or "12" for number in asked]
+    assert [result.duplicate for result in told] == [False] * 4 + [True, False, True] + [False] * 4 + [True]
+    assert told[0].job_id == told[4].job_id == told[-1].job_id
+    assert [result.error_code for result in told] == [
+        None, "invalid_number", None, "opted_out", None, "invalid_number", "opted_out", *[None] * 5,
+    ]  # fmt: skip
+    assert len(scene.jobs()) == 6
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_a_large_batch_of_a_known_key_queues_nothing(scene: Scene) -> None:
+    await scene.batch(*numbers(10), key="k")
+    again = await scene.batch(*numbers(10), batch_id="b2", key="k")
+    other = await scene.batch(*numbers(9), batch_id="b3", key="k", fingerprint="g")
+    assert (again.id, again.known, again.conflict, other.conflict) == ("b1", True, False, True)
+    together = await asyncio.gather(*(scene.batch(*numbers(7), batch_id=f"c{n}", key="l") for n in range(5)))
+    assert [each.known for each in together].count(False) == 1
+    assert len({each.id for each in together}) == 1
+    assert len(scene.jobs()) == 17
+    assert scene.row("SELECT count(*) AS n FROM recipients") == {"n": 17}
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that would follow happens."""
+
+
+async def killed_at(scene: Scene, step: int) -> None:
+    """Queue a large batch, and end at the commit with this number."""
+    commits = 0
+    writer = scene.journal._slices._writer
+
+    async def write(*args: Any, **more: Any) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits == step:
+            raise Killed
+        return await writer(*args, **more)
+
+    scene.journal._slices._writer = write  # type: ignore[assignment]
+    with suppress(Killed):
+        await scene.journal.queue_batch(large(*(Recipient(n, n, long(n)) for n in numbers(10)), key="k"), NOW)
+
+
+@pytest.mark.usefixtures("three_at_once")
+@pytest.mark.parametrize("step", range(1, 12))
+async def test_a_large_batch_that_a_kill_cut_off_is_queued_whole_or_not_at_all(scene: Scene, step: int) -> None:
+    """Commits: the draft, four slices written down, the beginning, four slices queued."""
+    await killed_at(scene, step)
+    await scene.restart()
+    begun = step > 6
+    assert (await scene.journal.results("b1") is not None) == begun
+    if not begun:
+        assert scene.jobs() == []
+        for table in ("batches", "recipients", "contents"):
+            assert scene.rows(f"SELECT * FROM {table}") == []
+    again = await scene.journal.queue_batch(
+        large(*(Recipient(n, n, long(n)) for n in numbers(10)), key="k", batch_id="b2"), NOW
+    )
+    assert (again.id, again.known) == (("b1", True) if begun else ("b2", False))
+    await scene.journal.tend(NOW)
+    assert [result.state for result in await results(scene, again.id)] == [State.QUEUED] * 10
+    assert len(scene.jobs()) == 10
+    assert len({job.outgoing.body for job in await scene.claim(limit=20) if job.outgoing}) == 10
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_a_batch_that_is_being_queued_is_open(scene: Scene) -> None:
+    await killed_at(scene, 8)
+    waiting = asyncio.create_task(scene.journal.batch_settled("b1", 30))
+    for job in await scene.claim():
+        await scene.settle(job, sent(f"wamid.{job.id}"))
+    states = [result.state for result in await results(scene)]
+    assert states == [State.DONE] * 3 + [State.QUEUED] * 7
+    assert not waiting.done()
+    assert await scene.journal.results("b1") is not None
+    waiting.cancel()
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_in_a_copy_what_of_a_batch_was_not_queued_yet_is_not_sent(scene: Scene) -> None:
+    await killed_at(scene, 8)
+    await scene.journal.writer(restored.mark)
+    await scene.restart()
+    await scene.journal.tend(NOW)
+    assert await scene.claim(limit=20) == []
+    assert [result.error_code for result in await results(scene)][3:] == ["restored"] * 7

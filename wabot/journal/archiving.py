@@ -15,6 +15,7 @@ from typing import Any
 
 from wabot.core.jobs import Job
 from wabot.core.messages import Direction, Status
+from wabot.journal import contents
 from wabot.journal.history import MESSAGE, document
 from wabot.journal.sqlite import Reader, Writer
 from wabot.journal.upkeep import KEY_SECONDS
@@ -173,10 +174,12 @@ def _forget(db: sqlite3.Connection, held: Sequence[Held]) -> int:
     gone = 0
     for message in held:
         rows = db.execute(
-            "DELETE FROM messages WHERE id = ? AND version = ? AND archived >= version RETURNING contact_id",
+            "DELETE FROM messages WHERE id = ? AND version = ? AND archived >= version"
+            " RETURNING contact_id, content_id",
             (message.id, message.version),
         ).fetchall()
         _look_up_again(db, rows)
+        contents.drop_unused(db, [row["content_id"] for row in rows if row["content_id"] is not None])
         gone += len(rows)
     return gone
 

@@ -1,16 +1,21 @@
-"""Batches: the sends of one `/initiate-bulk` request, queued in one commit, and the results in the order asked."""
+"""Batches: the sends of one `/initiate-bulk` request, all or none, and the results in the order asked.
+
+A batch is a draft while its recipients are being written down: nobody sees it, and the next start forgets it. It
+begins in one small commit. From then on it is queued to its end, by the request, by the timers, or after a restart.
+A small one does all of that in a single commit; of a large one each commit does a slice, so that nobody waits long.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.jobs import OPEN, Outgoing, State
 from wabot.core.messages import Stop
-from wabot.journal import contacts, copies
-from wabot.journal.queue import BULK, enqueue_all
+from wabot.journal import contacts, contents, copies
+from wabot.journal.queue import enqueue_bulk
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Result:
     error_code: int | str | None
 
 
+SLICE = 500
+"""Recipients that one commit takes."""
+_DRAFT = -1
+
 _Place = tuple[int | None, str | None, str | None]
 """Where one recipient went: the job, or why there is none (text and code)."""
 
@@ -64,35 +73,126 @@ _STOPPED = {Stop.ALL: _OPTED_OUT, Stop.MARKETING: _OPTED_OUT, Stop.UNREACHABLE: 
 
 
 def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
-    """Owe every recipient of `batch` their message, all or none; a key that is known already queues nothing."""
+    """Owe every recipient of a batch their message, at once; a key that is known already queues nothing."""
+    if known := find(db, batch):
+        return known
+    draft(db, batch, now)
+    firsts = first_positions(batch)
+    for start in range(0, len(batch.recipients), SLICE):
+        write_down(db, batch, firsts, start)
+    queued = begin(db, batch)
+    while queue_next(db, batch.id, now):
+        pass
+    return queued
+
+
+def find(db: sqlite3.Connection, batch: NewBatch) -> Queued | None:
+    """The batch that the key of this one stands for already."""
     known = batch.key and db.execute("SELECT id, fingerprint FROM batches WHERE key = ?", (batch.key,)).fetchone()
-    if known:
-        return Queued(known["id"], known=True, conflict=known["fingerprint"] != batch.fingerprint)
+    return Queued(known["id"], known=True, conflict=known["fingerprint"] != batch.fingerprint) if known else None
+
+
+def draft(db: sqlite3.Connection, batch: NewBatch, now: float) -> None:
+    """The first of three steps: `write_down` the recipients, then `begin`."""
     db.execute(
-        "INSERT INTO batches (id, key, fingerprint, created_at) VALUES (?, ?, ?, ?)",
-        (batch.id, batch.key, batch.fingerprint, now),
+        "INSERT INTO batches (id, fingerprint, created_at, next_position) VALUES (?, ?, ?, ?)",
+        (batch.id, batch.fingerprint, now, _DRAFT),
     )
-    asked: dict[str, Outgoing] = {}
-    for recipient in batch.recipients:
-        if recipient.number and recipient.outgoing:
-            asked.setdefault(recipient.number, recipient.outgoing)
-    places = _queue_all(db, batch.id, asked, now)
-    rows, seen = [], set[str]()
+
+
+def first_positions(batch: NewBatch) -> dict[str, int]:
+    """Where each number stands first."""
+    firsts: dict[str, int] = {}
     for position, recipient in enumerate(batch.recipients):
-        place = places.get(recipient.number or "", _INVALID)
-        rows.append((batch.id, position, recipient.number or recipient.asked, recipient.number in seen, *place))
-        seen.add(recipient.number or "")
+        if recipient.number:
+            firsts.setdefault(recipient.number, position)
+    return firsts
+
+
+def write_down(db: sqlite3.Connection, batch: NewBatch, firsts: Mapping[str, int], start: int) -> None:
+    """A slice of the recipients, from position `start` on, with what each is to get."""
+    part = batch.recipients[start : start + SLICE]
+    ids = contents.store(db, (recipient.outgoing for recipient in part if recipient.outgoing))
+    rows: list[tuple[Any, ...]] = []
+    for position, recipient in enumerate(part, start):
+        first = firsts[recipient.number] if recipient.number else position
+        again = first if first != position else None
+        content = ids[id(recipient.outgoing)] if recipient.number and recipient.outgoing and again is None else None
+        trouble = _INVALID[1:] if recipient.number is None else (None, None)
+        number = recipient.number or recipient.asked
+        rows.append((batch.id, position, number, again is not None, again, content, *trouble))
     db.executemany(
-        "INSERT INTO recipients (batch_id, position, number, duplicate, job_id, error, error_code)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO recipients (batch_id, position, number, duplicate, same_as, content_id, error, error_code)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
+
+
+def begin(db: sqlite3.Connection, batch: NewBatch) -> Queued:
+    """A draft that is written down becomes the batch of its key, unless another was faster: then it is forgotten."""
+    if known := find(db, batch):
+        forget(db, batch.id)
+        return known
+    db.execute("UPDATE batches SET key = ?, next_position = 0 WHERE id = ?", (batch.key, batch.id))
     return Queued(batch.id)
+
+
+def queue_next(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
+    """Queue the next slice of a batch that has begun; whether there is more."""
+    batch = db.execute("SELECT next_position FROM batches WHERE id = ? AND next_position >= 0", (batch_id,)).fetchone()
+    if batch is None:
+        return False
+    rows = db.execute(
+        "SELECT position, number, content_id, same_as FROM recipients WHERE batch_id = ? AND position >= ?"
+        " ORDER BY position LIMIT ?",
+        (batch_id, batch["next_position"], SLICE),
+    ).fetchall()
+    places = _queue_all(db, batch_id, {row["number"]: row["content_id"] for row in rows if row["content_id"]}, now)
+    db.executemany(
+        "UPDATE recipients SET job_id = ?, error = ?, error_code = ?, content_id = NULL"
+        " WHERE batch_id = ? AND position = ?",
+        [(*places[row["number"]], batch_id, row["position"]) for row in rows if row["content_id"]],
+    )
+    db.executemany(
+        "UPDATE recipients SET (job_id, error, error_code) = (SELECT f.job_id, f.error, f.error_code FROM recipients f"
+        " WHERE f.batch_id = recipients.batch_id AND f.position = recipients.same_as)"
+        " WHERE batch_id = ? AND position = ?",
+        [(batch_id, row["position"]) for row in rows if row["same_as"] is not None],
+    )
+    contents.drop_unused(db, {row["content_id"] for row in rows if row["content_id"]})
+    rest = rows[-1]["position"] + 1 if len(rows) == SLICE else None
+    db.execute("UPDATE batches SET next_position = ? WHERE id = ?", (rest, batch_id))
+    return rest is not None
+
+
+def unfinished(db: sqlite3.Connection) -> list[str]:
+    """The batches that have begun and are not queued to their end."""
+    rows = db.execute("SELECT id FROM batches WHERE next_position >= 0 AND next_position IS NOT NULL").fetchall()
+    return [row["id"] for row in rows]
+
+
+def forget_drafts(db: sqlite3.Connection) -> None:
+    """Nobody writes at the drafts of an earlier run any more, and nobody was told of them."""
+    drafts = "SELECT id FROM batches WHERE next_position = ? AND next_position IS NOT NULL"
+    for row in db.execute(drafts, (_DRAFT,)).fetchall():
+        forget(db, row["id"])
+
+
+def forget(db: sqlite3.Connection, batch_id: str) -> int:
+    """Forget a batch; how many rows went. What it queued stays."""
+    held = db.execute(
+        "SELECT DISTINCT content_id FROM recipients WHERE batch_id = ? AND content_id IS NOT NULL", (batch_id,)
+    ).fetchall()
+    gone = db.execute("DELETE FROM recipients WHERE batch_id = ?", (batch_id,)).rowcount
+    db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+    contents.drop_unused(db, [row["content_id"] for row in held])
+    return gone + 1
 
 
 def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
     """What became of each recipient, in the order asked; None for a batch that we do not know."""
-    if not db.execute("SELECT 1 FROM batches WHERE id = ?", (batch_id,)).fetchone():
+    known = "SELECT 1 FROM batches WHERE id = ? AND coalesce(next_position, 0) >= 0"
+    if not db.execute(known, (batch_id,)).fetchone():
         return None
     rows = db.execute(
         "SELECT r.number, r.job_id, r.duplicate, j.state, j.answer, coalesce(r.error, j.error) AS error,"
@@ -107,30 +207,28 @@ def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
 
 def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
     """Whether something of a batch is still to come."""
-    return (
-        db.execute(
-            "SELECT 1 FROM jobs WHERE batch_id = ? AND batch_id IS NOT NULL"
-            " AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held') LIMIT 1",
-            (batch_id,),
-        ).fetchone()
-        is not None
+    open_jobs = (
+        "SELECT 1 FROM jobs WHERE batch_id = ? AND batch_id IS NOT NULL"
+        " AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held') LIMIT 1"
     )
+    unqueued = "SELECT 1 FROM batches WHERE id = ? AND next_position IS NOT NULL"
+    return any(db.execute(sql, (batch_id,)).fetchone() for sql in (unqueued, open_jobs))
 
 
-def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, Outgoing], now: float) -> dict[str, _Place]:
-    """Owe each number its message, unless its contact may not get it; where each went."""
+def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, int], now: float) -> dict[str, _Place]:
+    """Owe each number its content (id), unless its contact may not get it; where each went."""
     found = contacts.find_or_create(db, list(asked), now)
     places = {number: _STOPPED[stopped] for number, (_, stopped) in found.items() if stopped}
     owed = [number for number in asked if number not in places]
-    ids = enqueue_all(
-        db, [(found[number][0], asked[number]) for number in owed], now=now, priority=BULK, batch_id=batch_id
-    )
+    ids = enqueue_bulk(db, [(found[number][0], asked[number]) for number in owed], now=now, batch_id=batch_id)
     return places | {number: (job_id, None, None) for number, job_id in zip(owed, ids, strict=True)}
 
 
 def _result(row: sqlite3.Row) -> Result:
     """The last word is the message's: a late failure, a cancel. A send that is still open shows no error."""
     state = State(row["state"]) if row["state"] else None
+    if row["job_id"] is None and row["error"] is None:
+        state = State.QUEUED  # as good as: its slice comes next
     error, code = row["error"], row["error_code"]
     if state in OPEN:
         error = code = None

@@ -15,9 +15,10 @@ from wabot.core.shapes import stored
 from wabot.journal import contacts
 
 MESSAGE = (
-    "SELECT m.*, c.wa_id, c.bsuid, (SELECT value FROM meta WHERE key = 'journal') AS journal,"
+    "SELECT m.*, coalesce(t.raw, m.raw) AS content, c.wa_id, c.bsuid,"
+    " (SELECT value FROM meta WHERE key = 'journal') AS journal,"
     " (SELECT value FROM meta WHERE key = 'business') AS ours"
-    " FROM messages m JOIN contacts c ON c.id = m.contact_id"
+    " FROM messages m JOIN contacts c ON c.id = m.contact_id LEFT JOIN contents t ON t.id = m.content_id"
 )
 
 _NOT_FAILED = "NOT (direction = 'out' AND status = 'failed')"
@@ -109,7 +110,9 @@ def of_contact(
         (contact.id, *(before or (_AFTER_ALL, _AFTER_ALL)), json.dumps(list(include)), limit),
     ).fetchall()
     last = (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == limit else None
-    return Page(contact, [document(row) for row in rows], last, sum(len(row["raw"]) + len(row["body"]) for row in rows))
+    return Page(
+        contact, [document(row) for row in rows], last, sum(len(row["content"]) + len(row["body"]) for row in rows)
+    )
 
 
 def document(row: sqlite3.Row) -> dict[str, Any]:
@@ -131,7 +134,7 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
         "timestamp": str(int(row["timestamp"])),
         "type": row["type"],
         "body": row["body"],
-        "raw": stored(row["raw"], row["raw"]),
+        "raw": stored(row["content"], row["content"]),
         "participant_numbers": sorted(filter(None, people)),
         "direction": row["direction"],
         "origin": row["origin"],

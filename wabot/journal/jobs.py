@@ -17,7 +17,8 @@ from wabot.journal.queue import BULK, enqueue, promote, promote_reply
 from wabot.journal.receipts import Patience, apply, attach, end_doubt
 
 _CLAIMABLE = (
-    "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped, m.raw, m.body, m.origin,"
+    "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
+    " coalesce((SELECT raw FROM contents WHERE id = m.content_id), m.raw) AS raw, m.body, m.origin,"
     " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
     " WHERE j.kind = ? AND j.state = 'queued' AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"

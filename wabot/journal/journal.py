@@ -37,6 +37,7 @@ from wabot.journal.archiving import Archiving
 from wabot.journal.merging import Merges
 from wabot.journal.opening import Purpose
 from wabot.journal.receipts import Patience
+from wabot.journal.slices import Slices
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
 from wabot.journal.watchers import Watchers
 from wabot.log import get_logger
@@ -69,6 +70,7 @@ class Journal(Archiving, Merges):
         self._token = identity.epoch << 32
         self._business = identity.business
         self._watchers = Watchers(lambda batch_id: self._read(batches.is_open, batch_id))
+        self._slices = Slices(self.writer, self._read, self._watchers, lambda now: self.notify(Kind.SEND, now))
 
     async def close(self) -> None:
         """Commit what waits and close the file."""
@@ -103,11 +105,9 @@ class Journal(Archiving, Merges):
         return taken
 
     async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
-        """Queue a batch in one commit."""
+        """Queue a batch, all of it or none: a small one in one commit, a large one in slices. Raises JournalDown."""
         self._refuse_when_crowded()
-        queued = await self.writer(batches.queue_batch, batch, now)
-        self.notify(Kind.SEND, now)
-        return queued
+        return await self._slices.queue(batch, now)
 
     async def results(self, batch_id: str) -> list[batches.Result] | None:
         """What became of a batch so far, in the order asked."""
@@ -146,6 +146,7 @@ class Journal(Archiving, Merges):
             remedy = "python run.py outbox list --state parked; then retry or cancel each"
             log.warning("journal.restored", sends_held=held.sends, replies_ended=held.replies, remedy=remedy)
         await self.beat()
+        await self.writer(batches.forget_drafts)
         return await self.writer(jobs.recover, policy=self._policy, now=now)
 
     async def reclaim(self, phone_number_id: str, now: float) -> foreign.Reclaimed:
@@ -188,6 +189,7 @@ class Journal(Archiving, Merges):
             self.notify(Kind.SEND, now)
             self.notify(Kind.REPLY, now)
             await self._watchers.tell()
+        await self._slices.queue_what_is_left(now)
         return tended.doubts
 
     async def depths(self) -> list[gauges.Depth]:

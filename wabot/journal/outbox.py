@@ -15,10 +15,11 @@ from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import promote
 
 _SENDS = (
-    "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.shared_wamid, m.status, m.status_times, m.raw,"
-    " m.pricing,"
+    "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.shared_wamid, m.status, m.status_times,"
+    " coalesce(t.raw, m.raw) AS raw, m.pricing,"
     " m.error AS message_error, m.error_code AS message_code"
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id JOIN messages m ON m.job_id = j.id"
+    " LEFT JOIN contents t ON t.id = m.content_id"
 )
 
 SHARED = "Meta gave this message an id that another message has"

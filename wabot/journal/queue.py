@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from wabot.core.jobs import Event, Outgoing, State, move
+from wabot.core.jobs import Event, Origin, Outgoing, State, move
+from wabot.journal.contents import SHORT
 
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
@@ -20,14 +23,22 @@ _HEAD = "SELECT 1 FROM jobs WHERE kind = 'send' AND state IN ('queued', 'running
 
 _OWE = (
     "INSERT INTO jobs (id, kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
-    f" SELECT :first + key, 'send', value, CASE WHEN EXISTS ({_HEAD} value) THEN 'waiting' ELSE 'queued' END,"
-    " :priority, :now, :now, :expires, :batch FROM json_each(:contacts)"
+    " SELECT :first + key, 'send', json_extract(value, '$[0]'),"
+    f" CASE WHEN EXISTS ({_HEAD} json_extract(value, '$[0]')) THEN 'waiting' ELSE 'queued' END,"
+    " :priority, :now, :now, :expires, :batch FROM json_each(:owed)"
 )
 _SAY = (
-    "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, person, status, job_id)"
-    " SELECT c.id, 'out', :origin, :said_at, :type, :body, :raw, coalesce(c.wa_id, c.bsuid, ''), 'queued',"
-    " :first + n.key FROM json_each(:contacts) n JOIN contacts c ON c.id = n.value"
+    "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, content_id, person, status,"
+    " job_id) SELECT c.id, 'out', :origin, :said_at, coalesce(t.type, :type), coalesce(t.body, :body),"
+    " CASE WHEN length(t.raw) > :short THEN t.head ELSE coalesce(t.raw, :raw) END,"
+    " CASE WHEN length(t.raw) > :short THEN t.id END, coalesce(c.wa_id, c.bsuid, ''), 'queued', :first + n.key"
+    " FROM json_each(:owed) n"
+    " JOIN contacts c ON c.id = json_extract(n.value, '$[0]')"
+    " LEFT JOIN contents t ON t.id = json_extract(n.value, '$[1]')"
 )
+"""`owed` is `[[contact, content], …]`, content null where the message's own `type`, `body` and `raw` are given."""
+
+_DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": "", "raw": "{}", "short": SHORT}
 
 NEXT = move(State.WAITING, Event.PROMOTE)
 
@@ -36,53 +47,49 @@ def enqueue(
     db: sqlite3.Connection, contact_id: int, outgoing: Outgoing, *, now: float, expires_at: float | None = None
 ) -> int:
     """Owe `outgoing` to a contact, last in line. Returns the job's id."""
-    return enqueue_all(db, [(contact_id, outgoing)], now=now, expires_at=expires_at)[0]
+    return _enqueue(
+        db,
+        [(contact_id, None)],
+        now=now,
+        expires=expires_at,
+        origin=outgoing.origin,
+        type=str(outgoing.content.get("type", "")),
+        body=outgoing.body,
+        raw=json.dumps(outgoing.content, ensure_ascii=False),
+    )
 
 
-def enqueue_all(
-    db: sqlite3.Connection,
-    owed: Sequence[tuple[int, Outgoing]],
-    *,
-    now: float,
-    priority: int = 0,
-    expires_at: float | None = None,
-    batch_id: str | None = None,
-) -> list[int]:
-    """Owe each contact id its message: the send, and the message that it carries. Returns the jobs' ids, in order.
+def enqueue_bulk(db: sqlite3.Connection, owed: Sequence[tuple[int, int]], *, now: float, batch_id: str) -> list[int]:
+    """Owe each contact (id) a content (id), as a batch does. Returns the jobs' ids, in order.
 
-    There is one writer, so the ids that come next are known beforehand, and what many get alike takes two statements.
+    There is one writer, so the ids that come next are known beforehand, and many sends take two statements.
     """
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-    next_id, places = (last[0] if last else 0) + 1, [0] * len(owed)
-    for outgoing, group in _alike(owed):
-        values = {
-            "first": next_id,
-            "contacts": json.dumps([owed[place][0] for place in group]),
-            "now": now,
-            "priority": priority,
-            "expires": expires_at,
-            "batch": batch_id,
-            "origin": outgoing.origin,
-            "said_at": int(now),
-            "type": str(outgoing.content.get("type", "")),
-            "body": outgoing.body,
-            "raw": json.dumps(outgoing.content, ensure_ascii=False),
-        }
-        db.execute(_OWE, values)
-        db.execute(_SAY, values)
+    places = [0] * len(owed)
+    for group in _once_each(owed):
+        first = _enqueue(
+            db, [owed[place] for place in group], now=now, priority=BULK, batch=batch_id, origin=Origin.BULK
+        )
         for offset, place in enumerate(group):
-            places[place] = next_id + offset
-        next_id += len(group)
+            places[place] = first + offset
     return places
 
 
-def _alike(owed: Sequence[tuple[int, Outgoing]]) -> Iterable[tuple[Outgoing, list[int]]]:
-    """The places in `owed` that one statement can serve: the same message, and no contact twice."""
-    groups: dict[tuple[int, int], tuple[Outgoing, list[int]]] = {}
-    times: dict[tuple[int, int], int] = {}
-    for place, (contact_id, outgoing) in enumerate(owed):
-        nth = times[contact_id, id(outgoing)] = times.get((contact_id, id(outgoing)), 0) + 1
-        groups.setdefault((id(outgoing), nth), (outgoing, []))[1].append(place)
+def _enqueue(db: sqlite3.Connection, owed: Sequence[tuple[int, int | None]], *, now: float, **more: Any) -> int:
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+    first: int = (last[0] if last else 0) + 1
+    values = {**_DEFAULTS, **more, "first": first, "owed": json.dumps(owed), "now": now, "said_at": int(now)}
+    db.execute(_OWE, values)
+    db.execute(_SAY, values)
+    return first
+
+
+def _once_each(owed: Sequence[tuple[int, int]]) -> Iterable[list[int]]:
+    """The places in `owed`, such that no group of them has a contact twice: its head would be there twice, too."""
+    groups: dict[int, list[int]] = {}
+    times: Counter[int] = Counter()
+    for place, (contact_id, _) in enumerate(owed):
+        times[contact_id] += 1
+        groups.setdefault(times[contact_id], []).append(place)
     return groups.values()
 
 

@@ -96,8 +96,21 @@ def hold(db: sqlite3.Connection, now: float) -> Held | None:
         _end_all(db, "send", Event.PARK, SAID_SINCE, now),
         _end_all(db, "reply", Event.EXPIRE, ANSWERED_SINCE, now),
     )
+    _hold_batches(db)
     db.execute("DELETE FROM meta WHERE key = 'copied'")
     return held
+
+
+def _hold_batches(db: sqlite3.Connection) -> None:
+    """What of a batch was not queued yet may have been queued, and sent, since the copy was made."""
+    unfinished = "SELECT id FROM batches WHERE next_position >= 0 AND next_position IS NOT NULL"
+    for row in db.execute(unfinished).fetchall():
+        db.execute(
+            "UPDATE recipients SET content_id = NULL, error = ?, error_code = 'restored'"
+            " WHERE batch_id = ? AND content_id IS NOT NULL",
+            (SAID_SINCE, row["id"]),
+        )
+        db.execute("UPDATE batches SET next_position = NULL WHERE id = ?", (row["id"],))
 
 
 def _end_all(db: sqlite3.Connection, kind: str, event: Event, why: str, now: float) -> int:

@@ -50,8 +50,9 @@ CREATE TABLE messages (
     archived     INTEGER NOT NULL DEFAULT 0,        -- the version that the archive has; 2^62: it is the archive's own
     shared_wamid TEXT,                              -- out: Meta gave it the wamid of another message; `wamid` is NULL
     pricing      TEXT,                              -- out: what Meta charges for, of its receipts, as JSON
-    asked_by     INTEGER                            -- in: the reply that answers it, where a merge made that unclear;
+    asked_by     INTEGER,                           -- in: the reply that answers it, where a merge made that unclear;
                                                     -- 0: it was answered. NULL: all since `jobs.since`
+    content_id   INTEGER REFERENCES contents        -- bulk: where the whole content is; `raw` is the head of it then
 ) STRICT;
 CREATE UNIQUE INDEX messages_wamid ON messages (wamid) WHERE wamid IS NOT NULL;
 CREATE UNIQUE INDEX messages_job ON messages (job_id) WHERE job_id IS NOT NULL;
@@ -98,7 +99,9 @@ CREATE TABLE batches (
     id          TEXT PRIMARY KEY,
     key         TEXT UNIQUE,                        -- the caller's Idempotency-Key
     fingerprint TEXT NOT NULL,
-    created_at  REAL NOT NULL
+    created_at  REAL NOT NULL,
+    next_position INTEGER                           -- the first recipient that is not queued yet; -1: still a draft;
+                                                    -- NULL: all are queued
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX batches_created ON batches (created_at);
 
@@ -111,6 +114,8 @@ CREATE TABLE recipients (
     duplicate  INTEGER NOT NULL DEFAULT 0,
     error      TEXT,
     error_code TEXT,
+    content_id INTEGER,                             -- what they are to get, until it is queued
+    same_as    INTEGER,                             -- duplicate: the position at which the number stands first
     PRIMARY KEY (batch_id, position)
 ) STRICT, WITHOUT ROWID;
 
@@ -210,3 +215,16 @@ CREATE INDEX merges_undone ON merges (gone, keep) WHERE undone_at IS NOT NULL;
 CREATE TABLE passed_on (
     value TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
+
+-- What many get alike, stored once: the content of bulk messages, found by its SHA-256.
+CREATE TABLE contents (
+    id   INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    body TEXT NOT NULL,
+    head TEXT NOT NULL,                             -- the content without a template's components
+    raw  TEXT NOT NULL                              -- the content that we ask Meta to send
+) STRICT;
+CREATE INDEX messages_content ON messages (content_id) WHERE content_id IS NOT NULL;
+CREATE INDEX recipients_content ON recipients (content_id) WHERE content_id IS NOT NULL;
+CREATE INDEX batches_unfinished ON batches (next_position) WHERE next_position IS NOT NULL;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.journal import foreign
+from wabot.journal import batches, foreign
 
 KEY_SECONDS = 7 * 86400.0
 """For so long Meta repeats a webhook, and clients a request: what they would repeat is not forgotten earlier."""
@@ -37,18 +37,9 @@ def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 200
 
 def _prune_batch(db: sqlite3.Connection, before: float) -> int:
     row = db.execute("SELECT id FROM batches WHERE created_at < ? ORDER BY created_at LIMIT 1", (before,)).fetchone()
-    if (
-        row is None
-        or db.execute(
-            "SELECT 1 FROM jobs WHERE batch_id = ? AND batch_id IS NOT NULL"
-            " AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held') LIMIT 1",
-            (row["id"],),
-        ).fetchone()
-    ):
+    if row is None or batches.is_open(db, row["id"]):
         return 0
-    gone = db.execute("DELETE FROM recipients WHERE batch_id = ?", (row["id"],)).rowcount
-    db.execute("DELETE FROM batches WHERE id = ?", (row["id"],))
-    return gone + 1
+    return batches.forget(db, row["id"])
 
 
 def _prune_jobs(db: sqlite3.Connection, before: float, limit: int) -> int:

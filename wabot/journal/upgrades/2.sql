@@ -95,3 +95,20 @@ CREATE TABLE passed_on (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO wishes
     SELECT id, stopped, 1, coalesce(stopped_at, 0) FROM contacts WHERE stopped IN ('all', 'marketing');
+
+-- Bulk messages share their contents, and a large batch is queued in slices.
+CREATE TABLE contents (
+    id   INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    body TEXT NOT NULL,
+    head TEXT NOT NULL,
+    raw  TEXT NOT NULL
+) STRICT;
+ALTER TABLE messages ADD COLUMN content_id INTEGER REFERENCES contents;
+ALTER TABLE recipients ADD COLUMN content_id INTEGER;
+ALTER TABLE recipients ADD COLUMN same_as INTEGER;
+ALTER TABLE batches ADD COLUMN next_position INTEGER;
+CREATE INDEX messages_content ON messages (content_id) WHERE content_id IS NOT NULL;
+CREATE INDEX recipients_content ON recipients (content_id) WHERE content_id IS NOT NULL;
+CREATE INDEX batches_unfinished ON batches (next_position) WHERE next_position IS NOT NULL;
