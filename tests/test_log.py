@@ -130,6 +130,27 @@ def test_a_value_can_neither_forge_a_line_nor_move_the_cursor(capsys: pytest.Cap
     assert "\x9b" not in out
 
 
+UNSEEN = "\x1b \x7f \x85 \x9b \xad \u061c \u200b \u200f \u2028 \u2029 \u202e \u2066 \u2069 \ufeff \U000e0041"
+"""Controls of both kinds, line ends, what turns the direction, what has no width, a tag."""
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_what_nobody_can_see_is_escaped(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Log.model_validate({"format": style}))
+
+    try:
+        raise RuntimeError(f"a{UNSEEN}b")
+    except RuntimeError:
+        LOG.exception("contact.met", name=f"a{UNSEEN}b", names=[UNSEEN], more={UNSEEN: UNSEEN})
+    logging.getLogger("some.library").error("met a%sb", UNSEEN)
+
+    out = capsys.readouterr().out
+    assert [char for char in out if not char.isprintable() and char != "\n"] == []
+    assert "u2028" in out
+    if style == "json":
+        assert [json.loads(line).get("name") for line in out.splitlines()] == [f"a{UNSEEN}b", None]
+
+
 def test_broken_unicode_does_not_break_the_line(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     configure(Log(format="json"))
 

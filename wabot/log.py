@@ -1,7 +1,9 @@
 """One line per event on stdout, for a person (`console`) or a machine (`json`); cheap enough for every request.
 
 Events are `noun.past` with ids. Phone numbers and BSUIDs are masked, what people write is left out (unless
-`log.bodies`), known secrets are starred wherever they turn up. What libraries log comes out the same way, from
+`log.bodies`), known secrets are starred wherever they turn up. What nobody can
+see (controls, also those from U+0080 up, line separators, marks that turn the direction) is escaped, for it could forge
+lines, or drive the terminal of whoever reads them. What libraries log comes out the same way, from
 WARNING up. Loggers are made at import and bound at the first line, so a later `configure` reaches all of them:
 the state of this module is the one thing here that belongs to the process.
 """
@@ -32,8 +34,7 @@ SHORTEST_SECRET = 6
 """Characters; replacing shorter ones would garble lines and hide nothing."""
 
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-_to_json = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
 
 
 class LogSettings(Protocol):
@@ -156,6 +157,16 @@ def _clock(shape: str, convert: Callable[[float], time.struct_time]) -> Callable
     return read
 
 
+def _to_json(value: object) -> str:
+    line = _encode(value)
+    return line if line.isprintable() else _visible(line, escape=json.dumps)
+
+
+def _visible(text: str, *, escape: Callable[[str], str] = ascii, kept: str = "") -> str:
+    """`text` with all that cannot be seen escaped as `escape` quotes it, except what is in `kept`."""
+    return "".join(char if char.isprintable() or char in kept else escape(char)[1:-1] for char in text)
+
+
 def _json() -> structlog.typing.Processor:
     read_clock = _clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
 
@@ -175,7 +186,7 @@ def _console(*, colours: bool) -> structlog.typing.Processor:
         words = [f"{read_clock()} {shown} {_word(event.pop('event'))}"]
         words += [f"{key}={_word(value)}" for key, value in event.items()]
         line = " ".join(words) + "\n"
-        return line if trace is None else line + indent(str(trace).translate(_CONTROLS), "    ") + "\n"
+        return line if trace is None else line + indent(_visible(str(trace), kept="\n\t"), "    ") + "\n"
 
     return render
 
