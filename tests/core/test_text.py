@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wabot.core.text import MAX_BODY, MAX_BUBBLES, for_whatsapp, sendable
+from wabot.core import text as module
+from wabot.core.text import LONGEST, MAX_BODY, MAX_BUBBLES, for_whatsapp, sendable
 
 
 def shown(text: str) -> str:
@@ -172,6 +173,49 @@ def test_a_wall_of_stars_takes_no_time() -> None:
     assert for_whatsapp("*" * 200_000) == ()
     assert len(for_whatsapp("x" + "*" * 200_000)) == MAX_BUBBLES
     assert time.process_time() - began < 1
+
+
+def cpu_seconds(text: str) -> float:
+    """The least of three: what it takes when nobody disturbs."""
+
+    def once() -> float:
+        began = time.process_time()
+        for_whatsapp(text)
+        return time.process_time() - began
+
+    return min(once() for _ in range(3))
+
+
+def table(columns: int, rows: int, *, head: str = "a", row: str = "|") -> str:
+    return f"{f'|{head}' * columns}\n{'|-' * columns}\n" + f"{row}\n" * rows
+
+
+@pytest.mark.parametrize("row", ["|", "||", "| b |"])
+def test_a_wide_table_takes_twice_as_long_when_it_is_twice_as_large(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST", 1 << 20)
+    small, large = (cpu_seconds(table(size, size, row=row)) for size in (2_000, 16_000))
+    assert large < 24 * small  # 8 times as large; 64 times as long where each row costs the whole head
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        table(40_000, 40_000),
+        table(2, 20_000, head="a" * 20_000, row="|b|c|"),
+        "x\n" * 1_000_000,
+        " \n" * 1_000_000 + "x" + " \n" * 1_000_000,
+        "**a** _b_ " * 500_000,
+    ],
+    ids=["wide table", "long heads", "many lines", "blank lines", "marks"],
+)
+def test_no_answer_holds_up_the_loop_however_long_it_is(answer: str) -> None:
+    assert cpu_seconds(answer) < 0.1
+
+
+def test_what_was_not_read_is_hinted_at() -> None:
+    assert for_whatsapp("a" + "\n" * LONGEST + "b") == ("a…",)
+    assert for_whatsapp(" " * LONGEST + "b") == ("b",)
+    assert for_whatsapp("a" + " " * LONGEST) == ("a",)
 
 
 @settings(deadline=None)

@@ -3,19 +3,23 @@
 WhatsApp knows `*bold*`, `_italic_`, `~struck~`, code between backticks, `> ` quotes and lists;
 no headings, no tables, no links with a title.
 https://faq.whatsapp.com/539178204879377
-Everything here takes linear time, whatever a model writes: no pattern can match the same text in two ways.
+Everything here takes linear time, whatever a model writes: no pattern can match the same text in two ways, a row of a
+table costs what it shows, and nobody reads on where no bubble has room any more.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 MAX_BODY = 4096
 """Characters of a text body. https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/text-messages"""
 MAX_BUBBLES = 3
+LONGEST = 32_768
+"""Characters of an answer that are read: nearly three times what the bubbles hold, for the markup that they lose."""
 
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
@@ -49,13 +53,27 @@ def for_whatsapp(text: str) -> tuple[str, ...]:
 
     What is longer ends with "…"; what has nothing to show gives ().
     """
-    body = _MANY_BLANKS.sub("\n\n", "\n".join(_blocks(sendable(text).split("\n")))).strip()
-    return tuple(bubble for bubble in _bubbles(body) if _can_be_seen(bubble))
+    text = text.strip()
+    blocks, left_out = _as_many_as_fit(_blocks(sendable(text[:LONGEST]).split("\n")))
+    body = _MANY_BLANKS.sub("\n\n", "\n".join(blocks)).strip()
+    bubbles = _bubbles(body, more=left_out or len(text) > LONGEST) if body else ()
+    return tuple(bubble for bubble in bubbles if _can_be_seen(bubble))
 
 
 def sendable(text: str) -> str:
     """`text` without what JSON or Meta would choke on: control characters and lone surrogates; lines end in LF."""
     return _UNSENDABLE.sub("", _LINE_ENDS.sub("\n", text))
+
+
+def _as_many_as_fit(blocks: Iterable[str]) -> tuple[list[str], bool]:
+    """The first of `blocks`, until they fill all bubbles; whether any are left out."""
+    room, taken = MAX_BUBBLES * MAX_BODY, list[str]()
+    for block in blocks:
+        if room <= 0:
+            return taken, True
+        taken.append(block)
+        room -= len(block.strip())
+    return taken, False
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[str]:
@@ -118,10 +136,11 @@ def _table(head: Sequence[str], rows: Sequence[str]) -> Iterator[str]:
     """Each row as a list item that names its columns: "• *Basic* – Price: 10 €, Seats: 2"."""
     if not rows:
         yield _inline(" | ".join(head))
+    names = head[1:]
     for row in rows:
         first, *others = _cells(row)
-        labels = [*head[1:], *[""] * len(others)]
-        facts = [f"{label}: {cell}" if label else cell for label, cell in zip(labels, others, strict=False) if cell]
+        labels = chain(names, repeat(""))
+        facts = [f"{label}: {cell}" if label else cell for cell, label in zip(others, labels, strict=False) if cell]
         if parts := [part for part in (_bold(first), _inline(", ".join(facts))) if part]:
             yield "• " + " – ".join(parts)
 
@@ -193,17 +212,17 @@ def _can_be_seen(text: str) -> bool:
     return any(char.isprintable() and not char.isspace() for char in text)
 
 
-def _bubbles(text: str) -> Iterator[str]:
+def _bubbles(text: str, *, more: bool) -> Iterator[str]:
+    """`text` in bubbles; `more`: it goes on, which the last one says."""
     for _ in range(MAX_BUBBLES - 1):
         if len(text) <= MAX_BODY:
             break
         end = _cut(text, MAX_BODY)
         yield text[:end].rstrip()
         text = text[end:].lstrip()
-    if len(text) <= MAX_BODY:
-        yield text
-    else:
-        yield text[: _cut(text, MAX_BODY - 1)].rstrip() + "…"
+    if len(text) > MAX_BODY - more:
+        text, more = text[: _cut(text, MAX_BODY - 1)], True
+    yield text.rstrip() + "…" if more else text
 
 
 def _cut(text: str, room: int) -> int:
