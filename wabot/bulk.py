@@ -38,11 +38,12 @@ def new_batch(bulk: Bulk, default: Mapping[str, Any]) -> NewBatch:
     whole = template_message(template, Origin.BULK)
     recipients = []
     for asked in bulk.recipients:
-        outgoing = whole
+        outgoing, size = whole, 0
         if asked.components is not None:
             outgoing = template_message({**template, "components": asked.components}, Origin.BULK)
+            size = len(json.dumps(asked.components))
         try:
-            recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing))
+            recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing, size))
         except InvalidNumber:
             recipients.append(Recipient(asked.number, None))
     return NewBatch(secrets.token_hex(8), bulk.key, fingerprint(bulk), recipients)

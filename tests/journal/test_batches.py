@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.journal.scene import ANA, BEN, EVA, NOW, Scene, receipt, said, sent, template
+from wabot.core.errors import JournalDown
 from wabot.core.jobs import Event, Kind, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Status
 from wabot.journal import batches, contents, restored
@@ -269,6 +270,8 @@ async def test_a_large_batch_of_a_known_key_queues_nothing(scene: Scene) -> None
     assert [each.known for each in together].count(False) == 1
     assert len({each.id for each in together}) == 1
     assert len(scene.jobs()) == 17
+    await scene.journal.tend(NOW)  # forgets the drafts of those that were slower
+    assert scene.row("SELECT count(*) AS n FROM batches") == {"n": 2}
     assert scene.row("SELECT count(*) AS n FROM recipients") == {"n": 17}
 
 
@@ -300,6 +303,8 @@ async def test_a_large_batch_that_a_kill_cut_off_is_queued_whole_or_not_at_all(s
     await killed_at(scene, step)
     await scene.restart()
     begun = step > 6
+    if not begun:
+        await scene.journal.tend(NOW)
     assert (await scene.journal.results("b1") is not None) == begun
     if not begun:
         assert scene.jobs() == []
@@ -336,3 +341,99 @@ async def test_in_a_copy_what_of_a_batch_was_not_queued_yet_is_not_sent(scene: S
     await scene.journal.tend(NOW)
     assert await scene.claim(limit=20) == []
     assert [result.error_code for result in await results(scene)][3:] == ["restored"] * 7
+
+
+def refuse_once(monkeypatch: pytest.MonkeyPatch, scene: Scene, step: int) -> None:
+    """The disk has no room for the commit of a slice with this number."""
+    writer, commits = scene.journal._slices._writer, 0
+
+    async def write(*args: Any, **more: Any) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits == step:
+            raise JournalDown("the disk is full")
+        return await writer(*args, **more)
+
+    monkeypatch.setattr(scene.journal._slices, "_writer", write)
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_a_draft_that_the_disk_refused_is_forgotten_and_a_batch_that_had_begun_goes_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step, begun in ((3, False), (8, True)):
+        refuse_once(monkeypatch, scene, step)
+        batch = large(*(Recipient(n, n, long(n)) for n in numbers(10)), batch_id=f"b{step}")
+        if begun:
+            await scene.journal.queue_batch(batch, NOW)
+            assert [result.state for result in await results(scene, batch.id)] == [State.QUEUED] * 10
+        else:
+            with pytest.raises(JournalDown):
+                await scene.journal.queue_batch(batch, NOW)
+            assert await scene.journal.results(batch.id) is None
+        await scene.journal.tend(NOW)
+        assert len(scene.jobs()) == (10 if begun else 0)
+        assert scene.row("SELECT count(*) AS n FROM batches") == {"n": int(begun)}
+        assert scene.rows("SELECT * FROM contents") == []
+
+
+async def test_a_slice_ends_where_it_would_become_long() -> None:
+    def batch(*sizes: int) -> NewBatch:
+        return large(*(Recipient(n, n, long(), size) for n, size in zip(numbers(len(sizes)), sizes, strict=True)))
+
+    assert batches.parts(batch(1, 1, 1)) == [range(3)]
+    assert batches.parts(batch(3 << 20, 1, 3 << 20)) == [range(1), range(1, 2), range(2, 3)]
+    assert batches.parts(batch(*[1 << 19] * 5)) == [range(2), range(2, 4), range(4, 5)]
+    assert batches.parts(batch(*[1] * 1201)) == [range(500), range(500, 1000), range(1000, 1201)]
+    assert batches.is_light(batch(*[6000] * 10))
+    assert not batches.is_light(batch(*[7000] * 10))
+    assert not batches.is_light(batch(*[1] * 11))
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_of_many_large_batches_one_slice_is_written_at_a_time(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "FEW", 1)
+    writer, busy, most = scene.journal._slices._writer, 0, 0
+
+    async def write(*args: Any, **more: Any) -> Any:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        try:
+            return await writer(*args, **more)
+        finally:
+            busy -= 1
+
+    scene.journal._slices._writer = write  # type: ignore[assignment]
+    await asyncio.gather(*(scene.batch(*numbers(2 + n), batch_id=f"b{n}") for n in range(8)))
+    assert most == 1
+    assert len(scene.jobs()) == sum(range(2, 10))
+
+
+async def test_what_a_number_that_stands_there_twice_was_to_get_is_not_kept(scene: Scene) -> None:
+    await scene.journal.queue_batch(
+        large(Recipient(ANA, ANA, long("a" * 5000)), Recipient(ANA, ANA, long("b" * 5000))), NOW
+    )
+    assert scene.row("SELECT count(*) AS n FROM contents") == {"n": 1}
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_the_timers_leave_a_batch_to_the_request_that_is_at_work_on_it(scene: Scene) -> None:
+    at_work = asyncio.create_task(scene.batch(*numbers(30)))
+    while not at_work.done():
+        await scene.journal.tend(NOW)
+    assert [result.state for result in await results(scene)] == [State.QUEUED] * 30
+    assert len(scene.jobs()) == 30
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_an_answer_overtakes_a_batch_that_is_being_queued(scene: Scene) -> None:
+    await killed_at(scene, 8)
+    await scene.hear(said("wamid.1", body="stop"))  # confirmed at once
+    await scene.journal.tend(NOW)
+    first, *others = await scene.claim(limit=20)
+    assert first.outgoing is not None
+    assert first.outgoing.origin is Origin.SERVICE
+    assert len(others) == 10

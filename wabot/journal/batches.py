@@ -1,8 +1,9 @@
 """Batches: the sends of one `/initiate-bulk` request, all or none, and the results in the order asked.
 
-A batch is a draft while its recipients are being written down: nobody sees it, and the next start forgets it. It
-begins in one small commit. From then on it is queued to its end, by the request, by the timers, or after a restart.
-A small one does all of that in a single commit; of a large one each commit does a slice, so that nobody waits long.
+A batch is a draft while its recipients are being written down: nobody sees it, and it is forgotten where that breaks
+off. It begins in one small commit. From then on it is queued to its end, by the request, by the timers, or after a
+restart. A small one does all of that in a single commit; of a large one each commit does a slice, so that nobody waits
+long.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from wabot.core.jobs import OPEN, Outgoing, State
@@ -20,11 +22,15 @@ from wabot.journal.queue import enqueue_bulk
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One entry of a request: the number as asked, its digits (None where it cannot be one), and what to send."""
+    """One entry of a request: the number as asked, its digits (None where it cannot be one), and what to send.
+
+    `size`: about how many characters that has, where it is for them alone.
+    """
 
     asked: str
     number: str | None
     outgoing: Outgoing | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,11 @@ class Result:
     error_code: int | str | None
 
 
-SLICE = 500
-"""Recipients that one commit takes."""
+SLICE, SLICE_SIZE = 500, 1 << 20
+"""Recipients that one commit takes, and characters of what is to be sent to them."""
+FEW, FEW_SIZE = 10, 65_536
+"""Up to so much is no more than a webhook: many of them may share a commit."""
+_FORGOTTEN_AT_ONCE = 50
 _DRAFT = -1
 
 _Place = tuple[int | None, str | None, str | None]
@@ -78,8 +87,8 @@ def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
         return known
     draft(db, batch, now)
     firsts = first_positions(batch)
-    for start in range(0, len(batch.recipients), SLICE):
-        write_down(db, batch, firsts, start)
+    for part in parts(batch):
+        write_down(db, batch, firsts, part)
     queued = begin(db, batch)
     while queue_next(db, batch.id, now):
         pass
@@ -100,6 +109,23 @@ def draft(db: sqlite3.Connection, batch: NewBatch, now: float) -> None:
     )
 
 
+def is_light(batch: NewBatch) -> bool:
+    """Whether a batch may share its commit with others like it."""
+    return len(batch.recipients) <= FEW and sum(recipient.size for recipient in batch.recipients) <= FEW_SIZE
+
+
+def parts(batch: NewBatch) -> list[range]:
+    """The positions of a batch in slices: each as much as one commit takes."""
+    starts, size = [0], 0
+    for position, recipient in enumerate(batch.recipients):
+        length = position - starts[-1]
+        if length and (length == SLICE or size + recipient.size > SLICE_SIZE):
+            starts.append(position)
+            size = 0
+        size += recipient.size
+    return [range(start, end) for start, end in pairwise((*starts, len(batch.recipients)))]
+
+
 def first_positions(batch: NewBatch) -> dict[str, int]:
     """Where each number stands first."""
     firsts: dict[str, int] = {}
@@ -109,15 +135,16 @@ def first_positions(batch: NewBatch) -> dict[str, int]:
     return firsts
 
 
-def write_down(db: sqlite3.Connection, batch: NewBatch, firsts: Mapping[str, int], start: int) -> None:
-    """A slice of the recipients, from position `start` on, with what each is to get."""
-    part = batch.recipients[start : start + SLICE]
-    ids = contents.store(db, (recipient.outgoing for recipient in part if recipient.outgoing))
+def write_down(db: sqlite3.Connection, batch: NewBatch, firsts: Mapping[str, int], part: range) -> None:
+    """The recipients at some positions, with what each is to get."""
+    recipients = [(position, batch.recipients[position]) for position in part]
+    news = {position: r.outgoing for position, r in recipients if r.outgoing and firsts.get(r.number or "") == position}
+    ids = contents.store(db, news.values())
     rows: list[tuple[Any, ...]] = []
-    for position, recipient in enumerate(part, start):
-        first = firsts[recipient.number] if recipient.number else position
+    for position, recipient in recipients:
+        first = firsts.get(recipient.number or "", position)
         again = first if first != position else None
-        content = ids[id(recipient.outgoing)] if recipient.number and recipient.outgoing and again is None else None
+        content = ids[id(news[position])] if position in news else None
         trouble = _INVALID[1:] if recipient.number is None else (None, None)
         number = recipient.number or recipient.asked
         rows.append((batch.id, position, number, again is not None, again, content, *trouble))
@@ -129,9 +156,8 @@ def write_down(db: sqlite3.Connection, batch: NewBatch, firsts: Mapping[str, int
 
 
 def begin(db: sqlite3.Connection, batch: NewBatch) -> Queued:
-    """A draft that is written down becomes the batch of its key, unless another was faster: then it is forgotten."""
+    """A draft that is written down becomes the batch of its key, unless another was faster: then it stays a draft."""
     if known := find(db, batch):
-        forget(db, batch.id)
         return known
     db.execute("UPDATE batches SET key = ?, next_position = 0 WHERE id = ?", (batch.key, batch.id))
     return Queued(batch.id)
@@ -165,28 +191,32 @@ def queue_next(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
     return rest is not None
 
 
-def unfinished(db: sqlite3.Connection) -> list[str]:
-    """The batches that have begun and are not queued to their end."""
-    rows = db.execute("SELECT id FROM batches WHERE next_position >= 0 AND next_position IS NOT NULL").fetchall()
-    return [row["id"] for row in rows]
+def unfinished(db: sqlite3.Connection) -> list[tuple[str, bool]]:
+    """The batches that are not queued to their end, and whether each is a draft."""
+    rows = db.execute("SELECT id, next_position FROM batches WHERE next_position IS NOT NULL").fetchall()
+    return [(row["id"], row["next_position"] == _DRAFT) for row in rows]
 
 
-def forget_drafts(db: sqlite3.Connection) -> None:
-    """Nobody writes at the drafts of an earlier run any more, and nobody was told of them."""
-    drafts = "SELECT id FROM batches WHERE next_position = ? AND next_position IS NOT NULL"
-    for row in db.execute(drafts, (_DRAFT,)).fetchall():
-        forget(db, row["id"])
+def forget_draft(db: sqlite3.Connection, batch_id: str) -> bool:
+    """Forget some of a draft that nobody writes at any more; whether there is more of it."""
+    is_draft = "SELECT 1 FROM batches WHERE id = ? AND next_position = ?"
+    if not db.execute(is_draft, (batch_id, _DRAFT)).fetchone():
+        return False
+    rows = db.execute(
+        "DELETE FROM recipients WHERE batch_id = ? AND position IN"
+        " (SELECT position FROM recipients WHERE batch_id = ? LIMIT ?) RETURNING content_id",
+        (batch_id, batch_id, _FORGOTTEN_AT_ONCE),
+    ).fetchall()
+    contents.drop_unused(db, {row["content_id"] for row in rows if row["content_id"]})
+    if not rows:
+        db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+    return bool(rows)
 
 
 def forget(db: sqlite3.Connection, batch_id: str) -> int:
-    """Forget a batch; how many rows went. What it queued stays."""
-    held = db.execute(
-        "SELECT DISTINCT content_id FROM recipients WHERE batch_id = ? AND content_id IS NOT NULL", (batch_id,)
-    ).fetchall()
+    """Forget a batch that is queued to its end; how many rows went. What it queued stays."""
     gone = db.execute("DELETE FROM recipients WHERE batch_id = ?", (batch_id,)).rowcount
-    db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
-    contents.drop_unused(db, [row["content_id"] for row in held])
-    return gone + 1
+    return gone + db.execute("DELETE FROM batches WHERE id = ?", (batch_id,)).rowcount
 
 
 def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:

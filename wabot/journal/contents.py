@@ -44,7 +44,7 @@ def _store(db: sqlite3.Connection, outgoing: Outgoing) -> int:
     if known:
         return int(known["id"])
     body = outgoing.body if len(outgoing.body) <= BODY else outgoing.body[: BODY - 1] + "…"
-    head = json.dumps(_head(outgoing.content), ensure_ascii=False)
+    head = json.dumps(_head(outgoing.content), ensure_ascii=False) if len(raw) > SHORT else None
     kind = str(outgoing.content.get("type", ""))
     row = db.execute(
         "INSERT INTO contents (hash, type, body, head, raw) VALUES (?, ?, ?, ?, ?) RETURNING id",

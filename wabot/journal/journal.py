@@ -146,7 +146,6 @@ class Journal(Archiving, Merges):
             remedy = "python run.py outbox list --state parked; then retry or cancel each"
             log.warning("journal.restored", sends_held=held.sends, replies_ended=held.replies, remedy=remedy)
         await self.beat()
-        await self.writer(batches.forget_drafts)
         return await self.writer(jobs.recover, policy=self._policy, now=now)
 
     async def reclaim(self, phone_number_id: str, now: float) -> foreign.Reclaimed:
@@ -189,7 +188,7 @@ class Journal(Archiving, Merges):
             self.notify(Kind.SEND, now)
             self.notify(Kind.REPLY, now)
             await self._watchers.tell()
-        await self._slices.queue_what_is_left(now)
+        await self._slices.clean_up(now)
         return tended.doubts
 
     async def depths(self) -> list[gauges.Depth]:

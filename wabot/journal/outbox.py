@@ -16,10 +16,9 @@ from wabot.journal.queue import promote
 
 _SENDS = (
     "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.shared_wamid, m.status, m.status_times,"
-    " coalesce(t.raw, m.raw) AS raw, m.pricing,"
+    " m.pricing,"
     " m.error AS message_error, m.error_code AS message_code"
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id JOIN messages m ON m.job_id = j.id"
-    " LEFT JOIN contents t ON t.id = m.content_id"
 )
 
 SHARED = "Meta gave this message an id that another message has"
@@ -62,10 +61,15 @@ def one(db: sqlite3.Connection, job_id: int, journal: str) -> dict[str, Any] | N
     if row is None:
         return None
     shown = document(row, journal)
+    content = db.execute(
+        "SELECT coalesce(t.raw, m.raw) AS raw FROM messages m LEFT JOIN contents t ON t.id = m.content_id"
+        " WHERE m.job_id = ?",
+        (job_id,),
+    ).fetchone()["raw"]
     others = db.execute("SELECT wamid AS message_id, status FROM copies WHERE job_id = ?", (job_id,)).fetchall()
     return {
         **shown,
-        "content": stored(row["raw"], row["raw"]),
+        "content": stored(content, content),
         "response": copies.response(row["answer"], shown["message_id"]),
         "copies": [dict(other) for other in others],
     }

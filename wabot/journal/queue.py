@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wabot.core.jobs import Event, Origin, Outgoing, State, move
-from wabot.journal.contents import SHORT
 
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
@@ -30,15 +29,15 @@ _OWE = (
 _SAY = (
     "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, content_id, person, status,"
     " job_id) SELECT c.id, 'out', :origin, :said_at, coalesce(t.type, :type), coalesce(t.body, :body),"
-    " CASE WHEN length(t.raw) > :short THEN t.head ELSE coalesce(t.raw, :raw) END,"
-    " CASE WHEN length(t.raw) > :short THEN t.id END, coalesce(c.wa_id, c.bsuid, ''), 'queued', :first + n.key"
+    " coalesce(t.head, t.raw, :raw), CASE WHEN t.head IS NOT NULL THEN t.id END,"
+    " coalesce(c.wa_id, c.bsuid, ''), 'queued', :first + n.key"
     " FROM json_each(:owed) n"
     " JOIN contacts c ON c.id = json_extract(n.value, '$[0]')"
     " LEFT JOIN contents t ON t.id = json_extract(n.value, '$[1]')"
 )
 """`owed` is `[[contact, content], …]`, content null where the message's own `type`, `body` and `raw` are given."""
 
-_DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": "", "raw": "{}", "short": SHORT}
+_DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": "", "raw": "{}"}
 
 NEXT = move(State.WAITING, Event.PROMOTE)
 

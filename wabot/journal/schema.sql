@@ -222,7 +222,7 @@ CREATE TABLE contents (
     hash BLOB NOT NULL UNIQUE,
     type TEXT NOT NULL,
     body TEXT NOT NULL,
-    head TEXT NOT NULL,                             -- the content without a template's components
+    head TEXT,                                      -- a long content without a template's components
     raw  TEXT NOT NULL                              -- the content that we ask Meta to send
 ) STRICT;
 CREATE INDEX messages_content ON messages (content_id) WHERE content_id IS NOT NULL;

@@ -102,7 +102,7 @@ CREATE TABLE contents (
     hash BLOB NOT NULL UNIQUE,
     type TEXT NOT NULL,
     body TEXT NOT NULL,
-    head TEXT NOT NULL,
+    head TEXT,
     raw  TEXT NOT NULL
 ) STRICT;
 ALTER TABLE messages ADD COLUMN content_id INTEGER REFERENCES contents;
