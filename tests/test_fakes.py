@@ -96,12 +96,12 @@ async def test_what_is_to_be_tried_again_comes_back_at_its_time_with_one_try_les
     assert (last.attempt, last.spent) == (3, 1)
 
 
-async def test_a_late_answer_of_an_earlier_claim_changes_nothing(queue: Queue) -> None:
+async def test_a_late_failure_of_an_earlier_claim_changes_nothing(queue: Queue) -> None:
     await queue.put()
     (job,) = await queue.source.claim(Kind.SEND, limit=1, now=NOW)
     await queue.source.settle(job, Outcome(Event.RETRY, due_at=NOW), NOW)
     (again,) = await queue.source.claim(Kind.SEND, limit=1, now=NOW)
-    assert await queue.source.settle(job, DONE, NOW) is None
+    assert await queue.source.settle(job, Outcome(Event.GIVE_UP, error="too late"), NOW) is None
     assert await queue.source.settle(again, DONE, NOW) is State.DONE
     assert await queue.source.settle(again, DONE, NOW) is None
 

@@ -151,6 +151,35 @@ async def test_bubbles_are_answered_together_and_once(tmp_path: Path) -> None:
         assert w.texts() == ["Hello from the model"]
 
 
+async def test_what_a_message_refers_to_reaches_the_model_and_an_answer_to_several_says_to_which(
+    tmp_path: Path,
+) -> None:
+    model = OpenAIStandIn()
+    advertisement = {"source_type": "ad", "source_id": "1", "headline": "Monsoon sale", "body": "Up to 40% off"}
+    product = {"referred_product": {"catalog_id": "7", "product_retailer_id": "SKU-7"}}
+    async with (
+        served(model.app()) as url,
+        world(tmp_path, assistant={**openai(url), "quiet_seconds": 0.4}, first_contact={"answer": "ai"}) as w,
+    ):
+        await w.start()
+
+        await w.meta.say("Is it still on?", from_=ANA, referral=advertisement)
+        await has(w, "Hello from the model")
+        quoted = {"from": w.meta.business_number, "id": w.meta.sent[0].wamid}
+        await w.meta.say("Who are you?", from_=ANA, context=quoted)
+        last, _ = await w.meta.say("And this?", from_=ANA, context=product)
+        await has(w, "Hello from the model", "Hello from the model")
+
+        assert [text for role, text in turns_of(model)[-1] if role == "user"] == [
+            '[came from the advertisement "Monsoon sale: Up to 40% off"]\nIs it still on?',
+            '[answering: "Hello from the model"]\nWho are you?\n[about the product SKU-7]\nAnd this?',
+        ]
+        contexts = [sent.payload.get("context") for sent in w.meta.sent]
+        assert contexts == [None, {"message_id": last}]
+        bodies = [m["body"] for m in await w.said_with(ANA) if m["direction"] == "in"]
+        assert bodies == ["Is it still on?", "Who are you?", "And this?"]
+
+
 async def test_what_meta_delivers_again_is_not_answered_again(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.start()

@@ -10,9 +10,9 @@ import aiohttp
 
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.clock import SteadyClock
-from wabot.core.conversation import FirstContact, system_prompt
+from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact, system_prompt
 from wabot.core.jobs import Policy
-from wabot.core.limits import Bucket, PairLedger
+from wabot.core.limits import Bucket, Pace, PairLedger
 from wabot.core.optout import Consent
 from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
@@ -157,6 +157,7 @@ def replies(
         archive,
         manner=manner(settings),
         policy=policy(settings),
+        pace=Pace(ANSWER_EVERY_QUIETS * settings.assistant.quiet_seconds, ANSWERS_AT_ONCE),
         clock=clock,
         observe_seconds=observe_seconds,
     )

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from wabot.core.conversation import (
     DEFAULT_PROMPT,
+    MESSAGE_CHARACTERS,
+    TALK_CHARACTERS,
     FirstContact,
     Plan,
     Prompt,
@@ -111,6 +113,27 @@ def test_bubbles_that_came_while_another_was_answered_are_all_asked_after_that_a
 def test_a_colleagues_answer_in_between_keeps_its_place() -> None:
     history = [asked("Open?"), Said(Origin.STAFF, "Yes"), asked("And tulips?")]
     assert turns(*history) == [(USER, "Open?"), (ASSISTANT, "Yes"), (USER, "And tulips?")]
+
+
+def test_a_long_message_is_cut_where_the_model_sees_it() -> None:
+    ((_, text),) = turns(asked("x" * (MESSAGE_CHARACTERS + 1)))
+    assert text == "x" * (MESSAGE_CHARACTERS - 1) + "…"
+    ((_, text),) = turns(asked("x" * MESSAGE_CHARACTERS))
+    assert text == "x" * MESSAGE_CHARACTERS
+
+
+def test_of_a_long_talk_the_newest_is_shown() -> None:
+    history = [asked(f"{number} " + "x" * 5000) for number in range(20)]
+    ((_, text),) = turns(*history)
+    assert text.startswith("…\n14 x")
+    assert "\n19 x" in text
+    assert len(text) <= TALK_CHARACTERS + 2
+
+
+def test_what_a_message_refers_to_stands_before_it() -> None:
+    history = [Said(Origin.PERSON, "Is it free?", asked=True, about="[about the product 7]\x07")]
+    assert turns(*history) == [(USER, "[about the product 7]\nIs it free?")]
+    assert turns(Said(Origin.PERSON, "", about="[about the product 7]"), asked("Hi")) == [(USER, "Hi")]
 
 
 histories = st.lists(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wabot.core.limits import PAUSE_MAX_SECONDS, RECOVERY_SECONDS, Bucket, PairLedger
+from wabot.core.limits import PAUSE_MAX_SECONDS, RECOVERY_SECONDS, Bucket, Pace, PairLedger
 
 START = 1_700_000_000.0
 TICK = 1e-6
@@ -320,3 +320,37 @@ def test_whoever_owes_no_silence_is_forgotten() -> None:
     assert list(pairs._bursts) == [1]
     pairs.forget(START + 600)
     assert pairs._bursts == pairs._strikes == {}
+
+
+def test_a_pace_allows_some_turns_at_once_and_then_one_each_interval() -> None:
+    pace = Pace(10.0, 3)
+    begun = []
+    now = 0.0
+    for _ in range(6):
+        now = pace.free_at(1, now)
+        begun.append(now)
+        pace.spend(1, now)
+    assert begun == [0.0, 0.0, 0.0, 10.0, 20.0, 30.0]
+    assert pace.free_at(2, now) == now, "of each person alone"
+    assert pace.free_at(1, 100.0) == 100.0
+
+
+def test_a_pace_of_no_interval_bounds_nothing() -> None:
+    pace = Pace(0.0, 4)
+    for _ in range(100):
+        assert pace.free_at(1, 5.0) == 5.0
+        pace.spend(1, 5.0)
+
+
+def test_a_clock_set_back_keeps_nobody_waiting_for_long() -> None:
+    pace = Pace(10.0, 3)
+    for _ in range(3):
+        pace.spend(1, 1e9)
+    assert pace.free_at(1, 1000.0) == 1010.0
+
+
+def test_a_pace_lets_go_of_those_who_are_quiet() -> None:
+    pace = Pace(10.0, 3)
+    for contact in range(1000):
+        pace.spend(contact, float(contact))
+    assert len(pace._paid_at) <= 11

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.journal.scene import ANA, BEN, NOW, Scene, said, sent, text
+from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome
 from wabot.core.messages import Direction
 
@@ -156,6 +157,26 @@ async def test_what_the_archive_knows_comes_before_all_that_we_saw_ourselves(sce
         ("it's me again", True),
     ]
     assert await scene.journal.archive_lag() == 1, "what came from the archive need not go back"
+
+
+async def test_what_is_brought_back_later_stands_in_its_place_all_the_same(scene: Scene) -> None:
+    await scene.hear(said("wamid.new", body="it's me again", at=NOW))
+    job = await next_reply(scene)
+    newer, older = document("wamid.b", 1500, body="second"), document("wamid.a", 1400, body="first")
+    await scene.journal.adopt(job, [older], scene.now)
+    await scene.journal.adopt(job, [newer, older], scene.now)
+    talk = await scene.journal.talk(job, 20)
+    assert [line.body for line in talk.said] == ["first", "second", "it's me again"]
+
+
+async def test_of_what_is_answered_no_more_is_read_than_a_model_is_shown(scene: Scene) -> None:
+    count = ASKED_MESSAGES + 50
+    await scene.hear(*(said(f"wamid.{n}", body=f"{n} " + "x" * 60_000) for n in range(count)))
+    talk = await scene.journal.talk(await next_reply(scene), 20)
+    assert len(talk.said) == ASKED_MESSAGES
+    assert talk.said[-1].body.startswith(f"{count - 1} ")
+    assert max(len(line.body) for line in talk.said) == MESSAGE_CHARACTERS + 1
+    assert talk.questions[-1] == f"wamid.{count - 1}"
 
 
 async def test_what_we_have_already_is_not_brought_back_twice(scene: Scene) -> None:

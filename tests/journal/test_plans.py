@@ -40,9 +40,9 @@ EXCEPTIONS = {
     "(SELECT id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?)": "as many rows as LIMIT says",
     "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
-    "UNION SELECT id, direction, body, origin, asked_by FROM messages": "sorts what one prompt can hold, beside LIMIT",
     "SELECT * FROM merges ORDER BY id DESC LIMIT ?": "/merges: a page of the newest",
     "(SELECT id, received_at FROM foreign_webhooks ORDER BY id LIMIT ?)": "the oldest rows, as many as LIMIT says",
+    "SELECT id, direction, type, wamid, substr(body, 1, :longest)": "sorts what one prompt can hold, beside LIMIT",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
     "WHERE j.kind = 'send' ORDER BY j.id DESC LIMIT ?": "/outbox: a page of the newest",
@@ -183,6 +183,7 @@ async def bulk_and_replies(scene: Scene) -> None:
     scene.now += 3
     for job in await scene.claim(Kind.REPLY, limit=4):
         await scene.journal.talk(job, 20)
+        await scene.journal.more_waits(job)
         await scene.journal.adopt(job, [], scene.now)
         await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))
         retry = Outcome(Event.RETRY, due_at=scene.now)

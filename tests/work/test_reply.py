@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from tests.fakes import MemoryArchive, ScriptedAssistant
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
-from wabot.core.conversation import FirstContact, Role, Turn
+from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, State
+from wabot.core.limits import Pace
 from wabot.core.messages import Direction, Inbound, Person
 from wabot.core.text import MAX_BODY
 from wabot.work.reply import Manner, Replies, template_message, text_message
@@ -32,7 +34,7 @@ class Desk:
     """The handler, with the journal that it reads; `reply` answers what is due and writes it down."""
 
     def __init__(
-        self, scene: Scene, *, assistant: ScriptedAssistant, archive: MemoryArchive | None, manner: Manner
+        self, scene: Scene, *, assistant: ScriptedAssistant, archive: MemoryArchive | None, manner: Manner, pace: Pace
     ) -> None:
         self.scene, self.assistant = scene, assistant
         self.took: list[float] = []
@@ -42,6 +44,7 @@ class Desk:
             archive,
             manner=manner,
             policy=POLICY,
+            pace=pace,
             clock=lambda: scene.now,
             noise=lambda: 0.5,
             observe_seconds=self.took.append,
@@ -78,10 +81,14 @@ class Desk:
 @pytest.fixture
 def desk(scene: Scene) -> Callable[..., Desk]:
     def make(
-        *failures: str, text: str = "We open at nine.", archive: MemoryArchive | None = None, **manner: Any
+        *failures: str,
+        text: str = "We open at nine.",
+        archive: MemoryArchive | None = None,
+        pace: Pace = Pace(0.0, 1),  # noqa: B008  bounds nothing, and so keeps nothing
+        **manner: Any,
     ) -> Desk:
         assistant = ScriptedAssistant(text, failures=failures)
-        return Desk(scene, assistant=assistant, archive=archive, manner=replace(MANNER, **manner))
+        return Desk(scene, assistant=assistant, archive=archive, manner=replace(MANNER, **manner), pace=pace)
 
     return make
 
@@ -339,6 +346,113 @@ async def test_staff_who_wrote_by_hand_are_part_of_the_talk(desk: Callable[..., 
     await at.hear(said("wamid.1", body="Thanks"))
     await at.answer()
     assert at.shown() == (Turn(Role.ASSISTANT, "Kim here, your roses are ready"), Turn(Role.USER, "Thanks"))
+
+
+# What a message refers to.
+
+
+def quoting(wamid: str, **more: Any) -> str:
+    """Meta's object of a message that quotes another."""
+    return json.dumps({"id": "x", "context": {"from": "15550001", "id": wamid}, **more})
+
+
+async def test_the_model_is_told_what_a_message_quotes_and_the_journal_keeps_what_was_said(
+    desk: Callable[..., Desk],
+) -> None:
+    at = desk()
+    await at.hear(said("wamid.1", body="Roses or tulips?"))
+    await at.answer()
+    await at.deliver("wamid.out")
+    (ours,) = at.scene.rows("SELECT wamid FROM messages WHERE direction = 'out'")
+    await at.hear(said("wamid.2", body="Really?", raw=quoting(ours["wamid"]), at=at.scene.now))
+    await at.answer()
+    assert at.shown()[-1].text == '[answering: "We open at nine."]\nReally?'
+    _, documents = await at.scene.journal.of_contact(ANA, 0, ())
+    assert {document["body"] for document in documents} == {"Roses or tulips?", "We open at nine.", "Really?"}
+
+
+async def test_what_somebody_else_said_cannot_be_quoted(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.scene.hear(said("wamid.ben", BEN, body="My secret is 42", answerable=False))
+    await at.hear(said("wamid.2", body="Really?", raw=quoting("wamid.ben")))
+    await at.answer()
+    assert at.shown() == (Turn(Role.USER, "Really?"),)
+
+
+# Several that wait.
+
+
+async def quotes(at: Desk) -> list[str | None]:
+    """What each queued message quotes."""
+    rows = at.scene.rows("SELECT raw FROM messages WHERE direction = 'out' ORDER BY id")
+    return [json.loads(row["raw"]).get("context", {}).get("message_id") for row in rows]
+
+
+async def test_an_answer_to_one_message_quotes_nothing(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.hear(said("wamid.1"), said("wamid.r", type="reaction", body="👍", answerable=False))
+    await at.answer()
+    assert await quotes(at) == [None]
+
+
+async def test_an_answer_to_several_quotes_the_last_of_them_once(desk: Callable[..., Desk]) -> None:
+    at = desk(text="\n\n".join(f"{number} " + "word " * 600 for number in (1, 2)))
+    await at.hear(said("wamid.1"), said("wamid.2"), said("wamid.r", type="reaction", body="👍", answerable=False))
+    await at.answer()
+    assert await quotes(at) == ["wamid.2", None]
+
+
+async def test_an_answer_that_another_message_overtook_quotes_the_one_that_it_answers(
+    desk: Callable[..., Desk],
+) -> None:
+    at = desk()
+    await at.hear(said("wamid.1"))
+    job = await at.scene.claim_one(Kind.REPLY)
+    await at.hear(said("wamid.2"))
+    await at.scene.settle(job, await at.replies.handle(job))
+    assert await quotes(at) == ["wamid.1"]
+    await at.answer()
+    assert await quotes(at) == ["wamid.1", None]
+
+
+async def test_templates_and_fallbacks_quote_nothing(desk: Callable[..., Desk]) -> None:
+    at = desk(*["HTTP 500"] * 4, first_contact=FirstContact.TEMPLATE_THEN_AI)
+    await at.hear(said("wamid.1"), said("wamid.2"))
+    for _ in range(4):
+        await at.answer()
+        at.scene.now += 60
+    assert await quotes(at) == [None, None]
+
+
+# One customer who costs too much.
+
+
+async def test_somebody_who_floods_us_makes_few_and_small_prompts(desk: Callable[..., Desk]) -> None:
+    """A message of 60 000 characters every 2.5 seconds."""
+    at = desk(pace=Pace(10.0, 4))
+    for number in range(24):
+        await at.hear(said(f"wamid.{number}", body=f"{number} " + "word " * 12_000, at=at.scene.now))
+        at.scene.now += 0.5
+        for job in await at.scene.claim(Kind.REPLY):
+            await at.scene.settle(job, await at.replies.handle(job))
+    assert len(at.assistant.asked) <= 4 + 60 / 10
+    sizes = [sum(len(turn.text) for turn in asked.turns) for asked in at.assistant.asked]
+    assert max(sizes) < TALK_CHARACTERS + 100
+    at.scene.now += 10
+    job = await at.scene.claim_one(Kind.REPLY)
+    assert (await at.replies.handle(job)).event is Event.SUCCEED
+    assert "23 word" in at.shown()[-1].text
+    assert at.scene.row("SELECT max(spent) AS n FROM jobs WHERE kind = 'reply' AND state = 'done'") == {"n": 1}
+
+
+async def test_a_hundred_long_messages_are_one_prompt_of_the_newest(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.hear(*(said(f"wamid.{number}", body=f"{number} " + "word " * 12_000) for number in range(150)))
+    await at.answer()
+    (turn,) = at.shown()
+    assert turn.text.startswith("…\n")
+    assert "149 word" in turn.text
+    assert len(turn.text) < TALK_CHARACTERS + 100
 
 
 # What is said.

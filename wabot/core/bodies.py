@@ -10,6 +10,9 @@ from typing import Any
 
 from wabot.core.shapes import compact, dict_of, list_of, loads, text_of
 
+REFERENCE_CHARACTERS = 300
+"""Of an advertisement or a quoted message: enough to know which one is meant."""
+
 Reader = Callable[[Any], str]
 """A type's own part of a message, of any shape → body, or "" if nothing in it can be read."""
 
@@ -30,6 +33,42 @@ def read(message: Mapping[str, Any]) -> tuple[str, bool]:
         return body or f"[{kind}]", bool(body) and not message.get("group_id")
     reader = _HAPPENED.get(kind)
     return (reader(part) if reader else "") or f"[{kind}]", False
+
+
+def quoted(message: Mapping[str, Any]) -> str:
+    """The wamid of the message that this one quotes, or ""."""
+    return text_of(dict_of(message.get("context")).get("id"))
+
+
+def about(message: Mapping[str, Any], quotation: str) -> str:
+    """What a message refers to, a line in brackets for each; `quotation` is what the quoted message says, if known.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/text
+    """
+    product = dict_of(dict_of(message.get("context")).get("referred_product"))
+    lines = (
+        _referral(message.get("referral")),
+        _reference("about the product", _short(text_of(product.get("product_retailer_id")))),
+        _reference("answering:", quotation and f'"{_short(quotation)}"'),
+    )
+    return "\n".join(filter(None, lines))
+
+
+def _referral(referral: Any) -> str:
+    """Like `[came from the advertisement "Summer sale: 20% off" https://fb.me/x]`."""
+    place = "post" if text_of(dict_of(referral).get("source_type")) == "post" else "advertisement"
+    says, url = _short(_joined(referral, ": ", "headline", "body")), _short(_joined(referral, "", "source_url"))
+    return _reference(f"came from the {place}", " ".join(filter(None, (says and f'"{says}"', url))))
+
+
+def _reference(label: str, what: str) -> str:
+    return f"[{label} {what}]" if what else ""
+
+
+def _short(text: str) -> str:
+    """On one line, cut to REFERENCE_CHARACTERS."""
+    line = " ".join(text[: 2 * REFERENCE_CHARACTERS].split())
+    return line if len(line) <= REFERENCE_CHARACTERS else line[: REFERENCE_CHARACTERS - 1] + "…"
 
 
 def _field(name: str) -> Reader:
@@ -150,6 +189,9 @@ _SAID: Mapping[str, Reader] = {
     "order": _order,
 }
 """What a person says to us. The replies to interactive messages stand here under their own names."""
+
+QUOTABLE = frozenset(_SAID) - {"button_reply", "list_reply", "nfm_reply"} | {"interactive"}
+"""The types of message that an answer may quote."""
 
 _HAPPENED: Mapping[str, Reader] = {
     "reaction": _reaction,

@@ -31,6 +31,24 @@ https://www.whatsapp.com/legal/business-solution-terms"""
 _KNOWLEDGE = "# What you know about the business"
 
 
+MESSAGE_CHARACTERS = 8_000
+"""Of one message, as far as a model sees it. WhatsApp lets people write 65 536 characters; what we say ourselves has
+4 096 at the most, so this cuts nothing of ours and hardly ever something of theirs."""
+
+TALK_CHARACTERS = 32_000
+"""Of a whole talk, as far as a model sees it: some 8 000 to 16 000 tokens, which leaves room for the knowledge with
+small models too, and bounds what one customer can make an answer cost."""
+
+ASKED_MESSAGES = 100
+"""Messages that are answered together, the newest. Nobody writes more in earnest while an answer is made."""
+
+ANSWERS_AT_ONCE, ANSWER_EVERY_QUIETS = 4, 5.0
+"""How often one person is answered: so many times in a row, then once in so many quiet windows (10 s with the usual
+2 s). Talking fast, people read and type for as long; somebody who floods us, or a bot that answers ours, waits, and
+what they write meanwhile is answered together."""
+
+_CUT = "…"
+
 _NOT_SHOWN = frozenset({Origin.FALLBACK, Origin.SERVICE})
 """Stopgaps: a model that reads them as its own words begins to imitate them."""
 
@@ -39,12 +57,13 @@ _NOT_SHOWN = frozenset({Origin.FALLBACK, Origin.SERVICE})
 class Said:
     """One message of the history, as the journal tells it. `asked`: it is being answered now.
 
-    `body` is empty where nothing is left to show (revoked, deleted).
+    `body` is empty where nothing is left to show (revoked, deleted). `about`: what it refers to, for the model alone.
     """
 
     origin: Origin
     body: str
     asked: bool = False
+    about: str = ""
 
 
 class Role(StrEnum):
@@ -102,14 +121,22 @@ def plan(*, first: bool, answer: FirstContact, answering: bool) -> Plan:
 def prompt(history: Sequence[Said], *, system: str, limit: int) -> Prompt | None:
     """What the model is shown of `history` (oldest first), or None if nothing of what is asked has words.
 
-    At most `limit` messages, but always all that are being answered. Neighbours of one role become one turn.
+    At most `limit` messages, but always all that are being answered, as far as MESSAGE_CHARACTERS and TALK_CHARACTERS
+    have room: the newest. Neighbours of one role become one turn.
     """
-    cleaned = [replace(said, body=sendable(said.body).strip()) for said in history]
-    shown = [said for said in cleaned if said.body and said.origin not in _NOT_SHOWN]
+    shown = [said for said in map(_legible, history) if said.body and said.origin not in _NOT_SHOWN]
     asked = [index for index, said in enumerate(shown) if said.asked]
     if not asked:
         return None
-    return Prompt(system, _turns(_latest(_questions_last(shown, asked[0]), limit)))
+    return Prompt(system, _turns(_within(_latest(_questions_last(shown, asked[0]), limit))))
+
+
+def _legible(said: Said) -> Said:
+    """With a body that a model can be shown: what it refers to, then its beginning."""
+    body = sendable(said.body).strip()
+    if len(body) > MESSAGE_CHARACTERS:
+        body = body[: MESSAGE_CHARACTERS - len(_CUT)].rstrip() + _CUT
+    return replace(said, body=f"{sendable(said.about)}\n{body}" if said.about and body else body)
 
 
 def _questions_last(shown: Sequence[Said], first: int) -> list[Said]:
@@ -131,6 +158,18 @@ def _latest(shown: Sequence[Said], limit: int) -> list[Said]:
     room = max(0, limit - (len(shown) - len(others)))
     dropped = set(others[: max(0, len(others) - room)])
     return [said for index, said in enumerate(shown) if index not in dropped]
+
+
+def _within(shown: Sequence[Said]) -> list[Said]:
+    """The newest messages for which TALK_CHARACTERS have room, at least the last one; "…" stands for older ones."""
+    room, kept = TALK_CHARACTERS, list[Said]()
+    for said in reversed(shown):
+        room -= len(said.body)
+        if room < 0 and kept:
+            kept[-1] = replace(kept[-1], body=f"{_CUT}\n{kept[-1].body}")
+            break
+        kept.append(said)
+    return kept[::-1]
 
 
 def _turns(shown: Sequence[Said]) -> tuple[Turn, ...]:

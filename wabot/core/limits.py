@@ -145,3 +145,24 @@ class PairLedger:
         """Drop the people whose allowance is whole again, and complaints that nothing followed."""
         self._bursts = {key: burst for key, burst in self._bursts.items() if burst[0] + burst[1] * self._interval > now}
         self._strikes = {key: strike for key, strike in self._strikes.items() if strike[1] > now}
+
+
+class Pace:
+    """So many turns at once for each person, then one per `interval` seconds. An interval of 0 bounds nothing."""
+
+    def __init__(self, interval: float, burst: int) -> None:
+        self._interval, self._ahead = interval, interval * (burst - 1)
+        self._paid_at: dict[int, float] = {}
+
+    def free_at(self, contact_id: int, now: float) -> float:
+        """When this person's next turn may be; `now` if it may be at once. A clock set back freezes nobody."""
+        paid_at = min(self._paid_at.get(contact_id, now), now + self._ahead + self._interval)
+        return max(now, paid_at - self._ahead)
+
+    def spend(self, contact_id: int, now: float) -> None:
+        """Count a turn, and let go of those whose allowance is whole again, at the cost of what came since."""
+        if self._interval:
+            paid_at = max(self._paid_at.pop(contact_id, now), now) + self._interval
+            self._paid_at[contact_id] = paid_at
+            while (oldest := next(iter(self._paid_at))) != contact_id and self._paid_at[oldest] <= now:
+                del self._paid_at[oldest]

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core.conversation import Said
+from wabot.core import bodies
+from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
 from wabot.core.jobs import Origin
 from wabot.core.messages import Contact, Direction
-from wabot.core.shapes import stored
+from wabot.core.shapes import dict_of, stored
 from wabot.journal import contacts
 
 MESSAGE = (
@@ -34,6 +35,7 @@ class Talk:
 
     `contact`: with whom, as they are now; `names`: those under which nobody else ever was with us, so that what the
     archive has of them is theirs; `key`: what its documents call them. `searched`: the archive was asked for it.
+    `questions`: the wamids of what is being answered and can be quoted.
     """
 
     contact: Contact
@@ -42,6 +44,17 @@ class Talk:
     said: Sequence[Said]
     earlier: bool
     searched: bool
+    questions: Sequence[str] = ()
+
+
+_TALK = (
+    "SELECT id, direction, type, wamid, substr(body, 1, :longest) AS body, raw, origin, asked_by FROM messages"
+    " WHERE id IN (SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id <= :upto"
+    f" AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit)"
+    " UNION SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
+    " ORDER BY id DESC LIMIT :asked)) ORDER BY id > 0, iif(id > 0, 0, timestamp), id"
+)
+"""What was brought back from the archive, in one go or in several, comes first, in the order of its times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,7 @@ class Page:
 
 
 def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int) -> Talk:
-    """The last `limit` messages up to `upto`, and all that a reply job answers.
+    """The last `limit` messages up to `upto`, and the newest ASKED_MESSAGES of those that a reply job answers.
 
     It is the job that knows its contact: since its claim, that one may have become part of another.
     """
@@ -68,22 +81,26 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int)
         (job_id,),
     ).fetchone()
     contact = contacts.of_row(row)
-    values = {"contact": contact.id, "job": job_id, "since": since, "upto": upto, "limit": limit}
+    values = {"contact": contact.id, "since": since, "upto": upto}
     earlier = db.execute(
         f"SELECT 1 FROM messages WHERE contact_id = :contact AND (id < :since OR asked_by < :job) AND {_NOT_FAILED}"
         " LIMIT 1",
-        values,
+        {"contact": contact.id, "since": since, "job": job_id},
     ).fetchone()
     rows = db.execute(
-        "SELECT id, direction, body, origin, asked_by FROM (SELECT * FROM messages WHERE contact_id = :contact"
-        f" AND id <= :upto AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit) UNION"
-        " SELECT id, direction, body, origin, asked_by FROM messages WHERE contact_id = :contact"
-        " AND id BETWEEN :since AND :upto ORDER BY id",
-        values,
+        _TALK, {**values, "limit": limit, "asked": ASKED_MESSAGES, "longest": MESSAGE_CHARACTERS + 1}
     ).fetchall()
-    said = [Said(Origin(row["origin"]), row["body"], asked=_is_asked(row, job_id, since)) for row in rows]
-    names = contacts.own_names(db, contact)
-    return Talk(contact, names, f"{row['journal']}-{contact.id}", said, earlier is not None, bool(row["searched"]))
+    about = _about(db, contact.id, rows)
+    asked = {row["id"] for row in rows if _is_asked(row, job_id, since)}
+    return Talk(
+        contact,
+        contacts.own_names(db, contact),
+        f"{row['journal']}-{contact.id}",
+        [Said(Origin(row["origin"]), row["body"], row["id"] in asked, about.get(row["id"], "")) for row in rows],
+        earlier is not None,
+        bool(row["searched"]),
+        [row["wamid"] for row in rows if row["id"] in asked and row["type"] in bodies.QUOTABLE and row["body"]],
+    )
 
 
 def _is_asked(row: sqlite3.Row, job_id: int, since: int) -> bool:
@@ -91,6 +108,38 @@ def _is_asked(row: sqlite3.Row, job_id: int, since: int) -> bool:
     if row["direction"] != Direction.IN:
         return False
     return row["id"] >= since if row["asked_by"] is None else bool(row["asked_by"] == job_id)
+
+
+def more_waits(db: sqlite3.Connection, job_id: int) -> bool:
+    """Whether the contact of a reply said something meanwhile that the next reply is to answer."""
+    waiting = (
+        "SELECT 1 FROM jobs WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = ?) AND kind = 'reply'"
+        " AND state IN ('queued', 'waiting')"
+    )
+    return db.execute(waiting, (job_id,)).fetchone() is not None
+
+
+def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row]) -> dict[int, str]:
+    """What the person's messages refer to, by id. Of what they quote only this talk is looked through."""
+    received = {
+        row["id"]: dict_of(stored(row["raw"], None))
+        for row in rows
+        if row["direction"] == Direction.IN and ('"context"' in row["raw"] or '"referral"' in row["raw"])
+    }
+    quoted = {message_id: bodies.quoted(message) for message_id, message in received.items()}
+    known = db.execute(
+        "SELECT wamid, substr(body, 1, :longest) AS body FROM messages WHERE wamid IN (SELECT value FROM"
+        " json_each(:quoted)) AND wamid IS NOT NULL AND contact_id = :contact",
+        {
+            "longest": 2 * bodies.REFERENCE_CHARACTERS,
+            "quoted": json.dumps([*filter(None, quoted.values())]),
+            "contact": contact_id,
+        },
+    )
+    says = {row["wamid"]: row["body"] for row in (known if any(quoted.values()) else ())}
+    return {
+        message_id: bodies.about(message, says.get(quoted[message_id], "")) for message_id, message in received.items()
+    }
 
 
 def of_contact(

@@ -164,6 +164,10 @@ class Journal(Archiving, Merges):
         """The conversation that a reply job continues."""
         return await self._read(history.talk, job.id, job.since, job.upto, limit)
 
+    async def more_waits(self, job: Job) -> bool:
+        """Whether a contact said something since a reply was claimed that the next one is to answer."""
+        return await self._read(history.more_waits, job.id)
+
     async def of_contact(
         self, identity: str, limit: int, include: Sequence[str], room: Room | None = None
     ) -> tuple[Contact | None, list[dict[str, Any]]]:

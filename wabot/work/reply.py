@@ -11,6 +11,7 @@ from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
 from wabot.core.errors import ArchiveDown, AssistantFailed
 from wabot.core.failure import backoff
 from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, Policy
+from wabot.core.limits import Pace
 from wabot.core.messages import Contact, Stop
 from wabot.core.text import for_whatsapp
 from wabot.log import get_logger
@@ -21,7 +22,8 @@ log = get_logger()
 class Talk(Protocol):
     """A conversation so far; `earlier`: something was said before what is being answered.
 
-    The archive may be asked for `contact` by `names` and by `key`.
+    The archive may be asked for `contact` by `names` and by `key`. `questions`: the wamids of what is being answered,
+    oldest first, as far as it can be quoted.
     """
 
     @property
@@ -36,12 +38,15 @@ class Talk(Protocol):
     def earlier(self) -> bool: ...
     @property
     def searched(self) -> bool: ...
+    @property
+    def questions(self) -> Sequence[str]: ...
 
 
 class Memory(Protocol):
     """The journal, as a reply needs it."""
 
     async def talk(self, job: Job, limit: int) -> Talk: ...
+    async def more_waits(self, job: Job) -> bool: ...
     async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
 
@@ -79,12 +84,13 @@ class Replies:
         *,
         manner: Manner,
         policy: Policy,
+        pace: Pace,
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self._memory, self._assistant, self._archive = memory, assistant, archive
-        self._manner, self._policy = manner, policy
+        self._manner, self._policy, self._pace = manner, policy, pace
         self._clock, self._noise, self._observe_seconds = clock, noise, observe_seconds
         self.assistant_works: bool | None = None
 
@@ -107,15 +113,18 @@ class Replies:
             return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
         if job.spent >= self._policy.attempts:
             return self.gave_up(job, "tried as often as allowed")
-        said, earlier = await self._talk(job)
+        free_at = self._pace.free_at(job.contact.id, now)
+        if free_at > now:
+            return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
+        talk, earlier = await self._talk(job)
         says = plan(first=not earlier, answer=self._manner.first_contact, answering=True)
         outgoing: list[Outgoing] = []
         if says.template:
             outgoing.append(template_message(self._manner.template, Origin.TEMPLATE))
         if says.ai:
-            asked = prompt(said, system=self._manner.system, limit=self._manner.history_messages)
+            asked = prompt(talk.said, system=self._manner.system, limit=self._manner.history_messages)
             try:
-                outgoing += await self._ask(asked) if asked is not None else []
+                outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
             except AssistantFailed as error:
                 return self._after_failure(job, error, outgoing)
         return Outcome(Event.SUCCEED, says=tuple(outgoing))
@@ -126,7 +135,7 @@ class Replies:
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
 
-    async def _talk(self, job: Job) -> tuple[Sequence[Said], bool]:
+    async def _talk(self, job: Job) -> tuple[Talk, bool]:
         """The conversation so far, with what only the archive has of it: of somebody new, or forgotten meanwhile.
 
         And whether something was said before what is being answered. The archive is asked once, unless it does not
@@ -135,18 +144,19 @@ class Replies:
         limit = self._manner.history_messages
         talk = await self._memory.talk(job, limit)
         if talk.searched or self._archive is None or (talk.earlier and len(talk.said) >= limit):
-            return talk.said, talk.earlier
+            return talk, talk.earlier
         try:
             known = await self._archive.recent(talk.names, talk.key, max(limit, 1))  # 0 would be all
         except ArchiveDown:
             # Perhaps we know each other: a "welcome" to an old customer is worse than none to a new one.
-            return talk.said, True
+            return talk, True
         await self._memory.adopt(job, known, self._clock())
         talk = await self._memory.talk(job, limit) if known else talk
-        return talk.said, talk.earlier
+        return talk, talk.earlier
 
-    async def _ask(self, asked: Prompt) -> list[Outgoing]:
+    async def _ask(self, job: Job, asked: Prompt, questions: Sequence[str]) -> list[Outgoing]:
         started = self._clock()
+        self._pace.spend(job.contact.id, started)
         try:
             bubbles = for_whatsapp(await self._assistant.answer(asked))
             if not bubbles:
@@ -157,7 +167,9 @@ class Replies:
         finally:
             self._observe_seconds(self._clock() - started)
         self.assistant_works = True
-        return [text_message(text, Origin.AI) for text in bubbles]
+        several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
+        quoted = [questions[-1] if several else None] + [None] * len(bubbles)
+        return [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
 
     def _after_failure(self, job: Job, error: AssistantFailed, welcome: Sequence[Outgoing]) -> Outcome:
         if job.spent + 1 >= self._policy.attempts:
@@ -166,9 +178,10 @@ class Replies:
         return Outcome(Event.RETRY, due_at=due, error=str(error), code="assistant")
 
 
-def text_message(text: str, origin: Origin) -> Outgoing:
-    """A plain text."""
-    return Outgoing({"type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
+def text_message(text: str, origin: Origin, quotes: str | None = None) -> Outgoing:
+    """A plain text; `quotes`: the wamid of the message that it is shown as the answer to."""
+    context = {"context": {"message_id": quotes}} if quotes else {}
+    return Outgoing({**context, "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
 
 
 def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
