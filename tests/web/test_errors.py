@@ -301,6 +301,31 @@ async def test_junk_behind_a_good_request_spoils_only_itself(wabot: Business) ->
         assert await connection.ended()
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+        ("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n", 401),
+        ("GET /nowhere HTTP/1.1\r\nHost: localhost\r\nX-API-Key: " + KEY + "\r\n\r\n", 404),
+        ("PUT /webhook HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+        ("POST /webhook HTTP/1.1\r\nHost: localhost\r\nExpect: the moon\r\n\r\n", 417),
+        ("POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 401),
+        ("\x16\x03\x01\x02\x00\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-API-Key: " + KEY + "\r\n\r\n", 200),
+    ],
+    ids=lambda part: repr(part)[:40],
+)
+async def test_no_answer_tells_a_version_or_lets_a_browser_guess_what_it_is(
+    wabot: Business, said: str, status: int
+) -> None:
+    async with wire(wabot) as connection:
+        await connection.say(said)
+        answer = await connection.answer()
+    assert answer.status == status
+    assert answer.headers["Server"] == "wabot"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_our_connections_are_the_ones_in_use(wabot: Business) -> None:
     """The pin of `Runner._make_server`: without it, junk would be answered by aiohttp."""
     runner = server.Runner(web.Application(), shutdown_timeout=1)

@@ -13,6 +13,10 @@ from wabot.web import answers
 IDLE_SECONDS = 150.0
 """How long a connection may take to say what it wants, or stay for more: longer than common proxies keep one."""
 
+HEADERS = {"Server": "wabot", "X-Content-Type-Options": "nosniff"}
+"""Of every answer. aiohttp would tell its version, and Python's, to whoever looks for one with a known hole; a browser
+that guesses types could take for a page what somebody wrote to us."""
+
 READ_BYTES = 1 << 16
 """What a connection reads ahead of whoever wants it, and half of what it may hold."""
 
@@ -48,6 +52,13 @@ class _Server(web.Server):
 
 class _Connection(web.RequestHandler):
     __slots__ = ()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Every answer passes here, also to what reached no application."""
+        resp.headers.update(HEADERS)
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,
