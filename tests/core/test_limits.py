@@ -247,6 +247,14 @@ def test_whenever_they_are_wanted_no_more_leave_than_meta_allows(
         assert not left or left[0] >= began + interval * len(together), "first what was borrowed is paid back"
 
 
+@pytest.mark.parametrize("back", [11.0, 3600.0, 1e9])
+def test_a_clock_that_is_set_back_keeps_nobody_waiting_longer_than_the_burst_costs(back: float) -> None:
+    pairs = PairLedger(6.0, 45)
+    leaving(pairs, 45)
+    assert pairs.free_at(1, START - back) == START - back + 270
+    assert pairs.free_at(1, START - back + 270) == START - back + 270
+
+
 def test_people_do_not_wait_for_each_other() -> None:
     pairs = PairLedger(6.0, 1)
     pairs.spend(1, START)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.business import ANA, BEN, business
+from tests.business import ANA, BEN, EVA, business
 from tests.process import eventually
-from wabot.clock import SteadyClock
+from wabot.clock import BELIEVE_SECONDS, SteadyClock
 from wabot.sandbox.behaviour import Answer, Behaviour, error
 from wabot.sandbox.meta import Meta
 
@@ -18,20 +19,23 @@ HOUR = 3600.0
 
 
 class WallClock:
-    """The machine's clock, and whoever sets it."""
+    """The machine's clock, and whoever sets it; `passed`: seconds that a test skipped."""
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self.ahead = self.passed = 0.0
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return time.time() + self.ahead + self.passed
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
 
 
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """What wabot takes for the machine's clock."""
     clock = WallClock()
-    made: Callable[[], SteadyClock] = lambda: SteadyClock(wall=clock)  # noqa: E731
+    made: Callable[[], SteadyClock] = lambda: SteadyClock(clock, clock.monotonic)  # noqa: E731
     monkeypatch.setattr("wabot.bootstrap.SteadyClock", made)
     return clock
 
@@ -80,8 +84,41 @@ async def test_the_clock_set_forward_expires_only_what_the_new_time_makes_too_la
     tmp_path: Path, wall: WallClock
 ) -> None:
     """A day later nobody waits for the answer any more, and Meta's window is closed."""
-    async with business(tmp_path, assistant={"quiet_seconds": 0.5}) as wabot:
-        await wabot.meta.say("Hi", from_=ANA)
+    async with business(tmp_path, assistant={"quiet_seconds": 1}) as wabot:
         wall.ahead = 25 * HOUR
+        await wabot.meta.say("Hi", from_=ANA, timestamp=time.time())
+        await asyncio.sleep(0.1)
+        wall.passed += BELIEVE_SECONDS
         await wabot.meta.say("Hi", from_=BEN, timestamp=wall())
         await wabot.meta.until(lambda meta: [sent.to for sent in meta.sent] == [BEN])
+
+
+async def test_a_clock_that_jumps_ahead_for_a_moment_expires_nothing(tmp_path: Path, wall: WallClock) -> None:
+    async with business(tmp_path, assistant={"quiet_seconds": 0.5}) as wabot:
+        await wabot.meta.say("Hi", from_=ANA)
+        wall.ahead = 400 * 24 * HOUR
+        await asyncio.sleep(1.2)  # upkeep looks for what is too late
+        wall.ahead = 0.0
+        await wabot.meta.say("Hi", from_=BEN)
+        await wabot.meta.until(lambda meta: sorted(sent.to for sent in meta.sent) == [ANA, BEN])
+
+
+async def test_a_clock_that_was_wrong_for_long_is_set_right_and_nothing_waits_for_the_wrong_time(
+    tmp_path: Path, wall: WallClock
+) -> None:
+    async with business(tmp_path, delivery={"hold_seconds": 0.5}) as wabot:
+        wabot.meta.behaviour.script(BEN, [error(131016)])
+        wall.ahead = 400 * 24 * HOUR
+        await wabot.meta.say("Hi", from_=EVA, timestamp=wall())
+        await wabot.meta.until(lambda meta: len(meta.sent) == 1)
+        wall.passed += BELIEVE_SECONDS
+        await wabot.post("/initiate-bulk", {"numbers": [BEN]}, headers={"Prefer": "respond-async"})
+        await wabot.meta.until(lambda meta: len(meta.attempts) == 2)
+
+        wall.ahead = 0.0
+        await wabot.meta.say("Hi", from_=ANA)
+        wall.passed += BELIEVE_SECONDS
+
+        await wabot.meta.until(lambda meta: [sent.to for sent in meta.sent][1:] in ([BEN, ANA], [ANA, BEN]))
+        await wabot.meta.say("prices?", from_=ANA, timestamp=wall())
+        await wabot.meta.until(lambda meta: len(meta.sent) == 4)

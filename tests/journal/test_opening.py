@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, receipt, said
+from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, receipt, said
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Delivery, Status
 from wabot.journal import opening, sqlite
 from wabot.journal.files import CannotOpen
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
 from wabot.journal.opening import Purpose
+
+TOMORROW = Outcome(Event.HOLD, due_at=NOW + DAY, spent=False, error="not before tomorrow", code=131049)
 
 
 async def opened(data_dir: Path, purpose: Purpose = Purpose.LIVE) -> Journal:
@@ -406,6 +408,15 @@ async def test_the_outcome_of_an_earlier_run_changes_nothing(scene: Scene) -> No
     assert scene.state(early.id) is State.DONE
 
 
+async def test_a_clock_that_was_set_back_keeps_nothing_held_longer_than_a_day(scene: Scene) -> None:
+    await scene.batch(ANA)
+    job = await scene.claim_one()
+    await scene.settle(job, TOMORROW)
+    scene.now = NOW - 400 * DAY
+    await scene.restart()
+    assert scene.rows("SELECT due_at FROM jobs")[0]["due_at"] == scene.now + DAY
+
+
 async def test_a_clock_that_was_set_back_keeps_nothing_waiting_longer_than_a_back_off(scene: Scene) -> None:
     await scene.hear(said("wamid.1"))
     await scene.batch(ANA)
@@ -413,3 +424,34 @@ async def test_a_clock_that_was_set_back_keeps_nothing_waiting_longer_than_a_bac
     await scene.restart()
     latest = scene.now + POLICY.backoff_max_seconds
     assert [row["due_at"] for row in scene.rows("SELECT due_at FROM jobs")] == [latest, latest]
+
+
+async def test_a_clock_that_is_set_back_meanwhile_keeps_nothing_waiting_for_the_wrong_time(scene: Scene) -> None:
+    """What is queued is soon due, a doubt has its hold, and what is held is looked at within a day."""
+    await scene.hear(said("wamid.1"))
+    doubt = await scene.doubtful(EVA)
+    await scene.batch(BEN)
+    job = await scene.claim_one()
+    await scene.settle(job, TOMORROW)
+    await scene.batch(BEN, batch_id="next")
+    scene.now = NOW - 400 * DAY
+    scene.notified.clear()
+    await scene.journal.tend(scene.now)
+    assert {row["id"]: row["due_at"] - scene.now for row in scene.rows("SELECT id, due_at FROM jobs")} == {
+        1: POLICY.backoff_max_seconds,
+        job.id: DAY,
+        doubt.id: POLICY.hold_seconds,
+        4: POLICY.backoff_max_seconds,
+    }
+    assert set(scene.notified) == {Kind.REPLY, Kind.SEND}
+
+
+async def test_upkeep_leaves_alone_what_waits_as_long_as_it_was_meant_to(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    await scene.doubtful(BEN)
+    await scene.batch(EVA)
+    job = await scene.claim_one()
+    await scene.settle(job, Outcome(Event.RETRY, due_at=NOW + 599, spent=False, error="as Meta asked", code=4))
+    before = scene.rows("SELECT id, due_at FROM jobs")
+    await scene.journal.tend(scene.now)
+    assert scene.rows("SELECT id, due_at FROM jobs") == before

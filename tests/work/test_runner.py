@@ -218,6 +218,31 @@ async def test_a_clock_that_is_set_back_an_hour_delays_nothing() -> None:
         assert works.hands.times(2) == [100]
 
 
+@virtual_time
+async def test_a_lane_whose_clock_is_set_back_a_day_finds_what_is_due() -> None:
+    loop = asyncio.get_running_loop()
+    back: Callable[[], float] = lambda: clock() - (86400 if loop.time() > 100 else 0)  # noqa: E731
+    async with at_work(taking(0), now=back) as works:
+        works.put(after=110)
+        await asyncio.sleep(101)
+        works.queue.put(back() + 5)  # as upkeep pulls it up, which tells nobody here
+        await asyncio.sleep(5 + IDLE_SECONDS)
+        assert works.queue.states() == [State.QUEUED, State.DONE]
+
+
+@virtual_time
+async def test_a_pause_goes_on_probing_though_the_clock_is_set_back_a_day() -> None:
+    loop = asyncio.get_running_loop()
+    back: Callable[[], float] = lambda: clock() - (86400 if loop.time() > 60 else 0)  # noqa: E731
+    async with at_work(taking(0.1, BLOCKED), now=back) as works:
+        works.queue.put(clock() - 100_000)
+        await asyncio.sleep(61)
+        works.queue.entries[1].due_at = back()  # as upkeep pulls it up
+        works.hands.work = taking(0.1)
+        await asyncio.sleep(300)
+        assert works.queue.states() == [State.DONE]
+
+
 # One job's trouble.
 
 

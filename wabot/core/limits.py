@@ -109,17 +109,25 @@ class PairLedger:
 
     def free_at(self, contact_id: int, now: float) -> float:
         """When the next message to this person may leave; `now` if it may leave at once."""
-        began, count = self._bursts.get(contact_id, (now, 0))
+        began, count = self._burst_of(contact_id, now)
         paid_at = began + count * self._interval
         in_burst = count < self._burst and now < began + self._interval
         return now if in_burst or paid_at <= now else paid_at
 
     def spend(self, contact_id: int, now: float) -> None:
         """Count a message to this person."""
-        began, count = self._bursts.get(contact_id, (now, 0))
+        began, count = self._burst_of(contact_id, now)
         if began + count * self._interval <= now:
             began, count = now, 0
         self._bursts[contact_id] = began, count + 1
+
+    def _burst_of(self, contact_id: int, now: float) -> tuple[float, int]:
+        """When the present burst began, and how many it has so far; it begins anew if the clock was set back."""
+        began, count = self._bursts.get(contact_id, (now, 0))
+        if began - now > LATE_SECONDS:
+            began = now
+            self._bursts[contact_id] = began, count
+        return began, count
 
     def refund(self, contact_id: int) -> None:
         """The message counted last never left."""

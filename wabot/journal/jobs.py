@@ -13,7 +13,7 @@ from dataclasses import replace
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
 from wabot.core.messages import Receipt, Status
 from wabot.journal import contacts, copies, effects, merging, templates
-from wabot.journal.queue import BULK, enqueue, promote, promote_reply
+from wabot.journal.queue import BULK, bound_waits, enqueue, promote, promote_reply
 from wabot.journal.receipts import Patience, apply, attach, end_doubt
 
 _CLAIMABLE = (
@@ -112,14 +112,7 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
         (now + policy.hold_seconds,),
     )
     _end_known_failures(db, policy=policy, now=now)
-    # A clock that was set back since must not keep anything waiting longer than a back-off can.
-    for kind in Kind:
-        for priority in (0, BULK):
-            db.execute(
-                "UPDATE jobs SET due_at = :latest WHERE kind = :kind AND priority = :priority AND state = 'queued'"
-                " AND due_at > :latest",
-                {"kind": kind, "priority": priority, "latest": now + policy.backoff_max_seconds},
-            )
+    bound_waits(db, now=now, policy=policy, longest=policy.backoff_max_seconds)
     return len(replies), sends
 
 

@@ -13,7 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wabot.core.jobs import Event, Origin, Outgoing, State, move
+from wabot.core.jobs import Event, Kind, Origin, Outgoing, Policy, State, move
+
+HELD_MAX_SECONDS = 86400.0
+"""The longest that a send is held before somebody looks at it again: Meta's longest wait."""
 
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
@@ -110,3 +113,27 @@ def promote_reply(db: sqlite3.Connection, contact_id: int, now: float) -> None:
         " AND NOT EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'reply' AND state = 'running')",
         (NEXT, now, contact_id, contact_id),
     )
+
+
+def bound_waits(db: sqlite3.Connection, *, now: float, policy: Policy, longest: float) -> int:
+    """Nothing waits longer than it can have been meant to, after a clock was set back; how many jobs were pulled up.
+
+    What is queued for later than `longest` seconds from now rests for a back-off at the most, a doubt for its hold, and
+    what is held for a day. Two ranges of one index each, empty as a rule.
+    """
+    latest = now + min(longest, policy.backoff_max_seconds)
+    pulled = 0
+    for kind in Kind:
+        for priority in (0, BULK):
+            pulled += db.execute(
+                "UPDATE jobs SET due_at = :latest WHERE kind = :kind AND priority = :priority AND state = 'queued'"
+                " AND due_at > :limit",
+                {"kind": kind, "priority": priority, "latest": latest, "limit": now + longest},
+            ).rowcount
+    for state, most in ((State.IN_DOUBT, policy.hold_seconds), (State.HELD, HELD_MAX_SECONDS)):
+        pulled += db.execute(
+            f"UPDATE jobs SET due_at = :latest WHERE state = '{state}' AND state IN ('in_doubt', 'held')"
+            " AND due_at > :latest",
+            {"latest": now + most},
+        ).rowcount
+    return pulled

@@ -9,32 +9,39 @@ from wabot.core.failure import after_hold
 from wabot.core.jobs import Event, Kind, Policy, State, move
 from wabot.journal import merging
 from wabot.journal.jobs import change, fail_message
-from wabot.journal.queue import promote
+from wabot.journal.queue import bound_waits, promote
+
+WAIT_MAX_SECONDS = 3600.0
+"""Nothing is queued for later than that, unless a back-off may be longer: then the clock was set back meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tended:
     """What time alone brought about: doubts that ended, how many sends were released, how many jobs expired.
 
-    `merged`: contacts that waited to be merged.
+    `pulled`: jobs that would have waited too long, the clock having been set back. `merged`: contacts that waited to be
+    merged.
     """
 
     doubts: list[tuple[int, State]]
     released: int
     expired: int
+    pulled: int = 0
     merged: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.doubts or self.released or self.expired or self.merged)
+        return bool(self.doubts or self.released or self.expired or self.pulled or self.merged)
 
 
 def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
     """Do what is due by the clock alone."""
+    longest = max(WAIT_MAX_SECONDS, policy.backoff_max_seconds)
     return Tended(
-        end_doubts(db, policy=policy, now=now),
-        release_held(db, now=now),
-        expire(db, now=now),
-        merging.finish(db, now),  # last: what ended above may have been in the way
+        pulled=bound_waits(db, now=now, policy=policy, longest=longest),
+        doubts=end_doubts(db, policy=policy, now=now),
+        released=release_held(db, now=now),
+        expired=expire(db, now=now),
+        merged=merging.finish(db, now),  # last: what ended above may have been in the way
     )
 
 

@@ -174,7 +174,7 @@ class Lane:
         now = self._clock()
         limit = int(min(self._concurrency - len(self._running), self._handler.room(now)))
         if self.paused_for is not None:
-            limit = min(limit, 1) if not self._running and now >= self._probe_at else 0
+            limit = min(limit, 1) if self._probe_in(now) <= 0 else 0
         if limit < 1:
             return 0
         jobs = await self._source.claim(self.kind, limit=limit, now=now)
@@ -203,12 +203,15 @@ class Lane:
         while (wait := self._alarm - self._clock()) > 0:
             self._awake.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(min(wait, IDLE_SECONDS)):  # however far the clock was set back
                     await self._awake.wait()
+                    continue
+            break
 
     def _probe_in(self, now: float) -> float:
         if self.paused_for is None:
             return 0.0
+        self._probe_at = min(self._probe_at, now + self._probe_interval)  # the clock may have been set back
         return IDLE_SECONDS if self._running else max(self._probe_at - now, 0.0)
 
     async def _work(self, job: Job) -> None:

@@ -58,6 +58,7 @@ class Upkeep:
             await asyncio.sleep(TEND_SECONDS)
             try:
                 await self.tend()
+                self._prune_at = min(self._prune_at, self._clock() + PRUNE_SECONDS)  # the clock may have been set back
                 if self._clock() >= self._prune_at:
                     await self.prune()
                 self._waiting = False
