@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.core import large
+from wabot.core import large, shapes
 from wabot.core.large import Reader, Room, TooLong, TooManyValues, values_in
 
 READER = Reader(parse_int=int, parse_float=float, parse_constant=float)
@@ -97,3 +97,21 @@ def test_an_answer_has_room_for_so_much() -> None:
     room.take(1, 0)
     with pytest.raises(TooLong, match="limit"):
         room.take(0, 1)
+
+
+@pytest.mark.parametrize(
+    "many", [[[]] * 150_000, {"a": {str(n): [n, "\u00fc"] for n in range(60_000)}}], ids=["list", "dict"]
+)
+def test_what_has_many_values_is_written_in_steps_and_reads_the_same(many: object) -> None:
+    assert not large.are_few(many)
+    assert shapes.compact(many) == json.dumps(many, ensure_ascii=False, separators=(",", ":"))
+
+
+def test_few_values_are_written_at_once() -> None:
+    assert large.are_few({"a": [1, 2, {"b": "x" * 1_000_000}]})
+    assert large.are_few("x")
+    assert large.are_few([1] * 100_000)
+
+
+def test_a_long_text_of_halves_is_mended_like_a_short_one() -> None:
+    assert shapes.storable("\ud83da" * 100_000) == "\ufffda" * 100_000

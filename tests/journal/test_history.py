@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -108,9 +109,15 @@ async def test_a_document_keeps_the_shape_of_the_earlier_service(scene: Scene) -
     _, (doc,) = await scene.journal.of_contact(ANA, 0, ())
     assert doc["timestamp"] == str(int(NOW))
     assert doc["participant_numbers"] == sorted([ANA, "15550783881"])
-    assert (doc["_id"], doc["type"], doc["raw"]) == ("wamid.1", "text", {"id": "wamid.1"})
+    assert (doc["_id"], doc["type"], doc["raw"]) == ("wamid.1", "text", '{"id": "wamid.1"}')
     assert (doc["outbox_id"], doc["error"], doc["status"]) == (None, None, "received")
     assert doc["contact"] == f"{scene.journal.name}-1"
+
+
+async def test_a_content_that_was_damaged_is_json_all_the_same(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", raw='{"id": "wam'))
+    _, (doc,) = await scene.journal.of_contact(ANA, 0, ())
+    assert json.loads(doc["raw"]) == '{"id": "wam'
 
 
 async def test_the_archive_gets_what_it_lacks_in_pages_until_it_has_it(scene: Scene) -> None:

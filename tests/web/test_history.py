@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 from functools import partialmethod
 from pathlib import Path
@@ -20,6 +21,7 @@ from wabot.journal import history
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error
 from wabot.web import routes
+from wabot.web.answers import Encoded
 
 NOBODY = "4915112345678"
 SILENT = {"answer": "ai"}
@@ -298,3 +300,14 @@ async def test_a_long_answer_comes_whole(wabot: Business) -> None:
     assert [message["id"] for message in answer.json["messages"]] == ids[::-1]
     limited = await wabot.post("/get", {"number": ANA, "limit": 501})
     assert limited.json["messages"] == answer.json["messages"][:501]
+
+
+def test_what_is_json_already_is_taken_as_it_is() -> None:
+    entries: list[object] = [
+        {"a": 1, "raw": large.Json('{"b":[1]}'), "c": "\u00fc"},
+        {"raw": large.Json("[]")},
+        {"a": 1},
+        7,
+    ]
+    written = b",".join(Encoded(entries).entries)
+    assert json.loads(b"[" + written + b"]") == [{"a": 1, "raw": {"b": [1]}, "c": "\u00fc"}, {"raw": []}, {"a": 1}, 7]

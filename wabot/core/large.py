@@ -29,6 +29,15 @@ _STRETCH = 1 << 18
 Hook = Callable[[str], Any]
 
 
+class Json(str):
+    """Text that is JSON: an answer takes it as it is, and nobody has to keep thousands of objects meanwhile.
+
+    Python's collector looks at all objects that are alive, again and again, and everybody waits for it.
+    """
+
+    __slots__ = ()
+
+
 class TooManyValues(ValueError):
     """It is JSON perhaps, but of more values than anybody means to say at once."""
 
@@ -71,6 +80,18 @@ class Reader:
         if count > MOST:
             raise TooManyValues(f"more than {MOST} values")
         return (self._at_once if count <= AT_ONCE else self._in_steps).decode(text)
+
+
+def are_few(value: Any) -> bool:
+    """Whether a value has so few others in it that it is written at once."""
+    left, waiting = AT_ONCE, [value]
+    while waiting and left >= 0:
+        one = waiting.pop()
+        inside = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        left -= len(inside)
+        if left >= 0:
+            waiting.extend(each for each in inside if isinstance(each, dict | list))
+    return left >= 0
 
 
 def values_in(text: str) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from wabot.core.jobs import Job
 from wabot.core.messages import Direction, Status
+from wabot.core.shapes import stored
 from wabot.journal import contents
 from wabot.journal.history import MESSAGE, document
 from wabot.journal.sqlite import Reader, Writer
@@ -88,7 +89,7 @@ def _ahead(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, in
         " AND id > ? ORDER BY id LIMIT ?) ORDER BY m.id",
         (after, limit),
     ).fetchall()
-    return [(row["id"], row["version"], document(row)) for row in rows]
+    return [(row["id"], row["version"], document(row, stored(row["content"], row["content"]))) for row in rows]
 
 
 def _mark(db: sqlite3.Connection, versions: Iterable[tuple[int, int]]) -> None:

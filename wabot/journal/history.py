@@ -12,7 +12,7 @@ from wabot.core import bodies
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
 from wabot.core.jobs import Origin
 from wabot.core.messages import Contact, Direction
-from wabot.core.shapes import dict_of, stored
+from wabot.core.shapes import dict_of, stored, stored_text
 from wabot.journal import contacts
 
 MESSAGE = (
@@ -147,7 +147,8 @@ def of_contact(
 ) -> Page:
     """A contact by number or BSUID, and at most `limit` of their messages, newest first, from those before `before`.
 
-    Messages that were received or that Meta accepted, and of the others those whose status is in `include`.
+    Messages that were received or that Meta accepted, and of the others those whose status is in `include`. Their
+    `raw` is Json.
     """
     contact = contacts.find(db, identity)
     if contact is None:
@@ -159,15 +160,14 @@ def of_contact(
         (contact.id, *(before or (_AFTER_ALL, _AFTER_ALL)), json.dumps(list(include)), limit),
     ).fetchall()
     last = (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == limit else None
-    return Page(
-        contact, [document(row) for row in rows], last, sum(len(row["content"]) + len(row["body"]) for row in rows)
-    )
+    size = sum(len(row["content"]) + len(row["body"]) for row in rows)
+    return Page(contact, [document(row, stored_text(row["content"])) for row in rows], last, size)
 
 
-def document(row: sqlite3.Row) -> dict[str, Any]:
+def document(row: sqlite3.Row, raw: Any) -> dict[str, Any]:
     """A message in the shape that `/get` answers with and the archive keeps; `_id` is our own key.
 
-    `version` tells the archive's copy of it from an earlier one.
+    `version` tells the archive's copy of it from an earlier one; `raw` is its content, read or as text.
     """
     out = row["direction"] == Direction.OUT
     business = row["business"] or row["ours"]
@@ -183,7 +183,7 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
         "timestamp": str(int(row["timestamp"])),
         "type": row["type"],
         "body": row["body"],
-        "raw": stored(row["content"], row["content"]),
+        "raw": raw,
         "participant_numbers": sorted(filter(None, people)),
         "direction": row["direction"],
         "origin": row["origin"],

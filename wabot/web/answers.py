@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
+from wabot.core.large import Json
+
 CODES = {
     400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
     408: "timeout", 409: "conflict", 413: "too_large", 415: "unsupported_media_type",
@@ -52,8 +54,17 @@ class Encoded:
     __slots__ = ("entries", "size")
 
     def __init__(self, entries: Iterable[object]) -> None:
-        self.entries = [_to_json(entry).encode(errors="replace") for entry in entries]
+        self.entries = [_entry(entry).encode(errors="replace") for entry in entries]
         self.size = sum(map(len, self.entries))
+
+
+def _entry(entry: object) -> str:
+    """An entry as JSON; what is JSON in it already stands at its end."""
+    if not isinstance(entry, dict) or not any(isinstance(value, Json) for value in entry.values()):
+        return _to_json(entry)
+    ready = {name: value for name, value in entry.items() if isinstance(value, Json)}
+    head = _to_json({name: value for name, value in entry.items() if name not in ready})[1:-1]
+    return "{" + ",".join(filter(None, [head, *(f"{_to_json(name)}:{value}" for name, value in ready.items())])) + "}"
 
 
 def reply_long(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

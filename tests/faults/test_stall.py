@@ -1,0 +1,323 @@
+"""Nothing that a caller sends holds up everybody else: the worst that each route permits, with a probe in the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.business import ANA, BEN, KEY, SECTIONS
+from tests.process import ROOT, World, eventually, world
+from wabot.core import large
+from wabot.sandbox.behaviour import Behaviour
+from wabot.sandbox.library import Library
+from wabot.sandbox.meta import Meta
+from wabot.sandbox.payloads import sign
+from wabot.web import body, models, outbox, routes
+
+PROBED = ROOT / "tests" / "faults" / "launch_probed.py"
+MOST = 0.1
+"""Seconds that the loop may be held up."""
+TRIES = 3
+"""A machine that is busy makes everything slower, but not three times in a row."""
+PHONE_NUMBER_ID = SECTIONS["whatsapp"]["phone_number_id"]
+
+
+def full(limit: int, entry: str | Callable[[int], str], head: str = "[", tail: str = "]") -> bytes:
+    """As many entries as fit into `limit` bytes."""
+    parts, size = list[str](), len(head) + len(tail)
+    while True:
+        part = entry if isinstance(entry, str) else entry(len(parts))
+        size += len(part) + 1
+        if size > limit:
+            return (head + ",".join(parts) + tail).encode()
+        parts.append(part)
+
+
+def webhook_head(key: str, number: str = PHONE_NUMBER_ID) -> str:
+    return (
+        '{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":'
+        f'{{"messaging_product":"whatsapp","metadata":{{"phone_number_id":"{number}"}},"{key}":['
+    )
+
+
+WEBHOOK_TAIL = "]}}]}]}"
+
+
+def webhook(key: str, entry: str | Callable[[int], str], number: str = PHONE_NUMBER_ID) -> bytes:
+    """The largest webhook with these entries."""
+    return full(body.WEBHOOK_LIMIT, entry, webhook_head(key, number), WEBHOOK_TAIL)
+
+
+def text(n: int) -> str:
+    return f'{{"from":"4917{n:08}","id":"wamid.{n}","timestamp":"1760000000","type":"text","text":{{"body":"Hi"}}}}'
+
+
+def one_text(characters: str) -> bytes:
+    """One message that says as much as fits."""
+    return webhook("messages", text(0).replace("Hi", characters * ((body.WEBHOOK_LIMIT - 1000) // len(characters))))
+
+
+def status(n: int) -> str:
+    return f'{{"id":"wamid.{n}","status":"delivered","timestamp":"1760000000","recipient_id":"4917{n:08}"}}'
+
+
+def failed(n: int) -> str:
+    return status(n).replace('"delivered"', '"failed","errors":[{"code":131026,"title":"no"}]')
+
+
+def in_its_own_entry(n: int) -> str:
+    return (
+        f'{{"changes":[{{"field":"messages","value":{{"metadata":{{"phone_number_id":"{PHONE_NUMBER_ID}"}},'
+        f'"messages":[{text(n)}]}}}}]}}'
+    )
+
+
+def almost_too_many(entry: str, head: str, tail: str) -> bytes:
+    """As many entries as a body may have values."""
+    count = (large.MOST - 1000) // (large.values_in(entry) + 1)
+    return (head + ",".join([entry] * count) + tail).encode()
+
+
+MANY_VALUES = almost_too_many("[]", webhook_head("messages") + text(0)[:-1] + ',"a":[', "]}" + WEBHOOK_TAIL)
+NESTED = '{"a":' * 400 + "1" + "}" * 400
+WEBHOOKS: Mapping[str, Callable[[], bytes]] = {
+    "messages": lambda: webhook("messages", text),
+    "messages of one": lambda: webhook("messages", lambda n: text(n).replace(f"4917{n:08}", "491711234567")),
+    "messages in entries": lambda: full(body.WEBHOOK_LIMIT, in_its_own_entry, '{"entry":[', "]}"),
+    "statuses": lambda: webhook("statuses", status),
+    "failures": lambda: webhook("statuses", failed),
+    "bad messages": lambda: webhook("messages", "1"),
+    "bad statuses": lambda: webhook("statuses", '{"status":"x"}'),
+    "empty entries": lambda: full(body.WEBHOOK_LIMIT, "{}", '{"entry":[', "]}"),
+    "nested entries": lambda: webhook("messages", NESTED),
+    "nested": lambda: b"[" * body.WEBHOOK_LIMIT,
+    "a long text": lambda: one_text("stop "),
+    "a long text in escapes": lambda: one_text("\\u00fc"),
+    "a long text of halves": lambda: one_text("\\ud83d"),
+    "for another number": lambda: webhook("messages", text, "999"),
+    "people": lambda: webhook("contacts", lambda n: f'{{"wa_id":"4917{n:08}","profile":{{"name":"N"}}}}'),
+    "a number without end": lambda: b'{"entry":' + b"9" * 4_000_000 + b"}",
+    "a fraction without end": lambda: b'{"entry":0.' + b"9" * 4_000_000 + b"}",
+    "no JSON": lambda: b"\xff" * body.WEBHOOK_LIMIT,
+    "one message of many values": lambda: MANY_VALUES,
+    "one notice of many values": lambda: MANY_VALUES.replace(b'"field":"messages"', b'"field":"calls"'),
+    "many values for another number": lambda: MANY_VALUES.replace(PHONE_NUMBER_ID.encode(), b"999"),
+    "one failure of many values": lambda: almost_too_many(
+        "[]", webhook_head("statuses") + failed(0)[:-2] + ',"a":[', "]}]}" + WEBHOOK_TAIL
+    ),
+    "lists": lambda: almost_too_many("[]", '{"entry":[', "]}"),
+    "objects": lambda: almost_too_many('{"a":1}', '{"entry":[', "]}"),
+    "keys": lambda: full(body.WEBHOOK_LIMIT, lambda n: f'"{n}":1', "{", "}"),
+}
+
+
+def bulk(recipient: str | Callable[[int], str], count: int = models.MAX_RECIPIENTS, more: str = "") -> bytes:
+    entry = recipient if callable(recipient) else lambda _: recipient
+    return f'{{"recipients":[{",".join(map(entry, range(count)))}]{more}}}'.encode()
+
+
+def parameters(n: int, text: str) -> str:
+    own = f'[{{"type":"body","parameters":[{{"type":"text","text":"{n}{text}"}}]}}]'
+    return f'{{"number":"4917{n:08}","components":{own}}}'
+
+
+MANY = '{"type":"text","text":"x"},' * 10
+API: Mapping[str, tuple[str, Callable[[], bytes]]] = {
+    "recipients": ("/initiate-bulk", lambda: bulk(lambda n: parameters(n, "x" * 1500))),
+    "one long template": (
+        "/initiate-bulk",
+        lambda: bulk(
+            lambda n: f'{{"number":"4917{n:08}"}}',
+            more=',"template":{"name":"t","components":[{"type":"body","parameters":[{"text":"%s"}]}]}'
+            % ("y" * 65_536),
+        ),
+    ),
+    "long contents": ("/initiate-bulk", lambda: bulk(lambda n: parameters(n, "x" * 130_000), 125)),
+    "many parameters": (
+        "/initiate-bulk",
+        lambda: bulk(lambda n: f'{{"number":"4917{n:08}","components":[{{"parameters":[{MANY[:-1]}]}}]}}'),
+    ),
+    "one number": ("/initiate-bulk", lambda: bulk('{"number":"+49 171 1234567"}')),
+    "no numbers": ("/initiate-bulk", lambda: bulk(lambda n: f'{{"number":"{"1" * 190}{n}"}}')),
+    "wrong recipients": ("/initiate-bulk", lambda: bulk('{"nummer":"1"}')),
+    "empty objects": ("/initiate-bulk", lambda: full(body.API_LIMIT, "{}", '{"recipients":[', "]}")),
+    "nothing": ("/initiate-bulk", lambda: full(body.API_LIMIT, "[]", '{"numbers":[', "]}")),
+    "almost too many lists": ("/initiate-bulk", lambda: almost_too_many("[]", '{"recipients":[', "]}")),
+    "almost too many objects": ("/initiate-bulk", lambda: almost_too_many('{"a":1}', '{"recipients":[', "]}")),
+    "objects in objects": ("/initiate-bulk", lambda: almost_too_many('{"a":{"a":{}}}', '{"recipients":[', "]}")),
+    "fractions that are read": ("/initiate-bulk", lambda: almost_too_many("1.5e300", '{"recipients":[', "]}")),
+    "fields": ("/initiate-bulk", lambda: full(body.API_LIMIT, lambda n: f'"{n}":1', "{", "}")),
+    "nested": ("/initiate-bulk", lambda: b'{"numbers":' + b"[" * 8_000_000 + b"]" * 8_000_000 + b"}"),
+    "blanks": ("/initiate-bulk", lambda: b" " * (body.API_LIMIT - 2) + b"{}"),
+    "a long string": ("/initiate-bulk", lambda: b'{"numbers":["' + b"\\u00fc" * 2_700_000 + b'"]}'),
+    "fractions": ("/initiate-bulk", lambda: full(body.API_LIMIT, "1.5e300", '{"numbers":[', "]}")),
+    "a fraction without end": ("/initiate-bulk", lambda: b'{"numbers":[0.' + b"9" * 16_000_000 + b"]}"),
+    "a question": ("/get", lambda: full(routes.QUESTION_LIMIT, '"queued"', '{"number":"4917112345","include":[', "]}")),
+    "a question of objects": ("/get", lambda: full(routes.QUESTION_LIMIT, "{}", '{"number":[', "]}")),
+    "questions": ("/get-bulk", lambda: json.dumps({"numbers": [f"4917{n:08}" for n in range(1000)]}).encode()),
+    "one question": ("/get-bulk", lambda: json.dumps({"numbers": ["491711234567"] * 1000}).encode()),
+    "questions about nobody": ("/get-bulk", lambda: json.dumps({"numbers": ["1" * 200] * 1000}).encode()),
+    "questions of objects": ("/get-bulk", lambda: full(routes.BULK_QUESTION_LIMIT, "{}", '{"numbers":[', "]}")),
+}
+
+
+Request = Callable[[World], Awaitable[int]]
+
+
+def asking(path: str) -> Request:
+    """A GET; {id} in its path is the batch's that was queued last, {send} that of a send."""
+
+    async def ask(w: World) -> int:
+        sends = (await w.get("/outbox", limit=1))["outbox"]
+        where = path.format(id=sends[0]["batch_id"], send=sends[0]["outbox_id"]) if "{" in path else path
+        async with w.client.get(f"{w.wabot.url}{where}") as response:
+            while await response.content.read(1 << 20):
+                pass
+            return response.status
+
+    return ask
+
+
+def posting(path: str, content: Callable[[], bytes]) -> Request:
+    made = content()
+    return lambda w: post(w, path, made)
+
+
+def receiving(content: Callable[[], bytes]) -> Request:
+    """A webhook that Meta signed."""
+    made = content()
+    signed = {"X-Hub-Signature-256": sign(made, SECTIONS["whatsapp"]["app_secret"])}
+    return lambda w: post(w, "/webhook", made, **signed)
+
+
+def queueing(name: str) -> Callable[[], Request]:
+    return lambda: posting(*API[name])
+
+
+EVERYBODY = [f"4917{n:08}" for n in range(1000)]
+READS: Mapping[str, tuple[Callable[[], Request], Callable[[], Request]]] = {
+    "a long batch": (queueing("recipients"), lambda: asking("/batches/{id}")),
+    "a long batch as a table": (queueing("recipients"), lambda: asking("/batches/{id}?format=csv")),
+    "an outbox of long templates": (queueing("one long template"), lambda: asking("/outbox?limit=1000")),
+    "one long send": (queueing("long contents"), lambda: asking("/outbox/{send}")),
+    "a long outbox": (queueing("recipients"), lambda: asking("/metrics")),
+    "all is well": (queueing("recipients"), lambda: asking("/readyz")),
+    "a long talk": (
+        lambda: receiving(WEBHOOKS["messages of one"]),
+        lambda: posting("/get", lambda: b'{"number":"491711234567"}'),
+    ),
+    "one long message": (
+        lambda: receiving(WEBHOOKS["a long text in escapes"]),
+        lambda: posting("/get", lambda: b'{"number":"491700000000"}'),
+    ),
+    "one message of many values": (
+        lambda: receiving(WEBHOOKS["one message of many values"]),
+        lambda: posting("/get", lambda: b'{"number":"491700000000"}'),
+    ),
+    "a long talk, again and again": (
+        lambda: receiving(WEBHOOKS["messages of one"]),
+        lambda: posting("/get-bulk", lambda: json.dumps({"numbers": ["491711234567"] * 1000}).encode()),
+    ),
+    "many talks": (
+        lambda: receiving(WEBHOOKS["messages"]),
+        lambda: posting("/get-bulk", lambda: json.dumps({"numbers": EVERYBODY}).encode()),
+    ),
+}
+
+
+async def longest_stall(
+    place: Path,
+    request: Request,
+    expected: Sequence[int],
+    *,
+    before: Request | None = None,
+    missing: str = "none",
+) -> float:
+    """Seconds that the loop was held up while a new wabot answered; the least of TRIES, if it was too long."""
+    stalls = []
+    for attempt in range(TRIES if missing == "none" else 1):
+        async with probed(place / str(attempt), missing) as w:
+            if before is not None:
+                assert await before(w) < 300
+            file = w.place / "lag"
+            file.unlink()
+            await eventually(file.exists)
+            assert await request(w) in expected
+            await asyncio.sleep(0.2)  # what comes after the answer
+            stalls.append(float(file.read_text() or 0))
+        if stalls[-1] < MOST:
+            break
+    return min(stalls)
+
+
+@asynccontextmanager
+async def probed(place: Path, missing: str) -> AsyncIterator[World]:
+    """A wabot with a probe, which has answered once already: what it loads late is there."""
+    place.mkdir()
+    meta = Meta(behaviour=Behaviour(by_number=False), receipts=False, templates=Library(lenient=True))
+    delivery = {"messages_per_second": 20, "concurrency": 4}  # what leaves is not what this is about
+    async with world(place, meta=meta, delivery=delivery, api={"wait_seconds": 0}) as w:
+        await w.start(launcher=(PROBED, place / "lag", missing))
+        assert (await w.meta.say("Hello", from_=ANA))[1] == 200
+        assert (await w.post("/initiate-bulk", {"numbers": [BEN]}))[0] < 300
+        await w.said_with(ANA)
+        yield w
+
+
+async def post(w: World, path: str, content: bytes, **headers: str) -> int:
+    """The status of an answer that is read to its end."""
+    headers = {"Content-Type": "application/json", **headers}
+    async with w.client.post(f"{w.wabot.url}{path}", data=io.BytesIO(content), headers=headers) as response:
+        while await response.content.read(1 << 20):
+            pass
+        return response.status
+
+
+@pytest.mark.parametrize("name", WEBHOOKS)
+async def test_no_webhook_stalls_the_loop(name: str, tmp_path: Path) -> None:
+    assert await longest_stall(tmp_path, receiving(WEBHOOKS[name]), [200]) < MOST
+
+
+@pytest.mark.parametrize("name", API)
+async def test_no_request_stalls_the_loop(name: str, tmp_path: Path) -> None:
+    assert await longest_stall(tmp_path, posting(*API[name]), [200, 202, 400, 413, 422]) < MOST
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_no_answer_stalls_the_loop(name: str, tmp_path: Path) -> None:
+    before, request = (make() for make in READS[name])
+    assert await longest_stall(tmp_path, request, [200], before=before) < MOST
+
+
+async def test_no_address_stalls_the_loop_on_any_route(tmp_path: Path) -> None:
+    async def ask_all(w: World) -> int:
+        for route in (*routes.ROUTES, *outbox.ROUTES):
+            assert isinstance(route, web.RouteDef)
+            path = re.sub(r"\{\w+\}", "9" * 4000, route.path)
+            headers = {"X-API-Key": KEY, "Idempotency-Key": "k" * 3000, "Prefer": "wait=0," * 400}
+            async with w.client.request(
+                route.method, f"{w.wabot.url}{path}", params={"number": "+ " * 1500}, headers=headers
+            ) as response:
+                assert response.status < 500, route
+        return 200
+
+    assert await longest_stall(tmp_path, ask_all, [200]) < MOST
+
+
+@pytest.mark.parametrize(
+    ("missing", "request_of"),
+    [("read_all_at_once", queueing("empty objects")), ("nothing_aside", lambda: receiving(WEBHOOKS["messages"]))],
+    ids=["read_all_at_once", "nothing_aside"],
+)
+async def test_the_probe_sees_it_when_a_guard_is_missing(
+    missing: str, request_of: Callable[[], Request], tmp_path: Path
+) -> None:
+    assert await longest_stall(tmp_path, request_of(), [200, 422], missing=missing) > 2 * MOST
