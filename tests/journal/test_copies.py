@@ -264,3 +264,20 @@ async def test_the_ordinary_send_has_no_row_of_copies(scene: Scene) -> None:
     told: list[Receipt] = [receipt("wamid.1", status) for status in BETTER]
     await scene.told(*told, receipt("wamid.b", SENT, tag=job.tag))
     assert scene.rows("SELECT * FROM copies") == []
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.IN_DOUBT])
+async def test_a_failure_finds_what_was_said_of_its_copy_before_anybody_knew_whose_it_was(
+    scene: Scene, state: State
+) -> None:
+    await scene.batch(ANA)
+    job = await scene.claim_one()
+    lost = Outcome(Event.LOSE_TRACK, due_at=scene.now + 90)
+    if state is State.IN_DOUBT:
+        await scene.settle(job, lost)
+    await scene.told(receipt("wamid.1", DELIVERED))
+    await scene.told(receipt("wamid.1", FAILED, tag=job.tag, code=TRANSIENT))
+    if state is State.RUNNING:
+        await scene.settle(job, lost)
+    assert scene.state(job.id) is State.DONE
+    assert scene.carried(job.id)["status"] == DELIVERED

@@ -129,24 +129,37 @@ def _apply_to_send(
     """A receipt of a copy that may be another than the one shown."""
     if send["wamid"] == receipt.wamid:
         return _apply_to_shown(db, send, receipt, tag, now=now, patience=patience)
-    job_id, attempt = send["job_id"], tag.attempt if tag else None
-    if not is_news(copies.status_of(db, job_id, receipt.wamid), receipt.status):
+    if not is_news(copies.status_of(db, send["job_id"], receipt.wamid), receipt.status):
         return NOTHING
-    copies.note(db, job_id, attempt, receipt)
+    copies.note(db, send["job_id"], tag.attempt if tag else None, receipt)
     if receipt.status is Status.FAILED:
-        error = meaning(receipt.error or {})
-        if attempt == send["attempt"] and State(send["state"]) is State.IN_DOUBT:
-            end_doubt(db, job_id, receipt, now, patience)
-            return Applied(moved=True, failure=error)
-        _spread(db, send, error, now, patience)
-        return Applied(failure=error)
+        applied = _copy_failed(db, send, receipt, tag, now=now, patience=patience)
+    else:
+        applied = _copy_lives(db, send, receipt, now)
+    attach(db, receipt.wamid, now, patience)
+    return applied
+
+
+def _copy_failed(
+    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+) -> Applied:
+    """A copy that is not shown failed: that ends the doubt about its attempt."""
+    error = meaning(receipt.error or {})
+    if tag is not None and tag.attempt == send["attempt"] and State(send["state"]) is State.IN_DOUBT:
+        end_doubt(db, send["job_id"], receipt, now, patience)
+        return Applied(moved=True, failure=error)
+    _spread(db, send, error, now, patience)
+    return Applied(failure=error)
+
+
+def _copy_lives(db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, now: float) -> Applied:
+    """Meta has a copy that is not shown: the send is done, and shows it where it is the best."""
     better = outshines(receipt.status, Status(send["status"]))
     if better:
-        copies.show(db, job_id, receipt.wamid)
+        copies.show(db, send["job_id"], receipt.wamid)
         _prove(db, send, now)
         if receipt.person is not None:
             contacts.learn_spelling(db, send["contact_id"], send["person"], receipt.person.wa_id, now)
-    attach(db, receipt.wamid, now, patience)
     return Applied(moved=better)
 
 
