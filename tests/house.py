@@ -62,7 +62,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.service": ("wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
-        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal.merging", "wabot.journal.outbox", "wabot.log",
+        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal.outbox", "wabot.journal.parting", "wabot.log",
         "wabot.metrics", "wabot.service", "wabot.web",
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),

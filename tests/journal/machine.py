@@ -230,6 +230,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.compare()
         for job in self.claimed(Kind.SEND, 4) if Kind.SEND in self.queued() else []:
             self.settled(job, Event.SUCCEED, 0)
+            self.compare()  # which takes over how many tries are spent
             if job.id in doubts:
                 self.told_of(job.id, job.attempt - 1, late, None, tagged=True)
                 self.told_of(job.id, job.attempt, Status.FAILED, code, tagged=True)

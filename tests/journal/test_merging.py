@@ -7,7 +7,8 @@ import pytest
 from tests.journal.scene import ANA, BEN, EVA, Scene, receipt, said, sent, text
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Person, Status
-from wabot.journal.merging import CannotUndo
+from wabot.journal import merging
+from wabot.journal.parting import CannotUndo
 
 BSUID, OTHER = "IN.1A2B3C", "IN.9Z8Y7X"
 ASKED, METAS = "5511987654321", "551187654321"
@@ -329,3 +330,127 @@ async def test_of_two_merges_in_a_row_the_later_is_undone_first(scene: Scene) ->
     for merge_id in (2, 1):
         await scene.journal.undo_merge(merge_id, scene.now)
     assert people(scene) == [(1, None, BSUID), (2, METAS, None), (3, ASKED, None)]
+
+
+# What comes late, and what is parted.
+
+
+async def test_a_receipt_for_a_send_to_a_bsuid_gives_nobody_that_bsuid(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", Person(bsuid=BSUID), answerable=False))
+    await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid=OTHER), answerable=False))
+    await scene.owe(BSUID)
+    job = await scene.claim_one()
+    told = dataclasses.replace(receipt("wamid.out", Status.SENT, tag=job.tag), person=Person(wa_id=ANA, bsuid=BSUID))
+    await scene.told(told)
+    assert await known_as(scene, BSUID) == 1
+    assert await known_as(scene, OTHER) == 2
+
+
+async def test_after_an_undoing_each_is_answered_what_it_asked(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", ANA, body="one"))
+    await scene.hear(said("wamid.2", Person(bsuid=BSUID), body="two"))
+    await scene.hear(said("wamid.3", BOTH, body="three"))
+    await scene.journal.undo_merge(1, scene.now)
+    scene.now += 20
+    jobs = await scene.claim(Kind.REPLY)
+    got = sorted([await asked(scene, job) for job in jobs])
+    assert got == [["one", "three"], ["two"]]
+
+
+async def test_after_an_undoing_the_reply_of_one_leaves_nothing_of_the_other_unanswered(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", ANA, body="one", answerable=False))
+    await scene.hear(said("wamid.2", Person(bsuid=BSUID), body="two"))
+    await scene.hear(said("wamid.3", BOTH, body="three"))
+    await scene.journal.undo_merge(1, scene.now)
+    scene.now += 20
+    jobs = await scene.claim(Kind.REPLY)
+    got = sorted([await asked(scene, job) for job in jobs])
+    assert got == [["three"], ["two"]]
+
+
+async def test_a_late_message_of_a_numbers_former_owner_takes_it_from_nobody_and_lifts_no_stop(scene: Scene) -> None:
+    await scene.hear(said("wamid.0", Person(wa_id=ANA, bsuid=BSUID), at=scene.now - 100, answerable=False))
+    await scene.hear(said("wamid.1", Person(wa_id=ANA, bsuid=OTHER), body="stop", at=scene.now))
+    await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid=BSUID), at=scene.now - 50, answerable=False))
+    assert people(scene) == [(1, None, BSUID), (2, ANA, OTHER)]
+    await scene.batch(ANA)
+    assert scene.row("SELECT error_code FROM recipients") == {"error_code": "opted_out"}
+
+
+async def test_a_late_message_from_an_old_number_changes_nothing(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", Person(wa_id=EVA, bsuid=OTHER), at=scene.now, answerable=False))
+    await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid=OTHER), at=scene.now - 50, answerable=False))
+    assert people(scene) == [(1, EVA, OTHER)]
+
+
+async def test_a_number_that_is_passed_on_is_lost_to_a_half_that_waits_too(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", Person(bsuid=BSUID), answerable=False))
+    await scene.hear(said("wamid.2", ANA, answerable=False))
+    for who in (ANA, BSUID, ANA):
+        await scene.owe(who)
+    assert len(await scene.claim()) == 2
+    await scene.hear(said("wamid.3", BOTH, answerable=False))
+    await scene.hear(said("wamid.4", Person(wa_id=ANA, bsuid=OTHER), at=scene.now + 1, answerable=False))
+    assert people(scene) == [(1, None, BSUID), (2, None, BSUID), (3, ANA, OTHER)]
+
+
+async def test_a_half_that_waits_moves_to_the_new_number_too(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", Person(bsuid=BSUID), answerable=False))
+    await scene.hear(said("wamid.2", ANA, answerable=False))
+    for who in (ANA, BSUID, ANA):
+        await scene.owe(who)
+    await scene.claim()
+    await scene.hear(said("wamid.3", BOTH, answerable=False))
+    await scene.hear(said("wamid.4", BOTH, type="system", moved_to=Person(wa_id=EVA), answerable=False))
+    assert people(scene) == [(1, EVA, BSUID), (2, EVA, BSUID)]
+
+
+async def test_a_merge_cannot_be_undone_while_another_of_the_contact_waits(scene: Scene) -> None:
+    await scene.hear(said("wamid.0", METAS, answerable=False))
+    await two_halves(scene)
+    await scene.hear(said("wamid.3", BOTH, answerable=False))
+    await scene.owe(METAS)
+    await scene.owe(ANA)
+    await scene.claim()
+    await scene.journal.writer(merging.unite, 1, 2, scene.now, "x")
+    with pytest.raises(CannotUndo, match="another merge"):
+        await scene.journal.undo_merge(1, scene.now)
+
+
+async def test_news_of_a_move_that_take_a_message_back_too_can_be_accepted(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", Person(bsuid=BSUID), answerable=False), said("wamid.2", ANA, answerable=False))
+    news = said("wamid.3", ANA, type="system", moved_to=Person(bsuid=BSUID), revokes="wamid.4", answerable=False)
+    assert (await scene.hear(news)).stored == 1
+    assert people(scene) == [(1, ANA, BSUID)]
+
+
+async def test_who_was_parted_from_somebody_stays_apart_from_whom_they_became(scene: Scene) -> None:
+    await scene.hear(
+        *(said(f"w{n}", who, answerable=False) for n, who in enumerate((METAS, ASKED, Person(bsuid=BSUID))))
+    )
+    await scene.hear(said("w3", Person(wa_id=ASKED, bsuid=BSUID), answerable=False))
+    assert len(people(scene)) == 2
+    await scene.journal.undo_merge(1, scene.now)
+    await scene.batch(ASKED)
+    await scene.settle(await scene.claim_one(), sent("wamid.out", wa_id=METAS))
+    await scene.hear(said("w4", Person(wa_id=METAS, bsuid=BSUID), answerable=False))
+    assert len(people(scene)) == 2
+
+
+async def test_what_a_person_says_in_the_second_of_a_wish_by_hand_is_no_older(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", ANA, answerable=False))
+    await scene.journal.set_stop(ANA, scene.now + 0.5, stop=False)
+    await scene.hear(said("wamid.2", ANA, body="stop", at=scene.now))
+    assert stops(scene) == ["all"]
+
+
+async def test_a_merge_cannot_be_undone_while_an_answer_is_thought_of(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", ANA, body="one", answerable=False))
+    await scene.hear(said("wamid.2", Person(bsuid=BSUID), body="two"))
+    await scene.hear(said("wamid.3", BOTH, body="three"))
+    scene.now += 20
+    job = await scene.claim_one(Kind.REPLY)
+    with pytest.raises(CannotUndo, match="an answer"):
+        await scene.journal.undo_merge(1, scene.now)
+    await scene.settle(job, Outcome(Event.SUCCEED))
+    await scene.journal.undo_merge(1, scene.now)

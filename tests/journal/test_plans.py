@@ -40,6 +40,7 @@ EXCEPTIONS = {
     "(SELECT id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?)": "as many rows as LIMIT says",
     "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
+    "WITH RECURSIVE a (id) AS": "the contacts that became part of two: a handful",
     "SELECT * FROM merges ORDER BY id DESC LIMIT ?": "/merges: a page of the newest",
     "(SELECT id, received_at FROM foreign_webhooks ORDER BY id LIMIT ?)": "the oldest rows, as many as LIMIT says",
     "SELECT id, direction, type, wamid, substr(body, 1, :longest)": "sorts what one prompt can hold, beside LIMIT",

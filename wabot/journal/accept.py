@@ -99,7 +99,7 @@ def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules,
 def set_stop(db: sqlite3.Connection, identity: str, now: float, *, stop: bool) -> None:
     """Somebody writes down what a person wants: no more messages, or messages again, since they can be reached."""
     person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
-    contact_id = contacts.resolve(db, person, now)
+    contact_id = contacts.resolve(db, person, now, now)
     at = wishes.by_us(db, contact_id, now)
     if stop:
         _opt_out(db, contact_id, at, now)
@@ -148,13 +148,13 @@ def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: R
     known = contacts.heard_again(db, message.person, at) if says and not message.group else None
     if known is None and db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
         return
-    contact_id = known["id"] if known is not None else contacts.resolve(db, message.person, now)
+    contact_id = known["id"] if known is not None else contacts.resolve(db, message.person, at, now)
     message_id = _insert(db, contact_id, message, at)
     if message_id is None:
         return
     taken.stored += 1
     if message.moved_to is not None:
-        contacts.rekey(db, contact_id, message.moved_to, at, now)
+        contact_id = contacts.rekey(db, contact_id, message.person, message.moved_to, at=at, now=now)
     if message.revokes:
         _take_back(db, contact_id, message, at)
     if not says:
@@ -240,8 +240,8 @@ def _heed_wish(
 
 
 def _take_preference(db: sqlite3.Connection, preference: Preference, now: float) -> None:
-    contact_id = contacts.resolve(db, preference.person, now)
     at = said_at(preference.timestamp, now)
+    contact_id = contacts.resolve(db, preference.person, at, now)
     wishes.record(db, contact_id, Stop.MARKETING, at, stop=preference.stopped)
 
 

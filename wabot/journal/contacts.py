@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wabot.core.messages import Contact, Person, Stop
 from wabot.journal import merging, wishes
@@ -50,17 +51,22 @@ def own_names(db: sqlite3.Connection, contact: Contact) -> tuple[str, ...]:
     return tuple(name for name in names if name not in passed)
 
 
-def resolve(db: sqlite3.Connection, person: Person, now: float) -> int:
-    """The id of the contact that `person` names, created, completed or merged as what Meta says now requires."""
+def resolve(db: sqlite3.Connection, person: Person, at: float, now: float) -> int:
+    """The id of the contact that `person` names, created, completed or merged as what Meta said at `at` requires.
+
+    What is older than what we know takes no number from anybody.
+    """
     found = db.execute(
-        "SELECT c.id, c.wa_id, c.bsuid, c.name, i.value FROM identities i JOIN contacts c ON c.id = i.contact_id"
-        " WHERE i.value IN (?, ?)",
+        "SELECT c.*, i.value FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value IN (?, ?)",
         (person.wa_id, person.bsuid),
     ).fetchall()
     by_bsuid = next((row for row in found if row["value"] == person.bsuid), None)
     by_number = next((row for row in found if row["value"] == person.wa_id), None)
-    if by_number is not None and _is_another(db, by_number, person, by_bsuid):
-        _release(db, person.wa_id)
+    another = by_number is not None and _is_another(db, by_number, person, by_bsuid)
+    if person.bsuid and _is_outdated(db, person, by_number if another else None, by_bsuid, at):
+        person, by_number = replace(person, wa_id=None), None
+    elif another:
+        _release(db, person.wa_id, at)
         by_number = None
     if by_bsuid is not None and by_number is not None and by_bsuid["id"] != by_number["id"]:
         known = _row(db, merging.unite(db, by_bsuid["id"], by_number["id"], now, "a number and a BSUID in one message"))
@@ -70,6 +76,8 @@ def resolve(db: sqlite3.Connection, person: Person, now: float) -> int:
         known = by_number
     else:
         return _create(db, person, now)
+    if known["bsuid"]:  # theirs by now; one that they had before finds them still
+        person = replace(person, bsuid=None)
     _complete(db, known, person)
     return int(known["id"])
 
@@ -84,6 +92,28 @@ def _is_another(db: sqlite3.Connection, owner: sqlite3.Row, person: Person, by_b
     if by_bsuid["id"] == owner["id"]:
         return False
     return bool(owner["bsuid"] or by_bsuid["wa_id"] or merging.parted(db, by_bsuid["id"], owner["id"]))
+
+
+def _is_outdated(
+    db: sqlite3.Connection, person: Person, owner: sqlite3.Row | None, known: sqlite3.Row | None, at: float
+) -> bool:
+    """Whether the number that `person` had at `at` is not theirs any more.
+
+    `owner`: somebody else who has it; `known`: whom the BSUID names. Each may be None.
+    """
+    if person.wa_id is None or (owner is None and known is not None and known["wa_id"] == person.wa_id):
+        return False
+    if owner is not None:
+        later = owner["wa_id"] == person.wa_id and (owner["last_inbound_at"] or 0.0) > at
+    else:
+        later = known is not None and known["wa_id"] is not None and (known["last_inbound_at"] or 0.0) > at
+    return later or _left(db, person.wa_id, at)
+
+
+def _left(db: sqlite3.Connection, value: str, at: float) -> bool:
+    """Whether somebody had a number until after the time `at`, and has it no more."""
+    passed = db.execute("SELECT 1 FROM passed_on WHERE value = ? AND until > ?", (value, at)).fetchone()
+    return passed is not None
 
 
 def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -> dict[str, tuple[int, Stop | None]]:
@@ -136,20 +166,29 @@ def heard(db: sqlite3.Connection, contact_id: int, at: float) -> sqlite3.Row:
     return rows[0]
 
 
-def rekey(db: sqlite3.Connection, contact_id: int, new: Person, at: float, now: float) -> int:
-    """Meta says that this contact goes by `new` since the time `at`; the id of the contact that they are then."""
+def rekey(db: sqlite3.Connection, contact_id: int, old: Person, new: Person, *, at: float, now: float) -> int:
+    """Meta says that this contact went by `old` until the time `at`, and by `new` since; the id of the contact then.
+
+    The number is given up. The BSUID stays one of their names: it is nobody else's, and Meta may repeat what was said
+    under it.
+    """
     before = _row(db, contact_id)
-    for value, replaced in ((new.wa_id, before["wa_id"]), (new.bsuid, before["bsuid"])):
-        if value is None or value == replaced:
+    if new.wa_id and new.wa_id != before["wa_id"] and _is_outdated(db, new, None, before, at):
+        new = replace(new, wa_id=None)  # they have moved on since
+    given_up = {old.wa_id, before["wa_id"] if new.wa_id else None} - {None, new.wa_id or before["wa_id"]}
+    for value in (new.wa_id, new.bsuid):
+        owner = _owner(db, value) if value else None
+        if owner is None or owner["id"] == contact_id:
             continue
+        apart = merging.parted(db, contact_id, owner["id"])
+        if apart or (value == new.wa_id and _was_another(db, owner, new, at)):
+            _release(db, value, at)
+        else:
+            contact_id = merging.unite(db, contact_id, owner["id"], now, "a change of number or BSUID")
+    for value in given_up:
         owner = _owner(db, value)
-        if owner is not None and owner["id"] != contact_id:
-            apart = merging.parted(db, contact_id, owner["id"])
-            if apart or (value == new.wa_id and _was_another(db, owner, new, at)):
-                _release(db, value)
-            else:
-                contact_id = merging.unite(db, contact_id, owner["id"], now, "a change of number or BSUID")
-        _release(db, replaced)
+        if owner is not None and owner["id"] == contact_id:
+            _release(db, value, at)
     _complete(db, _row(db, contact_id), new)
     return contact_id
 
@@ -172,8 +211,8 @@ def learn_spelling(db: sqlite3.Connection, contact_id: int, asked: str | None, w
     that they are not, the number goes to the one whom it reaches.
     https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
     """
-    if not asked or not wa_id or asked == wa_id:
-        return
+    if not asked or not wa_id or asked == wa_id or not asked.isdigit():
+        return  # a BSUID is no spelling of a number
     contact = _owner(db, asked)
     if contact is None or contact["id"] not in wishes.everyone(db, contact_id):
         return  # the number was passed on since
@@ -183,7 +222,7 @@ def learn_spelling(db: sqlite3.Connection, contact_id: int, asked: str | None, w
     elif other["id"] == contact["id"]:
         return
     elif (contact["bsuid"] and other["bsuid"]) or merging.parted(db, contact["id"], other["id"]):
-        _release(db, asked)
+        _release(db, asked, now)
         db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (asked, other["id"]))
         wishes.share(db, contact["id"], other["id"])
     else:
@@ -201,12 +240,15 @@ def _create(db: sqlite3.Connection, person: Person, now: float) -> int:
 
 
 def _complete(db: sqlite3.Connection, known: sqlite3.Row, person: Person) -> None:
-    """Take over what `person` says and the row does not have."""
+    """Take over what `person` says and the row does not have, for all that are one person."""
     wa_id, bsuid = person.wa_id or known["wa_id"], person.bsuid or known["bsuid"]
     name = person.name or known["name"]
     if (wa_id, bsuid, name) == (known["wa_id"], known["bsuid"], known["name"]):
         return
-    db.execute("UPDATE contacts SET wa_id = ?, bsuid = ?, name = ? WHERE id = ?", (wa_id, bsuid, name, known["id"]))
+    db.executemany(
+        "UPDATE contacts SET wa_id = ?, bsuid = ?, name = ? WHERE id = ?",
+        [(wa_id, bsuid, name, one) for one in wishes.everyone(db, known["id"])],
+    )
     for value in filter(None, (wa_id, bsuid)):
         db.execute("INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (value, known["id"]))
 
@@ -216,18 +258,22 @@ def _row(db: sqlite3.Connection, contact_id: int) -> sqlite3.Row:
     return row
 
 
-def _owner(db: sqlite3.Connection, value: str) -> sqlite3.Row | None:
+def _owner(db: sqlite3.Connection, value: str | None) -> sqlite3.Row | None:
     row: sqlite3.Row | None = db.execute(
         "SELECT c.* FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?", (value,)
     ).fetchone()
     return row
 
 
-def _release(db: sqlite3.Connection, value: str | None) -> None:
-    """Nobody goes by `value` any more. Whoever does next is somebody else: what was said under it is not theirs."""
+def _release(db: sqlite3.Connection, value: str | None, at: float) -> None:
+    """Nobody goes by `value` since the time `at`: whoever does next is somebody else, and the talk is not theirs."""
     for row in db.execute("DELETE FROM identities WHERE value = ? RETURNING contact_id", (value,)).fetchall():
-        db.execute(
+        db.executemany(
             "UPDATE contacts SET wa_id = nullif(wa_id, ?), bsuid = nullif(bsuid, ?) WHERE id = ?",
-            (value, value, row["contact_id"]),
+            [(value, value, one) for one in wishes.everyone(db, row["contact_id"])],
         )
-        db.execute("INSERT OR IGNORE INTO passed_on (value) VALUES (?)", (value,))
+        db.execute(
+            "INSERT INTO passed_on (value, until) VALUES (?, ?)"
+            " ON CONFLICT (value) DO UPDATE SET until = max(until, excluded.until)",
+            (value, at),
+        )

@@ -62,7 +62,8 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     changed = db.execute(
         "UPDATE jobs SET state = ?, due_at = ?, spent = spent + ?, settled_at = ?, answer = coalesce(?, answer),"
         " error = ?, error_code = ? WHERE id = ? AND state = 'running' AND token = ?"
-        " RETURNING contact_id, EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL) AS merges_wait",
+        " RETURNING contact_id, EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL"
+        " AND contact_id IN (keep, gone)) AS merges_wait",
         (
             state,
             outcome.due_at or now,
@@ -87,7 +88,7 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     else:
         state = _settle_send(db, job, outcome, now, patience)
     if changed[0]["merges_wait"]:
-        merging.finish(db, now)
+        merging.finish(db, now, job.contact.id)
     return state
 
 

@@ -34,8 +34,8 @@ from wabot.journal import (
     upkeep,
 )
 from wabot.journal.archiving import Archiving
-from wabot.journal.merging import Merges
 from wabot.journal.opening import Purpose
+from wabot.journal.parting import Merges
 from wabot.journal.receipts import Patience
 from wabot.journal.slices import Slices
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer

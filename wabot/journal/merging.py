@@ -2,47 +2,31 @@
 
 They cannot while both halves have a send or a reply in flight: joining their queues then would break the order. The
 merge waits for the commit that ends one of the two. Every merge is written down with what it moved, so that it can be
-undone; two contacts that were parted again are never merged by themselves.
+undone (see parting.py); two contacts that were parted again are never merged by themselves.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
-from typing import Any
 
-from wabot.core.errors import InvalidInput
-from wabot.core.jobs import Event, Kind, State, move
+from wabot.core.jobs import Event, State, move
 from wabot.journal import wishes
 from wabot.journal.queue import promote, promote_reply
-from wabot.journal.sqlite import Reader, Writer
 from wabot.log import get_logger
 
 log = get_logger()
 
 
-class CannotUndo(InvalidInput):
-    """A merge that cannot be undone now; the text says why."""
-
-
-class Merges:
-    """The journal's verbs for whoever wants to see merges, or does not want one."""
-
-    writer: Writer
-    _read: Reader
-    notify: Callable[[Kind, float], None]
-
-    async def merges(self, limit: int) -> list[dict[str, Any]]:
-        """The last contacts that were merged, newest first; see `document`."""
-        return await self._read(_listing, limit)
-
-    async def undo_merge(self, merge_id: int, now: float) -> dict[str, Any] | None:
-        """Make two contacts of one again; None for a merge that we do not know. Raises CannotUndo."""
-        merge = await self.writer(_undo, merge_id, now)
-        for kind in Kind:
-            self.notify(kind, now)
-        return merge
+_SENDING = (
+    "EXISTS (SELECT 1 FROM jobs WHERE kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
+    " AND state <> 'queued' AND contact_id = merges.{})"
+)
+_ANSWERING = "EXISTS (SELECT 1 FROM jobs WHERE kind = 'reply' AND state = 'running' AND contact_id = merges.{})"
+_BOTH_BUSY = "({})".format(
+    " OR ".join(f"({busy.format('keep')} AND {busy.format('gone')})" for busy in (_SENDING, _ANSWERING))
+)
+"""Whether both halves of a row of `merges` have a send in flight, or both a reply."""
 
 
 def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) -> int:
@@ -69,74 +53,36 @@ def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) ->
         " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
         (keep, gone),
     )
+    db.execute(
+        "UPDATE contacts SET wa_id = k.wa_id, bsuid = k.bsuid FROM contacts k WHERE contacts.id = ? AND k.id = ?",
+        (gone, keep),
+    )
     wishes.share(db, keep, gone)
     _join(db, int(merge_id or 0), keep, gone, now)
     return keep
 
 
-def finish(db: sqlite3.Connection, now: float) -> int:
-    """Do the merges that waited, as far as they can be done now; how many."""
-    rows = db.execute("SELECT id, keep, gone FROM merges WHERE done_at IS NULL").fetchall()
+def finish(db: sqlite3.Connection, now: float, contact_id: int | None = None) -> int:
+    """Do the merges that waited (all, or a contact's), as far as they can be done now; how many."""
+    rows = db.execute(
+        f"SELECT id, keep, gone FROM merges WHERE done_at IS NULL AND (:only IS NULL OR :only IN (keep, gone))"
+        f" AND NOT {_BOTH_BUSY} LIMIT 500",
+        {"only": contact_id},
+    ).fetchall()
     return sum(_join(db, row["id"], row["keep"], row["gone"], now) for row in rows)
 
 
 def parted(db: sqlite3.Connection, one: int, other: int) -> bool:
-    """Whether somebody undid a merge of these two."""
+    """Whether somebody undid a merge of these two, or of any that became part of them."""
+    became = "SELECT m.gone FROM merges m JOIN {0} ON m.keep = {0}.id WHERE m.undone_at IS NULL"
     found = db.execute(
-        "SELECT 1 FROM merges WHERE gone = ? AND keep = ? AND undone_at IS NOT NULL",
-        (max(one, other), min(one, other)),
+        f"WITH RECURSIVE a (id) AS (SELECT ? UNION {became.format('a')}),"
+        f" b (id) AS (SELECT ? UNION {became.format('b')})"
+        " SELECT 1 FROM a JOIN b JOIN merges m ON (m.gone, m.keep) = (max(a.id, b.id), min(a.id, b.id))"
+        " WHERE m.undone_at IS NOT NULL LIMIT 1",
+        (one, other),
     ).fetchone()
     return found is not None
-
-
-def _listing(db: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    """The last merges, newest first: who they were, why and when; times are None where it has not come to that."""
-    rows = db.execute("SELECT * FROM merges ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-    return [document(row) for row in rows]
-
-
-def _undo(db: sqlite3.Connection, merge_id: int, now: float) -> dict[str, Any] | None:
-    """Make two contacts of one again, as they were; None for a merge that we do not know. Raises CannotUndo.
-
-    What was said since then stays with the older one, and what they wished last holds for both.
-    """
-    merge = db.execute("SELECT * FROM merges WHERE id = ?", (merge_id,)).fetchone()
-    if merge is None:
-        return None
-    keep, gone = merge["keep"], merge["gone"]
-    if merge["done_at"] is None:
-        raise CannotUndo("this merge waits for something that is on its way: try again in a moment")
-    if merge["undone_at"] is not None:
-        raise CannotUndo("this merge was undone already")
-    if not db.execute("SELECT 1 FROM contacts WHERE id = ?", (keep,)).fetchone():
-        raise CannotUndo("what came of this merge was merged again: undo the later merge first")
-    db.execute("UPDATE merges SET undone_at = ? WHERE id = ?", (now, merge_id))
-    _restore(db, merge)
-    moved = "WHERE contact_id = ? AND id IN (SELECT value FROM json_each(?))"
-    db.execute(f"UPDATE messages SET contact_id = ?, version = version + 1 {moved}", (gone, keep, merge["messages"]))
-    db.execute(f"UPDATE jobs SET contact_id = ? {moved}", (gone, keep, merge["jobs"]))
-    wishes.share(db, keep, gone)
-    for contact_id in (keep, gone):
-        promote(db, contact_id, now)
-        promote_reply(db, contact_id, now)
-    log.warning("merge.undone", merge=merge_id, kept=keep, parted=gone)
-    return document(db.execute("SELECT * FROM merges WHERE id = ?", (merge_id,)).fetchone())
-
-
-def document(row: sqlite3.Row) -> dict[str, Any]:
-    """A merge as the API tells it."""
-    kept, gone = json.loads(row["keep_was"]), json.loads(row["gone_was"])
-    return {
-        "id": row["id"],
-        "contact": row["keep"],
-        "merged": row["gone"],
-        "numbers": [kept["wa_id"], gone["wa_id"]],
-        "bsuids": [kept["bsuid"], gone["bsuid"]],
-        "reason": row["why"],
-        "asked_at": row["asked_at"],
-        "done_at": row["done_at"],
-        "undone_at": row["undone_at"],
-    }
 
 
 def _picture(db: sqlite3.Connection, contact_id: int) -> str:
@@ -144,41 +90,10 @@ def _picture(db: sqlite3.Connection, contact_id: int) -> str:
     return json.dumps(dict(db.execute("SELECT * FROM contacts WHERE id = ?", (contact_id,)).fetchone()))
 
 
-def _restore(db: sqlite3.Connection, merge: sqlite3.Row) -> None:
-    """Make the younger contact's row again, and give each the names that were its own and are nobody else's now."""
-    keep, gone = merge["keep"], merge["gone"]
-    kept, row = json.loads(merge["keep_was"]), json.loads(merge["gone_was"])
-    db.execute(
-        f"INSERT INTO contacts ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-        tuple({**row, "wa_id": None, "bsuid": None}.values()),
-    )
-    moved = db.execute(
-        "UPDATE identities SET contact_id = ? WHERE contact_id = ? AND value IN (SELECT value FROM json_each(?))"
-        " RETURNING value",
-        (gone, keep, merge["names"]),
-    ).fetchall()
-    back = {value for (value,) in moved}
-    for column in ("wa_id", "bsuid"):
-        if row[column] in back:
-            db.execute(f"UPDATE contacts SET {column} = ? WHERE id = ?", (row[column], gone))
-        marks = ", ".join("?" * len(back))
-        db.execute(
-            f"UPDATE contacts SET {column} = (SELECT value FROM identities WHERE value = ? AND contact_id ="
-            f" contacts.id) WHERE id = ? AND {column} IN ({marks})",
-            (kept[column], keep, *back),
-        )
-    db.execute(  # what they said since the merge opened the window of the one whom we took them for
-        "UPDATE contacts SET last_inbound_at = ? WHERE id = ? AND last_inbound_at <= ?",
-        (kept["last_inbound_at"], keep, merge["asked_at"]),
-    )
-
-
 def _join(db: sqlite3.Connection, merge_id: int, keep: int, gone: int, now: float) -> bool:
     """Join talk and queues, unless both have something in flight."""
-    in_flight = "SELECT 1 FROM jobs WHERE kind = ? AND contact_id = ? AND state IN ('running', 'in_doubt')"
-    for kind in ("send", "reply"):
-        if all(db.execute(in_flight, (kind, contact)).fetchone() for contact in (keep, gone)):
-            return False
+    if db.execute(f"SELECT 1 FROM merges WHERE id = ? AND {_BOTH_BUSY}", (merge_id,)).fetchone():
+        return False
     _join_sends(db, keep, gone)
     _join_replies(db, keep, gone, now)
     messages = db.execute(

@@ -209,11 +209,13 @@ CREATE TABLE merges (
     jobs      TEXT    NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX merges_waiting ON merges (keep, gone) WHERE done_at IS NULL;
+CREATE INDEX merges_kept ON merges (keep, gone);
 CREATE INDEX merges_undone ON merges (gone, keep) WHERE undone_at IS NOT NULL;
 
 -- Names that somebody had and lost: what was said under one before is not the talk of whoever has it now.
 CREATE TABLE passed_on (
-    value TEXT PRIMARY KEY
+    value TEXT PRIMARY KEY,
+    until REAL NOT NULL                             -- Meta's time: what was said under it before is the former one's
 ) STRICT, WITHOUT ROWID;
 
 -- What many get alike, stored once: the content of bulk messages, found by its SHA-256.

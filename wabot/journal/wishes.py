@@ -32,9 +32,12 @@ def start(db: sqlite3.Connection, contact_id: int, at: float) -> None:
 
 
 def by_us(db: sqlite3.Connection, contact_id: int, now: float) -> float:
-    """The time of a wish that is written down by hand: ours, but not before one that we know, should our clock lag."""
+    """The time of a wish that is written down by hand: ours, but not before one that we know, should our clock lag.
+
+    In whole seconds, as Meta's are: what the person says in the same second must not seem to be older.
+    """
     last = db.execute("SELECT max(at) FROM wishes WHERE contact_id = ?", (contact_id,)).fetchone()[0]
-    return max(now, last or 0.0)
+    return max(float(int(now)), last or 0.0)
 
 
 def suppress(db: sqlite3.Connection, contact_id: int, code: int | str | None, now: float) -> None:

@@ -11,8 +11,8 @@ from aiohttp.typedefs import Middleware
 from wabot.aside import Aside
 from wabot.core.errors import InvalidInput, JournalDown
 from wabot.core.messages import InvalidNumber
-from wabot.journal.merging import CannotUndo
 from wabot.journal.outbox import CannotMove
+from wabot.journal.parting import CannotUndo
 from wabot.log import get_logger
 from wabot.service import BadSignature, KeyConflict, Service
 from wabot.web import answers, outbox, routes

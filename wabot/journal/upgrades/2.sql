@@ -87,11 +87,13 @@ CREATE TABLE merges (
     jobs      TEXT    NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX merges_waiting ON merges (keep, gone) WHERE done_at IS NULL;
+CREATE INDEX merges_kept ON merges (keep, gone);
 CREATE INDEX merges_undone ON merges (gone, keep) WHERE undone_at IS NOT NULL;
 
 -- Names that somebody had and lost: what was said under one before is not the talk of whoever has it now.
 CREATE TABLE passed_on (
-    value TEXT PRIMARY KEY
+    value TEXT PRIMARY KEY,
+    until REAL NOT NULL                             -- Meta's time: what was said under it before is the former one's
 ) STRICT, WITHOUT ROWID;
 INSERT INTO wishes
     SELECT id, stopped, 1, coalesce(stopped_at, 0) FROM contacts WHERE stopped IN ('all', 'marketing');
