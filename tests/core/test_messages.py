@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wabot.core.errors import InvalidInput
-from wabot.core.messages import Contact, InvalidNumber, Status, is_bsuid, is_news, mask, normalize_number
+from wabot.core.messages import Contact, InvalidNumber, Status, is_bsuid, is_news, mask, normalize_number, same_number
 
 REAL = ["919216598210", "15550783881", "442079460018", "5491123456789", "390669812345", "4915123456789", "6591234567"]
 OUTBOUND = [status for status in Status if status is not Status.RECEIVED]
@@ -141,3 +141,22 @@ def test_the_window_is_open_for_a_day_after_the_last_word() -> None:
 def test_a_contact_is_addressed_by_number_before_id() -> None:
     assert Contact(id=1, wa_id="919216598210", bsuid="IN.1").address == "919216598210"
     assert Contact(id=2, bsuid="IN.1").address == "IN.1"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("5511987654321", "551187654321", True),
+        ("5215512345678", "525512345678", True),
+        ("5491123456789", "541123456789", True),
+        ("2250712345678", "22512345678", True),
+        ("22901951234567", "22995123456", False),
+        ("5511987654321", "5521987654321", False),
+        ("5511987654321", "5511987654322", False),
+        ("5511987654321", "11987654321", False),
+        ("919216598210", "9192165982100", False),
+        ("919216598210", "919216598210", True),
+    ],
+)
+def test_spellings_of_a_number_differ_by_a_digit_or_two_before_its_end(one: str, other: str, same: bool) -> None:
+    assert same_number(one, other) is same_number(other, one) is same

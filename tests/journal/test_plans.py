@@ -204,7 +204,7 @@ async def whatever_comes_of_a_send(scene: Scene) -> None:
     await scene.told(receipt("proof", Status.SENT, tag=jobs[5].tag), receipt("proof", Status.FAILED, code=131000))
     await scene.settle(jobs[5], sent("proof"))
     await scene.told(receipt("early", Status.FAILED, code=131047))
-    await scene.told(receipt("lost", Status.FAILED, code=131000, tag=jobs[0].tag))
+    await scene.told(receipt("lost", Status.FAILED, code=131000, tag=jobs[0].tag, person=Person(bsuid="IN.9")))
     news = tuple(TemplateNews("t", "en", event) for event in ("PAUSED", "APPROVED"))
     await scene.journal.accept(Delivery(templates=news), scene.now)
     await scene.settle(jobs[6], Outcome(Event.LOSE_TRACK, due_at=scene.now))

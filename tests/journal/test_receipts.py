@@ -6,10 +6,10 @@ from itertools import permutations
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, Scene, receipt, said, sent
+from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, Scene, receipt, said, sent
 from wabot.core.errors import Refused
 from wabot.core.jobs import Event, Job, Outcome, State
-from wabot.core.messages import Status
+from wabot.core.messages import Person, Status
 
 SENT, DELIVERED, READ, PLAYED, FAILED = Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED, Status.FAILED
 TRANSIENT, FINAL, UNREACHABLE, TOMORROW = 131000, 131047, 131026, 131049
@@ -147,6 +147,73 @@ async def test_a_tag_that_is_not_ours_proves_nothing(scene: Scene, tag: str) -> 
     tag = tag.format(name=scene.journal.name, other="0" * 8)
     await scene.told(receipt("wamid.x", SENT, tag=tag))
     assert scene.state(job.id) is State.IN_DOUBT
+
+
+BSUID, OTHER = "IN.13491208655302741918", "IN.99999999999999999999"
+
+
+@pytest.mark.parametrize(
+    ("asked", "person"),
+    [
+        (ANA, None),
+        (ANA, Person(wa_id=ANA)),
+        (ANA, Person(bsuid=BSUID)),
+        (ANA, Person(wa_id=ANA, bsuid=BSUID)),
+        ("5511987654321", Person(wa_id="551187654321")),
+        ("551187654321", Person(wa_id="5511987654321", bsuid=BSUID)),
+        ("525512345678", Person(wa_id="5215512345678")),
+        ("541123456789", Person(wa_id="5491123456789")),
+        ("22901951234567", Person(wa_id="229951234567")),
+    ],
+)
+async def test_a_tag_proves_a_send_to_the_person_whom_the_receipt_names(
+    scene: Scene, asked: str, person: Person | None
+) -> None:
+    job = await scene.doubtful(asked)
+    await scene.told(receipt("wamid.proof", DELIVERED, tag=job.tag, person=person))
+    assert scene.state(job.id) is State.DONE
+
+
+@pytest.mark.parametrize("status", [SENT, DELIVERED, FAILED])
+@pytest.mark.parametrize(
+    "person", [Person(wa_id=BEN), Person(wa_id=EVA, bsuid=OTHER), Person(bsuid=OTHER), Person(wa_id=ANA[:-1] + "1")]
+)
+async def test_a_tag_that_names_a_send_to_somebody_else_proves_nothing(
+    scene: Scene, status: Status, person: Person
+) -> None:
+    await scene.hear(said("wamid.ana", Person(wa_id=ANA, bsuid=BSUID)))
+    job = await scene.doubtful()
+    code = TRANSIENT if status is FAILED else None
+    await scene.told(receipt("wamid.lost", status, tag=job.tag, person=person, code=code))
+    assert scene.state(job.id) is State.IN_DOUBT
+    assert scene.carried(job.id)["wamid"] is None
+    await scene.told(receipt("wamid.proof", SENT, tag=job.tag, person=Person(bsuid=BSUID)))
+    assert scene.carried(job.id)["wamid"] == "wamid.proof"
+
+
+@pytest.mark.parametrize("named", [Person(wa_id=ANA), Person(bsuid=BSUID), Person(wa_id=EVA)])
+async def test_a_tag_proves_the_send_of_a_person_who_has_moved_or_was_merged_since(scene: Scene, named: Person) -> None:
+    await scene.hear(said("wamid.1", Person(bsuid=BSUID)))
+    job = await scene.doubtful(ANA)
+    await scene.owe(BSUID)
+    running = await scene.claim_one()
+    await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid=BSUID)))  # both have something in flight: one merge waits
+    moved = Person(wa_id=EVA, bsuid=BSUID)
+    await scene.hear(said("wamid.3", ANA, moved_to=moved, type="system", answerable=False))
+    await scene.told(receipt("wamid.proof", DELIVERED, tag=job.tag, person=named))
+    assert scene.state(job.id) is State.DONE
+    await scene.settle(running, sent("wamid.other"))
+    assert scene.rows("SELECT 1 FROM merges WHERE done_at IS NULL") == []
+
+
+async def test_the_tag_of_somebody_elses_send_says_nothing_of_the_attempt_either(scene: Scene) -> None:
+    """Its wamid is one that we show: that it failed is true, and which attempt of ours that was is not known."""
+    bens = await scene.doubtful(BEN)
+    job = await scene.send_to(ANA, "wamid.out")
+    told = receipt("wamid.out", FAILED, tag=bens.tag, person=Person(wa_id=ANA), code=FINAL)
+    await scene.told(told)
+    assert scene.state(job) is State.FAILED
+    assert scene.state(bens.id) is State.IN_DOUBT
 
 
 async def test_a_doubt_that_a_failed_receipt_ends_is_tried_again(scene: Scene) -> None:

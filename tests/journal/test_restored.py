@@ -20,6 +20,10 @@ from wabot.journal.restored import SUFFIX
 PEOPLE = [f"49171123450{n}" for n in range(6)]
 
 
+TABLES = ("contacts", "messages", "jobs")
+"""Whose ids go out: as the archive's keys, as outbox ids, in Meta's tags."""
+
+
 async def by_backup(scene: Scene, to: Path) -> None:
     """As the README says."""
     backup.copy(scene.data_dir, to)
@@ -101,12 +105,10 @@ async def test_no_id_of_the_lost_time_comes_back(
     for life in range(3):  # the lost time, then the same copy put back twice
         await scene.hear(*(said(f"wamid.{life}.{n}", person) for n, person in enumerate(PEOPLE)))
         await scene.batch(ANA, BEN, batch_id=f"b{life}")
-        given.append(
-            {table: {row["id"] for row in scene.rows(f"SELECT id FROM {table}")} for table in ("messages", "jobs")}
-        )
+        given.append({table: {row["id"] for row in scene.rows(f"SELECT id FROM {table}")} for table in TABLES})
         scene.now += 1
         await put_back(scene, tmp_path / "copy.db")
-    for table in ("messages", "jobs"):
+    for table in TABLES:
         ids = [life[table] for life in given]
         assert len(set().union(*ids)) == sum(map(len, ids))
         assert max(set().union(*ids)) < 2**53

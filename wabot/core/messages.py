@@ -116,6 +116,25 @@ def outshines(copy: Status, shown: Status) -> bool:
     return is_alive(copy) and (not is_alive(shown) or _RANK[copy] > _RANK[shown])
 
 
+_SAME_END, _SAME_START, _PIECE = 7, 2, 2
+"""Digits that two spellings of a number share at its end and its start, and the longest piece that one lacks."""
+
+
+def same_number(one: str, other: str) -> bool:
+    """Whether two numbers (digits) are one, or two spellings of one, of which the shorter lacks a digit or two.
+
+    WhatsApp writes some countries' numbers as they were before a change of their numbering plan: Brazil (9 after the
+    area code), Mexico (1 after the country code), Argentina, Benin, Ivory Coast.
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
+    """
+    short, long = sorted((one, other), key=len)
+    piece = len(long) - len(short)
+    if not 0 < piece <= _PIECE:
+        return short == long
+    places = range(_SAME_START, len(short) - _SAME_END + 1)
+    return any(long[:at] + long[at + piece :] == short for at in places)
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """How Meta names somebody: phone number (digits), BSUID, or both; never neither."""

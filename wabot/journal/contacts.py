@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wabot.core.messages import Contact, Person, Stop
+from wabot.core.messages import Contact, Person, Stop, is_bsuid, same_number
 from wabot.journal import merging, wishes
 
 
@@ -227,6 +227,22 @@ def learn_spelling(db: sqlite3.Connection, contact_id: int, asked: str | None, w
         wishes.share(db, contact["id"], other["id"])
     else:
         merging.unite(db, contact["id"], other["id"], now, "two spellings of a number")
+
+
+def is_another(db: sqlite3.Connection, contact_id: int, address: str, person: Person) -> bool:
+    """Whether `person` can only be somebody else than the contact, to whom something went at `address`.
+
+    One name in common is enough, in whatever spelling; and a BSUID says nothing against somebody of whom we know the
+    number alone, nor a number against a BSUID.
+    """
+    if address in (person.wa_id, person.bsuid):
+        return False
+    marks = json.dumps(wishes.everyone(db, contact_id))
+    names = "SELECT value FROM identities WHERE contact_id IN (SELECT value FROM json_each(?))"
+    known = {address, *(value for (value,) in db.execute(names, (marks,)))}
+    if person.bsuid in known or (person.wa_id and any(same_number(person.wa_id, name) for name in known)):
+        return False
+    return any(person.bsuid if is_bsuid(name) else person.wa_id for name in known)
 
 
 def _create(db: sqlite3.Connection, person: Person, now: float) -> int:

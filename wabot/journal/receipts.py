@@ -1,8 +1,9 @@
 """Receipts: what Meta tells us later of a message, applied forward only, in whatever order it comes.
 
 A receipt belongs to a copy: the one that its message shows, or another of the same send (see copies.py). Its tag names
-the send and the attempt, and proves that Meta accepted it, though we never saw the answer. A send is done as long as
-one of its copies is alive; a fresh attempt follows only where none is.
+the send and the attempt, and proves that Meta accepted it, though we never saw the answer; unless it names a send to
+somebody else than its own recipient, as one can of a time that a restored backup does not know: that proves nothing.
+A send is done as long as one of its copies is alive; a fresh attempt follows only where none is.
 """
 
 from __future__ import annotations
@@ -64,11 +65,12 @@ def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patien
         "SELECT id, job_id, status, status_times, pricing FROM messages WHERE wamid = ?", (receipt.wamid,)
     ).fetchone()
     if shown is None or (tag is not None and tag.job_id != shown["job_id"]):
-        send = _send_of(db, receipt.wamid, tag)
+        send = _send_of(db, receipt, tag)
         if send is not None:
             return _apply_to_send(db, send, receipt, tag, now=now, patience=patience)
     if shown is not None:
-        return _apply_to_shown(db, shown, receipt, tag, now=now, patience=patience)
+        own = tag if tag is not None and tag.job_id == shown["job_id"] else None
+        return _apply_to_shown(db, shown, receipt, own, now=now, patience=patience)
     if tag is None:  # with a tag of ours it is one that was pruned
         _keep(db, receipt, now)
     return NOTHING
@@ -114,13 +116,16 @@ def _own_tag(receipt: Receipt, patience: Patience) -> Tag | None:
     return Tag(int(match[2]), int(match[3])) if match and match[1] == patience.journal else None
 
 
-def _send_of(db: sqlite3.Connection, wamid: str, tag: Tag | None) -> sqlite3.Row | None:
+def _send_of(db: sqlite3.Connection, receipt: Receipt, tag: Tag | None) -> sqlite3.Row | None:
     """The send that a receipt is about though no message shows its wamid: by its tag, else by a copy put aside."""
-    if tag is not None:
-        row: sqlite3.Row | None = db.execute(f"{_SEND} ?", (tag.job_id,)).fetchone()
-    else:
-        row = db.execute(f"{_SEND} (SELECT job_id FROM copies WHERE wamid = ? LIMIT 1)", (wamid,)).fetchone()
-    return row
+    if tag is None:
+        of_copy = "(SELECT job_id FROM copies WHERE wamid = ? LIMIT 1)"
+        row: sqlite3.Row | None = db.execute(f"{_SEND} {of_copy}", (receipt.wamid,)).fetchone()
+        return row
+    row = db.execute(f"{_SEND} ?", (tag.job_id,)).fetchone()
+    if row is None or receipt.person is None:
+        return row
+    return None if contacts.is_another(db, row["contact_id"], row["person"], receipt.person) else row
 
 
 def _apply_to_send(

@@ -87,7 +87,7 @@ def hold(db: sqlite3.Connection, now: float) -> Held | None:
     if db.execute("SELECT 1 FROM meta WHERE key = 'copied'").fetchone() is None:
         return None
     start = int(min(now, LATEST)) * PER_SECOND
-    for table in ("contacts", "messages", "jobs"):
+    for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%'").fetchall():
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         ahead = max(start, (last[0] if last else 0) + APART)
