@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from tests.journal.scene import ANA, BEN, EVA, NOW, Scene, receipt, said, sent, template
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Event, Kind, Origin, Outcome, Outgoing, State
-from wabot.core.messages import Status
-from wabot.journal import batches, contents, restored
+from wabot.core.messages import Person, Status
+from wabot.journal import batches, contents, restored, sqlite
 from wabot.journal.batches import NewBatch, Recipient, Result
 
 
@@ -437,3 +438,44 @@ async def test_an_answer_overtakes_a_batch_that_is_being_queued(scene: Scene) ->
     assert first.outgoing is not None
     assert first.outgoing.origin is Origin.SERVICE
     assert len(others) == 10
+
+
+async def test_nobody_waits_long_for_the_writer_behind_a_large_batch(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10 000 recipients who all get something else, as much as a request may hold.
+
+    Who comes while a commit runs waits for that one and for their own. It is the CPU's time of the writer's thread
+    that counts: what else this machine does is not the batch's fault.
+    """
+    commit, spent = sqlite._commit, list[float]()
+
+    def timed(*args: Any) -> Any:
+        began = time.thread_time()
+        done = commit(*args)
+        spent.append(time.thread_time() - began)
+        return done
+
+    monkeypatch.setattr(sqlite, "_commit", timed)
+
+    async def longest_wait(batch_id: str) -> float:
+        spent.clear()
+        everybody = [Recipient(n, n, long(f"{batch_id}{n}{'x' * 1500}"), 1600) for n in numbers(10_000)]
+        await scene.journal.queue_batch(large(*everybody, batch_id=batch_id), NOW)
+        assert len(spent) > 20
+        return 2 * max(spent)
+
+    assert min([await longest_wait(f"b{n}") for n in range(3)]) < 0.1
+
+
+@pytest.mark.usefixtures("three_at_once")
+async def test_who_gets_another_name_between_two_slices_gets_theirs_all_the_same(scene: Scene) -> None:
+    both = Person(wa_id=ANA, bsuid="IN.1234567890abc")
+    await scene.hear(said("wamid.1", Person(bsuid=both.bsuid)))
+    queueing = asyncio.create_task(scene.batch(BEN, EVA, *numbers(5), ANA))
+    await asyncio.sleep(0)
+    await scene.hear(said("wamid.2", both))
+    await queueing
+    assert [result.state for result in await results(scene)] == [State.QUEUED] * 8
+    assert scene.row("SELECT count(DISTINCT contact_id) AS n FROM jobs WHERE kind = 'send'") == {"n": 8}
+    assert scene.row("SELECT count(*) AS n FROM contacts WHERE bsuid = 'IN.1234567890abc'") == {"n": 1}

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.journal.machine import JournalMachine
+from wabot.journal import batches
 
 
-def test_the_journal_does_what_a_small_model_of_it_does() -> None:
+def test_the_journal_does_what_a_small_model_of_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SLICE", 1)  # a batch for two is queued in slices, one for one is not
     run_state_machine_as_test(
         JournalMachine,
         settings=settings(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, receipt, said, sent
-from wabot.core.jobs import Event, Kind, Outcome, State
+from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, receipt, said, sent
+from wabot.core.jobs import Event, Kind, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Delivery, Notice, Status
 from wabot.journal import archiving, opening, upkeep
 from wabot.journal.backup import BackupFailed, copy
+from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.gauges import Depth
 
 MONTH = 30 * DAY
@@ -66,6 +67,25 @@ async def test_what_the_archive_does_not_have_is_kept(scene: Scene) -> None:
     await archive_everything(scene)
     await prune(scene)
     assert count(scene, "messages") == 0
+
+
+async def test_a_long_content_goes_with_the_last_message_that_has_it(scene: Scene) -> None:
+    content = {"type": "template", "template": {"name": "t", "components": [{"type": "body", "text": "x" * 5000}]}}
+    long = Outgoing(content, "[template t]", Origin.BULK)
+    batch = NewBatch("b1", None, "", [Recipient(number, number, long) for number in (ANA, EVA)])
+    await scene.journal.queue_batch(batch, scene.now)
+    first, second = await scene.claim()
+    await scene.settle(first, sent("wamid.1"))
+    await archive_everything(scene)
+    scene.now += 2 * MONTH
+    await prune(scene)
+    assert (count(scene, "messages"), count(scene, "contents")) == (2, 1), "its batch is open"
+
+    await scene.settle(second, sent("wamid.2"))
+    await archive_everything(scene)
+    scene.now += 2 * MONTH
+    await prune(scene)
+    assert (count(scene, "messages"), count(scene, "contents"), count(scene, "batches")) == (0, 0, 0)
 
 
 async def test_what_changed_since_it_was_archived_is_kept(scene: Scene) -> None:
