@@ -454,3 +454,13 @@ async def test_a_merge_cannot_be_undone_while_an_answer_is_thought_of(scene: Sce
         await scene.journal.undo_merge(1, scene.now)
     await scene.settle(job, Outcome(Event.SUCCEED))
     await scene.journal.undo_merge(1, scene.now)
+
+
+async def test_a_stop_goes_with_a_bsuid_that_meta_gives_to_somebody_who_was_parted_from_it(scene: Scene) -> None:
+    await two_halves(scene)
+    await scene.hear(said("wamid.3", BOTH, answerable=False))
+    await scene.journal.undo_merge(1, scene.now)
+    await scene.hear(said("wamid.4", Person(bsuid=BSUID), body="stop"))
+    await scene.hear(said("wamid.5", ANA, type="system", moved_to=Person(bsuid=BSUID), answerable=False))
+    assert people(scene) == [(1, ANA, BSUID), (2, None, None)]
+    assert stops(scene) == ["all", "all"]

@@ -182,6 +182,8 @@ def rekey(db: sqlite3.Connection, contact_id: int, old: Person, new: Person, *, 
             continue
         apart = merging.parted(db, contact_id, owner["id"])
         if apart or (value == new.wa_id and _was_another(db, owner, new, at)):
+            if value == new.bsuid:  # parted by a person; by Meta's word, what was wished under it is theirs
+                wishes.share(db, contact_id, owner["id"])
             _release(db, value, at)
         else:
             contact_id = merging.unite(db, contact_id, owner["id"], now, "a change of number or BSUID")
