@@ -39,7 +39,7 @@ async def test_a_claim_is_committed_with_its_attempt_and_its_tag(scene: Scene) -
     assert (job.attempt, job.spent, job.batch_id) == (1, 0, "b1")
     assert job.tag == f"wabot:{scene.journal.name}-{job.id}:1"
     assert job.outgoing is not None
-    assert job.outgoing.template == "hello"
+    assert job.outgoing.template == ("hello", "en_US")
     row = scene.job(job.id)
     assert (row["state"], row["attempt"], row["token"]) == ("running", 1, job.token)
 
@@ -416,9 +416,9 @@ async def test_a_paused_template_comes_with_the_claim(scene: Scene) -> None:
     await scene.owe(ANA, template("other"))
     jobs = await scene.claim()
     assert [(job.outgoing.template, job.pause is not None) for job in jobs if job.outgoing] == [
-        ("other", False),
-        ("sale", True),
-        ("sale", True),
+        (("other", "en_US"), False),
+        (("sale", "en_US"), True),
+        (("sale", "en_US"), True),
     ]
 
 

@@ -4,15 +4,16 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, said
 from wabot.core.errors import Effect
-from wabot.core.jobs import Event, Job, Outcome, State
+from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Delivery, Receipt, Status, TemplateNews
+from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.templates import REVIEW_SECONDS
 
 PAUSED, UNKNOWN, TOO_MANY = 132015, 132001, 131048
 
 
-async def news(scene: Scene, event: str, name: str = "sale") -> None:
-    await scene.journal.accept(Delivery(templates=(TemplateNews(name, "en", event),)), scene.now)
+async def news(scene: Scene, event: str, name: str = "sale", language: str = "en_US") -> None:
+    await scene.journal.accept(Delivery(templates=(TemplateNews(name, language, event),)), scene.now)
 
 
 async def held(scene: Scene, number: str = ANA, *, name: str = "sale", code: int | None = PAUSED) -> Job:
@@ -129,3 +130,57 @@ async def test_a_template_that_meta_pauses_after_it_took_the_message_rests_too(
     await scene.journal.accept(Delivery(receipts=(failed,)), scene.now)
     assert (await pause_of_next(scene, "sale")).code == PAUSED  # type: ignore[attr-defined]
     assert await pause_of_next(scene, "other", BEN) is None
+
+
+# One name, several languages.
+
+
+async def owe_in(scene: Scene, number: str, language: str) -> Job:
+    """A send of "sale" in a language, claimed."""
+    content = {"type": "template", "template": {"name": "sale", "language": {"code": language}}}
+    recipient = Recipient(number, number, Outgoing(content, "[template sale]", Origin.BULK))
+    await scene.journal.queue_batch(NewBatch(f"{number}-{language}", None, "-", [recipient]), scene.now)
+    (job,) = [job for job in await scene.claim() if job.contact.wa_id == number]
+    return job
+
+
+async def test_a_typo_in_one_language_stops_no_other(scene: Scene) -> None:
+    outcome = Outcome(
+        Event.GIVE_UP, error="no such template", code=UNKNOWN, effect=Effect.PAUSE_TEMPLATE, effect_seconds=60
+    )
+    await scene.settle(await owe_in(scene, ANA, "en-US"), outcome)
+    assert (await owe_in(scene, BEN, "en_US")).pause is None
+    assert (await owe_in(scene, EVA, "en-US")).pause is not None
+
+
+async def test_news_concern_the_language_that_they_name(scene: Scene) -> None:
+    await news(scene, "PAUSED", language="de")
+    assert (await owe_in(scene, ANA, "en_US")).pause is None
+    german = await owe_in(scene, BEN, "de")
+    assert german.pause is not None
+    await scene.settle(german, Outcome(Event.HOLD, due_at=NOW + 3600, spent=False, error="paused"))
+    await news(scene, "UNPAUSED", language="en_US")
+    await scene.journal.tend(scene.now)
+    assert scene.state(german.id) is State.HELD
+    await news(scene, "UNPAUSED", language="de")
+    await scene.journal.tend(scene.now)
+    assert scene.state(german.id) is State.QUEUED
+
+
+async def test_news_without_a_language_concern_all(scene: Scene) -> None:
+    await news(scene, "DISABLED", language="")
+    job = await owe_in(scene, ANA, "de")
+    assert job.pause is not None
+    await scene.settle(job, Outcome(Event.HOLD, due_at=NOW + 3600, spent=False, error="paused"))
+    await news(scene, "UNPAUSED", language="")
+    await scene.journal.tend(scene.now)
+    assert scene.state(job.id) is State.QUEUED
+
+
+async def test_news_of_a_pause_do_not_forget_the_code_of_what_it_holds(scene: Scene) -> None:
+    job = await held(scene)
+    await news(scene, "PAUSED")
+    assert (await pause_of_next(scene, "sale")).code == PAUSED  # type: ignore[attr-defined]
+    await news(scene, "UNPAUSED")
+    await scene.journal.tend(scene.now)
+    assert scene.state(job.id) is State.QUEUED

@@ -134,10 +134,13 @@ class Outgoing:
     origin: Origin
 
     @property
-    def template(self) -> str | None:
-        """The name of the template that it uses, if it is one."""
+    def template(self) -> tuple[str, str] | None:
+        """The name and the language of the template that it uses, if it is one: Meta approves and pauses each pair."""
         template = self.content.get("template")
-        return str(template.get("name")) if isinstance(template, Mapping) else None
+        if not isinstance(template, Mapping):
+            return None
+        language = template.get("language")
+        return str(template.get("name")), str(language.get("code")) if isinstance(language, Mapping) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ def _fail_unreadable(db: sqlite3.Connection, row: sqlite3.Row, error: Exception,
     promote(db, row["contact_id"], now)
 
 
-def _job(row: sqlite3.Row, token: int, journal: str, paused: Mapping[str, Pause]) -> Job:
+def _job(row: sqlite3.Row, token: int, journal: str, paused: Mapping[tuple[str, str], Pause]) -> Job:
     outgoing = None
     if row["raw"] is not None:
         outgoing = Outgoing(json.loads(row["raw"]), row["body"], Origin(row["origin"]))

@@ -157,14 +157,15 @@ CREATE TABLE notices (
 ) STRICT;
 CREATE UNIQUE INDEX notices_hash ON notices (hash) WHERE hash IS NOT NULL;
 
--- Templates whose sends wait or are refused; the name '*' stands for all of them.
+-- Templates whose sends wait or are refused; '*' stands for all names, or for all languages.
 CREATE TABLE paused_templates (
-    name    TEXT    NOT NULL,
-    until   REAL    NOT NULL,
-    refuse  INTEGER NOT NULL,                       -- 1: decline its sends meanwhile; 0: hold them
-    reason  TEXT    NOT NULL,
-    code    ANY,
-    PRIMARY KEY (name)
+    name     TEXT    NOT NULL,
+    language TEXT    NOT NULL,
+    until    REAL    NOT NULL,
+    refuse   INTEGER NOT NULL,                      -- 1: decline its sends meanwhile; 0: hold them
+    reason   TEXT    NOT NULL,
+    code     ANY,
+    PRIMARY KEY (name, language)
 ) STRICT, WITHOUT ROWID;
 
 -- Webhooks for a phone number id that is not configured, whole, until it is. `dropped`: those that made room for others.

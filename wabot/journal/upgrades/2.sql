@@ -114,3 +114,17 @@ ALTER TABLE batches ADD COLUMN next_position INTEGER;
 CREATE INDEX messages_content ON messages (content_id) WHERE content_id IS NOT NULL;
 CREATE INDEX recipients_content ON recipients (content_id) WHERE content_id IS NOT NULL;
 CREATE INDEX batches_unfinished ON batches (next_position) WHERE next_position IS NOT NULL;
+
+-- Templates are paused in a language. Which one was not written down, so that pauses in force are for all.
+CREATE TABLE paused_templates_2 (
+    name     TEXT    NOT NULL,
+    language TEXT    NOT NULL,
+    until    REAL    NOT NULL,
+    refuse   INTEGER NOT NULL,                      -- 1: decline its sends meanwhile; 0: hold them
+    reason   TEXT    NOT NULL,
+    code     ANY,
+    PRIMARY KEY (name, language)
+) STRICT, WITHOUT ROWID;
+INSERT INTO paused_templates_2 SELECT name, '*', until, refuse, reason, code FROM paused_templates;
+DROP TABLE paused_templates;
+ALTER TABLE paused_templates_2 RENAME TO paused_templates;
