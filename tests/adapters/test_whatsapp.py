@@ -122,6 +122,15 @@ async def test_meta_may_say_how_long_to_wait(whatsapp: WhatsApp, header: str, wa
     assert (bare.wait, graphs.wait) == (wait, wait or None)
 
 
+async def test_meta_may_say_when_an_app_may_call_again(whatsapp: WhatsApp) -> None:
+    usage = '{"102290129340398": [{"type": "messaging", "call_count": 100, "estimated_time_to_regain_access": 9}]}'
+    with aioresponses() as mocked:
+        answering(mocked, 400, {"error": {"code": 80007}}, headers={"X-Business-Use-Case-Usage": usage})
+        error = await failing(whatsapp)
+    assert isinstance(error, Unavailable)
+    assert error.wait == 540.0
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [

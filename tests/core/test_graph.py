@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.graph import ERRORS, REASON_LIMIT, Action, Rule, meaning, read_answer, request
+from wabot.core.graph import ERRORS, REASON_LIMIT, Action, Rule, meaning, read_answer, regained_in, request
 from wabot.core.messages import Contact
 
 TABLE = Path(__file__).parents[1] / "samples" / "error_codes.csv"
@@ -102,14 +102,14 @@ def test_the_wait_of_a_rule_is_at_least_what_is_waited() -> None:
     assert (long.wait, short.wait) == (90.0, 60.0)
 
 
-@pytest.mark.parametrize("code", [131026, 130403, 131050, 130497])
+@pytest.mark.parametrize("code", [131026, 131050, 131021])
 def test_somebody_who_does_not_get_our_messages_is_not_written_to_again(code: int) -> None:
     told = meaning({"code": code})
     assert isinstance(told, Refused)
     assert told.effect is Effect.SUPPRESS
 
 
-@pytest.mark.parametrize("code", [131030, 130472])
+@pytest.mark.parametrize("code", [131030, 130472, 130403, 130497])
 def test_what_may_be_over_tomorrow_suppresses_nobody(code: int) -> None:
     told = meaning({"code": code})
     assert isinstance(told, Refused)
@@ -127,6 +127,46 @@ def test_marketing_that_met_the_limit_of_a_person_waits_a_day_and_not_for_ever()
     told = meaning({"code": 131049})
     assert isinstance(told, Unavailable)
     assert (told.wait, told.tries) == (86400, 3)
+
+
+@pytest.mark.parametrize("to", ["+15550001111", "15550001111"])
+def test_marketing_to_the_united_states_is_given_up_at_once(to: str) -> None:
+    told = meaning({"code": 131049}, to=to)
+    assert isinstance(told, Refused)
+    assert (told.scope, told.effect) == (Scope.CONTACT, Effect.NONE)
+    assert isinstance(meaning({"code": 131049}, to="+491711234567"), Unavailable)
+    with pytest.raises(Refused):
+        read_answer(400, b'{"error": {"code": 131049}}', to=to)
+
+
+def usage(*minutes: object) -> str:
+    """Meta's header for accounts whose calls are allowed again in so many minutes."""
+    return json.dumps(
+        {str(n): [{"type": "messaging", "call_count": 100, "estimated_time_to_regain_access": each}]
+         for n, each in enumerate(minutes)}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [4, 80007])
+def test_an_app_that_called_too_often_waits_as_long_as_meta_says(code: int) -> None:
+    body = json.dumps({"error": {"code": code}}).encode()
+    with pytest.raises(Unavailable) as told:
+        read_answer(400, body, usage=usage(0, 17))
+    assert (told.value.wait, told.value.scope) == (17 * 60.0, Scope.NUMBER)
+    with pytest.raises(Unavailable) as told:
+        read_answer(400, body, usage=usage(0))
+    assert told.value.wait == 60.0
+
+
+def test_the_usage_of_an_app_says_nothing_of_other_troubles() -> None:
+    with pytest.raises(Unavailable) as told:
+        read_answer(400, b'{"error": {"code": 130429}}', usage=usage(17))
+    assert told.value.wait is None
+
+
+@pytest.mark.parametrize("header", ["", "{", "[]", '{"1": 5}', '{"1": ["x"]}', usage("soon"), usage(None), usage(1e9)])
+def test_a_usage_that_makes_no_sense_is_none(header: str) -> None:
+    assert regained_in(header) is None
 
 
 # Codes that we do not know: the sheet's last row.

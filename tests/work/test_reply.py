@@ -481,7 +481,7 @@ def test_a_template_is_asked_for_in_metas_shape_and_read_in_ours() -> None:
         "type": "template",
         "template": {"name": "hi", "language": {"code": "en_US"}, "components": components},
     }
-    assert (outgoing.body, outgoing.template) == ("[template hi] Ann, 5", "hi")
+    assert (outgoing.body, outgoing.template) == ("[template hi] Ann, 5", ("hi", "en_US"))
     assert "components" not in template_message(WELCOME, Origin.TEMPLATE).content["template"]
     assert template("hello_world") == template_message({"name": "hello_world", "language": "en_US"}, Origin.BULK)
 

@@ -39,8 +39,13 @@ class WhatsApp:
                 self._url, json=request, headers=self._headers, timeout=self._timeout, allow_redirects=False
             ) as response:
                 body = await _read(response.content)
-                retry_after = _seconds(response.headers.get("Retry-After"))
-                return read_answer(response.status, body, retry_after=retry_after)
+                return read_answer(
+                    response.status,
+                    body,
+                    to=request.get("to"),
+                    retry_after=_seconds(response.headers.get("Retry-After")),
+                    usage=response.headers.get("X-Business-Use-Case-Usage"),
+                )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             # Name look-up, connection, TLS: nothing was written yet, and no other message would fare better.
             reason = f"Meta cannot be reached ({type(error).__name__})"

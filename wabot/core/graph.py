@@ -81,6 +81,7 @@ THROTTLE = Rule(Action.THROTTLE, Scope.NUMBER)
 THROTTLE_APP = Rule(Action.THROTTLE, Scope.NUMBER, wait=MINUTE)
 STOP = Rule(Action.STOP, Scope.NUMBER)
 REFUSE = Rule(Action.REFUSE)
+LATER = Rule(Action.DELAY, Scope.CONTACT, wait=DAY, tries=3)
 SUPPRESS = Rule(Action.REFUSE, Scope.CONTACT, effect=Effect.SUPPRESS)
 
 
@@ -105,13 +106,14 @@ ERRORS: Mapping[int, Rule] = {
     2494100: Rule(Action.RETRY, Scope.NUMBER, wait=5 * MINUTE),
     135000: Rule(Action.RETRY, tries=2),
     # Not now, and asking again soon makes it worse.
-    131049: Rule(Action.DELAY, Scope.CONTACT, wait=DAY, tries=3),
+    131049: LATER,
     134101: Rule(Action.DELAY, Scope.TEMPLATE, wait=10 * MINUTE),
     # This person does not get our messages, or not these.
-    **_rules(SUPPRESS, 130403, 130497, 131021, 131026, 131050),
+    **_rules(SUPPRESS, 131021, 131026, 131050),
     # Not this message, but the next one may: an experiment of Meta's with marketing; a number that is not on the
-    # test account's list until somebody puts it there.
-    **_rules(Rule(Action.REFUSE, Scope.CONTACT), 130472, 131030),
+    # test account's list until somebody puts it there; a person whom we blocked, who cannot write, so that only the end
+    # of the block ends it; a country that Meta bars our account from, which says nothing of the person.
+    **_rules(Rule(Action.REFUSE, Scope.CONTACT), 130472, 131030, 130403, 130497),
     # The template.
     132001: Rule(Action.REFUSE, Scope.TEMPLATE, wait=MINUTE, effect=Effect.PAUSE_TEMPLATE),
     132007: Rule(Action.REFUSE, Scope.TEMPLATE, wait=MINUTE, effect=Effect.PAUSE_TEMPLATE),
@@ -137,12 +139,18 @@ SUBCODES: Mapping[tuple[int, int], Rule] = {
 """Where Meta gives one code two meanings. Elsewhere its deprecated subcodes are not looked at."""
 
 
-def read_answer(status: int, body: bytes, *, retry_after: float | None = None) -> Accepted:
-    """Meta's answer to a send. Raises Unavailable, Blocked, Refused or Unclear where it is not a plain acceptance."""
+def read_answer(
+    status: int, body: bytes, *, to: str | None = None, retry_after: float | None = None, usage: str | None = None
+) -> Accepted:
+    """Meta's answer to a send. Raises Unavailable, Blocked, Refused or Unclear where it is not a plain acceptance.
+
+    `to`: the number, with or without "+". `retry_after`: the header of that name, in seconds. `usage`: the header
+    X-Business-Use-Case-Usage.
+    """
     answer = _json_object(body)
     error = answer.get("error")
     if isinstance(error, Mapping):
-        raise meaning(error, status=status, retry_after=retry_after)
+        raise meaning(error, to=to, status=status, retry_after=retry_after, regained_in=regained_in(usage))
     if 200 <= status < 300:
         return _accepted(answer)
     if status == 429:
@@ -155,10 +163,31 @@ def read_answer(status: int, body: bytes, *, retry_after: float | None = None) -
     raise Unavailable(reason, code=status, scope=Scope.META, tries=3, wait=retry_after)
 
 
-def meaning(error: Mapping[str, Any], *, status: int | None = None, retry_after: float | None = None) -> DeliveryError:
+def regained_in(usage: str | None) -> float | None:
+    """Seconds until all calls are allowed again, as the header X-Business-Use-Case-Usage says; None if it does not.
+
+    It holds minutes: `{"<account>": [{"type": "messaging", …, "estimated_time_to_regain_access": 5}]}`.
+    https://developers.facebook.com/docs/graph-api/overview/rate-limiting
+    """
+    accounts = _json_object((usage or "").encode())
+    uses = [use for listed in accounts.values() if isinstance(listed, list) for use in listed]
+    minutes = [use.get("estimated_time_to_regain_access") for use in uses if isinstance(use, Mapping)]
+    told = [float(each) for each in minutes if isinstance(each, int | float) and 0 < each < DAY / MINUTE]
+    return max(told) * MINUTE if told else None
+
+
+def meaning(
+    error: Mapping[str, Any],
+    *,
+    to: str | None = None,
+    status: int | None = None,
+    retry_after: float | None = None,
+    regained_in: float | None = None,
+) -> DeliveryError:
     """What one of Meta's error objects (an answer's `error`, or one of a receipt's `errors`) means for the send.
 
-    `status` is the HTTP status of the answer; None for a receipt. It matters only for codes that we do not know.
+    `to`: the number that it went to, if one. `status` is the HTTP status of the answer; None for a receipt. It matters
+    only for codes that we do not know. `regained_in`: seconds, of which only the limits of an app's calls tell.
     """
     code = _code(error.get("code"))
     rule = None
@@ -166,8 +195,10 @@ def meaning(error: Mapping[str, Any], *, status: int | None = None, retry_after:
         rule = SUBCODES.get((code, _code(error.get("error_subcode")) or 0)) or ERRORS.get(code)
     if rule is None:
         rule = _rule_of_unknown(status, transient=error.get("is_transient") is True)
+    if rule is LATER and (to or "").removeprefix("+").startswith("1"):
+        rule = Rule(Action.REFUSE, Scope.CONTACT)  # Meta delivers no marketing at all to +1 numbers
     reason = _reason(error)
-    wait = max(rule.wait or 0.0, retry_after or 0.0) or None
+    wait = max(rule.wait or 0.0, retry_after or 0.0, (regained_in or 0.0) if rule is THROTTLE_APP else 0.0) or None
     match rule.action:
         case Action.STOP:
             return Blocked(reason, code, rule.scope, wait)

@@ -10,8 +10,9 @@ from __future__ import annotations
 RECOVERY_SECONDS = 60.0
 """How long the bucket takes to get back from half its rate to the whole one after Meta complained."""
 
-PAUSE_MAX_SECONDS = 300.0
-"""However long Meta asks us to wait, one message asks again after this time."""
+PAUSE_MAX_SECONDS = 3600.0
+"""However long Meta asks us to wait, one message asks again after this time: an app's calls are counted by the hour.
+https://developers.facebook.com/docs/graph-api/overview/rate-limiting"""
 
 LATE_SECONDS = 10.0
 """A time before the latest one that we saw is late news within this, and beyond it the work of a clock set back."""

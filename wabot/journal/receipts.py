@@ -91,7 +91,7 @@ def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -
 def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, patience: Patience) -> State:
     """Meta says that the attempt which we were in doubt of failed: that is as good as an answer. The send's state."""
     send = db.execute(f"{_SEND} ?", (job_id,)).fetchone()
-    error = meaning(failed.error or {})
+    error = _meaning(failed, send)
     outcome = after_failure(
         error,
         spent=send["spent"] - 1,
@@ -149,7 +149,7 @@ def _copy_failed(
     db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
 ) -> Applied:
     """A copy that is not shown failed: that ends the doubt about its attempt."""
-    error = meaning(receipt.error or {})
+    error = _meaning(receipt, send)
     if tag is not None and tag.attempt == send["attempt"] and State(send["state"]) is State.IN_DOUBT:
         end_doubt(db, send["job_id"], receipt, now, patience)
         return Applied(moved=True, failure=error)
@@ -211,9 +211,9 @@ def _after_failed(
     db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
 ) -> Applied:
     """The copy that the message shows failed: another is shown, or the send is tried afresh, or it has failed."""
-    error = meaning(receipt.error or {})
-    db.execute("UPDATE messages SET error = ?, error_code = ? WHERE id = ?", (error.reason, error.code, row["id"]))
     send = db.execute(f"{_SEND} ?", (row["job_id"],)).fetchone()
+    error = _meaning(receipt, send)
+    db.execute("UPDATE messages SET error = ?, error_code = ? WHERE id = ?", (error.reason, error.code, row["id"]))
     if send is None:  # the job was pruned
         return Applied(failure=error)
     _spread(db, send, error, now, patience)
@@ -238,6 +238,11 @@ def _spread(db: sqlite3.Connection, send: sqlite3.Row, error: DeliveryError, now
     """What a failure means beyond its own message, it means by receipt too."""
     judged = after_failure(error, spent=0, policy=patience.policy, now=now, noise=patience.noise)
     effects.spread(db, send["job_id"], send["contact_id"], judged, now)
+
+
+def _meaning(receipt: Receipt, send: sqlite3.Row | None) -> DeliveryError:
+    """What a `failed` receipt says of a send."""
+    return meaning(receipt.error or {}, to=send["person"] if send is not None else None)
 
 
 def _keep(db: sqlite3.Connection, receipt: Receipt, now: float) -> None:
