@@ -464,3 +464,16 @@ async def test_a_stop_goes_with_a_bsuid_that_meta_gives_to_somebody_who_was_part
     await scene.hear(said("wamid.5", ANA, type="system", moved_to=Person(bsuid=BSUID), answerable=False))
     assert people(scene) == [(1, ANA, BSUID), (2, None, None)]
     assert stops(scene) == ["all", "all"]
+
+
+async def test_a_stop_binds_whoever_waits_to_become_part_of_somebody_who_becomes_part_of_another(scene: Scene) -> None:
+    await scene.hear(said("wamid.0", METAS, answerable=False))
+    await both_busy(scene)
+    await scene.hear(said("wamid.3", BOTH, answerable=False))
+    await scene.owe(METAS)
+    await scene.claim()
+    await scene.journal.set_stop(METAS, scene.now, stop=True)
+    assert stops(scene) == ["all", None, None]
+    await scene.journal.writer(merging.unite, 1, 2, scene.now, "two spellings of a number")
+    assert stops(scene) == ["all", "all", "all"]
+    assert people(scene) == [(contact_id, METAS, BSUID) for contact_id in (1, 2, 3)]

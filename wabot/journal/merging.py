@@ -17,7 +17,7 @@ from wabot.log import get_logger
 
 log = get_logger()
 
-
+# The states are named as in the indexes: see schema.sql.
 _SENDING = (
     "EXISTS (SELECT 1 FROM jobs WHERE kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
     " AND state <> 'queued' AND contact_id = merges.{})"
@@ -30,7 +30,10 @@ _BOTH_BUSY = "({})".format(
 
 
 def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) -> int:
-    """Two contacts are one person: the older takes over all that was said and owed; returns its id."""
+    """Two contacts are one person: the older takes over names and wishes now, talk and queue once it can; its id.
+
+    Until then both have the same names, so that what is queued for the other goes where the person is.
+    """
     keep, gone = min(one, other), max(one, other)
     names = db.execute("UPDATE identities SET contact_id = ? WHERE contact_id = ? RETURNING value", (keep, gone))
     merge_id = db.execute(
@@ -53,17 +56,22 @@ def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) ->
         " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
         (keep, gone),
     )
-    db.execute(
-        "UPDATE contacts SET wa_id = k.wa_id, bsuid = k.bsuid FROM contacts k WHERE contacts.id = ? AND k.id = ?",
-        (gone, keep),
-    )
-    wishes.share(db, keep, gone)
+    for waiting in wishes.everyone(db, keep)[1:]:  # `gone`, and who waited to become part of either
+        db.execute(
+            "UPDATE contacts SET wa_id = k.wa_id, bsuid = k.bsuid, last_inbound_at = k.last_inbound_at"
+            " FROM contacts k WHERE contacts.id = ? AND k.id = ?",
+            (waiting, keep),
+        )
+        wishes.share(db, keep, waiting)
     _join(db, int(merge_id or 0), keep, gone, now)
     return keep
 
 
 def finish(db: sqlite3.Connection, now: float, contact_id: int | None = None) -> int:
-    """Do the merges that waited (all, or a contact's), as far as they can be done now; how many."""
+    """Do the merges that waited (all, or a contact's), as far as they can be done now; how many.
+
+    Those that still must wait are left out by the query: there may be many, and this is run every second.
+    """
     rows = db.execute(
         f"SELECT id, keep, gone FROM merges WHERE done_at IS NULL AND (:only IS NULL OR :only IN (keep, gone))"
         f" AND NOT {_BOTH_BUSY} LIMIT 500",
