@@ -12,6 +12,7 @@ import re
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.business import ANA, BEN, EVA
 from tests.mongo_server import mongo_server
 from tests.process import PATIENCE, RUN, Process, World, eventually, free_port, served, world
 from tests.stand_ins import GeminiStandIn, ModelStandIn, OpenAIStandIn
-from wabot.sandbox.behaviour import LOST, Answer, accept, error
+from wabot.sandbox.behaviour import LOST, Answer, accept, error, undelivered
 
 CLARA = "5511987654321"
 BSUID = "IN.13491208655302741918"
@@ -345,6 +346,53 @@ async def test_an_outage_that_answers_fails_no_send(tmp_path: Path) -> None:
         await eventually(lambda: _is_complete(w, batch["batch_id"]))
         assert time.monotonic() - began < 5
         assert await is_well(w, "graph")
+
+
+async def test_a_payment_that_fails_after_the_answers_fails_no_send(tmp_path: Path) -> None:
+    """Meta takes everything, and then says of each that the payment failed, more often than a send has tries."""
+    numbers = [f"9190000000{n:02d}" for n in range(12)]
+    async with world(tmp_path, delivery={"attempts": 2, "concurrency": 4}) as w:
+        w.meta.behaviour.always("*", undelivered(131042))
+        await w.start()
+        _, batch = await w.post("/initiate-bulk", {"numbers": numbers}, Prefer="respond-async")
+        await w.wabot.event("lane.paused")
+        await w.meta.until(lambda meta: bool(meta.sent) and min(_attempts(w, numbers)) > 2, 60)
+        assert (await w.get(f"/batches/{batch['batch_id']}"))["failed"] == 0
+
+        w.meta.behaviour.clear()
+
+        await eventually(lambda: _is_delivered(w, numbers), 60)
+        assert (await w.get(f"/batches/{batch['batch_id']}"))["successful"] == 12
+        for line in (await w.get("/outbox", batch_id=batch["batch_id"], limit=20))["outbox"]:
+            assert (line["state"], line["error"]) == ("done", None)
+
+
+async def test_what_the_account_holds_up_after_the_answer_is_retried_at_once_by_hand(tmp_path: Path) -> None:
+    patient = {"backoff_base_seconds": 300, "backoff_max_seconds": 300}
+    async with world(tmp_path, delivery=patient) as w:
+        w.meta.behaviour.script("*", [undelivered(131042)])
+        await w.start()
+        await w.post("/initiate-bulk", {"numbers": [ANA]}, Prefer="respond-async")
+        await w.wabot.event("lane.paused")
+        (held,) = (await w.get("/outbox", state="held"))["outbox"]
+        assert (held["error_code"], held["attempts"]) == (131042, 1)
+
+        status, _ = await w.post(f"/outbox/{held['outbox_id']}/retry", None)
+
+        assert status == 200
+        await eventually(lambda: _is_delivered(w, [ANA]))
+
+
+def _attempts(w: World, numbers: list[str]) -> list[int]:
+    counted = Counter(sent.to for sent in w.meta.sent)
+    return [counted[number] for number in numbers]
+
+
+async def _is_delivered(w: World, numbers: list[str]) -> bool:
+    status, answer = await w.post("/get-bulk", {"numbers": numbers, "limit": 1})
+    assert status == 200
+    said = [message for result in answer["results"] for message in result["messages"]]
+    return len(said) == len(numbers) and all(message["status"] in ("delivered", "read") for message in said)
 
 
 async def test_a_wrong_phone_number_id_fails_no_send_and_is_told(tmp_path: Path) -> None:
@@ -757,12 +805,18 @@ async def test_what_is_restored_as_the_readme_says_says_nothing_twice_and_asks_a
 async def test_what_came_while_the_phone_number_id_was_mistyped_is_answered_when_it_is_corrected(
     tmp_path: Path,
 ) -> None:
+    """Three starts: right, with a typo, right again. Receipts count too, and old news is not answered any more."""
     async with world(tmp_path) as w:
-        w.sections["whatsapp"]["phone_number_id"] = "100000000000010"
+        w.meta.behaviour.script(BEN, [accept(receipts=LOST)])
         await w.start()
+        await w.post("/initiate-bulk", {"numbers": [BEN]})
+        w.sections["whatsapp"]["phone_number_id"] = "100000000000010"
+        await w.restart()
         for nth in range(20):
             _, status = await w.meta.say(f"{nth + 1} cakes, please", from_=ANA)
             assert status == 200
+        await w.meta.say("Are you open today?", from_=EVA, timestamp=time.time() - 13 * 3600)
+        assert await w.tell(w.meta.sent[0]) == 200
         assert (await w.post("/get", {"number": ANA}))[1]["count"] == 0
         (line,) = w.wabot.events("webhook.foreign")
         assert (line["level"], line["phone_number_id"], line["webhooks"]) == ("warning", "100000000000001", 1)
@@ -772,13 +826,15 @@ async def test_what_came_while_the_phone_number_id_was_mistyped_is_answered_when
         w.sections["whatsapp"]["phone_number_id"] = "100000000000001"
         await w.start()
 
-        await w.meta.until(lambda meta: bool(meta.sent))
+        await w.meta.until(lambda meta: len(meta.sent) == 2)
         (line,) = w.wabot.events("webhook.reclaimed")
-        assert (line["webhooks"], line["stored"]) == (20, 20)
+        assert (line["webhooks"], line["stored"]) == (22, 21)
         assert len([m for m in await w.said_with(ANA) if m["direction"] == "in"]) == 20
+        assert [m["body"] for m in await w.said_with(EVA)] == ["Are you open today?"]
+        assert [m["status"] for m in await w.said_with(BEN)] == ["delivered"]
         await w.restart()
         assert w.wabot.events("webhook.reclaimed") == []
-        assert w.texts(ANA) == ["[hello_world]"]
+        assert [sent.to for sent in w.meta.sent] == [BEN, ANA]
 
 
 async def test_two_hundred_people_within_a_second_are_all_acknowledged_and_answered(tmp_path: Path) -> None:

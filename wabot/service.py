@@ -199,7 +199,7 @@ class Service:
         return None if job_id is None else await self._journal.outbox_one(job_id)
 
     async def retry(self, outbox_id: str) -> dict[str, Any] | None:
-        """Try a failed or parked send again. Raises CannotMove."""
+        """Try a failed, parked or held send now. Raises CannotMove."""
         job_id = self.job_id(outbox_id)
         if job_id is None or await self._journal.retry(job_id, self._clock()) is None:
             return None

@@ -269,6 +269,16 @@ def test_a_bounce_waits_for_the_fate_of_another_attempt() -> None:
     assert bounced(error, policy=parks).event is Event.BOUNCE
 
 
+def test_what_nobody_gets_through_backs_off_by_the_requests_made() -> None:
+    def waited(attempt: int) -> float:
+        blocked = Blocked("billing", code=131042, scope=Scope.NUMBER)
+        outcome = after_bounce(blocked, spent=1, attempt=attempt, policy=POLICY, now=NOW, noise=0.0)
+        assert (outcome.event, outcome.spent) == (Event.BOUNCE, False)
+        return (outcome.due_at or 0.0) - NOW
+
+    assert [waited(attempt) for attempt in (1, 2, 3, 60)] == [0.5, 1.0, 2.0, POLICY.backoff_max_seconds / 2]
+
+
 @given(error=_KINDS, spent=st.integers(1, 20), noise=_NOISE)
 def test_a_bounce_never_says_it_again_at_once(error: DeliveryError, spent: int, noise: float) -> None:
     outcome = after_bounce(error, spent=spent, policy=POLICY, now=NOW, noise=noise)

@@ -12,7 +12,7 @@ DRAWN = """
     running   succeed→done retry→queued hold→held lose_track→in_doubt give_up→failed expire→expired park→parked
     running   prove→done
     in_doubt  prove→done retry→queued hold→held park→parked give_up→failed
-    held      release→waiting cancel→cancelled expire→expired park→parked prove→done
+    held      release→waiting reopen→waiting cancel→cancelled expire→expired park→parked prove→done
     done      bounce→held give_up→failed park→parked
     failed    reopen→waiting prove→done
     parked    reopen→waiting cancel→cancelled prove→done

@@ -1,6 +1,7 @@
-"""wabot in slices of three, that kills itself: `launch_killed.py STEP [run.py's arguments]`.
+"""wabot that kills itself: `launch_killed.py WHAT STEP [run.py's arguments]`.
 
-It dies as soon as that many commits of a large batch are on disk, before anybody hears of the last of them; 0: at once
+WHAT is done in steps of three: `batch`, a large batch that is queued, or `reclaim`, webhooks that were kept for a phone
+number id. wabot dies as soon as STEP commits of it are on disk, before anybody hears of the last of them; 0: at once
 when the first is asked for.
 """
 
@@ -15,26 +16,31 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from wabot.cli import main
-from wabot.journal import batches
+from wabot.journal import batches, foreign
+from wabot.journal.journal import Journal
 from wabot.journal.slices import Slices
 
+WHAT: dict[str, tuple[type, str]] = {"batch": (Slices, "_slice"), "reclaim": (Journal, "reclaim")}
+"""Whose method makes one commit."""
 
-def die_after(step: int) -> None:
+
+def die_after(what: str, step: int) -> None:
     """Have `step` commits made, and no more."""
-    write, commits = Slices._slice, 0
+    owner, name = WHAT[what]
+    write, commits = getattr(owner, name), 0
 
-    async def counted(self: Slices, *args: Any, **more: Any) -> Any:
+    async def counted(*args: Any, **more: Any) -> Any:
         nonlocal commits
-        done = await write(self, *args, **more) if step else None
+        done = await write(*args, **more) if step else None
         commits += 1
         if commits >= step:
             os.kill(os.getpid(), signal.SIGKILL)
         return done
 
-    Slices._slice = counted  # type: ignore[method-assign]
+    setattr(owner, name, counted)
 
 
 if __name__ == "__main__":
-    batches.SLICE = 3
-    die_after(int(sys.argv[1]))
-    sys.exit(main(sys.argv[2:]))
+    batches.SLICE = foreign.STEP_WEBHOOKS = 3
+    die_after(sys.argv[1], int(sys.argv[2]))
+    sys.exit(main(sys.argv[3:]))

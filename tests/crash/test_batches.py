@@ -64,7 +64,7 @@ def assert_whole(w: World, count: int, batch_id: str) -> None:
 async def test_a_kill_between_any_two_slices_loses_and_doubles_nothing(step: int, tmp_path: Path) -> None:
     anything = Meta(behaviour=Behaviour(by_number=False), receipt_delay=0.0, templates=Library(lenient=True))
     async with world(tmp_path, meta=anything) as w:
-        await w.start(launcher=(KILLED, str(step)))
+        await w.start(launcher=(KILLED, "batch", str(step)))
         with suppress(ClientError):
             await ask(w, request(11, 5000))
         await w.wabot.ended()

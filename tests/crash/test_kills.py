@@ -8,10 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.business import ANA, BEN
-from tests.process import World, eventually, served, world
+from tests.process import ROOT, World, eventually, served, world
 from tests.stand_ins import OpenAIStandIn
-from wabot.sandbox.behaviour import LOST, Answer
+from wabot.sandbox.behaviour import LOST, Answer, accept
 
 LONG = 2.0
 """A hold that cannot be mistaken for the second between two looks of the timers."""
@@ -171,3 +173,33 @@ async def test_an_idempotency_key_outlives_a_kill(tmp_path: Path) -> None:
         assert len({str(sent.tag).rpartition(":")[0] for sent in w.meta.sent}) == 2
         status, answer = await w.post("/initiate-bulk", {"numbers": [ANA]}, **{"Idempotency-Key": "monday"})
         assert status == 422, answer
+
+
+@pytest.mark.parametrize("step", range(5))
+async def test_a_kill_amid_accepting_what_was_kept_for_a_number_accepts_each_once(step: int, tmp_path: Path) -> None:
+    """Ten webhooks in steps of three, one of them with the receipt of an earlier send."""
+    async with world(tmp_path, assistant={"quiet_seconds": 1}) as w:
+        right = w.sections["whatsapp"]["phone_number_id"]
+        w.meta.behaviour.script(BEN, [accept(receipts=LOST)])
+        await w.start()
+        await w.post("/initiate-bulk", {"numbers": [BEN]})
+        w.sections["whatsapp"]["phone_number_id"] = "100000000000010"
+        await w.restart()
+        for nth in range(9):
+            assert (await w.meta.say(f"{nth + 1} cakes, please", from_=ANA))[1] == 200
+        assert await w.tell(w.meta.sent[0]) == 200
+        await w.wabot.kill()
+
+        w.sections["whatsapp"]["phone_number_id"] = right
+        killed = await w.spawn(launcher=(ROOT / "tests" / "crash" / "launch_killed.py", "reclaim", str(step)))
+        await killed.ended()
+        await w.start()
+
+        (line,) = w.wabot.events("webhook.reclaimed") or [{"webhooks": 0}]
+        assert line["webhooks"] == max(0, 10 - 3 * step)
+        await w.meta.until(lambda meta: len(meta.sent) == 2)
+        said = [m["body"] for m in await w.said_with(ANA) if m["direction"] == "in"]
+        assert said == [f"{nth + 1} cakes, please" for nth in range(9)]
+        assert [m["status"] for m in await w.said_with(BEN)] == ["delivered"]
+        await w.restart()
+        assert w.texts() == ["[hello_world]", "[hello_world]"]

@@ -99,20 +99,28 @@ def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:
 
 
 def after_bounce(
-    error: DeliveryError, *, spent: int, policy: Policy, now: float, noise: float, undecided: bool = False
+    error: DeliveryError,
+    *,
+    spent: int,
+    policy: Policy,
+    now: float,
+    noise: float,
+    attempt: int = 1,
+    undecided: bool = False,
 ) -> Outcome:
     """What follows when Meta accepted a send and then said `failed`: a fresh attempt, or the end.
 
     A failure that comes by receipt proves that nothing was delivered, so a fresh attempt cannot say it twice, unless
     the fate of another attempt is `undecided`: then it waits for that one as long as any doubt is held. `spent` counts
-    the attempt that bounced; what nobody gets through takes no try, so that one is given back.
+    the attempt that bounced; what nobody gets through takes no try, so that one is given back, and the back-off grows
+    with the requests made, of which this was the `attempt`-th.
     """
     blocked = isinstance(error, Blocked)
     if isinstance(error, Refused | Unclear) or (not blocked and spent >= _tries_of_a_bounce(error, policy)):
         return Outcome(Event.GIVE_UP, error=error.reason, code=error.code)
     if undecided and not policy.resend_in_doubt:
         return Outcome(Event.PARK, error=error.reason, code=error.code)
-    wait = backoff(spent, policy, noise)
+    wait = backoff(max(spent, attempt) if blocked else spent, policy, noise)
     if isinstance(error, Unavailable | Blocked) and error.wait:
         wait = max(wait, error.wait)
     if error.scope is Scope.META:  # an outage that takes everything and then fails it: its tries must last

@@ -64,7 +64,8 @@ class Event(StrEnum):
 #   QUEUED    the head of its contact: claimable when due. Demoted only when two contacts turn out to be one person
 #   RUNNING   in somebody's hands; the claim was committed before anything left the house
 #   IN_DOUBT  Meta may have it: its receipt proves it, or the hold ends in a retry, a park or giving up
-#   HELD      must wait long (Meta said so, or its template is paused), so it steps out of its contact's queue
+#   HELD      must wait long (Meta said so, or its template is paused), so it steps out of its contact's queue; a person
+#             may want it tried at once
 #   DONE      Meta accepted it; a `failed` receipt allows a fresh attempt, or ends it after all
 #   PARKED    waits for a person's decision: it may have been said. So does all that is open in a copy put back in place
 # A receipt proves that Meta accepted a send, whatever we believed until then.
@@ -87,8 +88,8 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
         Event.GIVE_UP: State.FAILED,
     },
     State.HELD: {
-        Event.RELEASE: State.WAITING, Event.CANCEL: State.CANCELLED, Event.EXPIRE: State.EXPIRED,
-        Event.PARK: State.PARKED, Event.PROVE: State.DONE,
+        Event.RELEASE: State.WAITING, Event.REOPEN: State.WAITING, Event.CANCEL: State.CANCELLED,
+        Event.EXPIRE: State.EXPIRED, Event.PARK: State.PARKED, Event.PROVE: State.DONE,
     },
     State.DONE: {Event.BOUNCE: State.HELD, Event.GIVE_UP: State.FAILED, Event.PARK: State.PARKED},
     State.FAILED: {Event.REOPEN: State.WAITING, Event.PROVE: State.DONE},

@@ -239,9 +239,9 @@ def is_another(db: sqlite3.Connection, contact_id: int, address: str, person: Pe
     """
     if address in (person.wa_id, person.bsuid):
         return False
-    marks = json.dumps(wishes.everyone(db, contact_id))
+    people = json.dumps(wishes.everyone(db, contact_id))
     names = "SELECT value FROM identities WHERE contact_id IN (SELECT value FROM json_each(?))"
-    known = {address, *(value for (value,) in db.execute(names, (marks,)))}
+    known = {address, *(value for (value,) in db.execute(names, (people,)))}
     if person.bsuid in known or (person.wa_id and any(same_number(person.wa_id, name) for name in known)):
         return False
     return any(person.bsuid if is_bsuid(name) else person.wa_id for name in known)

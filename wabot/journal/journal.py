@@ -230,7 +230,7 @@ class Journal(Archiving, Merges):
         return await self._read(outbox.one, job_id, self.name)
 
     async def retry(self, job_id: int, now: float) -> State | None:
-        """Try a failed or parked send again. Raises CannotMove."""
+        """Try a failed, parked or held send now. Raises CannotMove."""
         state = await self.writer(outbox.retry, job_id, now)
         self.notify(Kind.SEND, now)
         return state

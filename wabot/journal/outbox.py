@@ -76,7 +76,7 @@ def one(db: sqlite3.Connection, job_id: int, journal: str) -> dict[str, Any] | N
 
 
 def retry(db: sqlite3.Connection, job_id: int, now: float) -> State | None:
-    """A person wants a failed or parked send tried again, with all its tries; its new state, None if unknown."""
+    """A person wants a failed, parked or held send tried now, with all its tries; its new state, None if unknown."""
     return _by_hand(db, job_id, Event.REOPEN, now)
 
 

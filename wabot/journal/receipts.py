@@ -227,6 +227,7 @@ def _after_failed(
             policy=patience.policy,
             now=now,
             noise=patience.noise,
+            attempt=send["attempt"],
             undecided=send["attempt"] > 1 and (tag is None or tag.attempt != send["attempt"]),
         )
         if _move(db, send["job_id"], State.DONE, outcome, now) is not State.FAILED:
