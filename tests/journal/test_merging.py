@@ -477,3 +477,15 @@ async def test_a_stop_binds_whoever_waits_to_become_part_of_somebody_who_becomes
     await scene.journal.writer(merging.unite, 1, 2, scene.now, "two spellings of a number")
     assert stops(scene) == ["all", "all", "all"]
     assert people(scene) == [(contact_id, METAS, BSUID) for contact_id in (1, 2, 3)]
+
+
+async def test_a_send_that_a_merge_put_behind_another_keeps_its_back_off(scene: Scene) -> None:
+    await two_halves(scene)
+    await scene.owe(ANA)
+    await scene.owe(BSUID)
+    first, second = await scene.claim()
+    await scene.settle(second, Outcome(Event.RETRY, due_at=scene.now + 60))
+    await scene.hear(said("wamid.3", BOTH, answerable=False))
+    assert scene.state(second.id) is State.WAITING
+    await scene.settle(first, sent("wamid.out"))
+    assert (scene.state(second.id), scene.job(second.id)["due_at"]) == (State.QUEUED, scene.now + 60)
