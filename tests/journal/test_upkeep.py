@@ -181,6 +181,15 @@ async def test_what_is_young_ends_the_search_for_what_is_old(scene: Scene, monke
     assert await scene.journal.outdated(0, before=scene.now - MONTH, now=scene.now, limit=200) == ([], None)
 
 
+async def test_what_is_young_among_what_is_old_is_kept(scene: Scene) -> None:
+    await scene.hear(said("wamid.old", ANA, at=scene.now))
+    scene.now += MONTH + 1
+    await scene.hear(said("wamid.young", BEN, at=scene.now))
+    await archive_everything(scene)
+    await prune(scene)
+    assert [row["wamid"] for row in scene.rows("SELECT wamid FROM messages")] == ["wamid.young"]
+
+
 async def test_the_key_by_which_the_archive_is_asked_is_the_one_that_it_was_given(scene: Scene) -> None:
     await talked(scene)
     documents = {row[0]: row[2]["_id"] for row in await scene.journal.ahead_of_archive(0, 10)}
