@@ -59,7 +59,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.settings": ("wabot.core", "wabot.sections"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log"),
     "wabot.work": ("wabot.core", "wabot.log"),
-    "wabot.service": ("wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
+    "wabot.news": ("wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
+    "wabot.service": (
+        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.log", "wabot.news", "wabot.work",
+    ),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
         "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal.outbox", "wabot.journal.parting", "wabot.log",
@@ -71,8 +74,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.adapters", "wabot.clock", "wabot.core", "wabot.journal", "wabot.settings", "wabot.work",
     ),
     "wabot.bootstrap": (
-        "wabot.clock", "wabot.core", "wabot.journal", "wabot.keys", "wabot.log", "wabot.metrics", "wabot.parts",
-        "wabot.sandbox", "wabot.service", "wabot.settings", "wabot.web", "wabot.work",
+        "wabot.clock", "wabot.core", "wabot.journal", "wabot.keys", "wabot.log", "wabot.metrics", "wabot.news",
+        "wabot.parts", "wabot.sandbox", "wabot.service", "wabot.settings", "wabot.web", "wabot.work",
     ),
     "wabot.cli": (
         "wabot.bootstrap", "wabot.core", "wabot.journal.backup", "wabot.log", "wabot.remote", "wabot.sandbox.phone",

@@ -19,6 +19,7 @@ from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
 from wabot.log import get_logger
 from wabot.metrics import Metrics
+from wabot.news import News
 from wabot.service import Service
 from wabot.settings import Settings
 from wabot.web.app import make_app
@@ -76,10 +77,11 @@ async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Run
             archive_works=lambda: circuit.works,
             replies=replies,
             sends=sends,
-            limits=limits,
+            news=News(lanes[Kind.SEND], limits.bucket, clock),
             template=parts.template(settings),
             app_secret=parts.app_secret(settings),
             phone_number_id=settings.whatsapp.phone_number_id,
+            account_id=settings.whatsapp.business_account_id,
             ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
             clock=clock,
         )

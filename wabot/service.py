@@ -12,30 +12,24 @@ from typing import Any, Protocol
 from wabot.aside import MANY, Aside
 from wabot.bulk import Bulk, new_batch
 from wabot.core import webhook
-from wabot.core.errors import ArchiveDown, Blocked, InvalidInput, JournalDown, Scope
+from wabot.core.errors import ArchiveDown, InvalidInput, JournalDown
 from wabot.core.jobs import OPEN, Kind, State
 from wabot.core.large import SMALL, Room
-from wabot.core.messages import ForeignPart, is_bsuid, normalize_number
-from wabot.core.seldom import Seldom
+from wabot.core.messages import is_bsuid, normalize_number
 from wabot.core.shapes import seconds_of
 from wabot.journal.batches import Result
 from wabot.journal.journal import Journal
 from wabot.journal.outbox import Query
 from wabot.log import get_logger
+from wabot.news import News
 from wabot.work.reply import Replies
 from wabot.work.runner import Lane
-from wabot.work.send import Limits, Sends
+from wabot.work.send import Sends
 
 _JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
 _BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
-LOGGED = 20
-"""Lines of the log that one webhook makes of its failures, and of what it had besides."""
 ENVELOPE = 600
 """Bytes of JSON that a message takes beside what it says."""
-
-_FOREIGN = (
-    "kept for 7 days: if it is your number correct whatsapp.phone_number_id, else name it in ignore_phone_number_ids"
-)
 
 log = get_logger()
 
@@ -89,17 +83,19 @@ class Service:
         archive_works: Callable[[], bool | None],
         replies: Replies,
         sends: Sends,
-        limits: Limits,
+        news: News,
         template: Mapping[str, Any],
         app_secret: bytes | None,
         phone_number_id: str,
+        account_id: str = "",
         ignored_numbers: frozenset[str] = frozenset(),
         clock: Callable[[], float],
     ) -> None:
         self._journal, self._lanes, self._archive = journal, lanes, archive
-        self._archive_works, self._replies, self._sends, self._limits = archive_works, replies, sends, limits
-        self._template, self._app_secret, self._phone_number_id = template, app_secret, phone_number_id
-        self._ignored_numbers, self._foreign = ignored_numbers, Seldom()
+        self._archive_works, self._replies, self._sends, self._news = archive_works, replies, sends, news
+        self._template, self._app_secret = template, app_secret
+        self._phone_number_id, self._account_id = phone_number_id, account_id
+        self._ignored_numbers = ignored_numbers
         self._clock = clock
         self._aside, self._aside_for_meta = Aside(), Aside()
 
@@ -112,25 +108,16 @@ class Service:
         """Take in a webhook; what is returned is on disk. Raises BadSignature, JournalDown."""
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
             raise BadSignature(_BAD_SIGNATURE)
-        parse = partial(webhook.parse, phone_number_id=self._phone_number_id, ignored=self._ignored_numbers)
+        parse = partial(
+            webhook.parse,
+            phone_number_id=self._phone_number_id,
+            account_id=self._account_id,
+            ignored=self._ignored_numbers,
+        )
         delivery = parse(body) if len(body) <= SMALL else await self._aside_for_meta(parse, body)
         taken = await self._journal.accept(delivery, self._clock())
-        self._limits.bucket.spend(taken.stored, self._clock())
-        self._warn_of_foreign(delivery.foreign)
-        for notice in delivery.notices[:LOGGED]:
-            log.info("notice.kept", field=notice.field, reason=notice.reason)
-        failures = Counter((failure.reason, failure.code) for failure in taken.failures)
-        for (reason, code), times in failures.most_common(LOGGED):
-            log.warning("message.failed", error=reason, code=code, times=times)
-        for failure in taken.failures:
-            if isinstance(failure, Blocked) and failure.scope is Scope.NUMBER:
-                self._lanes[Kind.SEND].pause(failure.reason)
+        self._news.heed(delivery, taken)
         return Received(delivery.count, taken.stored, [message.body for message in delivery.messages])
-
-    def _warn_of_foreign(self, parts: Sequence[ForeignPart]) -> None:
-        for part in parts:
-            if webhooks := self._foreign.count(part.phone_number_id, self._clock()):
-                log.warning("webhook.foreign", phone_number_id=part.phone_number_id, webhooks=webhooks, remedy=_FOREIGN)
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch in one commit: its id, and whether it was there already. Raises KeyConflict, JournalDown."""

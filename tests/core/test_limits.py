@@ -362,3 +362,17 @@ def test_a_pace_lets_go_of_those_who_are_quiet() -> None:
     for contact in range(1000):
         pace.spend(contact, float(contact))
     assert len(pace._paid_at) <= 11
+
+
+def test_an_upgraded_number_sends_at_the_whole_rate_again_up_to_what_was_set() -> None:
+    bucket = Bucket(80.0, START)
+    bucket.slow_down(START, 0.0)
+    assert bucket.rate < 80
+    bucket.allow(1000.0)
+    assert bucket.rate == 80
+    fast = Bucket(2000.0, START)
+    fast.allow(1000.0)
+    assert fast.rate == 1000
+    boundless = Bucket(0.0, START)
+    boundless.allow(1000.0)
+    assert boundless.room(START) == float("inf")

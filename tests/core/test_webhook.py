@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wabot.core import webhook
+from wabot.core.account import Standing
 from wabot.core.messages import (
     Delivery,
     Direction,
@@ -513,10 +514,31 @@ def test_the_other_fields_are_read_or_kept() -> None:
     assert read(sample("template_paused")) == Delivery(templates=(TemplateNews("order_update", "en_US", "PAUSED"),))
 
 
-def test_a_field_that_we_do_not_handle_is_kept_whole() -> None:
-    (notice,) = read(sample("account_restricted")).notices
-    assert (notice.field, notice.reason) == ("account_update", "not handled")
+def test_what_is_said_of_the_account_is_read_and_kept_whole() -> None:
+    delivery = read(sample("account_restricted"))
+    (news,), (notice,) = delivery.account, delivery.notices
+    assert (news.standing, news.until, news.at) == (Standing.RESTRICTED, 1789086400, 1789000001)
+    assert (notice.field, notice.reason) == ("account_update", news.reason)
     assert json.loads(notice.raw) == json.loads(sample("account_restricted"))["entry"][0]["changes"][0]
+
+
+def test_what_is_said_of_another_account_changes_nothing() -> None:
+    for name in ("account_restricted", "template_paused"):
+        body = sample(name)
+        account = json.loads(body)["entry"][0]["id"]
+        ours = parse(body, phone_number_id=OURS, account_id=account)
+        theirs = parse(body, phone_number_id=OURS, account_id="1")
+        assert (bool(ours.account or ours.templates), bool(theirs.account or theirs.templates)) == (True, False)
+        assert [notice.reason for notice in theirs.notices] == ["for another account"]
+    assert parse(sample("text"), phone_number_id=OURS, account_id="1").messages, "messages name their number"
+
+
+def test_a_field_that_we_do_not_handle_is_kept_whole() -> None:
+    odd = {"field": "account_update", "value": {"event": "SOMETHING_NEW"}}
+    body = json.dumps({"entry": [{"id": "1", "time": 1789000001, "changes": [odd]}]}).encode()
+    (notice,) = read(body).notices
+    assert (notice.field, notice.reason) == ("account_update", "not handled")
+    assert json.loads(notice.raw) == odd
 
 
 @pytest.mark.parametrize("name", ["errors", "interactive_with_error"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, said
+from wabot.core.account import AccountNews, Standing
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Delivery, Receipt, Status, TemplateNews
@@ -184,3 +185,46 @@ async def test_news_of_a_pause_do_not_forget_the_code_of_what_it_holds(scene: Sc
     await news(scene, "UNPAUSED")
     await scene.journal.tend(scene.now)
     assert scene.state(job.id) is State.QUEUED
+
+
+# What Meta says of the account.
+
+
+async def account(scene: Scene, standing: Standing, at: float, until: float | None = None) -> list[AccountNews]:
+    said = AccountNews(standing, "Meta lets the account only answer", at, until)
+    return (await scene.journal.accept(Delivery(account=(said,)), scene.now)).account
+
+
+async def test_an_account_that_may_only_answer_holds_what_it_would_begin_and_keeps_that_over_a_restart(
+    scene: Scene,
+) -> None:
+    await account(scene, Standing.RESTRICTED, NOW, until=NOW + DAY)
+    await scene.restart()
+    pause = await pause_of_next(scene, "sale")
+    assert (pause.until, pause.refuse) == (NOW + DAY, False)  # type: ignore[attr-defined]
+    await scene.hear(said("wamid.1", ANA))
+    await scene.owe(ANA)
+    (answer,) = [job for job in await scene.claim() if job.contact.wa_id == ANA]
+    assert answer.pause is None
+
+
+async def test_an_account_that_is_reinstated_sends_at_once_what_was_held_for_it(scene: Scene) -> None:
+    await account(scene, Standing.RESTRICTED, NOW)
+    await scene.batch(ANA, name="sale")
+    job = await scene.claim_one()
+    assert job.pause is not None
+    outcome = Outcome(Event.HOLD, due_at=job.pause.until, spent=False, error="waits", code=job.pause.code)
+    await scene.settle(job, outcome)
+    other = await held(scene, BEN, name="other")
+    await account(scene, Standing.LIFTED, NOW + 60)
+    await scene.journal.tend(scene.now)
+    assert (scene.state(job.id), scene.state(other.id)) == (State.QUEUED, State.HELD)
+    assert (await scene.claim_one()).pause is None
+
+
+async def test_of_news_that_overtake_each_other_the_latest_holds(scene: Scene) -> None:
+    assert await account(scene, Standing.LIFTED, NOW + 60)
+    assert await account(scene, Standing.RESTRICTED, NOW) == []
+    assert await account(scene, Standing.BLOCKED, NOW) == []
+    assert await pause_of_next(scene, "sale") is None
+    assert await account(scene, Standing.FASTER, NOW), "which is no standing that another one ends"

@@ -27,8 +27,7 @@ class Bucket:
     """
 
     def __init__(self, rate: float, now: float) -> None:
-        self._allowed = rate
-        self._rate = rate
+        self._setting = self._allowed = self._rate = rate
         self._at = now
         self._tokens = self._depth
         self._slowed_at = self._closed_until = float("-inf")
@@ -60,6 +59,10 @@ class Bucket:
         if self._allowed:
             self._refill(now)
             self._tokens = min(max(self._tokens - count, -self._allowed), self._depth)
+
+    def allow(self, rate: float) -> None:
+        """Meta takes `rate` messages a second from now on: whole again at once, up to what was set."""
+        self._allowed = self._rate = min(self._setting, rate)
 
     def slow_down(self, now: float, pause: float = 0.0) -> None:
         """Meta complained: nothing leaves for `pause` seconds; the bucket is emptied and its rate halved.

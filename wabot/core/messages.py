@@ -10,6 +10,7 @@ from typing import Any
 
 import phonenumbers
 
+from wabot.core.account import AccountNews
 from wabot.core.errors import InvalidInput
 
 SERVICE_WINDOW_SECONDS = 24 * 3600.0
@@ -267,3 +268,4 @@ class Delivery:
     templates: tuple[TemplateNews, ...] = ()
     notices: tuple[Notice, ...] = ()
     foreign: tuple[ForeignPart, ...] = ()
+    account: tuple[AccountNews, ...] = ()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from wabot.core import account
+from wabot.core.account import AccountNews
 from wabot.core.inbound import Chat, Object, people_of, person_of
 from wabot.core.large import TooManyValues
 from wabot.core.messages import Delivery, ForeignPart, Inbound, Notice, Preference, Receipt, Status, TemplateNews
@@ -47,10 +49,11 @@ def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
     return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex(), found[1])
 
 
-def parse(body: bytes, *, phone_number_id: str, ignored: Set[str] = frozenset()) -> Delivery:
+def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: Set[str] = frozenset()) -> Delivery:
     """Everything that one request says to our number; what cannot be read becomes a Notice. Never raises.
 
-    What it says to another number is for that one, whole, unless its phone number id is `ignored`.
+    What it says to another number is for that one, whole, unless its phone number id is `ignored`. What it says of
+    another account than `account_id` (if that is known) is noted, and changes nothing.
 
     One malformed part never spoils its neighbours, and all strings can be stored. A message whose timestamp is
     missing or absurd gets that of its entry, or else 0.0: then only the reader's clock can tell.
@@ -67,7 +70,7 @@ def parse(body: bytes, *, phone_number_id: str, ignored: Set[str] = frozenset())
     entries = dict_of(payload).get("entry")
     if not isinstance(entries, list):
         return _unreadable("unknown shape", text)
-    reading = _Reading(phone_number_id, ignored)
+    reading = _Reading(phone_number_id, account_id, ignored)
     try:
         for entry in entries:
             reading.entry(entry)
@@ -85,6 +88,7 @@ class _Reading:
     """What was found so far in one request."""
 
     phone_number_id: str
+    account_id: str
     ignored: Set[str]
     count: int = 0
     messages: list[Inbound] = field(default_factory=list)
@@ -94,6 +98,7 @@ class _Reading:
     notices: list[Notice] = field(default_factory=list)
     unnoted: int = 0
     foreign: dict[str, list[Object]] = field(default_factory=dict)
+    account: list[AccountNews] = field(default_factory=list)
 
     def delivery(self) -> Delivery:
         if self.unnoted:
@@ -109,6 +114,7 @@ class _Reading:
                 ForeignPart(number, compact({"object": "whatsapp_business_account", "entry": entries}))
                 for number, entries in self.foreign.items()
             ),
+            account=tuple(self.account),
         )
 
     def entry(self, entry: Any) -> None:
@@ -119,6 +125,8 @@ class _Reading:
                 number = _number_of(change)
                 if number and number != self.phone_number_id:
                     self.elsewhere(number, entry, change)
+                elif self.is_of_another_account(entry, change):
+                    self.note(text_of(change.get("field")), "for another account", change)
                 else:
                     self.change(change, at)
         else:
@@ -135,8 +143,16 @@ class _Reading:
             self.each(name, value.get(name), self.preferences, lambda item: _preference(item, people, at))
         elif name == "message_template_status_update":
             self.each(name, [value], self.templates, _template)
+        elif (news := account.read(name, value, at)) is not None:
+            self.account.append(news)
+            self.note(name, news.reason, change)
         else:
             self.note(name, "not handled", change)
+
+    def is_of_another_account(self, entry: Object, change: Any) -> bool:
+        """Whether a change that concerns a whole account is for one that is not ours."""
+        named, chat = text_of(entry.get("id")), dict_of(change).get("field") in _CHATS
+        return bool(self.account_id and named and not chat and named != self.account_id)
 
     def chat(self, name: str, value: Object, at: float) -> None:
         """A change about conversations. Meta was seen to put echoes into the field `messages` too."""

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 
+from wabot.core.account import AccountNews, Standing
 from wabot.core.errors import DeliveryError
 from wabot.core.jobs import Origin, Outgoing, State
 from wabot.core.messages import (
@@ -33,6 +34,8 @@ NOTICE_LIMIT = 65_536
 """Characters of a notice that are kept: enough to read it, too little to fill a disk."""
 
 
+_LASTING = frozenset({Standing.BLOCKED, Standing.RESTRICTED, Standing.LIFTED})
+"""News of which only the latest holds."""
 _WORDS = frozenset({"text", "button", "interactive"})
 """The types of message in which a person can say STOP."""
 
@@ -55,6 +58,7 @@ class Taken:
     replies: int = 0
     sends: int = 0
     failures: list[DeliveryError] = field(default_factory=list)
+    account: list[AccountNews] = field(default_factory=list)
 
     def add(self, other: Taken) -> None:
         """What was new in another slice of the same delivery."""
@@ -91,6 +95,8 @@ def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules,
         _take_preference(db, preference, now)
     for news in delivery.templates:
         taken.sends += templates.heed(db, news, now)
+    for said in delivery.account:
+        _take_account_news(db, said, now, taken)
     for notice in delivery.notices:
         _keep_notice(db, notice, now)
     return taken
@@ -237,6 +243,26 @@ def _heed_wish(
     confirmation = Outgoing({"type": "text", "text": {"body": text}}, text, Origin.SERVICE)
     enqueue(db, contact_id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
     return True
+
+
+def _take_account_news(db: sqlite3.Connection, news: AccountNews, now: float, taken: Taken) -> None:
+    """What Meta says of the account, unless it said something later before: deliveries overtake each other.
+
+    A restriction outlives a restart here. A blocked number needs no memory: the first send after it meets Meta's error.
+    """
+    if news.standing in _LASTING:
+        newest = db.execute(
+            "INSERT INTO meta VALUES ('account_news_at', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            " WHERE CAST(excluded.value AS REAL) >= CAST(value AS REAL)",
+            (str(news.at),),
+        )
+        if not newest.rowcount:
+            return
+    if news.standing is Standing.RESTRICTED:
+        templates.restrict(db, news.reason, news.until, now)
+    elif news.standing is Standing.LIFTED:
+        taken.sends += templates.lift(db, now)
+    taken.account.append(news)
 
 
 def _take_preference(db: sqlite3.Connection, preference: Preference, now: float) -> None:

@@ -12,6 +12,8 @@ from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Outcome, Outgoing, Pause
 from wabot.core.messages import TemplateNews
 
+RESTRICTED = "restricted"
+"""The code of what waits because Meta lets the account only answer."""
 ALL = "*"
 """In place of a name: every template. In place of a language: every one of that name, where Meta did not say which."""
 
@@ -56,6 +58,19 @@ def heed(db: sqlite3.Connection, news: TemplateNews, now: float) -> bool:
         [(now, row["code"], news.name, row["language"]) for row in ended],
     )
     return released.rowcount > 0
+
+
+def restrict(db: sqlite3.Connection, reason: str, until: float | None, now: float) -> None:
+    """Meta lets the account only answer: every template waits, until a time if Meta names one."""
+    pause = Pause(until or now + REVIEW_SECONDS, refuse=False, reason=reason, code=RESTRICTED)
+    _remember(db, ALL, ALL, pause)
+
+
+def lift(db: sqlite3.Connection, now: float) -> bool:
+    """Meta lets the account begin talks again; whether sends that were held may go."""
+    db.execute("DELETE FROM paused_templates WHERE name = ? AND code = ?", (ALL, RESTRICTED))
+    held = "UPDATE jobs SET due_at = ? WHERE state = 'held' AND state IN ('in_doubt', 'held') AND error_code = ?"
+    return db.execute(held, (now, RESTRICTED)).rowcount > 0
 
 
 def paused(db: sqlite3.Connection, now: float) -> dict[tuple[str, str], Pause]:

@@ -150,10 +150,12 @@ class Lane:
         self.paused_for = reason
         self._probe_at = now + self._probe_interval * (1 - PROBE_JITTER * self._noise())
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """It works again: go on at once."""
         if self.paused_for is not None:
             log.info("lane.resumed", lane=str(self.kind))
             self.paused_for = None
+            self.wake()
 
     async def _turn(self) -> None:
         self._alarm = math.inf
@@ -237,7 +239,7 @@ class Lane:
         if outcome.pauses:
             self.pause(outcome.error or "", outcome.probe_seconds)
         elif outcome.event is Event.SUCCEED:
-            self._resume()
+            self.resume()
         while True:
             try:
                 state = await self._source.settle(job, outcome, self._clock())

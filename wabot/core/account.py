@@ -1,0 +1,127 @@
+"""What Meta says of our account and number, read for one question: what may still be sent, and how fast?
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference (account_update,
+account_alerts, business_capability_update, phone_number_quality_update, template_category_update)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from wabot.core.shapes import dict_of, list_of, seconds_of, text_of
+
+Object = Mapping[str, Any]
+
+UPGRADED_RATE = 1000.0
+"""Messages per second after Meta's upgrade; 80 before.
+https://developers.facebook.com/documentation/business-messaging/whatsapp/throughput"""
+
+
+class Standing(StrEnum):
+    """What follows from the news."""
+
+    BLOCKED = "blocked"  # nothing gets through until Meta lifts it
+    RESTRICTED = "restricted"  # what we begin ourselves does not get through until a time; answers do
+    LIFTED = "lifted"  # both are over
+    FASTER = "faster"  # the number may send UPGRADED_RATE
+    NOTED = "noted"  # nothing changes for us, but a person should know
+
+
+@dataclass(frozen=True, slots=True)
+class AccountNews:
+    """One thing that Meta says, in plain words; `at` is when, `until` when a restriction ends, both in Unix seconds."""
+
+    standing: Standing
+    reason: str
+    at: float
+    until: float | None = None
+
+
+def read(field: str, value: Object, at: float) -> AccountNews | None:
+    """The news in a change of one of these fields; None where we do not know what it says."""
+    reader = _READERS.get(field)
+    return reader(value, at) if reader is not None else None
+
+
+def _update(value: Object, at: float) -> AccountNews | None:
+    event = text_of(value.get("event"))
+    if event == "DISABLED_UPDATE" or "ban_info" in value:
+        return _ban(dict_of(value.get("ban_info")), at)
+    if event == "ACCOUNT_RESTRICTION":
+        return _restriction(list_of(value.get("restriction_info")), at)
+    if event == "ACCOUNT_VIOLATION":
+        kind = text_of(dict_of(value.get("violation_info")).get("violation_type")) or "unknown"
+        return AccountNews(Standing.NOTED, f"Meta sees a violation of its policies by the account: {kind}", at)
+    if event in ("ACCOUNT_DELETED", "ACCOUNT_OFFBOARDED"):
+        return AccountNews(Standing.BLOCKED, f"Meta says that the account is {event[8:].lower()}", at)
+    return (
+        AccountNews(Standing.LIFTED, "The account is connected again", at) if event == "ACCOUNT_RECONNECTED" else None
+    )
+
+
+def _ban(ban: Object, at: float) -> AccountNews | None:
+    told = ban.get("waba_ban_state")
+    states = {text_of(state) for state in (told if isinstance(told, list) else [told])}
+    if "REINSTATE" in states:
+        return AccountNews(Standing.LIFTED, "Meta has reinstated the account", at)
+    if "DISABLE" in states:
+        return AccountNews(Standing.BLOCKED, "Meta has disabled the account", at)
+    if "SCHEDULE_FOR_DISABLE" in states:
+        day = text_of(ban.get("waba_ban_date"))
+        return AccountNews(Standing.NOTED, f"Meta is going to disable the account{f' on {day}' if day else ''}", at)
+    return None
+
+
+def _restriction(told: list[Any], at: float) -> AccountNews:
+    until = {text_of(dict_of(each).get("restriction_type")): dict_of(each).get("expiration") for each in told}
+    ends = [seconds for seconds in map(seconds_of, until.values()) if seconds is not None]
+    last = max(ends, default=None)
+    if "RESTRICTED_CUSTOMER_INITIATED_MESSAGING" in until:
+        return AccountNews(Standing.BLOCKED, "Meta lets the account answer nobody", at, last)
+    if "RESTRICTED_BIZ_INITIATED_MESSAGING" in until:
+        return AccountNews(Standing.RESTRICTED, "Meta lets the account only answer, and begin nothing", at, last)
+    kinds = ", ".join(sorted(filter(None, until))) or "unknown"
+    return AccountNews(Standing.NOTED, f"Meta restricts the account: {kinds}", at, last)
+
+
+def _alert(value: Object, at: float) -> AccountNews:
+    info = dict_of(value.get("alert_info")) or value
+    kind = text_of(info.get("alert_type")) or "unknown"
+    said = text_of(info.get("alert_description"))
+    return AccountNews(Standing.NOTED, f"Meta warns: {kind}{f' ({said})' if said else ''}"[:500], at)
+
+
+def _category(value: Object, at: float) -> AccountNews | None:
+    name, language = text_of(value.get("message_template_name")), text_of(value.get("message_template_language"))
+    category = text_of(value.get("new_category")) or text_of(value.get("correct_category"))
+    if not name or not category:
+        return None
+    becomes = "is" if value.get("new_category") else "will be"
+    reason = f"The template {name} ({language}) {becomes} {category}: that decides what it costs and who gets it"
+    return AccountNews(Standing.NOTED, reason[:500], at)
+
+
+def _quality(value: Object, at: float) -> AccountNews | None:
+    event, limit = text_of(value.get("event")), text_of(value.get("current_limit"))
+    if event == "THROUGHPUT_UPGRADE":
+        return AccountNews(Standing.FASTER, f"Meta takes up to {UPGRADED_RATE:g} messages a second", at)
+    tier = f" ({limit})" if limit else ""
+    return AccountNews(Standing.NOTED, f"Meta says of the number: {event}{tier}", at) if event else None
+
+
+def _capability(value: Object, at: float) -> AccountNews | None:
+    limit = text_of(value.get("max_daily_conversations_per_business"))
+    reason = f"People whom the business may write to first in 24 hours: {limit}"
+    return AccountNews(Standing.NOTED, reason, at) if limit else None
+
+
+_READERS: Mapping[str, Callable[[Object, float], AccountNews | None]] = {
+    "account_update": _update,
+    "account_alerts": _alert,
+    "template_category_update": _category,
+    "phone_number_quality_update": _quality,
+    "business_capability_update": _capability,
+}
