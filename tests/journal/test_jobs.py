@@ -448,3 +448,15 @@ async def test_what_expires_at_once_ends_at_once(scene: Scene) -> None:
     scene.now += 60
     await scene.journal.tend(scene.now)
     assert [scene.state(job) for job in [*jobs, last]] == [*[State.EXPIRED] * 3, State.QUEUED]
+
+
+async def test_bubbles_that_come_while_a_reply_runs_have_their_quiet_time_though_it_ends_sooner(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    scene.now += 2
+    running = await scene.claim_one(Kind.REPLY)
+    await scene.hear(said("wamid.2"))
+    scene.now += 1
+    await scene.settle(running, Outcome(Event.SUCCEED))
+    assert await scene.claim(Kind.REPLY) == []
+    scene.now += 1
+    assert len(await scene.claim(Kind.REPLY)) == 1
