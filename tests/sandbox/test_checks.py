@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.sandbox.checks import TYPES, Complaint, Known, address, astray, complaint, unfolded
+from wabot.sandbox.checks import TYPES, Known, address, astray, complaint, unfolded
 from wabot.sandbox.library import Library
+from wabot.sandbox.parts import Complaint
 
 GOOD: dict[str, Any] = {"messaging_product": "whatsapp", "to": "+919876543210", "type": "text", "text": {"body": "Hi"}}
 TEMPLATE = {"name": "hello_world", "language": {"code": "en_US"}}
+CARD = {"name": {"formatted_name": "Ben Lee"}}
 BUTTON = {"type": "reply", "reply": {"id": "a", "title": "Yes"}}
 
 
@@ -39,7 +42,7 @@ def interactive(kind: str, action: Any, text: str = "Well?") -> dict[str, Any]:
         body(to="IN.abc123"),
         body(type="reaction", reaction={"message_id": "wamid.a", "emoji": ""}),
         body(type="location", location={"latitude": 1, "longitude": 2}),
-        body(type="contacts", contacts=[{"name": {}}]),
+        body(type="contacts", contacts=[CARD]),
         interactive("button", {"buttons": [BUTTON]}),
         interactive("list", {"button": "Open", "sections": [{"rows": [{"id": "1", "title": "One"}]}]}),
         interactive("flow", {"name": "flow"}),
@@ -84,11 +87,12 @@ def test_meta_takes_a_good_body(payload: dict[str, Any]) -> None:
         (body(type="reaction", reaction={"emoji": "x"}), 100),
         (body(type="location", location={"latitude": 1}), 100),
         (body(type="contacts", contacts=[]), 100),
+        (body(type="contacts", contacts=[CARD, {"name": {}}]), 100),
         (body(type="interactive", interactive={}), 131008),
         (interactive("button", {"buttons": [BUTTON] * 2}), 131009),
         (interactive("button", {"buttons": [BUTTON]}, text="x" * 1025), 131009),
         (interactive("button", {"buttons": []}), 131009),
-        (interactive("list", {"button": "x" * 21, "sections": [{"rows": [{"title": "One"}]}]}), 131009),
+        (interactive("list", {"button": "x" * 21, "sections": [{"rows": [{"id": "1", "title": "One"}]}]}), 131009),
         (interactive("list", {"button": "Open", "sections": [{"rows": [{"title": "One"}] * 11}]}), 131009),
         (interactive("button", {"buttons": [BUTTON]}, text=""), 131008),
         ({"messaging_product": "whatsapp", "status": "read"}, 100),
@@ -103,6 +107,48 @@ def test_meta_complains_about_a_bad_body(payload: Any, code: int) -> None:
     assert found.details
 
 
+ROW = {"id": "1", "title": "One", "description": "the first"}
+BUTTONS = {"type": "button", "body": {"text": "Well?"}, "action": {"buttons": [BUTTON]}}
+LIST = {"type": "list", "body": {"text": "Well?"}, "action": {"button": "Open", "sections": [{"rows": [ROW]}]}}
+LINK = {"type": "cta_url", "body": {"text": "Look"}, "action": {"name": "cta_url", "parameters": {
+    "display_text": "Open", "url": "https://example.com"}}}  # fmt: skip
+
+
+def replies(*buttons: tuple[str, str]) -> dict[str, Any]:
+    return BUTTONS | {"action": {"buttons": [{"type": "reply", "reply": {"id": i, "title": t}} for i, t in buttons]}}
+
+
+def rows(*rows: dict[str, Any], **section: str) -> dict[str, Any]:
+    return LIST | {"action": {"button": "Open", "sections": [{"rows": list(rows), **section}]}}
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (BUTTONS | {"footer": {"text": "x" * 60}}, BUTTONS | {"footer": {"text": "x" * 61}}),
+        (LIST | {"header": {"type": "text", "text": "x" * 60}}, LIST | {"header": {"type": "text", "text": "x" * 61}}),
+        (replies(("a", "x" * 20)), replies(("a", "x" * 21))),
+        (replies(("a" * 256, "Yes")), replies(("a" * 257, "Yes"))),
+        (replies(("a", "Yes"), ("b", "No"), ("c", "So")), replies(("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"))),
+        (replies(("a", "Yes"), ("b", "No")), replies(("a", "Yes"), ("a", "No"))),
+        (replies(("a", "Yes"), ("b", "No")), replies(("a", "Yes"), ("b", "Yes"))),
+        (LIST | {"body": {"text": "x" * 4096}}, LIST | {"body": {"text": "x" * 4097}}),
+        (rows(ROW | {"description": "x" * 72}), rows(ROW | {"description": "x" * 73})),
+        (rows(ROW | {"title": "x" * 24}), rows(ROW | {"title": "x" * 25})),
+        (rows(ROW | {"id": "x" * 200}), rows(ROW | {"id": "x" * 201})),
+        (rows(ROW, title="x" * 24), rows(ROW, title="x" * 25)),
+        (rows(*(ROW | {"id": str(nth)} for nth in range(10))), rows(*(ROW | {"id": str(nth)} for nth in range(11)))),
+        (rows(ROW, ROW | {"id": "2"}), rows(ROW, ROW)),
+        (LINK, LINK | {"action": {"name": "cta_url", "parameters": {"display_text": "Open", "url": "here"}}}),
+    ],
+)
+def test_buttons_and_lists_have_their_limits(good: dict[str, Any], bad: dict[str, Any]) -> None:
+    assert complaint(body(type="interactive", interactive=good)) is None
+    found = complaint(body(type="interactive", interactive=bad))
+    assert found
+    assert found.code == 131009
+
+
 def test_what_the_account_does_not_have_cannot_be_sent() -> None:
     known = Known(lambda content: Complaint(132001, content["name"]), lambda id_: id_ == "1")
 
@@ -114,8 +160,8 @@ def test_what_the_account_does_not_have_cannot_be_sent() -> None:
 
 
 def test_objects_may_come_as_json_text() -> None:
-    folded = body(type="contacts", contacts='[{"name": {}}]', text=None)
-    assert unfolded(folded)["contacts"] == [{"name": {}}]
+    folded = body(type="contacts", contacts=json.dumps([CARD]), text=None)
+    assert unfolded(folded)["contacts"] == [CARD]
     assert complaint(unfolded(folded)) is None
     assert unfolded(body(text="[nonsense"))["text"] == "[nonsense"
     assert unfolded(["x"]) == ["x"]

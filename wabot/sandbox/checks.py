@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.messages import is_bsuid
+from wabot.sandbox import interactive
+from wabot.sandbox.parts import Complaint, part, parts, text_of
 
 MEDIA = ("image", "audio", "video", "document", "sticker")
 TYPES = (*MEDIA, "text", "template", "location", "contacts", "interactive", "reaction")
@@ -19,14 +21,6 @@ TYPES = (*MEDIA, "text", "template", "location", "contacts", "interactive", "rea
 LONGEST_CAPTION = 1024
 
 _NUMBER = re.compile(r"\+?[\d\s().\-]+", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """Meta's code and details for a body that it does not take; "" are the details that go with the code."""
-
-    code: int
-    details: str
 
 
 def _required(name: str) -> Complaint:
@@ -131,7 +125,7 @@ def _about_content(payload: Mapping[str, Any], known: Known) -> Complaint | None
         return Complaint(100, f"Param type must be one of {{{', '.join(TYPES).upper()}}}.")
     content = payload.get(kind)
     if kind == "contacts":
-        return None if isinstance(content, list) and content else _required("contacts")
+        return _about_contacts(payload)
     if not isinstance(content, dict):
         return Complaint(131008, f"Parameter '{kind}' is mandatory for type '{kind}'.")
     if kind in MEDIA:
@@ -173,22 +167,16 @@ def _about_template(content: Mapping[str, Any]) -> Complaint | None:
     return None if text_of(part(content, "language"), "code") else _required("template['language']")
 
 
+def _about_contacts(payload: Mapping[str, Any]) -> Complaint | None:
+    cards = parts(payload, "contacts")
+    if not cards:
+        return _required("contacts")
+    nameless = not all(text_of(part(card, "name"), "formatted_name") for card in cards)
+    return _required("contacts['name']['formatted_name']") if nameless else None
+
+
 def _about_interactive(content: Mapping[str, Any]) -> Complaint | None:
-    """Reply buttons and lists; the other kinds are taken as they are."""
-    action, body = content.get("action"), content.get("body")
-    if not text_of(content, "type") or not isinstance(action, dict):
-        return Complaint(131008, "Parameters 'type' and 'action' are mandatory for type 'interactive'.")
-    if content["type"] not in ("button", "list"):
-        return None
-    if not isinstance(body, dict) or not text_of(body, "text"):
-        return Complaint(131008, "Parameter 'body' is mandatory for this interactive message.")
-    if content["type"] == "button":
-        titles = [str(part(button, "reply").get("title", "")) for button in parts(action, "buttons")]
-        fits = 1 <= len(titles) <= 3 and len(set(titles)) == len(titles) and len(body["text"]) <= 1024
-        return None if fits and all(1 <= len(title) <= 20 for title in titles) else _invalid("buttons")
-    titles = [str(row.get("title", "")) for section in parts(action, "sections") for row in parts(section, "rows")]
-    fits = 1 <= len(titles) <= 10 and len(body["text"]) <= 4096 and 1 <= len(str(action.get("button", ""))) <= 20
-    return None if fits and all(1 <= len(title) <= 24 for title in titles) else _invalid("sections")
+    return next(interactive.faults(content), None)
 
 
 _ABOUT: Mapping[str, Callable[[Mapping[str, Any]], Complaint | None]] = {
@@ -197,25 +185,3 @@ _ABOUT: Mapping[str, Callable[[Mapping[str, Any]], Complaint | None]] = {
     "reaction": _about_reaction,
     "location": _about_location,
 }
-
-
-def _invalid(name: str) -> Complaint:
-    return Complaint(131009, f"Parameter '{name}' of the interactive message is not valid.")
-
-
-def text_of(fields: Mapping[str, Any], name: str) -> str:
-    """The field, "" where it is missing or not a text."""
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def part(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The object in the field, empty where there is none."""
-    value = fields.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def parts(fields: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The objects in the list in the field."""
-    value = fields.get(name)
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

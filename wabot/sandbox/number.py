@@ -9,8 +9,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from wabot.core.messages import is_bsuid
-from wabot.sandbox.checks import parts, unfolded
+from wabot.sandbox.checks import unfolded
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, invalid, page, select, unknown_object
+from wabot.sandbox.parts import parts
 
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from wabot.core.messages import Receipt, Status
 from wabot.sandbox import payloads
-from wabot.sandbox.checks import part, parts, text_of
 from wabot.sandbox.ledger import Event, Seen, Sent
 from wabot.sandbox.meta import Meta
+from wabot.sandbox.parts import part, parts, text_of
 from wabot.sandbox.webhooks import PERSISTENCE
 
 HELP = """\

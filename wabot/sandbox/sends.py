@@ -20,6 +20,7 @@ from wabot.sandbox import checks, errors, payloads
 from wabot.sandbox.behaviour import LOST, Answer, Receipts, error
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, answered, decoded
 from wabot.sandbox.ledger import Seen, Sent
+from wabot.sandbox.parts import part, parts, text_of
 
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
@@ -208,11 +209,11 @@ def _category(meta: Meta, sent: Sent) -> str:
 
 def _link(sent: Sent) -> str:
     """The address that Meta has to fetch something from before it can deliver, "" if there is none."""
-    content = checks.part(sent.payload, sent.type)
-    places = [content, *(checks.part(content, "header"),)]
-    places += [p for component in checks.parts(content, "components") for p in checks.parts(component, "parameters")]
-    found = [checks.text_of(checks.part(place, kind), "link") for place in places for kind in checks.MEDIA]
-    return next(filter(None, [checks.text_of(content, "link"), *found]), "")
+    content = part(sent.payload, sent.type)
+    places = [content, *(part(content, "header"),)]
+    places += [p for component in parts(content, "components") for p in parts(component, "parameters")]
+    found = [text_of(part(place, kind), "link") for place in places for kind in checks.MEDIA]
+    return next(filter(None, [text_of(content, "link"), *found]), "")
 
 
 async def send_marketing(meta: Meta, call: Call) -> web.StreamResponse:
@@ -221,7 +222,7 @@ async def send_marketing(meta: Meta, call: Call) -> web.StreamResponse:
     https://developers.facebook.com/documentation/business-messaging/whatsapp/marketing-messages/overview
     """
     payload = checks.unfolded(decoded(await call.request.read()))
-    template = _template(meta, payload) if isinstance(payload, dict) and checks.part(payload, "template") else None
+    template = _template(meta, payload) if isinstance(payload, dict) and part(payload, "template") else None
     if template is not None and template.category != "MARKETING":
         raise Refusal(131055, None)
     return await send(meta, call)

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
-from wabot.sandbox import checks, graph, payloads
+from wabot.sandbox import graph, payloads
 from wabot.sandbox.account import Account
 from wabot.sandbox.caller import NO_ANSWER, OWN, Caller
 from wabot.sandbox.ledger import Ledger
 from wabot.sandbox.library import Library
 from wabot.sandbox.media import Store
+from wabot.sandbox.parts import part, parts
 from wabot.sandbox.people import Customer, People
 from wabot.sandbox.templates import Template
 
@@ -248,6 +249,6 @@ def _challenge() -> str:
 
 def _messages(payload: Any) -> Iterator[Mapping[str, Any]]:
     """Every entry of `messages[]` in a webhook."""
-    for entry in checks.parts(payload if isinstance(payload, dict) else {}, "entry"):
-        for change in checks.parts(entry, "changes"):
-            yield from checks.parts(checks.part(change, "value"), "messages")
+    for entry in parts(payload if isinstance(payload, dict) else {}, "entry"):
+        for change in parts(entry, "changes"):
+            yield from parts(part(change, "value"), "messages")
