@@ -264,6 +264,24 @@ async def test_who_wrote_from_a_number_before_somebody_moved_there_is_somebody_e
     assert people(scene) == [(1, None, None), (2, EVA, None)]
 
 
+async def test_a_change_of_number_counts_though_its_owner_wrote_since_with_the_number_hidden(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", BOTH, answerable=False))
+    await scene.hear(said("wamid.3", Person(bsuid=BSUID), at=scene.now + 2, answerable=False))
+    moved = said("wamid.2", BOTH, at=scene.now + 1, type="system", moved_to=Person(wa_id=EVA), answerable=False)
+    await scene.hear(moved)
+    assert people(scene) == [(1, EVA, BSUID)]
+    assert await known_as(scene, ANA) is None
+
+
+async def test_a_number_is_whose_it_was_last_though_its_former_owner_wrote_since_with_the_number_hidden(
+    scene: Scene,
+) -> None:
+    await scene.hear(said("wamid.1", BOTH, answerable=False))
+    await scene.hear(said("wamid.3", Person(bsuid=BSUID), at=scene.now + 2, answerable=False))
+    await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid=OTHER), at=scene.now + 1, answerable=False))
+    assert people(scene) == [(1, None, BSUID), (2, ANA, OTHER)]
+
+
 async def test_what_was_queued_for_a_number_that_somebody_lost_fails(scene: Scene) -> None:
     await scene.batch(EVA)
     await scene.hear(said("wamid.1", BOTH, answerable=False))

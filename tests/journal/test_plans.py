@@ -38,6 +38,7 @@ SMALL = (
 EXCEPTIONS = {
     "(SELECT * FROM messages WHERE id > 0 AND id < ? ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "(SELECT id, timestamp FROM messages WHERE id > ? ORDER BY id LIMIT ?)": "as many rows as LIMIT says",
+    "ORDER BY timestamp DESC, id DESC LIMIT 200) WHERE person = ?": "as many rows as LIMIT says",
     "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
     "WITH RECURSIVE a (id) AS": "the contacts that became part of two: a handful",

@@ -103,17 +103,19 @@ def _is_outdated(
     """
     if person.wa_id is None or (owner is None and known is not None and known["wa_id"] == person.wa_id):
         return False
+    passed = "SELECT 1 FROM passed_on WHERE value = ? AND until > ?"
     if owner is not None:
-        later = owner["wa_id"] == person.wa_id and (owner["last_inbound_at"] or 0.0) > at
+        later = _wrote_from(db, owner["id"], person.wa_id, at)
     else:
-        later = known is not None and known["wa_id"] is not None and (known["last_inbound_at"] or 0.0) > at
-    return later or _left(db, person.wa_id, at)
+        later = known is not None and known["wa_id"] is not None and _wrote_from(db, known["id"], known["wa_id"], at)
+    return later or db.execute(passed, (person.wa_id, at)).fetchone() is not None
 
 
-def _left(db: sqlite3.Connection, value: str, at: float) -> bool:
-    """Whether somebody had a number until after the time `at`, and has it no more."""
-    passed = db.execute("SELECT 1 FROM passed_on WHERE value = ? AND until > ?", (value, at)).fetchone()
-    return passed is not None
+def _wrote_from(db: sqlite3.Connection, contact_id: int, number: str, at: float) -> bool:
+    """Whether a contact wrote from a number after the time `at`; with it hidden, a message says nothing of that."""
+    said = "SELECT * FROM messages WHERE contact_id = ? AND timestamp > ? AND origin = 'person' AND type <> 'system'"
+    newest = f"SELECT 1 FROM ({said} ORDER BY timestamp DESC, id DESC LIMIT 200) WHERE person = ?"
+    return db.execute(newest, (contact_id, at, number)).fetchone() is not None
 
 
 def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -> dict[str, tuple[int, Stop | None]]:
