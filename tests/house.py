@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": (
-        "wabot.web.*", "wabot.adapters.whatsapp", "wabot.adapters.openai",
+        "wabot.web.*", "wabot.adapters.graph_api", "wabot.adapters.openai", "wabot.adapters.whatsapp", "wabot.doctor.*",
         "wabot.bootstrap", "wabot.parts",  # open the one client session and the server's socket, and pass them on
         "wabot.remote",  # the terminal asks the running service
         "wabot.sandbox.*",
@@ -70,6 +70,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.remote": ("wabot.core", "wabot.keys", "wabot.settings"),
+    "wabot.doctor": (
+        "wabot.adapters.graph_api", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.settings",
+    ),
     "wabot.parts": (
         "wabot.adapters", "wabot.clock", "wabot.core", "wabot.journal", "wabot.settings", "wabot.work",
     ),
@@ -78,8 +81,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.parts", "wabot.sandbox", "wabot.service", "wabot.settings", "wabot.web", "wabot.work",
     ),
     "wabot.cli": (
-        "wabot.bootstrap", "wabot.core", "wabot.journal.backup", "wabot.log", "wabot.remote", "wabot.sandbox.phone",
-        "wabot.settings",
+        "wabot.bootstrap", "wabot.core", "wabot.doctor", "wabot.journal.backup", "wabot.log", "wabot.parts",
+        "wabot.remote", "wabot.sandbox.phone", "wabot.settings",
     ),
     "run": ("wabot.cli",),
 }  # fmt: skip
@@ -104,7 +107,7 @@ PURE |= {"unicodedata", "phonenumbers", "wabot"}
 BROAD_CATCHERS = {"wabot.work.runner": 2, "wabot.web.app": 1, "wabot.journal.sqlite": 1, "wabot.bootstrap": 1}
 """How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an
 operation raises belongs to its own caller, and the loops beside the lanes, which a bug must not end."""
-TALKERS = {"wabot.cli", "wabot.remote", "wabot.sandbox.phone", "wabot.sandbox.__main__"}
+TALKERS = {"wabot.cli", "wabot.doctor.terminal", "wabot.remote", "wabot.sandbox.phone", "wabot.sandbox.__main__"}
 """The terminal's own modules. All others log."""
 
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 45

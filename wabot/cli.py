@@ -59,6 +59,11 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
         from wabot import remote  # noqa: PLC0415
 
         return asyncio.run(remote.outbox(settings, args))
+    if args.command == "doctor":
+        from wabot import parts  # noqa: PLC0415
+        from wabot.doctor import terminal  # noqa: PLC0415
+
+        return _run(terminal.run(settings, args, assistant=parts.assistant, archive=parts.mongo))
     if args.command == "backup":
         from wabot.journal import backup  # noqa: PLC0415
 
@@ -163,6 +168,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     listing.add_argument("--limit", type=int, default=50)
     for verb, text in (("show", "one send, whole"), ("retry", "try again"), ("cancel", "before it leaves")):
         verbs.add_parser(verb, help=text).add_argument("id", help="an outbox id")
+    doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it")
+    doctor.add_argument("--fix", action="store_true", help="subscribe the app, and its webhook's fields, at Meta")
+    doctor.add_argument("--url", default="", metavar="https://…", help="the public address of this wabot")
+    doctor.add_argument("--json", action="store_true", help="for programs")
     backup = commands.add_parser("backup", help="a consistent copy of the journal, also while wabot runs")
     backup.add_argument("file", type=Path)
     return parser.parse_args(argv)

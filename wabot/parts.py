@@ -100,19 +100,22 @@ async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: A
     return Canned()
 
 
-async def archive(settings: Settings, stack: AsyncExitStack) -> tuple[Any, Guarded | None, Circuit]:
-    """MongoDB for the recorder, for all who wait for its answer, and the circuit that both go by.
-
-    None without MongoDB: then the journal is the archive.
-    """
-    uri, circuit = settings.mongo.uri.get_secret_value(), Circuit()
+async def mongo(settings: Settings, stack: AsyncExitStack) -> Any:
+    """MongoDB, or None: then the journal is the archive."""
+    uri = settings.mongo.uri.get_secret_value()
     if not uri:
-        return None, None, circuit
+        return None
     from wabot.adapters.mongo import MongoArchive  # noqa: PLC0415
 
     archive = MongoArchive(uri, database=settings.mongo.database, collection=settings.mongo.collection)
     stack.push_async_callback(archive.close)
-    return archive, Guarded(archive, circuit), circuit
+    return archive
+
+
+async def archive(settings: Settings, stack: AsyncExitStack) -> tuple[Any, Guarded | None, Circuit]:
+    """MongoDB for the recorder, for all who wait for its answer, and the circuit that both go by; None without it."""
+    archive, circuit = await mongo(settings, stack), Circuit()
+    return archive, Guarded(archive, circuit) if archive is not None else None, circuit
 
 
 def whatsapp(settings: Settings, session: aiohttp.ClientSession) -> WhatsApp:

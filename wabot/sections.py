@@ -67,6 +67,7 @@ class Server(Section):
     api_keys: Annotated[tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], Strict(False)] = ()
     data_dir: Annotated[Path, Strict(False)] = Path("data")
     retention_days: Count = 30
+    public_url: Url = ""
 
 
 class Api(Section):

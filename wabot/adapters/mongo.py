@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -41,6 +42,12 @@ about the document. https://www.mongodb.com/docs/manual/reference/error-codes/""
 
 _ONLY_THIS = frozenset({2, 9, 15, 22, 52, 57, 121, 10334, 17280, 17419, 17420})
 """Codes by which a whole command is refused for one document: its values, depth, keys, size, or a validator."""
+
+
+_INDEXES = (
+    *(IndexModel([(key, 1), ("timestamp", -1)]) for key in ("participant_numbers", "contact")),
+    IndexModel([("id", 1)]),
+)
 
 
 class MongoArchive:
@@ -88,6 +95,21 @@ class MongoArchive:
             await self._client.admin.command("ping")
         except PyMongoError as error:
             raise _down(error) from error
+
+    async def examine(self) -> list[str]:
+        """Write, read and remove a document that is nobody's message; the indexes that are missing, by their keys."""
+        try:
+            trial = {"_id": f"wabot-doctor-{secrets.token_hex(8)}"}
+            await self._surely.insert_one(trial)
+            found = await self._surely.find_one(trial)
+            await self._surely.delete_one(trial)
+            have = [tuple(index["key"]) async for index in self._collection.list_indexes()]
+        except PyMongoError as error:
+            raise _down(error) from error
+        if found is None:
+            raise ArchiveDown("MongoDB does not give back what was written")
+        wanted = [tuple(index.document["key"]) for index in _INDEXES]
+        return [" ".join(keys) for keys in wanted if keys not in have]
 
     async def lacks(self, versions: Mapping[str, int]) -> set[str]:
         """Of documents (key → version) those that are not there for good, or are in an earlier version.
@@ -143,8 +165,7 @@ class MongoArchive:
         """Indexes, made when MongoDB is first reached: it may be down when we start."""
         if self._prepared:
             return
-        indexes = [IndexModel([(key, 1), ("timestamp", -1)]) for key in ("participant_numbers", "contact")]
-        for index in (*indexes, IndexModel([("id", 1)])):
+        for index in _INDEXES:
             try:
                 await self._collection.create_indexes([index])
             except OperationFailure:

@@ -1,0 +1,74 @@
+"""Questions to Meta's Graph API about the token, the number, the account: what `doctor` asks. Nothing here sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+
+from wabot.core.errors import WabotError
+
+SECONDS = 10.0
+ANSWER_LIMIT = 1 << 20
+
+
+class Unreachable(WabotError):
+    """Nobody, or nobody who speaks Graph's JSON, answers there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`data` is the JSON object that came; `error` is Graph's, or None; `date`: when, in Unix seconds."""
+
+    data: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    date: float | None
+
+
+class GraphApi:
+    """One token's view of Graph. The session stays its owner's."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, base: str, access_token: str) -> None:
+        self._session, self._base, self._token = session, base, access_token
+        self._timeout = aiohttp.ClientTimeout(total=SECONDS)
+
+    async def get(self, path: str, *, token: str = "", **params: str) -> Answer:
+        """`GET {base}/{path}`, with another token than our own if one is given. Raises Unreachable."""
+        return await self._ask("GET", path, params, token)
+
+    async def post(self, path: str, *, token: str = "", **params: str) -> Answer:
+        """`POST {base}/{path}`. Raises Unreachable."""
+        return await self._ask("POST", path, params, token)
+
+    async def _ask(self, method: str, path: str, params: Mapping[str, str], token: str) -> Answer:
+        headers = {"Authorization": f"Bearer {token or self._token}"}
+        try:
+            async with self._session.request(
+                method,
+                f"{self._base}/{path}",
+                params=params,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,  # the token goes to the configured host only
+            ) as response:
+                body = await response.content.read(ANSWER_LIMIT)
+                data, date = json.loads(body), _seconds(response.headers.get("Date"))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unreachable(f"Meta cannot be reached ({type(error).__name__})") from error
+        except (ValueError, RecursionError) as error:
+            raise Unreachable("what answers there is not Meta's Graph API") from error
+        if not isinstance(data, dict):
+            raise Unreachable("what answers there is not Meta's Graph API")
+        error_ = data.get("error")
+        return Answer(data, error_ if isinstance(error_, dict) else None, date)
+
+
+def _seconds(date: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        return None

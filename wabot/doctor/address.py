@@ -1,0 +1,62 @@
+"""The public address as Meta sees it: its handshake, then a webhook that says nothing, signed as Meta signs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+import aiohttp
+
+from wabot.core import checkup
+from wabot.core.checkup import Check
+
+SECONDS = 9.0
+NO_OP = b'{"object":"whatsapp_business_account","entry":[]}'
+"""A webhook that says nothing: it is accepted, and changes nothing."""
+
+_RESTART = "Restart wabot with these settings, or correct the ones that it runs with."
+
+
+async def knock(session: aiohttp.ClientSession, address: str, *, verify_token: str, app_secret: str) -> Check:
+    """Whether name, certificate, proxy, verify token and app secret work together at `address`.
+
+    That Meta itself gets through, and signs with the same secret, only its own webhooks can show.
+    """
+    try:
+        return await _handshake(session, address, verify_token) or await _deliver(session, address, app_secret)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        detail = f"{address} cannot be reached from here ({type(error).__name__})"
+        return checkup.broken("webhook", detail, "See the name, the certificate and the proxy, and that wabot runs.")
+
+
+async def _handshake(session: aiohttp.ClientSession, address: str, verify_token: str) -> Check | None:
+    challenge = str(secrets.randbits(31))
+    query = {"hub.mode": "subscribe", "hub.verify_token": verify_token, "hub.challenge": challenge}
+    async with session.get(address, params=query, timeout=_timeout(), allow_redirects=False) as response:
+        text = (await response.content.read(1024)).decode(errors="replace")
+        if response.status == 403:
+            return checkup.broken("webhook", f"{address} does not know the verify token", _RESTART)
+        if response.status != 200 or text != challenge:
+            detail = f"{address} answers Meta's handshake with HTTP {response.status}, and not with the challenge"
+            return checkup.broken("webhook", detail, "Let the proxy pass GET and POST /webhook to wabot.")
+    return None
+
+
+async def _deliver(session: aiohttp.ClientSession, address: str, app_secret: str) -> Check:
+    signature = "sha256=" + hmac.new(app_secret.encode(), NO_OP, hashlib.sha256).hexdigest()
+    headers = {"X-Hub-Signature-256": signature, "Content-Type": "application/json"}
+    async with session.post(
+        address, data=NO_OP, headers=headers, timeout=_timeout(), allow_redirects=False
+    ) as response:
+        if response.status == 401:
+            return checkup.broken("webhook", f"{address} refuses what this app secret signed", _RESTART)
+        if response.status != 200:
+            detail = f"{address} answers a signed webhook with HTTP {response.status}"
+            return checkup.broken("webhook", detail, "Let the proxy pass POST /webhook with its body and headers.")
+    detail = f"{address} answers; that Meta reaches it and signs with the same secret, only Meta's own webhook proves"
+    return checkup.ok("webhook", detail)
+
+
+def _timeout() -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=SECONDS)

@@ -1,0 +1,170 @@
+"""All checks in their order, each bounded in time.
+
+The terminal runs them on demand; the service runs them at its start and every hour, for `/readyz`. Then it calls no
+model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/checkup.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+
+from wabot.adapters.graph_api import GraphApi, Unreachable
+from wabot.core import checkup
+from wabot.core.checkup import Check, Shape
+from wabot.core.conversation import Prompt, Role, Turn
+from wabot.core.errors import ArchiveDown, AssistantFailed
+from wabot.doctor.address import knock
+from wabot.doctor.meta import Meta
+from wabot.settings import Settings
+
+CHECK_SECONDS = 20.0
+"""No check takes longer: what has not answered by then is broken."""
+
+
+class Archive(Protocol):
+    """MongoDB, as doctor needs it. Raises ArchiveDown."""
+
+    async def examine(self) -> Sequence[str]:
+        """Write, read and remove a document; the names of indexes that are missing."""
+
+
+class Assistant(Protocol):
+    """A model. Raises AssistantFailed."""
+
+    async def answer(self, prompt: Prompt) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What there is to examine.
+
+    `journal` makes the journal's check. `archive` None: there is no MongoDB. `assistant` None: the model is not called,
+    and `model` says what its last real answer was like (None: there was none yet).
+    """
+
+    session: aiohttp.ClientSession
+    journal: Callable[[], Awaitable[Check]]
+    archive: Archive | None
+    assistant: Assistant | None
+    model: Callable[[], Check | None] = lambda: None
+
+
+class Doctor:
+    """One examination after another. `url`: the public address, where the settings do not have it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        around: Surroundings,
+        *,
+        clock: Callable[[], float],
+        sandbox: bool = False,
+        url: str = "",
+    ) -> None:
+        self._settings, self._around, self._clock, self._sandbox = settings, around, clock, sandbox
+        self._address = url or settings.server.public_url
+        whatsapp = settings.whatsapp
+        token = whatsapp.access_token.get_secret_value()
+        graph = GraphApi(around.session, base=whatsapp.graph_api_base, access_token=token)
+        self._meta = Meta(graph, settings, clock=clock)
+
+    async def examine(self, *, fix: bool = False) -> list[Check]:
+        """Every check once; with `fix`, the app and its webhook's fields are subscribed before that is checked."""
+        await self._bounded("token", self._meta.meet)
+        if fix:
+            await self._bounded("subscription", lambda: self._meta.subscribe(self._callback()))
+        checks: dict[str, Callable[[], Awaitable[Check]]] = {
+            "settings": self._settings_check,
+            "disk": self._disk,
+            "clock": self._clock_check,
+            "journal": self._around.journal,
+            "token": self._meta.token,
+            "number": self._meta.number,
+            "account": self._meta.account,
+            "subscription": self._meta.subscription,
+            "template": self._meta.template,
+            "webhook": self._webhook,
+            "mongo": self._mongo,
+            "model": self._model,
+            "events": self._events,
+        }
+        return [await self._bounded(name, checks[name]) for name in checkup.NAMES]
+
+    async def _bounded(self, name: str, check: Callable[[], Awaitable[Check]]) -> Check:
+        """One check's answer, however long others take to answer it."""
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                return await check()
+        except TimeoutError:
+            return checkup.broken(name, f"no answer within {CHECK_SECONDS:g} s", "Run it again; look at the network.")
+        except Unreachable as error:
+            host = self._settings.whatsapp.graph_api_base
+            return checkup.broken(name, str(error), f"See that this machine reaches {host}: name, firewall, proxy.")
+
+    async def _settings_check(self) -> Check:
+        meta = self._settings.whatsapp
+        shape = Shape(
+            access_token=meta.access_token.get_secret_value(),
+            phone_number_id=meta.phone_number_id,
+            business_account_id=meta.business_account_id,
+            app_secret=meta.app_secret.get_secret_value(),
+            verify_token=meta.verify_token.get_secret_value(),
+        )
+        return checkup.settings(shape, sandbox=self._sandbox)
+
+    async def _disk(self) -> Check:
+        folder = self._settings.server.data_dir.absolute()
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        usage = await asyncio.to_thread(shutil.disk_usage, nearest)
+        return checkup.disk(usage.free, usage.total, str(folder))
+
+    async def _clock_check(self) -> Check:
+        return checkup.clock(self._meta.skew)
+
+    async def _webhook(self) -> Check:
+        address = self._callback()
+        if not address:
+            remedy = "Set server.public_url, or pass --url https://…"
+            return checkup.skipped("webhook", "the public address is not known", remedy)
+        whatsapp = self._settings.whatsapp
+        return await knock(
+            self._around.session,
+            address,
+            verify_token=whatsapp.verify_token.get_secret_value(),
+            app_secret=whatsapp.app_secret.get_secret_value(),
+        )
+
+    async def _mongo(self) -> Check:
+        if self._around.archive is None:
+            return checkup.skipped("mongo", "embedded: the journal is the archive")
+        try:
+            missing = await self._around.archive.examine()
+        except ArchiveDown as error:
+            return checkup.broken("mongo", str(error), "See that MongoDB runs, and mongo.uri: address, user, rights.")
+        if missing:
+            detail = f"indexes are missing: {', '.join(missing)}"
+            return checkup.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
+        return checkup.ok("mongo", "writes, reads and has its indexes")
+
+    async def _model(self) -> Check:
+        if self._around.assistant is None:
+            return self._around.model() or checkup.skipped("model", "no answer was asked for yet")
+        try:
+            await self._around.assistant.answer(Prompt("", (Turn(Role.USER, "Answer with one word: hello."),)))
+        except AssistantFailed as error:
+            return checkup.broken("model", str(error), "See [assistant]: provider, model, api_key, base_url.")
+        return checkup.ok("model", f"{self._settings.assistant.provider} answers")
+
+    async def _events(self) -> Check:
+        return checkup.skipped("events", "no endpoints are configured")
+
+    def _callback(self) -> str:
+        """Where Meta finds our webhook, as far as anybody said."""
+        address = self._address or self._meta.callback
+        return f"{address.rstrip('/').removesuffix('/webhook')}/webhook" if address else ""

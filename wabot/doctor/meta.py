@@ -1,0 +1,136 @@
+"""What Meta says of the token, the number, the account, the app's subscription and the first-contact template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wabot.adapters.graph_api import Answer, GraphApi
+from wabot.core import checkup
+from wabot.core.checkup import Check
+from wabot.core.shapes import dict_of, list_of, text_of
+from wabot.settings import Settings
+
+_NUMBER_FIELDS = (
+    "display_phone_number,verified_name,quality_rating,status,throughput,whatsapp_business_manager_messaging_limit"
+)
+_OBJECT = "whatsapp_business_account"
+
+
+class Meta:
+    """One examination's questions to Graph. Every method raises Unreachable.
+
+    `skew`: seconds by which our clock is ahead of Meta's, None until Meta answered. `callback`: the address to which
+    Meta sends the app's webhooks, "" until it is known.
+    """
+
+    def __init__(self, graph: GraphApi, settings: Settings, *, clock: Callable[[], float]) -> None:
+        self._graph, self._settings, self._clock = graph, settings, clock
+        self._account = settings.whatsapp.business_account_id
+        self._token: Answer | None = None
+        self._fields: list[str] | None = None
+        self.skew: float | None = None
+        self.callback = ""
+
+    async def meet(self) -> Check:
+        """Ask what the others build on: whose token this is, and where the app's webhooks go. The token's check."""
+        self._token, self.skew, self.callback, self._fields = None, None, "", None
+        token = self._settings.whatsapp.access_token.get_secret_value()
+        self._token = await self._graph.get("debug_token", input_token=token)
+        if self._token.date is not None:
+            self.skew = self._clock() - self._token.date
+        await self._learn_callback()
+        return await self.token()
+
+    async def token(self) -> Check:
+        """Valid, with the permissions, and for how long."""
+        if self._token is None:
+            return await self.meet()
+        if self._token.error is not None:
+            return checkup.refused("token", self._token.error)
+        return checkup.token(self._about_token, self._clock())
+
+    async def number(self) -> Check:
+        """Registered, quality, throughput, limit."""
+        answer = await self._graph.get(self._settings.whatsapp.phone_number_id, fields=_NUMBER_FIELDS)
+        return checkup.refused("number", answer.error) if answer.error else checkup.number(answer.data)
+
+    async def account(self) -> Check:
+        """The WhatsApp Business Account: reviewed, and allowed to send."""
+        if not self._account:
+            return _no_account("account")
+        answer = await self._graph.get(self._account, fields="name,account_review_status,health_status")
+        return checkup.refused("account", answer.error) if answer.error else checkup.account(answer.data)
+
+    async def subscription(self) -> Check:
+        """Whether the account's webhooks reach the token's own app, and which fields."""
+        if not self._account:
+            return _no_account("subscription")
+        apps = await self._graph.get(f"{self._account}/subscribed_apps")
+        if apps.error is not None:
+            return checkup.refused("subscription", apps.error)
+        return checkup.subscription(list_of(apps.data.get("data")), self._app_id, self._fields)
+
+    async def template(self) -> Check:
+        """Whether the first-contact template is approved and takes what the settings give it."""
+        first = self._settings.first_contact
+        if first.answer == "ai":
+            return checkup.skipped("template", "first_contact.answer is ai: newcomers get no template")
+        if not self._account:
+            return _no_account("template")
+        answer = await self._graph.get(f"{self._account}/message_templates", name=first.template, limit="100")
+        if answer.error is not None:
+            return checkup.refused("template", answer.error)
+        bodies = [part for part in first.components if text_of(part.get("type")).lower() == "body"]
+        given = sum(len(list_of(body.get("parameters"))) for body in bodies)
+        found = list_of(answer.data.get("data"))
+        return checkup.template(found, name=first.template, language=first.language, given=given)
+
+    async def subscribe(self, callback: str) -> Check:
+        """What `--fix` does: the app to the account, and all fields to the app's webhook at `callback`, if known."""
+        if not self._account:
+            return _no_account("subscription")
+        await self._graph.post(f"{self._account}/subscribed_apps")
+        if self._fields is not None and callback:
+            wanted = {*self._fields, *checkup.NEEDED_FIELDS, *checkup.WANTED_FIELDS}
+            await self._graph.post(
+                f"{self._app_id}/subscriptions",
+                token=self._app_token,
+                object=_OBJECT,
+                callback_url=callback,
+                verify_token=self._settings.whatsapp.verify_token.get_secret_value(),
+                fields=",".join(sorted(wanted)),
+            )
+            await self._learn_callback()
+        return await self.subscription()
+
+    async def _learn_callback(self) -> None:
+        """The app's webhook: its address and fields (None where they cannot be read)."""
+        if not self._app_id:
+            return
+        answer = await self._graph.get(f"{self._app_id}/subscriptions", token=self._app_token)
+        if answer.error is not None:
+            return
+        self._fields = []
+        for subscription in map(dict_of, list_of(answer.data.get("data"))):
+            if subscription.get("object") == _OBJECT:
+                self.callback = text_of(subscription.get("callback_url"))
+                self._fields = [text_of(dict_of(field).get("name")) for field in list_of(subscription.get("fields"))]
+
+    @property
+    def _about_token(self) -> Mapping[str, Any]:
+        return dict_of(self._token.data.get("data")) if self._token else {}
+
+    @property
+    def _app_id(self) -> str:
+        """The token's own app: that another app of the same account is subscribed does not help us."""
+        return text_of(self._about_token.get("app_id"))
+
+    @property
+    def _app_token(self) -> str:
+        """https://developers.facebook.com/docs/facebook-login/guides/access-tokens (app access tokens)"""
+        return f"{self._app_id}|{self._settings.whatsapp.app_secret.get_secret_value()}"
+
+
+def _no_account(name: str) -> Check:
+    return checkup.skipped(name, "whatsapp.business_account_id is not set", "Copy it from WhatsApp > API setup.")
