@@ -24,7 +24,7 @@ from wabot.service import Service
 from wabot.settings import Settings
 from wabot.web.app import make_app
 from wabot.web.auth import Gate
-from wabot.web.outbox import METRICS
+from wabot.web.metrics import METRICS
 from wabot.web.server import Runner
 from wabot.work.record import Recorder
 from wabot.work.runner import Handler, Lane

@@ -20,7 +20,7 @@ from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.payloads import sign
-from wabot.web import body, models, outbox, routes
+from wabot.web import app, body, models, routes
 
 PROBED = ROOT / "tests" / "faults" / "launch_probed.py"
 MOST = 0.1
@@ -299,7 +299,7 @@ async def test_no_answer_stalls_the_loop(name: str, tmp_path: Path) -> None:
 
 async def test_no_address_stalls_the_loop_on_any_route(tmp_path: Path) -> None:
     async def ask_all(w: World) -> int:
-        for route in (*routes.ROUTES, *outbox.ROUTES):
+        for route in app.ROUTES:
             assert isinstance(route, web.RouteDef)
             path = re.sub(r"\{\w+\}", "9" * 4000, route.path)
             headers = {"X-API-Key": KEY, "Idempotency-Key": "k" * 3000, "Prefer": "wait=0," * 400}

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.business import Answer, Business
+from tests.business import EVA, Answer, Business
 from wabot.web.answers import CODES
 
 
@@ -33,6 +33,20 @@ def rows(b: Business, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     path = b.settings.server.data_dir / "wabot.db"
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         return db.execute(sql, values).fetchall()
+
+
+async def queue(b: Business, *numbers: str) -> dict[str, Any]:
+    """A batch, as far as it got without waiting for what Meta does not take."""
+    wait = "respond-async" if EVA in numbers else "wait=5"
+    answer = await b.post("/initiate-bulk", {"numbers": list(numbers)}, headers={"Prefer": wait})
+    return dict(answer.json)
+
+
+async def tried(b: Business, count: int = 1) -> None:
+    """Wait until sends came back from Meta and wait for another try."""
+    await b.meta.until(lambda meta: len(meta.attempts) >= count)
+    while any(lane["state"] == "running" for lane in (await b.get("/outbox")).json["outbox"]):
+        await asyncio.sleep(0.01)
 
 
 class Wire:

@@ -18,7 +18,7 @@ from tests.business import ANA, Business, business
 from tests.virtual_time import virtual_time
 from tests.web.shapes import refusal, wire
 from wabot import keys
-from wabot.web import auth, outbox, routes
+from wabot.web import app, auth
 
 KEYS = ("a-long-enough-key", "another-long-key", "clé-€-ключ-16-знаков")
 GUARDED = [
@@ -68,7 +68,7 @@ async def test_everything_but_the_webhook_and_healthz_needs_a_key(keyed: Busines
 
 
 def test_no_route_was_forgotten() -> None:
-    patterns = {route.path for route in (*routes.ROUTES, *outbox.ROUTES)} - auth.OPEN_PATHS
+    patterns = {route.path for route in app.ROUTES} - auth.OPEN_PATHS
     guarded = {re.sub(r"^/(outbox|batches|contacts|merges)/[^/]+", r"/\1/*", path) for _, path in GUARDED}
     assert {re.sub(r"{.*?}", "*", pattern) for pattern in patterns} <= guarded
 

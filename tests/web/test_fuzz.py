@@ -21,7 +21,8 @@ from tests.web.shapes import refusal, wire
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.meta import Meta
-from wabot.web import auth, outbox, routes
+from wabot.web import auth
+from wabot.web.app import ROUTES
 
 Ask = Callable[[bytes], Answer]
 
@@ -97,7 +98,6 @@ bodies = (
     | st.sampled_from([b"", b"{", b"\xef\xbb\xbf{}", b"[" * 3000])
 )
 
-ROUTES = (*routes.ROUTES, *outbox.ROUTES)
 segments = st.sampled_from(
     [ANA, "IN.AbCd12345", "JOURNAL-1", "JOURNAL-0", "JOURNAL-" + "9" * 30, "..", "%00", "%ff%fe"]
 ) | (st.text(max_size=10).map(lambda text: quote(text, safe="")))

@@ -15,7 +15,7 @@ from wabot.journal.outbox import CannotMove
 from wabot.journal.parting import CannotUndo
 from wabot.log import get_logger
 from wabot.service import BadSignature, KeyConflict, Service
-from wabot.web import answers, outbox, routes
+from wabot.web import answers, batches, contacts, metrics, outbox, routes
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
 from wabot.web.body import API_BODIES, ASIDE, WEBHOOK_BODIES, Bodies
@@ -27,6 +27,8 @@ STATUS: dict[type[InvalidInput], int] = {
     InvalidInput: 422,
 }  # fmt: skip
 """How errors of the service are told."""
+
+ROUTES = [*routes.ROUTES, *outbox.ROUTES, *batches.ROUTES, *contacts.ROUTES, *metrics.ROUTES]
 
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
@@ -41,7 +43,7 @@ def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: f
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
     app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()
-    app.add_routes([*routes.ROUTES, *outbox.ROUTES])
+    app.add_routes(ROUTES)
     app.on_shutdown.append(_let_go)
     return app
 
