@@ -60,8 +60,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log"),
     "wabot.work": ("wabot.core", "wabot.log"),
     "wabot.news": ("wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
+    "wabot.operations": ("wabot.aside", "wabot.core", "wabot.journal"),
     "wabot.service": (
-        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.log", "wabot.news", "wabot.work",
+        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.log", "wabot.news", "wabot.operations",
+        "wabot.work",
     ),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,20 +11,18 @@ from wabot.aside import MANY, Aside
 from wabot.bulk import Bulk, new_batch
 from wabot.core import webhook
 from wabot.core.errors import ArchiveDown, InvalidInput, JournalDown
-from wabot.core.jobs import OPEN, Kind, State
+from wabot.core.jobs import Kind
 from wabot.core.large import SMALL, Room
 from wabot.core.messages import is_bsuid, normalize_number
 from wabot.core.shapes import seconds_of
-from wabot.journal.batches import Result
 from wabot.journal.journal import Journal
-from wabot.journal.outbox import Query
 from wabot.log import get_logger
 from wabot.news import News
+from wabot.operations import JOB_ID, Operations
 from wabot.work.reply import Replies
 from wabot.work.runner import Lane
 from wabot.work.send import Sends
 
-_JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
 _BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 ENVELOPE = 600
 """Bytes of JSON that a message takes beside what it says."""
@@ -71,7 +67,7 @@ class History:
     size: int = 0
 
 
-class Service:
+class Service(Operations):
     """Everything that can be asked of wabot."""
 
     def __init__(
@@ -137,22 +133,6 @@ class Service:
         """We are stopping: whoever waits for a batch waits no longer."""
         self._journal.let_watchers_go()
 
-    async def batch(self, batch_id: str) -> dict[str, Any] | None:
-        """A batch with its counts and results in the order asked; None if it is unknown."""
-        found = await self._journal.results(batch_id)
-        if found is None:
-            return None
-        results = await self._aside(lambda: [self._result(result) for result in found])
-        counts = Counter(result["status"] for result in results)
-        return {
-            "batch_id": batch_id,
-            "total": len(results),
-            "successful": counts["sent"],
-            "failed": counts["failed"],
-            "queued": counts["queued"],
-            "results": results,
-        }
-
     async def history(self, number: str, limit: int, include: Sequence[str] = (), room: Room | None = None) -> History:
         """What was said with a person: the archive, with what it does not have yet laid over.
 
@@ -176,29 +156,6 @@ class Service:
             return History(_merged(ours, theirs, limit), size=size)
         return History(await self._aside(_merged, ours, theirs, limit), size=size)
 
-    async def outbox(self, query: Query) -> list[dict[str, Any]]:
-        """The sends that `query` asks for, newest first."""
-        return await self._journal.outbox(query)
-
-    async def outbox_one(self, outbox_id: str) -> dict[str, Any] | None:
-        """One send, whole; None if it is unknown."""
-        job_id = self.job_id(outbox_id)
-        return None if job_id is None else await self._journal.outbox_one(job_id)
-
-    async def retry(self, outbox_id: str) -> dict[str, Any] | None:
-        """Try a failed, parked or held send now. Raises CannotMove."""
-        job_id = self.job_id(outbox_id)
-        if job_id is None or await self._journal.retry(job_id, self._clock()) is None:
-            return None
-        return await self._journal.outbox_one(job_id)
-
-    async def cancel(self, outbox_id: str) -> dict[str, Any] | None:
-        """Cancel a send that has not left. Raises CannotMove."""
-        job_id = self.job_id(outbox_id)
-        if job_id is None or await self._journal.cancel(job_id, self._clock()) is None:
-            return None
-        return await self._journal.outbox_one(job_id)
-
     async def set_stop(self, number: str, *, stop: bool) -> str:
         """Somebody wants no more messages, or wants them again; their digits or BSUID. Raises InvalidNumber."""
         identity = identify(number)
@@ -211,7 +168,7 @@ class Service:
 
     async def undo_merge(self, merge_id: str) -> dict[str, Any] | None:
         """They were two after all; the merge as it is then, None if it is unknown. Raises CannotUndo."""
-        return await self._journal.undo_merge(int(merge_id), self._clock()) if _JOB_ID.fullmatch(merge_id) else None
+        return await self._journal.undo_merge(int(merge_id), self._clock()) if JOB_ID.fullmatch(merge_id) else None
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Whether we can do our job, and the state of all that it takes."""
@@ -232,23 +189,6 @@ class Service:
             "graph": _word(self._sends.meta_works),
             "llm": _word(self._replies.assistant_works),
         }
-
-    def job_id(self, outbox_id: str) -> int | None:
-        """The job that an outbox id names, if it can be one of this journal's."""
-        name, _, number = outbox_id.partition("-")
-        return int(number) if name == self._journal.name and _JOB_ID.fullmatch(number) else None
-
-    def _result(self, result: Result) -> dict[str, Any]:
-        outbox = {"outbox_id": f"{self._journal.name}-{result.job_id}"} if result.job_id is not None else {}
-        line: dict[str, Any] = {"number": result.number, "success": False, "status": "failed", **outbox}
-        if result.duplicate:
-            line["duplicate"] = True
-        if result.state in OPEN:
-            return {**line, "status": "queued"}
-        if result.state is State.DONE and result.error is None:
-            return {**line, "success": True, "status": "sent", "response": result.answer}
-        code = result.error_code if result.error_code is not None else str(result.state)
-        return {**line, "error": result.error or f"The send is {result.state}", "error_code": code}
 
 
 def identify(number: str) -> str:

@@ -28,12 +28,12 @@ from wabot.journal import (
     history,
     jobs,
     opening,
-    outbox,
     restored,
     tending,
     upkeep,
 )
 from wabot.journal.archiving import Archiving
+from wabot.journal.by_hand import ByHand
 from wabot.journal.opening import Purpose
 from wabot.journal.parting import Merges
 from wabot.journal.receipts import Patience
@@ -47,7 +47,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, Merges):
+class Journal(Archiving, ByHand, Merges):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(
@@ -220,27 +220,6 @@ class Journal(Archiving, Merges):
         """Write down that a person wants no more messages, or wants them again."""
         await self.writer(accept.set_stop, identity, now, stop=stop)
         await self._watchers.tell()
-
-    async def outbox(self, query: outbox.Query) -> list[dict[str, Any]]:
-        """The sends that `query` asks for."""
-        return await self._read(outbox.listing, query, self.name)
-
-    async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
-        """One send, whole."""
-        return await self._read(outbox.one, job_id, self.name)
-
-    async def retry(self, job_id: int, now: float) -> State | None:
-        """Try a failed, parked or held send now. Raises CannotMove."""
-        state = await self.writer(outbox.retry, job_id, now)
-        self.notify(Kind.SEND, now)
-        return state
-
-    async def cancel(self, job_id: int, now: float) -> State | None:
-        """Cancel a send that has not left. Raises CannotMove."""
-        state = await self.writer(outbox.cancel, job_id, now)
-        self.notify(Kind.SEND, now)  # it may have been the head of its contact's queue
-        await self._watchers.tell()
-        return state
 
     async def _learn_our_number(self, number: str) -> None:
         """Meta tells it with every message; until the first we go by the phone number id."""

@@ -1,0 +1,80 @@
+"""The verbs for whoever keeps wabot: batches and the outbox, looked at and acted on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from wabot.aside import Aside
+from wabot.core.jobs import OPEN, State
+from wabot.journal.batches import Result
+from wabot.journal.journal import Journal
+from wabot.journal.outbox import Query
+
+JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
+
+
+class Operations:
+    """The part of the service that shows batches and the outbox, and lets a person decide about them."""
+
+    _journal: Journal
+    _aside: Aside
+    _clock: Callable[[], float]
+
+    async def batch(self, batch_id: str) -> dict[str, Any] | None:
+        """A batch with its counts and results in the order asked; None if it is unknown."""
+        found = await self._journal.results(batch_id)
+        if found is None:
+            return None
+        results = await self._aside(lambda: [self._result(result) for result in found])
+        counts = Counter(result["status"] for result in results)
+        return {
+            "batch_id": batch_id,
+            "total": len(results),
+            "successful": counts["sent"],
+            "failed": counts["failed"],
+            "queued": counts["queued"],
+            "results": results,
+        }
+
+    async def outbox(self, query: Query) -> list[dict[str, Any]]:
+        """The sends that `query` asks for, newest first."""
+        return await self._journal.outbox(query)
+
+    async def outbox_one(self, outbox_id: str) -> dict[str, Any] | None:
+        """One send, whole; None if it is unknown."""
+        job_id = self.job_id(outbox_id)
+        return None if job_id is None else await self._journal.outbox_one(job_id)
+
+    async def retry(self, outbox_id: str) -> dict[str, Any] | None:
+        """Try a failed, parked or held send now. Raises CannotMove."""
+        job_id = self.job_id(outbox_id)
+        if job_id is None or await self._journal.retry(job_id, self._clock()) is None:
+            return None
+        return await self._journal.outbox_one(job_id)
+
+    async def cancel(self, outbox_id: str) -> dict[str, Any] | None:
+        """Cancel a send that has not left. Raises CannotMove."""
+        job_id = self.job_id(outbox_id)
+        if job_id is None or await self._journal.cancel(job_id, self._clock()) is None:
+            return None
+        return await self._journal.outbox_one(job_id)
+
+    def job_id(self, outbox_id: str) -> int | None:
+        """The job that an outbox id names, if it can be one of this journal's."""
+        name, _, number = outbox_id.partition("-")
+        return int(number) if name == self._journal.name and JOB_ID.fullmatch(number) else None
+
+    def _result(self, result: Result) -> dict[str, Any]:
+        outbox = {"outbox_id": f"{self._journal.name}-{result.job_id}"} if result.job_id is not None else {}
+        line: dict[str, Any] = {"number": result.number, "success": False, "status": "failed", **outbox}
+        if result.duplicate:
+            line["duplicate"] = True
+        if result.state in OPEN:
+            return {**line, "status": "queued"}
+        if result.state is State.DONE and result.error is None:
+            return {**line, "success": True, "status": "sent", "response": result.answer}
+        code = result.error_code if result.error_code is not None else str(result.state)
+        return {**line, "error": result.error or f"The send is {result.state}", "error_code": code}
