@@ -235,6 +235,12 @@ def nobody_prints(module: Module) -> Iterator[str]:
                 yield f"line {node.lineno} prints"
 
 
+def the_collector_runs_as_python_means_it_to(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("gc.set_threshold", "gc.disable"):
+            yield f"line {node.lineno}: what strangers leave behind in cycles would stay"
+
+
 def the_environment_is_read_once(module: Module) -> Iterator[str]:
     if module.name != "wabot.settings" and re.search(r"\bos\.(environ|getenv)\b", module.source):
         yield "reads the environment"

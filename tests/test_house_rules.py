@@ -56,6 +56,10 @@ RULES: Mapping[Rule, tuple[Module, ...]] = {
         Module("wabot.work.runner", ""),
     ),
     house.nobody_prints: (Module("wabot.service", "print('here')"),),
+    house.the_collector_runs_as_python_means_it_to: (
+        Module("wabot.cli", "import gc\ngc.set_threshold(50_000, 50, 50)"),
+        Module("wabot.cli", "import gc\ngc.disable()"),
+    ),
     house.the_environment_is_read_once: (Module("wabot.bootstrap", "import os\nos.environ['PORT']"),),
 }
 """Every rule, with modules that break it."""

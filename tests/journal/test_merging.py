@@ -300,11 +300,12 @@ async def test_the_archive_is_not_asked_for_a_number_that_was_somebody_elses(sce
 # Undoing.
 
 
-async def test_a_merge_is_written_down_and_can_be_undone(scene: Scene) -> None:
+async def test_a_merge_is_written_down_and_can_be_undone(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     await two_halves(scene)
     ids = [await scene.owe(who) for who in (ANA, BSUID)]
     before = scene.rows("SELECT * FROM contacts")
     await scene.hear(said("wamid.3", BOTH, answerable=False))
+    assert capsys.readouterr().out.count("contacts.merged") == 1
     (merge,) = await scene.journal.merges(10)
     assert (merge["contact"], merge["merged"], merge["numbers"], merge["bsuids"]) == (1, 2, [ANA, None], [None, BSUID])
     undone = await scene.journal.undo_merge(merge["id"], scene.now)

@@ -48,6 +48,10 @@ class Webhook:
             return web.Response(status=403)
         return web.Response(text=request.query["hub.challenge"])
 
+    async def file(self, request: web.Request) -> web.Response:
+        """Something to send by link, of the MIME type that its address names."""
+        return web.Response(body=b"file", content_type=request.match_info["type"])
+
     def told(self, list_name: str) -> list[dict[str, Any]]:
         """All entries of `statuses` or `messages`, in the order they were told."""
         return [entry for payload in self.taken for entry in value(payload).get(list_name, [])]
@@ -99,6 +103,7 @@ async def webhook() -> AsyncIterator[Webhook]:
     app = web.Application()
     app.router.add_post("/webhook", hook.post)
     app.router.add_get("/webhook", hook.get)
+    app.router.add_get("/files/{type:.+}", hook.file)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Business
+from tests.sandbox.conftest import TOKEN, Business
 from wabot.sandbox import graph
 from wabot.sandbox.meta import Meta
 
@@ -20,6 +20,7 @@ from wabot.sandbox.meta import Meta
         ("POST", "999/messages", 100),
         ("GET", "1234/messages", 100),
         ("GET", "1234/nonsense", 2500),
+        ("POST", "1234/messages/more", 2500),
         ("GET", "1234/a/b/c/d", 2500),
         ("PUT", "1234/messages", 100),
     ],
@@ -31,6 +32,25 @@ async def test_whatever_graph_does_not_know_is_refused_in_its_json(
     assert (status, body["error"]["code"]) == (400, code)
     assert body["error"]["type"] == "OAuthException"
     assert body["error"]["fbtrace_id"]
+
+
+@pytest.mark.parametrize("path", ["1234/media", "1234/messages", "1234/settings"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "multipart/form-data"},
+        {"Content-Type": "application/x-www-form-urlencoded; charset=nonsense"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+    ids=["no part", "no boundary", "no such charset", "not packed"],
+)
+async def test_what_cannot_be_read_is_refused_in_its_json(
+    business: Business, path: str, headers: dict[str, str]
+) -> None:
+    url, headers = f"{business.url}/v26.0/{path}", headers | {"Authorization": f"Bearer {TOKEN}"}
+    async with business.session.post(url, data=b"\xff=1", headers=headers) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (400, 100)
 
 
 async def test_an_unknown_object_may_be_one_that_the_token_may_not_see(business: Business) -> None:

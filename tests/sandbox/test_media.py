@@ -95,10 +95,32 @@ async def test_a_link_that_cannot_be_fetched_fails_afterwards(business: Business
     header = {"type": "button", "header": {"type": "image", "image": {"link": gone}}, "body": {"text": "Well?"}}
     header["action"] = {"buttons": [{"type": "reply", "reply": {"id": "1", "title": "Yes"}}]}
     assert await outcome(type="interactive", interactive=header) == [("failed", 131053)]
-    there = f"{webhook.url}?hub.mode=subscribe&hub.verify_token=a-word&hub.challenge=picture"
+    there = webhook.url.replace("/webhook", "/files/image/png")
     assert [status for status, _ in await outcome(type="image", image={"link": there})] == ["sent", "delivered", "read"]
+    page = webhook.url.replace("/webhook", "/files/text/html")
+    assert await outcome(type="image", image={"link": page}) == [("failed", 131053)]
     meta.fetch_links = False
     assert [status for status, _ in await outcome(type="image", image={"link": gone})] == ["sent", "delivered", "read"]
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "kind", "words"),
+    [
+        ("image/webp", "image", "Unsupported Image mime type image/webp. Please use one of image/jpeg, image/png."),
+        ("audio/opus", "audio", "Unsupported Audio mime type audio/opus. Please use one of audio/ogg, "),
+        ("image/png", "video", "Unsupported Video mime type image/png. Please use one of video/mp4, "),
+        ("image/png", "sticker", "Unsupported Sticker mime type image/png. Please use one of image/webp."),
+    ],
+)
+async def test_a_file_of_the_wrong_type_is_kept_and_fails_when_it_is_sent(
+    business: Business, meta: Meta, webhook: Webhook, mime_type: str, kind: str, words: str
+) -> None:
+    _, up = await business.graph("POST", "1234/media", data=form(type_=mime_type))
+    assert (await business.send(type=kind, text=None, **{kind: {"id": up["id"]}}))[0] == 200
+    await meta.until(lambda m: bool(m.told))
+    [status] = webhook.told("statuses")
+    assert (status["status"], status["errors"][0]["code"]) == ("failed", 131053)
+    assert status["errors"][0]["error_data"]["details"].startswith(words)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ HTML = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><
 class Receipts:
     """What Meta tells of an accepted message afterwards: `statuses` (none: lost), in this order or in `reverse`.
 
-    `code` is the error of a `failed`; every receipt comes `times` times; `early`: before the answer to the send.
+    `code` is the error of a `failed`, `details` what Meta says of it if not the usual; every receipt comes `times`
+    times; `early`: before the answer to the send.
     """
 
     statuses: tuple[str, ...] = SPOKEN_IN_ORDER
@@ -32,6 +33,7 @@ class Receipts:
     times: int = 1
     reverse: bool = False
     early: bool = False
+    details: str | None = None
 
 
 LOST = Receipts(())

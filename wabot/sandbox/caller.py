@@ -60,13 +60,14 @@ class Caller:
         except (aiohttp.ClientError, TimeoutError):
             return NO_ANSWER, None
 
-    async def can_fetch(self, link: str) -> bool:
-        """Whether there is something behind a link of the business's, as Meta finds out before it delivers media."""
+    async def type_behind(self, link: str) -> str | None:
+        """The MIME type of what is behind a link of the business's, None if nothing is."""
         try:
             async with self._client().get(link) as response:
-                return response.status == 200 and bool(await response.content.read(1))
+                there = response.status == 200 and await response.content.read(1)
+                return response.content_type if there else None
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            return False
+            return None
 
     async def handshake(self, verify_token: str, challenge: str) -> bool:
         """Whether the webhook proves that it knows `verify_token`: it answers with the bare `challenge`."""

@@ -128,8 +128,8 @@ def answer(
     return {"error": error | {"fbtrace_id": "A" + secrets.token_urlsafe(16)}}
 
 
-def in_receipt(code: int) -> dict[str, Any]:
+def in_receipt(code: int, details: str | None = None) -> dict[str, Any]:
     """The same error as a webhook words it: `{code, title, message, error_data, href}`."""
     words = wording(code)
-    data = {"details": words.details or words.title}
+    data = {"details": details or words.details or words.title}
     return {"code": code, "title": words.title, "message": words.title, "error_data": data, "href": HREF}

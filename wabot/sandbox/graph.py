@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_DEEPER = ("message_qrdls",)
+"""The edges below which something has a name of its own."""
 _VERSION = re.compile(r"v\d{1,3}\.\d")
 _FIELD = re.compile(r"[^,(){}]+(?:[({][^(){}]*[)}]|\.\w+\([^()]*\))*")
 LARGEST = 110 * 1024 * 1024
@@ -66,16 +69,31 @@ class Call:
         """What stands after the question mark."""
         return self.request.query
 
+    async def body(self) -> bytes:
+        """What was sent. Raises Refusal if it cannot be read."""
+        with _reading():
+            return await self.request.read()
+
     async def fields(self) -> Json:
         """The parameters, from the query and from a body that is JSON or a form. Raises Refusal if it is neither."""
         kind = self.request.content_type
         if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-            return {**self.query, **await self.request.post()}
-        body = await self.request.read()
+            with _reading():
+                return {**self.query, **await self.request.post()}
+        body = await self.body()
         value = decoded(body) if body.strip() else {}
         if not isinstance(value, dict):
             raise invalid("The body is not a JSON object.")
         return {**self.query, **value}
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Refuses a body that is packed, framed or encoded in a way that nobody can undo, or that is too large."""
+    try:
+        yield
+    except (ValueError, LookupError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge) as error:
+        raise invalid("The body of the request cannot be read.") from error
 
 
 Handler = Callable[["Meta", Call], Awaitable[web.StreamResponse | Json]]
@@ -104,6 +122,8 @@ def check_token(call: Call, accepted: Iterable[str]) -> None:
 async def answer(meta: Meta, call: Call, routes: Routes) -> web.StreamResponse | Json:
     """What Graph answers to a call that may be made. Raises Refusal."""
     kind = meta.kind_of(call.object)
+    if call.rest and call.edge not in _DEEPER:
+        raise Refusal(2500, http=400, message=f"Unknown path components: /{call.rest}")
     handler = routes.get((kind, call.method, call.edge))
     if handler is not None:
         return await handler(meta, call)

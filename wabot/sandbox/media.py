@@ -30,10 +30,18 @@ _MB = 1024 * 1024
 LARGEST: Mapping[str, int] = {
     **dict.fromkeys(("image/jpeg", "image/png"), 5 * _MB),
     "image/webp": 500 * 1024,
-    **dict.fromkeys(("audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"), 16 * _MB),
+    **dict.fromkeys(("audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg", "audio/opus"), 16 * _MB),
     **dict.fromkeys(("video/mp4", "video/3gpp", "video/3gp"), 16 * _MB),
 }
 """Bytes at most, by MIME type; what else may be sent is a document."""
+SENDABLE: Mapping[str, tuple[str, ...]] = {
+    "image": ("image/jpeg", "image/png"),
+    "audio": ("audio/ogg", "audio/mpeg", "audio/amr", "audio/mp4", "audio/aac"),
+    "video": ("video/mp4", "video/3gpp", "video/3gp"),
+    "sticker": ("image/webp",),
+}
+"""What may be sent as what; as a document anything. Graph keeps more than that, and says so in a receipt only:
+https://github.com/chatwoot/chatwoot/issues/12713"""
 _DOCUMENT = 100 * _MB
 _DOCUMENTS = ("text/", "application/")
 
@@ -69,6 +77,14 @@ class Media:
     def sha256(self) -> str:
         """As a look-up writes it, in hex; a webhook writes base64."""
         return hashlib.sha256(self.content).hexdigest()
+
+
+def unsuitable(kind: str, mime_type: str) -> str | None:
+    """In Meta's words why a file of `mime_type` cannot be sent as a `kind`; None if it can."""
+    known = SENDABLE.get(kind)
+    if known is None or mime_type.partition(";")[0] in known:
+        return None
+    return f"Unsupported {kind.title()} mime type {mime_type}. Please use one of {', '.join(known)}."
 
 
 class Store:
@@ -198,7 +214,7 @@ async def continue_upload(meta: Meta, call: Call) -> Json:
     there = meta.media.uploads[call.object]
     if not offset.isdecimal() or int(offset) != len(there):
         raise invalid(f"Param file_offset must be {len(there)}.")
-    meta.media.uploads[call.object] = there + await call.request.read()
+    meta.media.uploads[call.object] = there + await call.body()
     return {"h": f"4::{secrets.token_urlsafe(24)}"}
 
 

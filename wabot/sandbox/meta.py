@@ -142,9 +142,16 @@ class Meta(Webhooks):
         finally:
             self._held.discard(task)
 
-    async def can_fetch(self, link: str) -> bool:
-        """Whether there is something behind a link."""
-        return not self.fetch_links or await self._caller.can_fetch(link)
+    async def cannot_deliver(self, kind: str, file: Mapping[str, Any]) -> str | None:
+        """Why a picture, recording, film or document of a send, by link or id, cannot be delivered; None if it can."""
+        link = file.get("link")
+        if not link:
+            kept = self.media.get(str(file.get("id")))
+            return media.unsuitable(kind, kept.mime_type) if kept else None
+        if not self.fetch_links:
+            return None
+        mime_type = await self._caller.type_behind(str(link))
+        return "Media file could not be downloaded." if mime_type is None else media.unsuitable(kind, mime_type)
 
 
 async def serve(meta: Meta, host: str = "127.0.0.1", port: int = 0) -> tuple[web.AppRunner, str]:

@@ -156,7 +156,7 @@ def contact(from_: str | None, user_id: str | None, name: str | None = None, use
 
 def receipt(
     wamid: str, status: str, timestamp: float, *, wa_id: str | None, user_id: str | None, tag: str | None,
-    category: str = "service", code: int | None = None,
+    category: str = "service", code: int | None = None, details: str | None = None,
 ) -> Json:  # fmt: skip
     """An entry of `statuses[]` of v26: no `conversation`; `pricing` with sent and delivered, `errors` with failed.
 
@@ -164,7 +164,7 @@ def receipt(
     https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing
     """
     pricing = _pricing(category) if status in ("sent", "delivered") else None
-    trouble = [errors.in_receipt(code or 131000)] if status == "failed" else None
+    trouble = [errors.in_receipt(code or 131000, details)] if status == "failed" else None
     return _known({
         "id": wamid, "status": status, "timestamp": str(int(timestamp)), "recipient_id": wa_id,
         "recipient_user_id": user_id, "biz_opaque_callback_data": tag, "pricing": pricing, "errors": trouble,

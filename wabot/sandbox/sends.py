@@ -8,8 +8,9 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/messag
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from wabot.sandbox import checks, errors, payloads
 from wabot.sandbox.behaviour import LOST, Answer, Receipts, error
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, answered, decoded
 from wabot.sandbox.ledger import Seen, Sent
-from wabot.sandbox.parts import part, parts, text_of
+from wabot.sandbox.parts import part, parts
 
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
@@ -33,7 +34,7 @@ NOT_ON_WHATSAPP = 131026
 
 async def send(meta: Meta, call: Call) -> web.StreamResponse:
     """A message to somebody, or the mark that one of theirs was read."""
-    payload = checks.unfolded(decoded(await call.request.read()))
+    payload = checks.unfolded(decoded(await call.body()))
     complaint = checks.complaint(payload, meta.known)
     if complaint is not None:
         answer = error(complaint.code, details=complaint.details)
@@ -48,8 +49,11 @@ async def send(meta: Meta, call: Call) -> web.StreamResponse:
 
 
 async def refused_at_the_door(meta: Meta, call: Call, refusal: Refusal) -> None:
-    """A send that Graph itself declined is an attempt all the same."""
-    _recorded(meta, decoded(await call.request.read()), error(refusal.code, http=refusal.http))
+    """A send that Graph itself declined is an attempt all the same, though nobody could read it."""
+    body = b""
+    with contextlib.suppress(Refusal):
+        body = await call.body()
+    _recorded(meta, decoded(body), error(refusal.code, http=refusal.http))
 
 
 def _by_the_world(meta: Meta, payload: Mapping[str, Any], customer: Customer, answer: Answer) -> Answer:
@@ -168,17 +172,18 @@ def _refusal(meta: Meta, answer: Answer) -> web.Response:
 
 
 async def _tell_receipts(meta: Meta, sent: Sent, answer: Answer, plan: Receipts) -> None:
-    link = _link(sent)
-    if link and "failed" not in plan.statuses and plan.statuses and not await meta.can_fetch(link):
-        plan = replace(plan, statuses=("failed",), code=131053)
+    if plan.statuses and "failed" not in plan.statuses:
+        reasons = [await meta.cannot_deliver(kind, file) for kind, file in _files(sent)]
+        if reason := next(filter(None, reasons), None):
+            plan = replace(plan, statuses=("failed",), code=131053, details=reason)
     person = _addressee(meta, sent, answer)
     for status in reversed(plan.statuses) if plan.reverse else plan.statuses:
         if not plan.early:
             await asyncio.sleep(meta.receipt_delay)
-        body = payloads.encode(_receipt(meta, sent, status, person, plan.code))
+        body = payloads.encode(_receipt(meta, sent, status, person, plan))
         for _ in range(plan.times):
             if await meta.tell(body) == 200:
-                trouble = errors.in_receipt(plan.code or 131000) if status == "failed" else None
+                trouble = errors.in_receipt(plan.code or 131000, plan.details) if status == "failed" else None
                 meta.record(Receipt(sent.wamid, Status(status), meta.now(), sent.tag, person, trouble))
 
 
@@ -190,13 +195,13 @@ def _addressee(meta: Meta, sent: Sent, answer: Answer) -> Person:
     return Person(wa_id=meta.behaviour.wa_id(sent.to, answer), bsuid=customer.user_id if meta.user_ids else None)
 
 
-def _receipt(meta: Meta, sent: Sent, status: str, person: Person, code: int | None) -> Json:
+def _receipt(meta: Meta, sent: Sent, status: str, person: Person, plan: Receipts) -> Json:
     """The webhook of one receipt. A `failed` for a number leaves `recipient_user_id` out of the status."""
     failed, by_number = status == "failed", not is_bsuid(sent.to)
-    user_id = None if failed and by_number and code == NOT_ON_WHATSAPP else person.bsuid
+    user_id = None if failed and by_number and plan.code == NOT_ON_WHATSAPP else person.bsuid
     entry = payloads.receipt(
-        sent.wamid, status, meta.now(), wa_id=person.wa_id, tag=sent.tag, code=code, category=_category(meta, sent),
-        user_id=None if failed and by_number else user_id,
+        sent.wamid, status, meta.now(), wa_id=person.wa_id, tag=sent.tag, code=plan.code, details=plan.details,
+        category=_category(meta, sent), user_id=None if failed and by_number else user_id,
     )  # fmt: skip
     return meta.envelope(contacts=[payloads.contact(person.wa_id, user_id)], statuses=[entry])
 
@@ -207,13 +212,12 @@ def _category(meta: Meta, sent: Sent) -> str:
     return template.category.lower() if template else "marketing" if sent.type == "template" else "service"
 
 
-def _link(sent: Sent) -> str:
-    """The address that Meta has to fetch something from before it can deliver, "" if there is none."""
+def _files(sent: Sent) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The files that a send carries, each with its kind: the content itself, or one above buttons or a template."""
     content = part(sent.payload, sent.type)
-    places = [content, *(part(content, "header"),)]
+    places = [sent.payload, part(content, "header")]
     places += [p for component in parts(content, "components") for p in parts(component, "parameters")]
-    found = [text_of(part(place, kind), "link") for place in places for kind in checks.MEDIA]
-    return next(filter(None, [text_of(content, "link"), *found]), "")
+    yield from ((kind, part(place, kind)) for place in places for kind in checks.MEDIA if part(place, kind))
 
 
 async def send_marketing(meta: Meta, call: Call) -> web.StreamResponse:
@@ -221,7 +225,7 @@ async def send_marketing(meta: Meta, call: Call) -> web.StreamResponse:
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/marketing-messages/overview
     """
-    payload = checks.unfolded(decoded(await call.request.read()))
+    payload = checks.unfolded(decoded(await call.body()))
     template = _template(meta, payload) if isinstance(payload, dict) and part(payload, "template") else None
     if template is not None and template.category != "MARKETING":
         raise Refusal(131055, None)
