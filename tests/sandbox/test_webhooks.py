@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -32,11 +33,41 @@ async def test_an_accepted_message_is_sent_delivered_and_read(business: Business
     assert {status["recipient_id"] for status in statuses} == {PHONE}
     assert {status["biz_opaque_callback_data"] for status in statuses} == {"job:1"}
     assert all(status["timestamp"].isdecimal() for status in statuses)
-    assert ["pricing" in status for status in statuses] == [True, True, False]
+    since_october = {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "service"}
+    assert [status.get("pricing") for status in statuses] == [since_october, since_october, None]
     assert all("conversation" not in status for status in statuses)
     assert {status["recipient_user_id"] for status in statuses} == {USER_ID}
     assert [value(payload)["contacts"] for payload in webhook.taken] == [[{"wa_id": PHONE, "user_id": USER_ID}]] * 3
     assert [receipt.status for receipt in meta.told] == [Status.SENT, Status.DELIVERED, Status.READ]
+
+
+async def test_what_follows_an_advertisement_is_free_for_three_days(
+    business: Business, meta: Meta, webhook: Webhook
+) -> None:
+    start = meta.now()
+    meta._clock = lambda: now
+    bills: list[Any] = []
+    for came, now in (
+        (start, start + 60),
+        (None, start + 72 * 3600),
+        (None, start + 72 * 3600 + 61),
+        (start, start + 9e5),
+    ):
+        if came is not None:
+            referral = {"source_type": "ad", "source_id": "1"}
+            await meta.say("Is it still free?", from_=PHONE, timestamp=came, referral=referral)
+        meta.people.of(PHONE).wrote_at = now
+        told = len(webhook.told("statuses"))
+        await business.send()
+        await meta.until(lambda m, told=told: len(m.told) == told + 3)
+        [sent, delivered, read] = webhook.told("statuses")[told:]
+        assert sent["pricing"] == delivered["pricing"]
+        assert "pricing" not in read
+        pricing, conversation = sent["pricing"], sent.get("conversation", {})
+        bills.append((pricing["billable"], pricing["type"], pricing["category"], conversation.get("origin")))
+    origin = {"type": "referral_conversion"}
+    free, regular = (False, "free_entry_point", "referral_conversion", origin), (True, "regular", "service", None)
+    assert bills == [free, free, regular, regular], "three days from an answer within one day, and no longer"
 
 
 async def test_a_bsuid_has_receipts_by_user_id(business: Business, meta: Meta, webhook: Webhook) -> None:

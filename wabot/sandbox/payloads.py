@@ -19,6 +19,9 @@ from wabot.sandbox import errors
 
 Json = dict[str, Any]
 
+FREE_ENTRY = "referral_conversion"
+"""The category of what costs nothing, since somebody came by an advertisement."""
+
 
 def text(body: str) -> Json:
     """A line of text."""
@@ -157,22 +160,34 @@ def contact(from_: str | None, user_id: str | None, name: str | None = None, use
 def receipt(
     wamid: str, status: str, timestamp: float, *, wa_id: str | None, user_id: str | None, tag: str | None,
     category: str = "service", code: int | None = None, details: str | None = None,
+    free_until: float | None = None,
 ) -> Json:  # fmt: skip
-    """An entry of `statuses[]` of v26: no `conversation`; `pricing` with sent and delivered, `errors` with failed.
+    """An entry of `statuses[]` of v26: `pricing` with sent and delivered, `errors` with failed.
 
-    Since 1 October 2026 service messages and utility templates within the window are charged as all others are.
+    Since 1 October 2026 service messages and utility templates within the window are charged as all others are. Free is
+    only what follows an advertisement, until `free_until`, and nothing else has a `conversation` any more.
     https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing
     """
-    pricing = _pricing(category) if status in ("sent", "delivered") else None
+    priced = status in ("sent", "delivered")
+    pricing = _pricing(category, free=free_until is not None) if priced else None
+    conversation = _free_conversation(wa_id or user_id or "", free_until) if priced and free_until else None
     trouble = [errors.in_receipt(code or 131000, details)] if status == "failed" else None
     return _known({
         "id": wamid, "status": status, "timestamp": str(int(timestamp)), "recipient_id": wa_id,
-        "recipient_user_id": user_id, "biz_opaque_callback_data": tag, "pricing": pricing, "errors": trouble,
+        "recipient_user_id": user_id, "biz_opaque_callback_data": tag, "conversation": conversation,
+        "pricing": pricing, "errors": trouble,
     })  # fmt: skip
 
 
-def _pricing(category: str) -> Json:
+def _pricing(category: str, *, free: bool) -> Json:
+    if free:
+        return {"billable": False, "pricing_model": "PMP", "type": "free_entry_point", "category": FREE_ENTRY}
     return {"billable": True, "pricing_model": "PMP", "type": "regular", "category": category}
+
+
+def _free_conversation(person: str, until: float) -> Json:
+    id_ = hashlib.sha256(f"{person} {until}".encode()).hexdigest()[:32]
+    return {"id": id_, "expiration_timestamp": str(int(until)), "origin": {"type": FREE_ENTRY}}
 
 
 def value(number: str, phone_number_id: str, **lists: Iterable[Mapping[str, Any]]) -> Json:

@@ -23,11 +23,17 @@ COUNTRIES: Mapping[str, str] = {
 """By calling code; a BSUID begins with the country. Whoever is from elsewhere gets ZZ, the code for "unknown"."""
 
 
+FREE_SECONDS = 72 * 3600.0
+"""How long messages cost nothing for who came by an advertisement, from the answer to it on.
+https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing"""
+
+
 @dataclass(slots=True)
 class Customer:
     """A person on WhatsApp. `number` None: only the BSUID is known. `wrote_at`: Unix seconds of the last message to us.
 
-    `hides_number`: webhooks leave the number out. `blocked`: the business blocked this person.
+    `hides_number`: webhooks leave the number out. `blocked`: the business blocked this person. `came_at`: when a
+    message came by an advertisement that is not answered yet; `free_until`: until when messages cost nothing since.
     """
 
     user_id: str
@@ -37,6 +43,8 @@ class Customer:
     hides_number: bool = False
     wrote_at: float | None = None
     blocked: bool = False
+    came_at: float | None = None
+    free_until: float | None = None
 
     @property
     def shown_number(self) -> str | None:
@@ -46,6 +54,13 @@ class Customer:
     def window_is_open(self, now: float) -> bool:
         """Whether the business may write freely."""
         return self.wrote_at is not None and now < self.wrote_at + SERVICE_WINDOW_SECONDS
+
+    def answered(self, now: float) -> float | None:
+        """The business writes: until when that costs nothing (a free entry point), None if it costs."""
+        if self.came_at is not None and now < self.came_at + SERVICE_WINDOW_SECONDS:
+            self.free_until = now + FREE_SECONDS
+        self.came_at = None
+        return self.free_until if self.free_until is not None and now < self.free_until else None
 
 
 class People:
@@ -102,6 +117,8 @@ class People:
             customer = self.of(sender)
             wrote_at = float(stamp) if stamp.isdecimal() else 0.0
             customer.wrote_at = max(customer.wrote_at or 0.0, wrote_at)
+            if message.get("referral"):
+                customer.came_at = wrote_at
 
     def _rename(self, customer: Customer, user_id: str) -> None:
         self._by_user_id.pop(customer.user_id, None)

@@ -177,10 +177,12 @@ async def _tell_receipts(meta: Meta, sent: Sent, answer: Answer, plan: Receipts)
         if reason := next(filter(None, reasons), None):
             plan = replace(plan, statuses=("failed",), code=131053, details=reason)
     person = _addressee(meta, sent, answer)
+    arrives = bool(plan.statuses) and "failed" not in plan.statuses
+    free_until = meta.people.of(sent.to).answered(meta.now()) if arrives else None
     for status in reversed(plan.statuses) if plan.reverse else plan.statuses:
         if not plan.early:
             await asyncio.sleep(meta.receipt_delay)
-        body = payloads.encode(_receipt(meta, sent, status, person, plan))
+        body = payloads.encode(_receipt(meta, sent, status, person, plan, free_until=free_until))
         for _ in range(plan.times):
             if await meta.tell(body) == 200:
                 trouble = errors.in_receipt(plan.code or 131000, plan.details) if status == "failed" else None
@@ -195,13 +197,13 @@ def _addressee(meta: Meta, sent: Sent, answer: Answer) -> Person:
     return Person(wa_id=meta.behaviour.wa_id(sent.to, answer), bsuid=customer.user_id if meta.user_ids else None)
 
 
-def _receipt(meta: Meta, sent: Sent, status: str, person: Person, plan: Receipts) -> Json:
+def _receipt(meta: Meta, sent: Sent, status: str, person: Person, plan: Receipts, *, free_until: float | None) -> Json:
     """The webhook of one receipt. A `failed` for a number leaves `recipient_user_id` out of the status."""
     failed, by_number = status == "failed", not is_bsuid(sent.to)
     user_id = None if failed and by_number and plan.code == NOT_ON_WHATSAPP else person.bsuid
     entry = payloads.receipt(
         sent.wamid, status, meta.now(), wa_id=person.wa_id, tag=sent.tag, code=plan.code, details=plan.details,
-        category=_category(meta, sent), user_id=None if failed and by_number else user_id,
+        category=_category(meta, sent), free_until=free_until, user_id=None if failed and by_number else user_id,
     )  # fmt: skip
     return meta.envelope(contacts=[payloads.contact(person.wa_id, user_id)], statuses=[entry])
 
