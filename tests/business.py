@@ -95,11 +95,17 @@ def settings(data_dir: Path, **sections: Mapping[str, Any]) -> Settings:
 
 @asynccontextmanager
 async def business(
-    data_dir: Path, *, meta: Meta | None = None, sandbox: bool = False, **sections: Mapping[str, Any]
+    data_dir: Path,
+    *,
+    meta: Meta | None = None,
+    sandbox: bool = False,
+    examine: bool = False,
+    **sections: Mapping[str, Any],
 ) -> AsyncIterator[Business]:
     """wabot with its journal in `data_dir`, started, and a client that has its key.
 
     `meta` None: a new one that accepts everything at once. `sandbox`: wabot is open to this machine.
+    `examine`: doctor looks at it in the background.
     """
     meta = meta or Meta(behaviour=Behaviour(), receipt_delay=0.0)
     async with AsyncExitStack() as stack:
@@ -107,7 +113,7 @@ async def business(
         stack.push_async_callback(runner.cleanup)
         whatsapp = {"graph_api_base": f"{meta_url}/v26.0", **sections.pop("whatsapp", {})}
         chosen = settings(data_dir, whatsapp=whatsapp, **sections)
-        running = await stack.enter_async_context(bootstrap.run(chosen, sandbox=sandbox))
+        running = await stack.enter_async_context(bootstrap.run(chosen, sandbox=sandbox, examine=examine))
         meta.webhook_url = f"{running.url}/webhook"
         client = await stack.enter_async_context(ClientSession(running.url, headers={"X-API-Key": KEY}))
         yield Business(running.url, client, meta, chosen, running)

@@ -26,12 +26,13 @@ class ModelStandIn:
 
     `text` is what the model says ("" is an empty answer). `payload`, if given, is answered as it stands instead
     of the usual shape. `delay` is in seconds; `cut` drops the connection in the middle of the answer; `status`
-    other than 200 gives an error that quotes the request, as careless endpoints do.
+    other than 200 gives an error for `reason`, or one that quotes the request, as careless endpoints do.
     """
 
     text: str = "Hello from the model"
     delay: float = 0.0
     status: int = 200
+    reason: str = ""
     payload: bytes | dict[str, Any] | None = None
     cut: bool = False
     asked: list[Asked] = field(default_factory=list)
@@ -62,8 +63,8 @@ class ModelStandIn:
             return await self._cut(request)
         if self.status != 200:
             headers = {"Location": "/elsewhere"} if self.status in (301, 302, 307, 308) else None
-            echo = f"{body.decode()} {dict(request.headers)}"
-            error = {"error": {"code": self.status, "message": echo, "status": "ERROR"}}
+            reason = self.reason or f"{body.decode()} {dict(request.headers)}"
+            error = {"error": {"code": self.status, "message": reason, "status": "ERROR"}}
             return web.json_response(error, status=self.status, headers=headers)
         if isinstance(self.payload, bytes):
             return web.Response(body=self.payload, content_type="application/json")

@@ -205,12 +205,6 @@ async def test_outbox_ids_are_ours_or_nobodys(wabot: Business, service: Service)
         assert service.job_id(text) is None, text
 
 
-async def test_we_are_ready_while_the_journal_and_the_lanes_are(wabot: Business, service: Service) -> None:
-    ready, state = await service.readiness()
-    assert ready
-    assert (state["journal"], state["mongo"], state["graph"], state["llm"]) == ("ok", "ok", "unknown", "unknown")
-
-
 @pytest.mark.parametrize("bodies", [False, True])
 async def test_what_people_write_is_in_the_log_only_where_it_was_asked_for(
     wabot: Business, capsys: pytest.CaptureFixture[str], bodies: bool
@@ -227,8 +221,7 @@ async def test_an_account_that_fails_after_the_fact_pauses_the_lane(wabot: Busin
     wabot.meta.behaviour.always(ANA, undelivered(131042))
     await service.initiate(Bulk([Asked(ANA)]))
     await wabot.meta.until(lambda meta: any(receipt.status is Status.FAILED for receipt in meta.told))
-    _, state = await service.readiness()
-    assert state["paused"].keys() == {"send"}
+    assert (await wabot.get("/readyz")).json["paused"].keys() == {"send"}
 
 
 async def test_what_comes_in_counts_against_metas_throughput(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -15,6 +16,8 @@ from aiohttp import web
 from wabot import keys, parts
 from wabot.clock import SteadyClock
 from wabot.core.jobs import Kind
+from wabot.doctor.doctor import Doctor
+from wabot.health import Health, World
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
 from wabot.log import get_logger
@@ -22,11 +25,14 @@ from wabot.metrics import Metrics
 from wabot.news import News
 from wabot.service import Service
 from wabot.settings import Settings
+from wabot.watch import Watch
 from wabot.web.app import make_app
 from wabot.web.auth import Gate
+from wabot.web.health import HEALTH
 from wabot.web.metrics import METRICS
 from wabot.web.server import Runner
 from wabot.work.record import Recorder
+from wabot.work.reply import Replies
 from wabot.work.runner import Handler, Lane
 from wabot.work.send import Sends
 
@@ -48,13 +54,17 @@ class Running:
     url: str
     service: Service
     journal: Journal
+    lanes: Mapping[Kind, Lane]
+    watch: Watch
+    doctor: Doctor
     api_keys: Sequence[str]
 
 
 @asynccontextmanager
-async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Running]:
+async def run(settings: Settings, *, sandbox: bool = False, examine: bool = True) -> AsyncIterator[Running]:
     """Everything, from the journal to the socket. Raises journal.files.CannotOpen, keys.UnusableKey, OSError
-    (address in use). The sandbox is open to this machine without a key.
+    (address in use). The sandbox is open to this machine without a key. `examine`: what doctor finds, now and every
+    hour, becomes a problem.
     """
     async with AsyncExitStack() as stack:
         clock = SteadyClock()
@@ -64,32 +74,33 @@ async def run(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Run
         archive, asked, circuit = await parts.archive(settings, stack)
         metrics = Metrics(journal, clock=clock, archive=archive is not None)
         assistant = await parts.assistant(settings, session, stack)
-        replies = parts.replies(settings, journal, assistant, asked, clock, observe_seconds=metrics.model_answered)
+        watch = parts.watch(settings, journal, clock)
+        circuit.on_change = watch.archive_changed
+        replies = parts.replies(
+            settings, journal, assistant, asked, clock,
+            observe_seconds=metrics.model_answered, on_answer=watch.model_answered,
+        )  # fmt: skip
         limits = await parts.limits(settings, journal, clock)
         sends = Sends(parts.whatsapp(settings, session), limits=limits, policy=parts.policy(settings), clock=clock)
-        lanes = metrics.lanes = _lanes(settings, journal, {Kind.REPLY: replies, Kind.SEND: sends}, metrics, clock)
+        lanes = metrics.lanes = _lanes(settings, journal, replies, sends, watching=(metrics, watch), clock=clock)
         recorder = Recorder(journal, archive, circuit) if archive is not None else None
         upkeep = parts.upkeep(settings, journal, limits, recorder, clock)
-        service = Service(
-            journal,
-            lanes,
-            archive=asked,
-            archive_works=lambda: circuit.works,
-            replies=replies,
-            sends=sends,
-            news=News(lanes[Kind.SEND], limits.bucket, clock),
-            template=parts.template(settings),
-            app_secret=parts.app_secret(settings),
-            phone_number_id=settings.whatsapp.phone_number_id,
-            account_id=settings.whatsapp.business_account_id,
-            ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
-            clock=clock,
+        news = News(lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said)
+        service = parts.service(settings, journal, clock, archive=asked, news=news, watch=watch)
+        world = World(
+            meta=lambda: sends.meta_works,
+            model=lambda: replies.assistant_works,
+            mongo=None if archive is None else lambda: circuit.works,
         )
+        health = Health(journal, lanes, watch, world)
         await stack.enter_async_context(_background(upkeep.run, *([recorder.run] if recorder else [])))
         await stack.enter_async_context(_working(lanes.values()))
         gate = Gate(api_keys, open_to_this_machine=sandbox)
-        url = await stack.enter_async_context(_serving(settings, service, metrics, gate))
-        yield Running(url, service, journal, api_keys)
+        url = await stack.enter_async_context(_serving(settings, service, health, metrics, gate))
+        doctor = parts.doctor(settings, session, archive, watch)
+        if examine:
+            await stack.enter_async_context(_background(partial(watch.run, doctor)))
+        yield Running(url, service, journal, lanes, watch, doctor, api_keys)
 
 
 async def _journal(settings: Settings, clock: SteadyClock, stack: AsyncExitStack, purpose: Purpose) -> Journal:
@@ -140,9 +151,17 @@ async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, 
 
 
 def _lanes(
-    settings: Settings, journal: Journal, handlers: Mapping[Kind, Handler], metrics: Metrics, clock: SteadyClock
+    settings: Settings,
+    journal: Journal,
+    replies: Replies,
+    sends: Sends,
+    *,
+    watching: tuple[Metrics, Watch],
+    clock: SteadyClock,
 ) -> dict[Kind, Lane]:
     """A lane for each kind of job, woken by the journal when there is one."""
+    metrics, watch = watching
+    handlers: Mapping[Kind, Handler] = {Kind.REPLY: replies, Kind.SEND: sends}
     lanes = {
         kind: Lane(
             kind,
@@ -151,6 +170,7 @@ def _lanes(
             concurrency=settings.delivery.concurrency,
             clock=clock,
             on_settled=metrics.job_settled,
+            on_change=watch.lane_changed,
         )
         for kind, handler in handlers.items()
     }
@@ -194,14 +214,16 @@ async def _working(lanes: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, service: Service, metrics: Metrics, gate: Gate) -> AsyncIterator[str]:
+async def _serving(
+    settings: Settings, service: Service, health: Health, metrics: Metrics, gate: Gate
+) -> AsyncIterator[str]:
     app = make_app(
         service,
         gate=gate,
         verify_token=settings.whatsapp.verify_token.get_secret_value(),
         wait_seconds=settings.api.wait_seconds,
     )
-    app[METRICS] = metrics
+    app[METRICS], app[HEALTH] = metrics, health
     runner = Runner(app, shutdown_timeout=ANSWER_SECONDS)
     await runner.setup()
     try:

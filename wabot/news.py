@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from wabot.core.account import UPGRADED_RATE, AccountNews, Standing
 from wabot.core.errors import Blocked, DeliveryError, Scope
 from wabot.core.limits import Bucket
-from wabot.core.messages import Delivery, ForeignPart
-from wabot.core.seldom import Seldom
+from wabot.core.messages import Delivery
 from wabot.journal.accept import Taken
 from wabot.log import get_logger
 from wabot.work.runner import Lane
@@ -17,33 +16,30 @@ from wabot.work.runner import Lane
 LOGGED = 20
 """Lines of the log that one delivery may make of each kind."""
 
-_FOREIGN = (
-    "kept for 7 days: if it is your number correct whatsapp.phone_number_id, else name it in ignore_phone_number_ids"
-)
-
 log = get_logger()
 
 
 class News:
     """Heeds what comes in; `lane` is that of the sends."""
 
-    def __init__(self, lane: Lane, bucket: Bucket, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        bucket: Bucket,
+        clock: Callable[[], float],
+        *,
+        on_account: Callable[[AccountNews], None] = lambda _news: None,
+    ) -> None:
         self._lane, self._bucket, self._clock = lane, bucket, clock
-        self._foreign = Seldom()
+        self._on_account = on_account
 
     def heed(self, delivery: Delivery, taken: Taken) -> None:
         """Of a delivery that is on disk, what was new in it. Meta counts what people write against our throughput."""
         self._bucket.spend(taken.stored, self._clock())
         for notice in delivery.notices[:LOGGED]:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
-        self._heed_foreign(delivery.foreign)
         self._heed_failures(taken.failures)
         self._heed_account(taken.account)
-
-    def _heed_foreign(self, parts: Iterable[ForeignPart]) -> None:
-        for part in parts:
-            if webhooks := self._foreign.count(part.phone_number_id, self._clock()):
-                log.warning("webhook.foreign", phone_number_id=part.phone_number_id, webhooks=webhooks, remedy=_FOREIGN)
 
     def _heed_failures(self, failures: Sequence[DeliveryError]) -> None:
         """What receipts say of messages that Meta had accepted; some of it concerns everybody."""
@@ -51,12 +47,13 @@ class News:
             log.warning("message.failed", error=reason, code=code, times=times)
         for failure in failures:
             if isinstance(failure, Blocked) and failure.scope is Scope.NUMBER:
-                self._lane.pause(failure.reason)
+                self._lane.pause(failure.reason, failure.code)
 
     def _heed_account(self, account: Iterable[AccountNews]) -> None:
         for news in account:
             tell = log.info if news.standing in (Standing.LIFTED, Standing.FASTER) else log.warning
             tell("account.news", standing=str(news.standing), reason=news.reason)
+            self._on_account(news)
             if news.standing is Standing.BLOCKED:
                 self._lane.pause(news.reason)
             elif news.standing is Standing.LIFTED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -11,12 +13,18 @@ import aiohttp
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.clock import SteadyClock
 from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact, system_prompt
+from wabot.core.errors import AssistantFailed
 from wabot.core.jobs import Policy
 from wabot.core.limits import Bucket, Pace, PairLedger
 from wabot.core.optout import Consent
+from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.accept import Rules
+from wabot.journal.inspection import inspect
 from wabot.journal.journal import Journal
+from wabot.news import News
+from wabot.service import Service
 from wabot.settings import Settings
+from wabot.watch import Watch
 from wabot.work.circuit import Circuit, Guarded
 from wabot.work.record import Recorder
 from wabot.work.reply import Archive, Assistant, Manner, Replies
@@ -152,6 +160,7 @@ def replies(
     clock: SteadyClock,
     *,
     observe_seconds: Callable[[float], None],
+    on_answer: Callable[[AssistantFailed | None], None],
 ) -> Replies:
     """Who answers."""
     return Replies(
@@ -163,6 +172,7 @@ def replies(
         pace=Pace(ANSWER_EVERY_QUIETS * settings.assistant.quiet_seconds, ANSWERS_AT_ONCE),
         clock=clock,
         observe_seconds=observe_seconds,
+        on_answer=on_answer,
     )
 
 
@@ -175,5 +185,46 @@ def upkeep(
         limits.pairs,
         retention_seconds=settings.server.retention_days * DAY,
         prune_messages=recorder.prune if recorder is not None else None,
+        clock=clock,
+    )
+
+
+def watch(settings: Settings, journal: Journal, clock: SteadyClock) -> Watch:
+    """What makes a problem of what goes wrong."""
+    return Watch(
+        journal,
+        data_dir=settings.server.data_dir,
+        ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
+        clock=clock,
+    )
+
+
+def doctor(settings: Settings, session: aiohttp.ClientSession, archive: Any, watch: Watch) -> Doctor:
+    """The doctor that accompanies a running wabot: it reads no whole journal and calls no model."""
+    data_dir = settings.server.data_dir
+    around = Surroundings(
+        session,
+        journal=lambda: asyncio.to_thread(inspect, data_dir, whole=False),
+        archive=archive,
+        assistant=None,
+        model=watch.last_answer,
+    )
+    return Doctor(settings, around, clock=time.time)
+
+
+def service(
+    settings: Settings, journal: Journal, clock: SteadyClock, *, archive: Guarded | None, news: News, watch: Watch
+) -> Service:
+    """What HTTP offers."""
+    return Service(
+        journal,
+        archive=archive,
+        news=news,
+        watch=watch,
+        template=template(settings),
+        app_secret=app_secret(settings),
+        phone_number_id=settings.whatsapp.phone_number_id,
+        account_id=settings.whatsapp.business_account_id,
+        ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
         clock=clock,
     )

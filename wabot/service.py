@@ -10,18 +10,15 @@ from typing import Any, Protocol
 from wabot.aside import MANY, Aside
 from wabot.bulk import Bulk, new_batch
 from wabot.core import webhook
-from wabot.core.errors import ArchiveDown, InvalidInput, JournalDown
-from wabot.core.jobs import Kind
+from wabot.core.errors import ArchiveDown, InvalidInput
 from wabot.core.large import SMALL, Room
-from wabot.core.messages import is_bsuid, normalize_number
+from wabot.core.messages import Delivery, is_bsuid, normalize_number
 from wabot.core.shapes import seconds_of
 from wabot.journal.journal import Journal
 from wabot.log import get_logger
 from wabot.news import News
 from wabot.operations import JOB_ID, Operations
-from wabot.work.reply import Replies
-from wabot.work.runner import Lane
-from wabot.work.send import Sends
+from wabot.watch import Watch
 
 _BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 ENVELOPE = 600
@@ -73,13 +70,10 @@ class Service(Operations):
     def __init__(
         self,
         journal: Journal,
-        lanes: Mapping[Kind, Lane],
         *,
         archive: Archive | None,
-        archive_works: Callable[[], bool | None],
-        replies: Replies,
-        sends: Sends,
         news: News,
+        watch: Watch,
         template: Mapping[str, Any],
         app_secret: bytes | None,
         phone_number_id: str,
@@ -87,8 +81,7 @@ class Service(Operations):
         ignored_numbers: frozenset[str] = frozenset(),
         clock: Callable[[], float],
     ) -> None:
-        self._journal, self._lanes, self._archive = journal, lanes, archive
-        self._archive_works, self._replies, self._sends, self._news = archive_works, replies, sends, news
+        self._journal, self._archive, self._news, self._watch = journal, archive, news, watch
         self._template, self._app_secret = template, app_secret
         self._phone_number_id, self._account_id = phone_number_id, account_id
         self._ignored_numbers = ignored_numbers
@@ -98,11 +91,13 @@ class Service(Operations):
     def refuse_unsigned(self, signature: str | None) -> None:
         """Raises BadSignature where no body can be the one that was signed, so that it need not be read."""
         if self._app_secret is not None and not webhook.looks_signed(signature):
+            self._watch.webhook_refused()
             raise BadSignature(_BAD_SIGNATURE)
 
     async def receive(self, body: bytes, signature: str | None) -> Received:
         """Take in a webhook; what is returned is on disk. Raises BadSignature, JournalDown."""
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
+            self._watch.webhook_refused()
             raise BadSignature(_BAD_SIGNATURE)
         parse = partial(
             webhook.parse,
@@ -111,6 +106,8 @@ class Service(Operations):
             ignored=self._ignored_numbers,
         )
         delivery = parse(body) if len(body) <= SMALL else await self._aside_for_meta(parse, body)
+        if delivery != Delivery():
+            self._watch.webhook_arrived()
         taken = await self._journal.accept(delivery, self._clock())
         self._news.heed(delivery, taken)
         return Received(delivery.count, taken.stored, [message.body for message in delivery.messages])
@@ -170,26 +167,6 @@ class Service(Operations):
         """They were two after all; the merge as it is then, None if it is unknown. Raises CannotUndo."""
         return await self._journal.undo_merge(int(merge_id), self._clock()) if JOB_ID.fullmatch(merge_id) else None
 
-    async def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Whether we can do our job, and the state of all that it takes."""
-        journal = "ok"
-        try:
-            await self._journal.ping()
-        except JournalDown:
-            journal = "down"
-        lanes = {str(kind): lane.state for kind, lane in self._lanes.items()}
-        ready = journal == "ok" and "stopped" not in lanes.values()
-        archive = True if self._archive is None else self._archive_works()
-        return ready, {
-            "ready": ready,
-            "journal": journal,
-            "lanes": lanes,
-            "paused": {str(kind): lane.paused_for for kind, lane in self._lanes.items() if lane.paused_for},
-            "mongo": _word(archive),
-            "graph": _word(self._sends.meta_works),
-            "llm": _word(self._replies.assistant_works),
-        }
-
 
 def identify(number: str) -> str:
     """The digits of a phone number, or a BSUID as it is. Raises InvalidNumber."""
@@ -207,7 +184,3 @@ def _merged(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], limit: int
 def _seconds(message: Mapping[str, Any]) -> float:
     """When it was said; 0 where the archive has something that is no time."""
     return seconds_of(message.get("timestamp")) or 0.0
-
-
-def _word(works: bool | None) -> str:
-    return {True: "ok", False: "down", None: "unknown"}[works]

@@ -54,12 +54,20 @@ class RemoteAssistantContract(AssistantContract):
         await self._fails(assistant, "empty answer")
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
-    async def test_an_http_error_is_a_failure_that_names_only_the_status(
+    async def test_an_http_error_that_repeats_what_was_said_is_a_failure_that_names_only_the_status(
         self, assistant: Assistant, endpoint: ModelStandIn, status: int
     ) -> None:
         endpoint.status = status
         reason = await self._fails(assistant, f"HTTP {status}")
         assert reason == f"HTTP {status}"
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 429])
+    async def test_of_key_model_and_quota_the_endpoint_says_itself_what_is_wrong(
+        self, assistant: Assistant, endpoint: ModelStandIn, status: int
+    ) -> None:
+        endpoint.status, endpoint.reason = status, f"No such key {KEY}, or model, or quota"
+        reason = await self._fails(assistant, f"HTTP {status}: ")
+        assert reason.endswith("or model, or quota")
 
     @pytest.mark.parametrize("status", [429, 500, 503])
     async def test_it_asks_once_and_leaves_asking_again_to_the_job(

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from wabot.core import checkup
-from wabot.core.checkup import DAY, Shape, State
+from wabot.core import checkup, credentials
+from wabot.core.checkup import DAY, State
+from wabot.core.credentials import Credentials
 
 NOW = 1_790_000_000.0
 SCOPES = ["whatsapp_business_management", "whatsapp_business_messaging"]
@@ -79,8 +80,8 @@ def test_what_graph_refuses_names_the_place_to_mend_it(code: int, place: str) ->
 
 
 def test_nothing_of_a_secret_is_shown() -> None:
-    shape = Shape("EAAGshort", "1", "1", "not-a-secret-of-metas", "")
-    check = checkup.settings(shape)
+    given = Credentials("EAAGshort", "1", "1", "not-a-secret-of-metas", "")
+    check = credentials.check(given)
     assert check.state is State.BROKEN
     assert "EAAGshort" not in check.detail + check.remedy
     assert "not-a-secret" not in check.detail + check.remedy

@@ -7,14 +7,13 @@ from hypothesis import strategies as st
 from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
 from wabot.core.failure import (
     BOUNCE_SECONDS,
-    OUTAGE_PROBE_SECONDS,
     STEP_ASIDE_SECONDS,
     after_bounce,
     after_failure,
     after_hold,
     backoff,
 )
-from wabot.core.jobs import OPEN, Event, Outcome, Policy, State, move
+from wabot.core.jobs import OPEN, Event, Halt, Outcome, Policy, State, move
 from wabot.core.outage import Blame, concerns
 
 NOW = 1_700_000_000.0
@@ -65,13 +64,13 @@ def failed(error: DeliveryError, *, spent: int = 0, attempt: int = 1, policy: Po
 def test_what_may_have_happened_is_in_doubt_for_the_hold_however_often_it_was_tried(spent: int) -> None:
     outcome = failed(Unclear("cut", code="disconnect"), spent=spent)
     assert (outcome.event, outcome.due_at, outcome.spent) == (Event.LOSE_TRACK, NOW + 90, True)
-    assert (outcome.error, outcome.code, outcome.pauses) == ("cut", "disconnect", False)
+    assert (outcome.error, outcome.code, outcome.halt) == ("cut", "disconnect", None)
 
 
 @pytest.mark.parametrize("spent", [0, 3, 9])
 def test_where_nobody_gets_through_the_send_waits_and_loses_nothing(spent: int) -> None:
     outcome = failed(Blocked("token", code=190, scope=Scope.NUMBER), spent=spent)
-    assert (outcome.event, outcome.due_at, outcome.spent, outcome.pauses) == (Event.RETRY, NOW, False, True)
+    assert (outcome.event, outcome.due_at, outcome.spent, outcome.halt) == (Event.RETRY, NOW, False, Halt.BLOCKED)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_a_send_of_a_paused_template_is_held_and_pauses_only_templates(
 ) -> None:
     outcome = failed(Blocked("paused", code=132015, scope=scope, wait=wait), spent=9)
     assert (outcome.event, outcome.due_at, outcome.spent) == (Event.HOLD, NOW + waited, False)
-    assert (outcome.effect, outcome.effect_seconds, outcome.pauses) == (effect, waited, False)
+    assert (outcome.effect, outcome.effect_seconds, outcome.halt) == (effect, waited, None)
 
 
 def test_what_was_declined_is_over_with_its_effect() -> None:
@@ -125,7 +124,7 @@ TROUBLE = Unavailable("It failed", code=131000, scope=Scope.META, tries=3)
 def test_in_an_outage_nothing_is_spent_and_the_lane_probes(spent: int) -> None:
     outcome = after_failure(TROUBLE, spent=spent, attempt=50, policy=POLICY, now=NOW, noise=0.5, blame=Blame.META)
     assert (outcome.event, outcome.due_at, outcome.spent) == (Event.RETRY, NOW, False)
-    assert (outcome.pauses, outcome.probe_seconds) == (True, OUTAGE_PROBE_SECONDS)
+    assert outcome.halt is Halt.OUTAGE
 
 
 def test_in_an_outage_what_may_have_happened_is_in_doubt_as_ever_and_the_lane_probes() -> None:
@@ -133,7 +132,7 @@ def test_in_an_outage_what_may_have_happened_is_in_doubt_as_ever_and_the_lane_pr
         Unclear("no answer", code="timeout"), spent=0, policy=POLICY, now=NOW, noise=0.5, blame=Blame.META
     )
     assert (outcome.event, outcome.due_at, outcome.spent) == (Event.LOSE_TRACK, NOW + 90, True)
-    assert (outcome.pauses, outcome.probe_seconds) == (True, OUTAGE_PROBE_SECONDS)
+    assert outcome.halt is Halt.OUTAGE
 
 
 def test_what_may_be_an_outage_spends_nothing_and_backs_off_by_the_requests_made() -> None:
@@ -141,7 +140,7 @@ def test_what_may_be_an_outage_spends_nothing_and_backs_off_by_the_requests_made
         after_failure(TROUBLE, spent=2, attempt=attempt, policy=POLICY, now=NOW, noise=0.5, blame=Blame.UNKNOWN)
         for attempt in (3, 4, 5, 20)
     ]
-    assert {(outcome.event, outcome.spent, outcome.pauses) for outcome in outcomes} == {(Event.RETRY, False, False)}
+    assert {(outcome.event, outcome.spent, outcome.halt) for outcome in outcomes} == {(Event.RETRY, False, None)}
     assert [outcome.due_at - NOW for outcome in outcomes] == [3.0, 6.0, 12.0, 225.0]
 
 
@@ -190,9 +189,9 @@ def test_whatever_failed_the_outcome_can_be_applied_to_a_running_send(
     outcome = after_failure(error, spent=spent, attempt=attempt, policy=POLICY, now=NOW, noise=noise, blame=blame)
     after = move(State.RUNNING, outcome.event)
     assert outcome.error == error.reason
-    if after in OPEN and not outcome.pauses:
+    if after in OPEN and outcome.halt is None:
         assert outcome.due_at >= NOW + POLICY.backoff_base_seconds / 2, "at once is too soon"
-    if outcome.pauses:
+    if outcome.halt is not None:
         assert isinstance(error, Blocked) or blame is Blame.META
 
 

@@ -809,7 +809,7 @@ def test_any_spoiled_sample_is_read_without_an_error(payload: Any) -> None:
 def test_any_bytes_are_read_without_an_error(body: bytes) -> None:
     delivery = read(body)
     assert_storable(delivery)
-    assert len(delivery.notices) == 1 or body.strip() == b'{"entry":[]}'
+    assert len(delivery.notices) == 1 or json.loads(body)["entry"] == []
 
 
 @given(spoiled())

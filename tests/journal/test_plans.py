@@ -158,6 +158,7 @@ async def people_and_their_names(scene: Scene) -> None:
     await scene.journal.accept(Delivery(preferences=preferences, notices=(Notice("a", "b", "c"),)), scene.now)
     others = tuple(ForeignPart(number, '{"entry": []}') for number in ("7", "8", "9"))
     await scene.journal.accept(Delivery(foreign=others), scene.now)
+    await scene.journal.foreign_kept({"7"})
     await scene.journal.reclaim("8", scene.now)
     await scene.hear(
         said("q1", Person(wa_id="5511")), said("q2", Person(bsuid="BR.1")), said("q3", Person(bsuid="BR.2"))

@@ -15,11 +15,10 @@ import pytest
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.core.errors import DeliveryError, Scope, Unavailable
-from wabot.core.failure import OUTAGE_PROBE_SECONDS
 from wabot.core.graph import Accepted, meaning
-from wabot.core.jobs import Kind, Origin, Outgoing, Policy, State
+from wabot.core.jobs import Halt, Kind, Origin, Outgoing, Policy, State
 from wabot.core.limits import Bucket, PairLedger
-from wabot.work.runner import Lane
+from wabot.work.runner import PROBE_SECONDS, Lane
 from wabot.work.send import Limits, Sends
 
 RATE = 20
@@ -111,11 +110,11 @@ async def test_an_outage_loses_nothing_and_what_waited_leaves_at_the_full_rate(k
         assert works.sends.meta_works is False
         during = len(works.meta.requests)
         assert during <= 8 + seconds / 40 + 10, "a probe at a time, and ever more seldom"
-        await asyncio.sleep(OUTAGE_PROBE_SECONDS + 60)
+        await asyncio.sleep(PROBE_SECONDS[Halt.OUTAGE] + 60)
         assert works.queue.states() == [State.DONE] * 50
         assert (works.lane.state, works.sends.meta_works) == ("running", True)
         first, last = min(works.meta.accepted.values()), max(works.meta.accepted.values())
-        assert first - seconds <= OUTAGE_PROBE_SECONDS + 1
+        assert first - seconds <= PROBE_SECONDS[Halt.OUTAGE] + 1
         assert last - first <= 50 / (0.9 * RATE) + 1, "not one by one"
         assert works.meta.busiest_second() <= RATE
         assert set(works.spent()) == {1}, "the try that succeeded"
@@ -198,7 +197,7 @@ async def test_an_outage_that_lets_some_through_loses_nothing(share: float, seed
 
     async with at_work(trouble) as works:
         works.put(50)
-        await asyncio.sleep(180 + OUTAGE_PROBE_SECONDS + POLICY.backoff_max_seconds)
+        await asyncio.sleep(180 + PROBE_SECONDS[Halt.OUTAGE] + POLICY.backoff_max_seconds)
         assert works.queue.states() == [State.DONE] * 50
 
 
@@ -210,7 +209,7 @@ async def test_a_batch_of_bad_messages_ends_and_the_replies_between_are_sent() -
         waited = []
         for _ in range(240):
             (reply,), began = works.put(), clock() - START
-            await asyncio.sleep(OUTAGE_PROBE_SECONDS + 1)
+            await asyncio.sleep(PROBE_SECONDS[Halt.OUTAGE] + 1)
             waited.append(works.meta.accepted[reply] - began)
         assert works.queue.states()[:40] == [State.FAILED] * 40
-        assert max(waited) <= OUTAGE_PROBE_SECONDS
+        assert max(waited) <= PROBE_SECONDS[Halt.OUTAGE]

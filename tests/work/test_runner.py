@@ -14,13 +14,13 @@ from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.clock import SteadyClock
 from wabot.core.errors import JournalDown
-from wabot.core.jobs import Event, Job, Kind, Outcome, State
+from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
 from wabot.log import configure
 from wabot.sections import Log
-from wabot.work.runner import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane
+from wabot.work.runner import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane, Pause
 
 DONE = Outcome(Event.SUCCEED, wamid="wamid.1")
-BLOCKED = Outcome(Event.RETRY, spent=False, error="The token has expired", code=190, pauses=True)
+BLOCKED = Outcome(Event.RETRY, spent=False, error="The token has expired", code=190, halt=Halt.BLOCKED)
 
 Work = Callable[[Job], Awaitable[Outcome]]
 
@@ -392,7 +392,7 @@ async def test_where_nobody_gets_through_one_at_a_time_asks_at_growing_intervals
         gaps = [later - earlier for earlier, later in zip([0.1, *probes], probes, strict=False)]
         assert [round(gap) for gap in gaps] == [5, 10, 20, 40, 80, 160, 300, 300, 300]
         assert works.lane.state == "paused"
-        assert works.lane.paused_for == "The token has expired"
+        assert works.lane.paused == Pause("The token has expired", 190, Halt.BLOCKED)
         assert all(entry.job.spent == 0 for entry in works.queue.entries.values())
         assert set(works.queue.states()) == {State.QUEUED}
 
@@ -403,7 +403,7 @@ async def test_a_probe_that_gets_through_ends_the_pause(capsys: pytest.CaptureFi
         works.put(100)
         await asyncio.sleep(40)
         assert works.lane.state == "running"
-        assert works.lane.paused_for is None
+        assert works.lane.paused is None
         assert works.queue.states() == [State.DONE] * 100
         assert works.hands.most == 8
     logged = capsys.readouterr().out

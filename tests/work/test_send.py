@@ -77,7 +77,7 @@ async def test_nobody_knows_whether_meta_works_before_the_first_answer() -> None
             Unavailable("marketing limit", code=131049, scope=Scope.CONTACT, wait=86400.0, tries=3),
             Event.HOLD, 86400.0, True, True,
         ),
-        (Blocked("token", code=190, scope=Scope.NUMBER), Event.RETRY, 0.0, False, False),
+        (Blocked("token", code=190, scope=Scope.NUMBER), Event.RETRY, 0.0, False, True),
         (Blocked("template rests", code=132015, scope=Scope.TEMPLATE, wait=10800.0), Event.HOLD, 10800.0, False, True),
         (Refused("undeliverable", code=131026, effect=Effect.SUPPRESS), Event.GIVE_UP, None, True, True),
         (Unclear("no answer", code="timeout"), Event.LOSE_TRACK, 90.0, True, False),
@@ -97,9 +97,9 @@ async def test_what_meta_answers_decides_the_outcome(
 
 
 async def test_a_dead_token_pauses_and_a_person_who_cannot_be_reached_is_remembered() -> None:
-    assert (await desk(Blocked("token", code=190, scope=Scope.NUMBER)).hand()).pauses
+    assert (await desk(Blocked("token", code=190, scope=Scope.NUMBER)).hand()).halt
     outcome = await desk(Refused("undeliverable", code=131026, effect=Effect.SUPPRESS)).hand()
-    assert (outcome.effect, outcome.pauses) == (Effect.SUPPRESS, False)
+    assert (outcome.effect, outcome.halt) == (Effect.SUPPRESS, None)
 
 
 async def test_an_outage_of_any_length_ends_no_send() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from wabot.core.conversation import Prompt, Role
 from wabot.core.errors import AssistantFailed
+from wabot.core.remedies import words_of_model
 
 with warnings.catch_warnings():
     # The package announces its own end of life, and its parts that of the Python version, at every start.
@@ -50,7 +51,7 @@ class Gemini:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="gemini")
 
     async def answer(self, prompt: Prompt) -> str:
-        """The model's text. Raises AssistantFailed, which never quotes the key, the prompt or the endpoint's answer."""
+        """The model's text. Raises AssistantFailed, which never quotes the key or the prompt."""
         loop = asyncio.get_running_loop()
         try:
             # The wait for a free thread counts too; a request that has not begun by then is never made.
@@ -73,7 +74,9 @@ class Gemini:
         try:
             return model.generate_content(_contents(prompt), request_options=self._options)
         except GoogleAPICallError as error:
-            raise AssistantFailed(f"HTTP {int(error.code)}" if error.code else type(error).__name__) from None
+            if not error.code:
+                raise AssistantFailed(type(error).__name__) from None
+            raise AssistantFailed(words_of_model(int(error.code), error.message, prompt), int(error.code)) from None
         except (ParseError, UnicodeDecodeError):
             raise AssistantFailed("the answer is not JSON") from None
         except (OSError, GoogleAuthError, GoogleAPIError) as error:  # an OSError is what `requests` raises

@@ -12,8 +12,11 @@ import aiohttp
 
 from wabot.core.conversation import Prompt
 from wabot.core.errors import AssistantFailed
+from wabot.core.remedies import words_of_model
+from wabot.core.shapes import dict_of
 
 MAX_ANSWER_BYTES = 1024 * 1024
+MAX_REASON_BYTES = 65_536
 
 
 class OpenAI:
@@ -29,11 +32,9 @@ class OpenAI:
         self._seconds = timeout_seconds
 
     async def answer(self, prompt: Prompt) -> str:
-        """The model's text. Raises AssistantFailed, which never quotes the key, the prompt or the endpoint's answer."""
-        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        messages += [{"role": turn.role.value, "content": turn.text} for turn in prompt.turns]
+        """The model's text. Raises AssistantFailed, which never quotes the key or the prompt."""
         try:
-            answer = await self._ask({"model": self._model, "messages": messages, "stream": False})
+            answer = await self._ask(prompt)
         except TimeoutError:
             raise AssistantFailed(f"no answer within {self._seconds:g} s") from None
         except aiohttp.ClientError as error:
@@ -43,22 +44,35 @@ class OpenAI:
     async def close(self) -> None:
         """Nothing of its own is open."""
 
-    async def _ask(self, request: object) -> bytes:
+    async def _ask(self, prompt: Prompt) -> bytes:
+        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        messages += [{"role": turn.role.value, "content": turn.text} for turn in prompt.turns]
         async with self._session.post(
             self._url,
-            json=request,
+            json={"model": self._model, "messages": messages, "stream": False},
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._seconds),
             allow_redirects=False,  # it would carry the conversation to a host that nobody configured
         ) as response:
             if response.status != HTTPStatus.OK:
-                raise AssistantFailed(f"HTTP {response.status}")
+                said = await response.content.read(MAX_REASON_BYTES)
+                raise AssistantFailed(words_of_model(response.status, _said(said), prompt), response.status)
             answer = bytearray()
             async for chunk in response.content.iter_any():
                 answer += chunk
                 if len(answer) > MAX_ANSWER_BYTES:
                     raise AssistantFailed("the answer is too large")
             return bytes(answer)
+
+
+def _said(answer: bytes) -> object:
+    """The endpoint's own words: `{"error": {"message": …}}`, in a list (Gemini's compatible endpoint), or as a text."""
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+    error = dict_of(found[0] if isinstance(found, list) and found else found).get("error")
+    return dict_of(error).get("message", error)
 
 
 def _text(answer: bytes) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from wabot.core.messages import InvalidNumber, normalize_number
 from wabot.core.shapes import dict_of, list_of, seconds_of, text_of
 
 NAMES = (
@@ -38,8 +37,7 @@ WANTED_FIELDS = (
 )
 """Fields of the app's webhook without which wabot works, but learns of trouble only from what fails."""
 
-_SYSTEM_USERS = "Business settings > System users"
-_PLACEHOLDER = re.compile(r"your|xxx|change.?me|placeholder|example|token|secret|[<>{}…]", re.IGNORECASE)
+SYSTEM_USERS = "Business settings > System users"
 
 
 class State(StrEnum):
@@ -81,78 +79,13 @@ def skipped(name: str, detail: str, remedy: str = "") -> Check:
     return Check(name, State.SKIPPED, detail, remedy)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The settings whose form alone can be wrong."""
-
-    access_token: str
-    phone_number_id: str
-    business_account_id: str
-    app_secret: str
-    verify_token: str
-
-
-def settings(shape: Shape, *, sandbox: bool = False) -> Check:
-    """Whether ids, token and secret look like what Meta gives out. The sandbox's are made up."""
-    if sandbox:
-        return ok("settings", "the sandbox's own")
-    found = list(_misshapen(shape))
-    for state in (State.BROKEN, State.WARNING):
-        bad = [(detail, remedy) for kind, detail, remedy in found if kind is state]
-        if bad:
-            return Check("settings", state, "; ".join(d for d, _ in bad), " ".join(dict.fromkeys(r for _, r in bad)))
-    return ok("settings", "ids, token and secret have the form that Meta gives them")
-
-
-def _misshapen(shape: Shape) -> Iterable[tuple[State, str, str]]:
-    api_setup = "Copy the ids from WhatsApp > API setup in the app's dashboard into [whatsapp]."
-    for name, value in (
-        ("phone_number_id", shape.phone_number_id),
-        ("business_account_id", shape.business_account_id),
-    ):
-        if not value and name == "business_account_id":
-            yield State.WARNING, "whatsapp.business_account_id is missing: templates cannot be checked", api_setup
-        elif not re.fullmatch(r"\d{5,20}", value, re.ASCII):
-            yield State.BROKEN, f"whatsapp.{name} is not an id, which has digits only", api_setup
-        elif _is_phone_number(value):
-            yield State.BROKEN, f"whatsapp.{name} is a phone number, not the id of one", api_setup
-    if shape.business_account_id and shape.business_account_id == shape.phone_number_id:
-        yield State.BROKEN, "whatsapp.phone_number_id and whatsapp.business_account_id are the same", api_setup
-    if len(shape.access_token) < 50 or _PLACEHOLDER.search(shape.access_token):
-        yield (
-            State.BROKEN,
-            "whatsapp.access_token looks like a placeholder",
-            f"Generate a token in {_SYSTEM_USERS} and put it into whatsapp.access_token.",
-        )
-    if shape.app_secret and not re.fullmatch(r"[0-9a-f]{32}", shape.app_secret):
-        yield (
-            State.WARNING,
-            "whatsapp.app_secret does not look like Meta's (32 hexadecimal digits)",
-            "Copy it from App settings > Basic into whatsapp.app_secret.",
-        )
-    if not shape.verify_token:
-        yield (
-            State.WARNING,
-            "whatsapp.verify_token is missing: Meta cannot verify the webhook's address",
-            "Make up a word, put it into whatsapp.verify_token and into WhatsApp > Configuration.",
-        )
-
-
-def _is_phone_number(digits: str) -> bool:
-    """Meta's ids are of 14 digits or more; telephone numbers with so many exist, but are rare."""
-    try:
-        return len(digits) <= 13 and bool(normalize_number(digits))
-    except InvalidNumber:
-        return False
-
-
 def disk(free: int, total: int, folder: str) -> Check:
     """Room for the journal, in bytes."""
     detail = f"{free // MEGABYTE} MB of {total // MEGABYTE} MB are free in {folder}"
     remedy = f"Make room on the disk of {folder}: with none, webhooks are refused until there is some."
-    if free < 64 * MEGABYTE:
+    if free < min(64 * MEGABYTE, total // 10):
         return broken("disk", detail, remedy)
-    return warning("disk", detail, remedy) if free < 512 * MEGABYTE else ok("disk", detail)
+    return warning("disk", detail, remedy) if free < min(512 * MEGABYTE, total // 5) else ok("disk", detail)
 
 
 def clock(skew: float | None) -> Check:
@@ -166,24 +99,34 @@ def clock(skew: float | None) -> Check:
     return warning("clock", detail, remedy) if abs(skew) > 30 else ok("clock", "agrees with Meta's")
 
 
+def unanswered(name: str) -> Check:
+    """What answers there knows nothing of this question: a proxy, or a stand-in for Meta."""
+    return skipped(name, "Meta's answer does not say")
+
+
+def is_of_the_token(error: Mapping[str, Any]) -> bool:
+    """Whether Graph's error says that the token is dead."""
+    return text_of(error.get("code")) in ("0", "102", "104", "190")
+
+
 def refused(name: str, error: Mapping[str, Any]) -> Check:
     """Graph answered with its error: the token's, or this object's."""
     code, said = text_of(error.get("code")), text_of(error.get("message")) or "no reason given"
     detail = f"Meta refuses the question: {said} ({code})"
-    if code in ("0", "102", "104", "190"):
-        return broken(name, detail, f"Generate a new token in {_SYSTEM_USERS} and put it into whatsapp.access_token.")
+    if is_of_the_token(error):
+        return broken(name, detail, f"Generate a new token in {SYSTEM_USERS} and put it into whatsapp.access_token.")
     if code in ("3", "10") or re.fullmatch(r"2\d\d", code):
         rights = " and ".join(NEEDED_SCOPES)
-        return broken(name, detail, f"Generate the token with {rights} in {_SYSTEM_USERS}, for this WhatsApp account.")
+        return broken(name, detail, f"Generate the token with {rights} in {SYSTEM_USERS}, for this WhatsApp account.")
     place = {"number": "whatsapp.phone_number_id", "account": "whatsapp.business_account_id"}.get(name, "whatsapp")
     return broken(
-        name, detail, f"See that {place} is right, and assign the account to the system user in {_SYSTEM_USERS}."
+        name, detail, f"See that {place} is right, and assign the account to the system user in {SYSTEM_USERS}."
     )
 
 
 def token(data: Mapping[str, Any], now: float) -> Check:
     """`data` of `GET /debug_token`, now in Unix seconds."""
-    renew = f"Generate a token that never expires in {_SYSTEM_USERS} and put it into whatsapp.access_token."
+    renew = f"Generate a token that never expires in {SYSTEM_USERS} and put it into whatsapp.access_token."
     if data.get("is_valid") is not True:
         why = text_of(dict_of(data.get("error")).get("message"))
         return broken("token", f"Meta says that it is not valid{f': {why}' if why else ''}", renew)

@@ -35,7 +35,11 @@ class ArchiveDown(WabotError):
 
 
 class AssistantFailed(WabotError):
-    """The model gave no usable text: a time-out, an error or an empty answer."""
+    """The model gave no usable text: a time-out, an error or an empty answer. `status`: HTTP's, if there was one."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class Scope(StrEnum):

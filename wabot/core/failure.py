@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.jobs import Event, Outcome, Policy
+from wabot.core.jobs import Event, Halt, Outcome, Policy
 from wabot.core.outage import Blame
 
 STEP_ASIDE_SECONDS = 600.0
 """A send that must wait at least this long is held, so that what else is owed to its contact can pass."""
-
-OUTAGE_PROBE_SECONDS = 60.0
-"""The longest time between two probes in an outage, which ends by itself."""
 
 BOUNCE_SECONDS = 30.0
 """How long a message rests at least that Meta took and then met trouble of its own with."""
@@ -45,10 +42,10 @@ def after_failure(
         case Unclear():
             return Outcome(
                 Event.LOSE_TRACK, due_at=now + policy.hold_seconds, error=error.reason, code=error.code,
-                pauses=blame is Blame.META, probe_seconds=OUTAGE_PROBE_SECONDS,
+                halt=Halt.OUTAGE if blame is Blame.META else None,
             )  # fmt: skip
         case Blocked(scope=Scope.NUMBER):
-            return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True)
+            return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, halt=Halt.BLOCKED)
         case Blocked():
             wait = max(error.wait or 0.0, STEP_ASIDE_SECONDS)
             effect = Effect.PAUSE_TEMPLATE if error.scope is Scope.TEMPLATE else Effect.PAUSE_TEMPLATES
@@ -72,10 +69,7 @@ def _after_unavailable(
     error: Unavailable, *, spent: int, attempt: int, policy: Policy, now: float, noise: float, blame: Blame
 ) -> Outcome:
     if blame is Blame.META:
-        return Outcome(
-            Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, pauses=True,
-            probe_seconds=OUTAGE_PROBE_SECONDS,
-        )  # fmt: skip
+        return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, halt=Halt.OUTAGE)
     # What everybody meets (Meta out of reach, the number or the pair throttled) is no fault of this message, nor is
     # what may turn out to be an outage: it uses up no try, however long it lasts, and backs off by the requests made.
     everybody = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None

@@ -13,8 +13,12 @@ from typing import Any
 from wabot.core.errors import Effect
 from wabot.core.messages import Contact
 
-BLOCKED_PROBE_SECONDS = 300.0
-"""The longest time between two probes where a person must act."""
+
+class Halt(StrEnum):
+    """Why nobody would get through: a person must act, or Meta has an outage, which ends by itself."""
+
+    BLOCKED = "blocked"
+    OUTAGE = "outage"
 
 
 class Kind(StrEnum):
@@ -182,8 +186,7 @@ class Outcome:
     """What became of a job, to be written in one commit with all that follows from it.
 
     `due_at`: when the job is to be looked at again. `spent`: whether it used up a try. `says`: messages to queue.
-    `effect`: what else changes, for `effect_seconds`. `pauses`: nobody else would get through either, so the lane
-    probes, at least every `probe_seconds`.
+    `effect`: what else changes, for `effect_seconds`. `halt`: nobody else would get through either, so the lane probes.
     """
 
     event: Event
@@ -197,8 +200,7 @@ class Outcome:
     says: tuple[Outgoing, ...] = ()
     effect: Effect = Effect.NONE
     effect_seconds: float = 0.0
-    pauses: bool = False
-    probe_seconds: float = BLOCKED_PROBE_SECONDS
+    halt: Halt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from typing import Protocol
 import aiohttp
 
 from wabot.adapters.graph_api import GraphApi, Unreachable
-from wabot.core import checkup
-from wabot.core.checkup import Check, Shape
+from wabot.core import checkup, credentials
+from wabot.core.checkup import Check, State
 from wabot.core.conversation import Prompt, Role, Turn
+from wabot.core.credentials import Credentials
 from wabot.core.errors import ArchiveDown, AssistantFailed
 from wabot.doctor.address import knock
 from wabot.doctor.meta import Meta
@@ -64,15 +65,19 @@ class Doctor:
         around: Surroundings,
         *,
         clock: Callable[[], float],
-        sandbox: bool = False,
         url: str = "",
     ) -> None:
-        self._settings, self._around, self._clock, self._sandbox = settings, around, clock, sandbox
+        self._settings, self._around, self._clock = settings, around, clock
         self._address = url or settings.server.public_url
         whatsapp = settings.whatsapp
         token = whatsapp.access_token.get_secret_value()
         graph = GraphApi(around.session, base=whatsapp.graph_api_base, access_token=token)
         self._meta = Meta(graph, settings, clock=clock)
+
+    @property
+    def reached(self) -> bool:
+        """Whether Meta answered the last time."""
+        return self._meta.reached
 
     async def examine(self, *, fix: bool = False) -> list[Check]:
         """Every check once; with `fix`, the app and its webhook's fields are subscribed before that is checked."""
@@ -80,7 +85,6 @@ class Doctor:
         if fix:
             await self._bounded("subscription", lambda: self._meta.subscribe(self._callback()))
         checks: dict[str, Callable[[], Awaitable[Check]]] = {
-            "settings": self._settings_check,
             "disk": self._disk,
             "clock": self._clock_check,
             "journal": self._around.journal,
@@ -94,7 +98,9 @@ class Doctor:
             "model": self._model,
             "events": self._events,
         }
-        return [await self._bounded(name, checks[name]) for name in checkup.NAMES]
+        found = {name: await self._bounded(name, check) for name, check in checks.items()}
+        found["settings"] = self._settings_check(found["token"], found["number"])
+        return [found[name] for name in checkup.NAMES]
 
     async def _bounded(self, name: str, check: Callable[[], Awaitable[Check]]) -> Check:
         """One check's answer, however long others take to answer it."""
@@ -104,19 +110,24 @@ class Doctor:
         except TimeoutError:
             return checkup.broken(name, f"no answer within {CHECK_SECONDS:g} s", "Run it again; look at the network.")
         except Unreachable as error:
+            if name != "token":
+                return checkup.skipped(name, str(error))
             host = self._settings.whatsapp.graph_api_base
             return checkup.broken(name, str(error), f"See that this machine reaches {host}: name, firewall, proxy.")
 
-    async def _settings_check(self) -> Check:
+    def _settings_check(self, token: Check, number: Check) -> Check:
+        """What Meta knows is right, whatever it looks like."""
         meta = self._settings.whatsapp
-        shape = Shape(
+        given = Credentials(
             access_token=meta.access_token.get_secret_value(),
             phone_number_id=meta.phone_number_id,
             business_account_id=meta.business_account_id,
             app_secret=meta.app_secret.get_secret_value(),
             verify_token=meta.verify_token.get_secret_value(),
         )
-        return checkup.settings(shape, sandbox=self._sandbox)
+        known = {check.name for check in (token, number) if check.state in (State.OK, State.WARNING)}
+        known |= {"secret"} if self._meta.knows_secret else set()
+        return credentials.check(given, known=known)
 
     async def _disk(self) -> Check:
         folder = self._settings.server.data_dir.absolute()

@@ -32,6 +32,16 @@ class Meta:
         self.skew: float | None = None
         self.callback = ""
 
+    @property
+    def reached(self) -> bool:
+        """Whether Meta answered at all."""
+        return self._token is not None
+
+    @property
+    def knows_secret(self) -> bool:
+        """Whether it accepted the app secret as the app's."""
+        return self._fields is not None
+
     async def meet(self) -> Check:
         """Ask what the others build on: whose token this is, and where the app's webhooks go. The token's check."""
         self._token, self.skew, self.callback, self._fields = None, None, "", None
@@ -48,19 +58,25 @@ class Meta:
             return await self.meet()
         if self._token.error is not None:
             return checkup.refused("token", self._token.error)
+        if "is_valid" not in self._about_token:
+            return checkup.unanswered("token")
         return checkup.token(self._about_token, self._clock())
 
     async def number(self) -> Check:
         """Registered, quality, throughput, limit."""
         answer = await self._graph.get(self._settings.whatsapp.phone_number_id, fields=_NUMBER_FIELDS)
-        return checkup.refused("number", answer.error) if answer.error else checkup.number(answer.data)
+        if answer.error is not None:
+            return self._refused("number", answer.error)
+        return checkup.number(answer.data) if "id" in answer.data else checkup.unanswered("number")
 
     async def account(self) -> Check:
         """The WhatsApp Business Account: reviewed, and allowed to send."""
         if not self._account:
             return _no_account("account")
         answer = await self._graph.get(self._account, fields="name,account_review_status,health_status")
-        return checkup.refused("account", answer.error) if answer.error else checkup.account(answer.data)
+        if answer.error is not None:
+            return self._refused("account", answer.error)
+        return checkup.account(answer.data) if "id" in answer.data else checkup.unanswered("account")
 
     async def subscription(self) -> Check:
         """Whether the account's webhooks reach the token's own app, and which fields."""
@@ -68,7 +84,9 @@ class Meta:
             return _no_account("subscription")
         apps = await self._graph.get(f"{self._account}/subscribed_apps")
         if apps.error is not None:
-            return checkup.refused("subscription", apps.error)
+            return self._refused("subscription", apps.error)
+        if not isinstance(apps.data.get("data"), list) or not self._app_id:
+            return checkup.unanswered("subscription")
         return checkup.subscription(list_of(apps.data.get("data")), self._app_id, self._fields)
 
     async def template(self) -> Check:
@@ -80,7 +98,9 @@ class Meta:
             return _no_account("template")
         answer = await self._graph.get(f"{self._account}/message_templates", name=first.template, limit="100")
         if answer.error is not None:
-            return checkup.refused("template", answer.error)
+            return self._refused("template", answer.error)
+        if not isinstance(answer.data.get("data"), list):
+            return checkup.unanswered("template")
         bodies = [part for part in first.components if text_of(part.get("type")).lower() == "body"]
         given = sum(len(list_of(body.get("parameters"))) for body in bodies)
         found = list_of(answer.data.get("data"))
@@ -103,6 +123,13 @@ class Meta:
             )
             await self._learn_callback()
         return await self.subscription()
+
+    def _refused(self, name: str, error: Mapping[str, Any]) -> Check:
+        """A dead token is one trouble, and not one of everything that is asked with it."""
+        dead = self._token is not None and (self._token.error is not None or self._about_token.get("is_valid") is False)
+        if dead and checkup.is_of_the_token(error):
+            return checkup.skipped(name, "Meta answers nothing to this token")
+        return checkup.refused(name, error)
 
     async def _learn_callback(self) -> None:
         """The app's webhook: its address and fields (None where they cannot be read)."""

@@ -36,7 +36,7 @@ async def run(
             archive=await archive(settings, stack),
             assistant=await assistant(settings, session, stack),
         )
-        doctor = Doctor(settings, around, clock=time.time, sandbox=args.sandbox, url=args.url)
+        doctor = Doctor(settings, around, clock=time.time, url=args.url)
         checks = await doctor.examine(fix=args.fix)
     healthy = all(check.state is not State.BROKEN for check in checks)
     if args.json:

@@ -6,7 +6,7 @@ A typo in the settings must not lose what customers wrote meanwhile. What is kep
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from wabot.core import webhook
@@ -21,6 +21,7 @@ KEPT_BYTES = 256 << 20
 ANSWERED_SECONDS = 12 * 3600.0
 """Older news is recorded and not answered: its author has given up waiting, or has been told by other means."""
 
+NAMED = 5
 STEP_WEBHOOKS, STEP_BYTES = 100, 1 << 20
 """What is read, and committed, at a time."""
 
@@ -31,6 +32,32 @@ class Reclaimed:
 
     webhooks: int
     stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many webhooks are kept and were dropped for want of room, and for which numbers, NAMED at the most."""
+
+    webhooks: int
+    dropped: int
+    numbers: tuple[str, ...]
+
+
+def kept(db: sqlite3.Connection, ignored: Set[str]) -> Kept:
+    """What there is for numbers that are not `ignored`; 0 webhooks where there is nothing."""
+    totals = db.execute("SELECT webhooks, dropped FROM foreign_totals").fetchone()
+    numbers, last = list[str](), ""
+    while totals["webhooks"] and len(numbers) < NAMED:
+        found = db.execute(
+            "SELECT phone_number_id FROM foreign_webhooks WHERE phone_number_id > ? ORDER BY phone_number_id LIMIT 1",
+            (last,),
+        ).fetchone()
+        if found is None:
+            break
+        last = found["phone_number_id"]
+        if last not in ignored:
+            numbers.append(last)
+    return Kept(totals["webhooks"] if numbers else 0, totals["dropped"], tuple(numbers))
 
 
 def keep(db: sqlite3.Connection, parts: Sequence[ForeignPart], now: float) -> None:

@@ -16,15 +16,17 @@ LARGE = 1 << 30
 _RESTORE = "Stop wabot, move wabot.db, wabot.db-wal and wabot.db-shm aside together, and put a backup in place."
 
 
-def inspect(data_dir: Path) -> Check:
-    """Whether the journal of `data_dir` is there, ours to read, and sound."""
+def inspect(data_dir: Path, *, whole: bool = True) -> Check:
+    """Whether the journal of `data_dir` is there, ours to read, and sound; `whole`: every page is read."""
     path = data_dir.absolute() / FILE_NAME
     if not path.exists():
         return checkup.ok("journal", f"{path} will be made at the first start")
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            verdict = "ok" if path.stat().st_size > LARGE else db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            verdict = (
+                "ok" if not whole or path.stat().st_size > LARGE else db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            )
     except (sqlite3.OperationalError, OSError) as error:
         owner = f"Run this as the user of wabot; {path} must be a file of that user."
         return checkup.broken("journal", f"{path} cannot be read ({error})", owner)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -211,6 +211,15 @@ class Journal(Archiving, ByHand, Merges):
     async def prune(self, *, before: float, now: float) -> int:
         """Forget some of what is older than `before`, but no message; 0 when there is nothing left to forget."""
         return await self.writer(upkeep.prune, before=before, now=now)
+
+    @property
+    def refused_lately(self) -> str | None:
+        """Why something could not be written a moment ago."""
+        return self.writer.refused_lately
+
+    async def foreign_kept(self, ignored: Set[str]) -> foreign.Kept:
+        """What is kept of webhooks for other numbers than ours and the `ignored`."""
+        return await self._read(foreign.kept, ignored)
 
     async def ping(self) -> None:
         """Commit something. Raises JournalDown where that fails."""

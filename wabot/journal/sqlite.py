@@ -41,6 +41,9 @@ _PRAGMAS = (
     "trusted_schema = OFF",
 )
 
+REFUSED_SECONDS = 15.0
+"""How long a write that was refused counts: at the edge of a full disk a small one still succeeds."""
+
 log = get_logger()
 
 
@@ -110,6 +113,7 @@ class Writer:
         self.commits = 0
         self.operations = 0
         self.commit_seconds = 0.0
+        self._refused: tuple[float, str] = (float("-inf"), "")
 
     async def __call__(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs
@@ -126,6 +130,12 @@ class Writer:
     def crowded(self) -> bool:
         """Whether so much waits that new work from outside is better sent away; what we owe is never refused."""
         return len(self._waiting) >= WAITING_LIMIT
+
+    @property
+    def refused_lately(self) -> str | None:
+        """Why something could not be written within the last REFUSED_SECONDS; None where all could."""
+        at, reason = self._refused
+        return reason if asyncio.get_running_loop().time() - at < REFUSED_SECONDS else None
 
     async def close(self) -> None:
         """Commit what waits, then stop. The connection stays open."""
@@ -148,6 +158,8 @@ class Writer:
             self.commits += 1
             self.operations += len(group)
             for (_, future), (result, error) in zip(group, results, strict=True):
+                if isinstance(error, JournalDown):
+                    self._refused = clock(), str(error)
                 if future.done():  # its caller was cancelled; the rows are there all the same
                     continue
                 if error is None:

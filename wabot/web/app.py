@@ -15,7 +15,7 @@ from wabot.journal.outbox import CannotMove
 from wabot.journal.parting import CannotUndo
 from wabot.log import get_logger
 from wabot.service import BadSignature, KeyConflict, Service
-from wabot.web import answers, batches, contacts, metrics, outbox, routes
+from wabot.web import answers, batches, contacts, health, metrics, outbox, routes
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
 from wabot.web.body import API_BODIES, ASIDE, WEBHOOK_BODIES, Bodies
@@ -28,7 +28,7 @@ STATUS: dict[type[InvalidInput], int] = {
 }  # fmt: skip
 """How errors of the service are told."""
 
-ROUTES = [*routes.ROUTES, *outbox.ROUTES, *batches.ROUTES, *contacts.ROUTES, *metrics.ROUTES]
+ROUTES = [*routes.ROUTES, *health.ROUTES, *outbox.ROUTES, *batches.ROUTES, *contacts.ROUTES, *metrics.ROUTES]
 
 _BEARER = {"WWW-Authenticate": "Bearer"}
 

@@ -93,6 +93,12 @@ class GetBulk(Model):
     limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
 
+class ReadyQuery(Model):
+    """`GET /readyz`."""
+
+    strict: bool = False
+
+
 class MergesQuery(Model):
     """`GET /merges`."""
 

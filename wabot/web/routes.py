@@ -1,4 +1,4 @@
-"""The main routes: the webhook, bulk sends, history, health."""
+"""The main routes: the webhook, bulk sends, history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wabot.bulk import Asked, Bulk
 from wabot.core.large import SMALL, Room
 from wabot.core.messages import InvalidNumber
 from wabot.service import History, Service, identify
-from wabot.web.answers import RETRY_AFTER, Encoded, Refusal, error, reply, reply_long
+from wabot.web.answers import Encoded, Refusal, reply, reply_long
 from wabot.web.body import API_LIMIT, ASIDE, WEBHOOK_BODIES, WEBHOOK_LIMIT, parse, refuse_large, validate, validate_each
 from wabot.web.models import Get, GetBulk, InitiateBulk, RecipientModel
 
@@ -162,17 +162,6 @@ async def _lines(request: web.Request, people: Iterable[str], limit: int) -> dic
     return dict(zip(people, await asyncio.gather(*map(line, people)), strict=True))
 
 
-async def healthz(_: web.Request) -> web.Response:
-    """GET /healthz: the process lives."""
-    return reply({"status": "ok"})
-
-
-async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: the journal can be written and the lanes run; how the rest of the world is."""
-    ready, state = await request.app[SERVICE].readiness()
-    return reply(state) if ready else error(503, "the journal or a lane is broken", headers=RETRY_AFTER, beside=state)
-
-
 _INSIDE = ("_id", "version")
 
 
@@ -223,6 +212,4 @@ ROUTES = [
     web.post("/initiate-bulk", initiate_bulk),
     web.post("/get", get),
     web.post("/get-bulk", get_bulk),
-    web.get("/healthz", healthz),
-    web.get("/readyz", readyz),
 ]

@@ -32,17 +32,20 @@ class Circuit:
 
     def __init__(self) -> None:
         self.works: bool | None = None
+        self.on_change: Callable[[bool, str], None] = lambda _works, _reason: None
 
     def open(self, reason: str) -> None:
         """It did not answer."""
         if self.works is not False:
-            log.warning("archive.lost", reason=reason)
+            log.info("archive.lost", reason=reason)
+            self.on_change(False, reason)
         self.works = False
 
     def close(self) -> None:
         """It answers."""
         if self.works is False:
             log.info("archive.found")
+            self.on_change(True, "")
         self.works = True
 
 

@@ -88,10 +88,12 @@ class Replies:
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
+        on_answer: Callable[[AssistantFailed | None], None] = lambda _failure: None,
     ) -> None:
         self._memory, self._assistant, self._archive = memory, assistant, archive
         self._manner, self._policy, self._pace = manner, policy, pace
-        self._clock, self._noise, self._observe_seconds = clock, noise, observe_seconds
+        self._clock, self._noise = clock, noise
+        self._observe_seconds, self._on_answer = observe_seconds, on_answer
         self.assistant_works: bool | None = None
 
     def room(self, _now: float) -> float:
@@ -161,12 +163,14 @@ class Replies:
             bubbles = for_whatsapp(await self._assistant.answer(asked))
             if not bubbles:
                 raise AssistantFailed("the answer is empty")
-        except AssistantFailed:
+        except AssistantFailed as error:
             self.assistant_works = False
+            self._on_answer(error)
             raise
         finally:
             self._observe_seconds(self._clock() - started)
         self.assistant_works = True
+        self._on_answer(None)
         several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
         quoted = [questions[-1] if several else None] + [None] * len(bubbles)
         return [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]

@@ -7,10 +7,11 @@ import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from wabot.core.errors import JournalDown
-from wabot.core.jobs import BLOCKED_PROBE_SECONDS, Event, Job, Kind, Outcome, State
+from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
 from wabot.log import get_logger
 
 IDLE_SECONDS = 30.0
@@ -20,6 +21,8 @@ GATHER_SECONDS = 0.02
 """What falls due one by one is taken together: a claim costs a commit."""
 
 PROBE_FIRST_SECONDS = 5.0
+PROBE_SECONDS = {Halt.BLOCKED: 300.0, Halt.OUTAGE: 60.0}
+"""The longest time between two probes: an outage ends by itself, and a person takes longer."""
 PROBE_JITTER = 0.2
 """The part of an interval between probes that chance decides, lest all numbers of a machine probe together."""
 JOURNAL_RETRY_SECONDS = 1.0
@@ -59,11 +62,20 @@ class Handler(Protocol):
 Settled = Callable[[Job, Outcome, State | None], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a lane is paused: in words, by Meta's code or our word, and whether a person must act."""
+
+    reason: str
+    code: int | str | None
+    halt: Halt
+
+
 class Lane:
     """Works off one kind of job, `concurrency` at a time.
 
-    When nobody gets through (`Outcome.pauses`), it pauses: one job at a time goes as a probe, at growing intervals up
-    to `Outcome.probe_seconds`, until one succeeds.
+    When nobody gets through (`Outcome.halt`), it pauses: one job at a time goes as a probe, at growing intervals up to
+    PROBE_SECONDS, until one succeeds.
     """
 
     def __init__(
@@ -75,13 +87,15 @@ class Lane:
         concurrency: int,
         clock: Callable[[], float],
         on_settled: Settled = lambda _job, _outcome, _state: None,
+        on_change: Callable[[Lane], None] = lambda _lane: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         noise: Callable[[], float] = random.random,
     ) -> None:
         self.kind = kind
-        self.paused_for: str | None = None
+        self.paused: Pause | None = None
         self._source, self._handler = source, handler
         self._concurrency, self._clock, self._on_settled = concurrency, clock, on_settled
+        self._on_change = on_change
         self._sleep, self._noise = sleep, noise
         self._running: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
@@ -97,7 +111,7 @@ class Lane:
         """running, paused, or stopped."""
         if self._stopping or not self._alive:
             return "stopped"
-        return "running" if self.paused_for is None else "paused"
+        return "running" if self.paused is None else "paused"
 
     @property
     def in_flight(self) -> int:
@@ -137,25 +151,39 @@ class Lane:
             await asyncio.wait(late)
         return len(late)
 
-    def pause(self, reason: str, longest: float = BLOCKED_PROBE_SECONDS) -> None:
-        """Nobody gets through: probe from now on, at least every `longest` seconds."""
+    def pause(self, reason: str, code: int | str | None = None, halt: Halt = Halt.BLOCKED) -> None:
+        """Nobody gets through, for a `reason` with Meta's `code` or our word: probe from now on."""
         now = self._clock()
-        if self.paused_for is None:
-            log.warning("lane.paused", lane=str(self.kind), reason=reason)
+        if self.paused is None:
+            log.info("lane.paused", lane=str(self.kind), reason=reason)
             self._probe_interval = PROBE_FIRST_SECONDS
         elif now >= self._probe_at:
-            self._probe_interval = min(self._probe_interval * 2, longest)
+            self._probe_interval = min(self._probe_interval * 2, PROBE_SECONDS[halt])
         else:
             return  # one of those that were in flight when the first came back
-        self.paused_for = reason
+        self.paused = Pause(reason, code, halt)
         self._probe_at = now + self._probe_interval * (1 - PROBE_JITTER * self._noise())
+        self._on_change(self)
 
     def resume(self) -> None:
         """It works again: go on at once."""
-        if self.paused_for is not None:
+        if self.paused is not None:
             log.info("lane.resumed", lane=str(self.kind))
-            self.paused_for = None
+            self.paused = None
+            self._on_change(self)
             self.wake()
+
+    def probe(self) -> None:
+        """Try now, if it is paused: a person may know that it works again."""
+        if self.paused is not None:
+            self._probe_interval = PROBE_FIRST_SECONDS
+            self._probe_at = self._clock()
+            self.wake()
+
+    @property
+    def next_probe(self) -> float | None:
+        """When one job is tried again, in Unix seconds; None where nothing is paused."""
+        return None if self.paused is None else self._probe_at
 
     async def _turn(self) -> None:
         self._alarm = math.inf
@@ -175,7 +203,7 @@ class Lane:
     async def _claim(self) -> int:
         now = self._clock()
         limit = int(min(self._concurrency - len(self._running), self._handler.room(now)))
-        if self.paused_for is not None:
+        if self.paused is not None:
             limit = min(limit, 1) if self._probe_in(now) <= 0 else 0
         if limit < 1:
             return 0
@@ -211,7 +239,7 @@ class Lane:
             break
 
     def _probe_in(self, now: float) -> float:
-        if self.paused_for is None:
+        if self.paused is None:
             return 0.0
         self._probe_at = min(self._probe_at, now + self._probe_interval)  # the clock may have been set back
         return IDLE_SECONDS if self._running else max(self._probe_at - now, 0.0)
@@ -236,8 +264,8 @@ class Lane:
 
     async def _settle(self, job: Job, outcome: Outcome) -> State | None:
         """Write it down, however long the journal takes: what became of it is known only here."""
-        if outcome.pauses:
-            self.pause(outcome.error or "", outcome.probe_seconds)
+        if outcome.halt is not None:
+            self.pause(outcome.error or "", outcome.code, outcome.halt)
         elif outcome.event is Event.SUCCEED:
             self.resume()
         while True:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from wabot.core import door, graph
 from wabot.core.errors import DeliveryError, Scope, Unavailable, Unclear
 from wabot.core.failure import after_failure
-from wabot.core.jobs import Event, Job, Outcome, Policy
+from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
 from wabot.core.limits import Bucket, PairLedger
 from wabot.core.outage import Blame, Outages, concerns
 
@@ -97,8 +97,9 @@ class Sends:
             error, spent=job.spent, attempt=job.attempt, policy=self._policy, now=now, noise=self._noise(),
             blame=self._blame(job, error, now),
         )  # fmt: skip
-        # A number is Graph's own code: it answers, whatever it says. A word of ours tells of the way there.
-        self.meta_works = isinstance(error.code, int) and not outcome.pauses and not isinstance(error, Unclear)
+        # A number is Graph's own code: it answers, if only that a person must act. A word of ours is of the way there.
+        answers = isinstance(error.code, int) and not isinstance(error, Unclear)
+        self.meta_works = answers and outcome.halt is not Halt.OUTAGE
         if outcome.event is Event.GIVE_UP:
             self._outages.over(job.contact.id)
         if not isinstance(error, Unavailable):

@@ -1,0 +1,199 @@
+"""What goes wrong is a problem at `/readyz`, with what to do about it, and is gone from there when it is over."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.business import ANA, BEN, Business, business
+from tests.doctor.test_doctor import WHATSAPP, meta
+from tests.process import eventually, free_port
+from wabot.core.errors import AssistantFailed
+from wabot.core.jobs import Kind
+from wabot.sandbox.behaviour import error
+
+BANNED = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": ["DISABLE"]}}
+RESTRICTED = {
+    "event": "ACCOUNT_RESTRICTION",
+    "restriction_info": [{"restriction_type": "RESTRICTED_BIZ_INITIATED_MESSAGING"}],
+}
+REINSTATED = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": ["REINSTATE"]}}
+
+
+@pytest.fixture
+async def wabot(tmp_path: Path) -> AsyncIterator[Business]:
+    """One whose Meta knows it, and in which all is well."""
+    async with business(tmp_path, meta=meta(), whatsapp=WHATSAPP) as running:
+        assert await problems(running) == []
+        yield running
+
+
+async def problems(wabot: Business) -> list[dict[str, Any]]:
+    return list((await wabot.get("/readyz")).json["problems"])
+
+
+async def the_problem(wabot: Business) -> dict[str, Any]:
+    (only,) = await problems(wabot)
+    assert only["remedy"].endswith(".")
+    assert only["since"] > 1_700_000_000
+    return only
+
+
+async def all_is_well(wabot: Business) -> None:
+    async def none() -> bool:
+        return await problems(wabot) == []
+
+    await eventually(none)
+
+
+async def test_strict_says_503_while_there_is_a_problem(wabot: Business) -> None:
+    assert (await wabot.get("/readyz", params={"strict": "1"})).status == 200
+    await wabot.post("/webhook", {}, headers={"X-Hub-Signature-256": "sha256=" + "0" * 64})
+    answer = await wabot.get("/readyz", params={"strict": "1"})
+    assert (answer.status, len(answer.json["problems"])) == (503, 1)
+    assert (await wabot.get("/readyz")).status == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Hub-Signature-256": "sha256=" + "0" * 64}], ids=["none", "wrong"])
+async def test_the_first_refused_signature_is_a_problem_until_meta_signs_one(
+    wabot: Business, headers: dict[str, str]
+) -> None:
+    await wabot.post("/webhook", {}, headers=headers)
+    assert "app_secret" in (await the_problem(wabot))["remedy"]
+    assert (await wabot.get("/readyz")).json["last_webhook_at"] is None
+    await wabot.meta.say("Hi", from_=ANA)
+    assert await problems(wabot) == []
+    assert (await wabot.get("/readyz")).json["last_webhook_at"] > 1_700_000_000
+
+
+async def test_a_webhook_that_says_nothing_does_not_prove_metas_secret(wabot: Business) -> None:
+    await wabot.post("/webhook", {})
+    await examine(wabot)  # its own no-op is signed with our secret
+    assert "app_secret" in (await the_problem(wabot))["remedy"]
+
+
+async def examine(wabot: Business) -> None:
+    await wabot.running.watch.examine(wabot.running.doctor)
+
+
+async def test_webhooks_for_another_number_are_a_problem(tmp_path: Path) -> None:
+    stand_in = meta()
+    async with business(tmp_path, meta=stand_in, whatsapp=WHATSAPP | {"phone_number_id": "100000000000077"}) as wabot:
+        await wabot.meta.say("40 cakes", from_=ANA)
+        found = await the_problem(wabot)
+        assert "100000000000001" in found["what"]
+        assert "1 kept" in found["what"]
+        assert "whatsapp.phone_number_id" in found["remedy"]
+    ignored = {"phone_number_id": "100000000000077", "ignore_phone_number_ids": ["100000000000001"]}
+    async with business(tmp_path, meta=stand_in, whatsapp=WHATSAPP | ignored) as wabot:
+        assert await problems(wabot) == []
+
+
+async def test_a_lane_that_pauses_says_why_when_it_tries_again_and_what_to_do(wabot: Business) -> None:
+    wabot.meta.behaviour.always(ANA, error(190))
+    await wabot.post("/initiate-bulk", {"numbers": [ANA]}, headers={"Prefer": "respond-async"})
+    await eventually(lambda: wabot.running.lanes[Kind.SEND].paused)
+    found = await the_problem(wabot)
+    assert "190" in found["what"]
+    assert "whatsapp.access_token" in found["remedy"]
+    assert found["next_probe"] > found["since"]
+    ready = (await wabot.get("/readyz")).json
+    assert (ready["graph"], ready["ready"]) == ("ok", True), "Graph answers, if only that a person must act"
+
+    wabot.meta.behaviour.clear()
+    answer = await wabot.post("/lanes/send/probe")
+
+    assert (answer.status, answer.json["lane"]) == (200, "send")
+    await all_is_well(wabot)
+    await eventually(lambda: len(wabot.meta.sent) == 1)
+
+
+async def test_there_is_nothing_to_try_of_a_lane_that_there_is_not(wabot: Business) -> None:
+    assert (await wabot.post("/lanes/nothing/probe")).status == 404
+    assert (await wabot.post("/lanes/reply/probe")).json == {"lane": "reply", "state": "running", "reason": None}
+
+
+async def test_what_meta_says_of_the_account_is_a_problem_until_it_is_lifted(wabot: Business) -> None:
+    for news in (BANNED, RESTRICTED):
+        await wabot.meta.news("account_update", news)
+        assert "Business Support Home" in (await the_problem(wabot))["remedy"]
+        await wabot.meta.news("account_update", REINSTATED)
+        assert await problems(wabot) == []
+
+
+async def test_a_model_that_refuses_the_key_says_so_itself(wabot: Business) -> None:
+    watch = wabot.running.watch
+    watch.model_answered(AssistantFailed("HTTP 401: Incorrect API key provided", 401))
+    found = await the_problem(wabot)
+    assert "Incorrect API key" in found["what"]
+    assert "assistant.api_key" in found["remedy"]
+    await examine(wabot)
+    assert len(await problems(wabot)) == 1, "doctor knows it from there"
+    watch.model_answered(None)
+    assert await problems(wabot) == []
+
+
+async def test_a_disk_that_fills_is_a_problem_at_once(wabot: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10 << 30, (10 << 30) - 5_000_000, 5_000_000))
+    assert "room" in (await the_problem(wabot))["remedy"]
+    monkeypatch.undo()
+    assert await problems(wabot) == []
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "bad", "says"),
+    [
+        ("account", "subscribed", False, "--fix"),
+        ("account", "registered", False, "WhatsApp Manager"),
+        ("template", "status", "PAUSED", "WhatsApp Manager"),
+    ],
+)
+async def test_what_doctor_finds_is_a_problem_until_it_finds_it_mended(
+    wabot: Business, of: str, name: str, bad: object, says: str
+) -> None:
+    thing = wabot.meta.account if of == "account" else wabot.meta.templates.find("hello_world", "en_US")
+    good = getattr(thing, name)
+    for value, broken in ((good, False), (bad, True), (good, False)):
+        setattr(thing, name, value)
+        await examine(wabot)
+        found = [problem["remedy"] for problem in await problems(wabot)]
+        assert [says in remedy for remedy in found] == [True] * broken
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "remedy"),
+    [
+        ("access_token", "EAAG" + "zz" * 60, "System users"),
+        ("phone_number_id", "100000000000009", "whatsapp.phone_number_id"),
+        ("graph_api_base", f"http://127.0.0.1:{free_port()}/v26.0", "graph.facebook.com"),
+    ],
+)
+async def test_settings_that_meta_does_not_know_are_named_soon_after_the_start(
+    tmp_path: Path, setting: str, value: str, remedy: str
+) -> None:
+    async with business(tmp_path, meta=meta(), examine=True, whatsapp=WHATSAPP | {setting: value}) as wabot:
+
+        async def is_named() -> bool:
+            return any(remedy in problem["remedy"] for problem in await problems(wabot))
+
+        await eventually(is_named)
+        if setting == "graph_api_base":
+            assert len(await problems(wabot)) == 1, "it is one trouble"
+
+
+async def test_a_send_and_doctor_see_one_problem_which_ends_when_neither_does(tmp_path: Path) -> None:
+    async with business(tmp_path, meta=meta(), whatsapp=WHATSAPP | {"access_token": "EAAG" + "zz" * 60}) as wabot:
+        await wabot.post("/initiate-bulk", {"numbers": [BEN]}, headers={"Prefer": "respond-async"})
+        await eventually(lambda: wabot.running.lanes[Kind.SEND].paused)
+        await examine(wabot)
+        await the_problem(wabot)
+
+
+async def test_without_mongodb_it_is_embedded(wabot: Business) -> None:
+    assert (await wabot.get("/readyz")).json["mongo"] == "embedded"

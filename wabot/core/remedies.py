@@ -1,0 +1,97 @@
+"""What to do about it, and where: one sentence for each trouble that a person must end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from wabot.core.conversation import Prompt
+from wabot.core.errors import AssistantFailed
+from wabot.core.text import sendable
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The name of a problem, and its remedy."""
+
+    name: str
+    remedy: str
+
+
+_TOKEN = Trouble(
+    "token",
+    "Generate a token that never expires in Business settings > System users, put it into whatsapp.access_token and"
+    " restart wabot.",
+)
+_PERMISSION = Trouble(
+    "token",
+    "In Business settings > System users assign the app and the WhatsApp account to the system user with full control,"
+    " and generate the token with whatsapp_business_messaging and whatsapp_business_management.",
+)
+_NUMBER = Trouble(
+    "number",
+    "Compare whatsapp.phone_number_id with WhatsApp > API setup: it is the id, not the number, and the token's account"
+    " must have it.",
+)
+_REGISTER = Trouble("number", "Register the number in WhatsApp > API setup.")
+_PAYMENT = Trouble("account", "See the payment method in Business settings > Billing & payments.")
+_ACCOUNT = Trouble("account", "See Business Support Home, and WhatsApp Manager > Account overview, for what Meta asks.")
+_OUTAGE = Trouble(
+    "graph",
+    "Nothing to do if it is Meta's (https://metastatus.com): it is tried again by itself, and what waits is sent then."
+    " If it lasts, see that this machine reaches graph.facebook.com.",
+)
+
+_SPEAKS_OF_KEY = re.compile(r"api.?key", re.IGNORECASE).search
+
+_BY_CODE: Mapping[Collection[int], Trouble] = {
+    (0, 104, 190, 401): _TOKEN,
+    (3, 10, 403, 131005, *range(200, 300)): _PERMISSION,
+    (33, 100): _NUMBER,
+    (131045, 133010): _REGISTER,
+    (131042,): _PAYMENT,
+    (368, 131031, 131037, 141008, 141014): _ACCOUNT,
+}
+
+
+def of_sends(code: int | str | None, *, blocked: bool) -> Trouble:
+    """Why nothing is sent, by Meta's code or our word. `blocked`: a person must act; else it is an outage."""
+    if not blocked:
+        return _OUTAGE
+    return next((trouble for codes, trouble in _BY_CODE.items() if code in codes), _ACCOUNT)
+
+
+_QUOTED = re.compile(r"\S{16,}|\d{5,}")
+"""Keys, tokens, numbers: a model's provider may quote them in what it says."""
+WORDS_LIMIT = 200
+_OF_ACCESS = frozenset({401, 402, 403, 404, 429})
+
+
+def words_of_model(status: int, said: object, prompt: Prompt) -> str:
+    """What a model's provider says of a refusal, for a log: its own words only where it speaks of key, model or quota.
+
+    Of any other refusal, or where they repeat what was said, the words may tell of the conversation.
+    """
+    if not isinstance(said, str) or not said.strip() or (status not in _OF_ACCESS and not _SPEAKS_OF_KEY(said)):
+        return f"HTTP {status}"
+    if any(turn.text in said for turn in prompt.turns):
+        return f"HTTP {status}"
+    words = _QUOTED.sub("…", " ".join(sendable(said).split()))
+    return f"HTTP {status}: {words[:WORDS_LIMIT]}"
+
+
+def of_model(failure: AssistantFailed) -> str:
+    """Why nothing is answered, by the HTTP status of the model's answer."""
+    match failure.status:
+        case 401 | 403:
+            return "See assistant.api_key: the model's provider refuses it."
+        case 400 if _SPEAKS_OF_KEY(str(failure)):
+            return "See assistant.api_key: the model's provider refuses it."
+        case 404:
+            return "See assistant.model and assistant.base_url: there is no such model."
+        case 429 | 402:
+            return "See the quota and the payment at the model's provider; replies wait and are tried again."
+        case status if status is not None and status < 500:
+            return "See [assistant]: provider, model, base_url."
+    return "Replies wait and are tried again. If it lasts, see [assistant]: base_url, and the provider's status."

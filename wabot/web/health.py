@@ -1,0 +1,42 @@
+"""How it is: alive, ready, what is wrong; and a try of a lane that is paused."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from wabot.health import Health
+from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
+from wabot.web.body import validate
+from wabot.web.models import ReadyQuery
+
+HEALTH = web.AppKey("health", Health)
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """GET /healthz: the process lives."""
+    return reply({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """GET /readyz: the journal can be written and the lanes run; how the rest is, and what is wrong.
+
+    `?strict=1`: 503 while there is any problem.
+    """
+    strict = validate(ReadyQuery, dict(request.query)).strict
+    ready, state = await request.app[HEALTH].readiness()
+    if not ready:
+        return error(503, "the journal or a lane is broken", headers=RETRY_AFTER, beside=state)
+    if strict and state["problems"]:
+        return error(503, "there are problems", headers=RETRY_AFTER, beside=state)
+    return reply(state)
+
+
+async def probe(request: web.Request) -> web.Response:
+    """POST /lanes/{kind}/probe: try now whether what is paused gets through."""
+    found = request.app[HEALTH].probe(request.match_info["kind"])
+    if found is None:
+        raise Refusal(404, "no such lane")
+    return reply(found)
+
+
+ROUTES = [web.get("/healthz", healthz), web.get("/readyz", readyz), web.post("/lanes/{kind}/probe", probe)]
