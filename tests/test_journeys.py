@@ -6,6 +6,7 @@ Every test ends every process it started, and none of them may have written an e
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import re
@@ -684,6 +685,8 @@ async def test_the_outbox_can_be_worked_from_the_terminal_while_wabot_runs(tmp_p
         last, _, first = [row[0] for row in rows]
         only = await _terminal_says(w, port, "outbox", "list", "--state", "failed", "--number", f"+{ANA}")
         assert [line.split()[0] for line in only.splitlines()] == [first]
+        undelivered = await _terminal_says(w, port, "outbox", "list", "--message", "undelivered", "--json")
+        assert [send["outbox_id"] for send in json.loads(undelivered)["outbox"]] == [first]
 
         assert '"state": "cancelled"' in await _terminal_says(w, port, "outbox", "cancel", last)
         assert '"attempts": 1' in await _terminal_says(w, port, "outbox", "show", first)

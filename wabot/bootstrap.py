@@ -86,7 +86,7 @@ async def run(settings: Settings, *, sandbox: bool = False, examine: bool = True
         recorder = Recorder(journal, archive, circuit) if archive is not None else None
         upkeep = parts.upkeep(settings, journal, limits, recorder, clock)
         news = News(lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said)
-        service = parts.service(settings, journal, clock, archive=asked, news=news, watch=watch)
+        service = parts.service(settings, journal, lanes, clock, archive=asked, news=news, watch=watch)
         world = World(
             meta=lambda: sends.meta_works,
             model=lambda: replies.assistant_works,

@@ -162,12 +162,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="default: run the service")
     outbox = commands.add_parser("outbox", help="look at the outbox of the running service, retry or cancel a send")
     verbs = outbox.add_subparsers(dest="verb", required=True)
-    listing = verbs.add_parser("list", help="the newest sends")
+    listing = verbs.add_parser("list", help="the newest sends, or the replies that are owed")
     for option in ("--state", "--number", "--batch-id", "--cursor"):
         listing.add_argument(option, default="")
+    listing.add_argument("--kind", choices=("send", "reply", "event"), default="send", help="default: send")
+    listing.add_argument("--message", choices=("undelivered", "unread"), default="", help="not delivered, or not read")
     listing.add_argument("--limit", type=int, default=50)
     for verb, text in (("show", "one send, whole"), ("retry", "try again"), ("cancel", "before it leaves")):
         verbs.add_parser(verb, help=text).add_argument("id", help="an outbox id")
+    for command in verbs.choices.values():
+        command.add_argument("--json", action="store_true", help="for programs")
     doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it")
     doctor.add_argument("--fix", action="store_true", help="subscribe the app, and its webhook's fields, at Meta")
     doctor.add_argument("--url", default="", metavar="https://…", help="the public address of this wabot")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wabot.aside import Aside
-from wabot.core.jobs import OPEN, State
+from wabot.core.jobs import OPEN, Kind, State
+from wabot.core.waiting import why
 from wabot.journal.batches import Result
 from wabot.journal.journal import Journal
-from wabot.journal.outbox import Query
+from wabot.journal.listing import Query
+from wabot.work.runner import Lane
 
 JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -20,6 +22,7 @@ class Operations:
     """The part of the service that shows batches and the outbox, and lets a person decide about them."""
 
     _journal: Journal
+    _lanes: Mapping[Kind, Lane]
     _aside: Aside
     _clock: Callable[[], float]
 
@@ -40,32 +43,46 @@ class Operations:
         }
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
-        """The sends that `query` asks for, newest first."""
-        return await self._journal.outbox(query)
+        """The sends or replies that `query` asks for, newest first, each with why it waits."""
+        return [self._explained(job) for job in await self._journal.outbox(query)]
 
     async def outbox_one(self, outbox_id: str) -> dict[str, Any] | None:
-        """One send, whole; None if it is unknown."""
+        """One send, whole, or one reply; None if it is unknown."""
         job_id = self.job_id(outbox_id)
-        return None if job_id is None else await self._journal.outbox_one(job_id)
+        return None if job_id is None else await self._shown(job_id)
 
     async def retry(self, outbox_id: str) -> dict[str, Any] | None:
         """Try a failed, parked or held send now. Raises CannotMove."""
         job_id = self.job_id(outbox_id)
         if job_id is None or await self._journal.retry(job_id, self._clock()) is None:
             return None
-        return await self._journal.outbox_one(job_id)
+        return await self._shown(job_id)
 
     async def cancel(self, outbox_id: str) -> dict[str, Any] | None:
         """Cancel a send that has not left. Raises CannotMove."""
         job_id = self.job_id(outbox_id)
         if job_id is None or await self._journal.cancel(job_id, self._clock()) is None:
             return None
-        return await self._journal.outbox_one(job_id)
+        return await self._shown(job_id)
 
     def job_id(self, outbox_id: str) -> int | None:
         """The job that an outbox id names, if it can be one of this journal's."""
         name, _, number = outbox_id.partition("-")
         return int(number) if name == self._journal.name and JOB_ID.fullmatch(number) else None
+
+    async def _shown(self, job_id: int) -> dict[str, Any] | None:
+        job = await self._journal.outbox_one(job_id)
+        return None if job is None else self._explained(job)
+
+    def _explained(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """A job with why it waits, in plain words."""
+        kind = Kind(job["kind"])
+        pause = self._lanes[kind].paused
+        reason = why(
+            kind, State(job["state"]), due_at=job["due_at"], now=self._clock(), attempts=job["attempts"],
+            error=job["error"], paused=pause.reason if pause else None,
+        )  # fmt: skip
+        return {**job, "why": reason}
 
     def _result(self, result: Result) -> dict[str, Any]:
         outbox = {"outbox_id": f"{self._journal.name}-{result.job_id}"} if result.job_id is not None else {}

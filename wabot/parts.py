@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,7 +14,7 @@ from wabot.adapters.whatsapp import WhatsApp
 from wabot.clock import SteadyClock
 from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact, system_prompt
 from wabot.core.errors import AssistantFailed
-from wabot.core.jobs import Policy
+from wabot.core.jobs import Kind, Policy
 from wabot.core.limits import Bucket, Pace, PairLedger
 from wabot.core.optout import Consent
 from wabot.doctor.doctor import Doctor, Surroundings
@@ -28,6 +28,7 @@ from wabot.watch import Watch
 from wabot.work.circuit import Circuit, Guarded
 from wabot.work.record import Recorder
 from wabot.work.reply import Archive, Assistant, Manner, Replies
+from wabot.work.runner import Lane
 from wabot.work.send import Limits
 from wabot.work.upkeep import Upkeep
 
@@ -213,11 +214,19 @@ def doctor(settings: Settings, session: aiohttp.ClientSession, archive: Any, wat
 
 
 def service(
-    settings: Settings, journal: Journal, clock: SteadyClock, *, archive: Guarded | None, news: News, watch: Watch
+    settings: Settings,
+    journal: Journal,
+    lanes: Mapping[Kind, Lane],
+    clock: SteadyClock,
+    *,
+    archive: Guarded | None,
+    news: News,
+    watch: Watch,
 ) -> Service:
     """What HTTP offers."""
     return Service(
         journal,
+        lanes,
         archive=archive,
         news=news,
         watch=watch,

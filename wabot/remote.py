@@ -21,12 +21,13 @@ class NotReached(WabotError):
 async def outbox(settings: Settings, args: argparse.Namespace) -> int:
     """`list`, `show`, `retry` or `cancel`; the exit status."""
     if args.verb == "list":
-        wanted = {"state": args.state, "number": args.number, "batch_id": args.batch_id, "cursor": args.cursor}
-        query = {key: value for key, value in wanted.items() if value} | {"limit": str(args.limit)}
-        _print_list(await _ask(settings, "GET", "/outbox", query))
+        names = ("kind", "message", "state", "number", "batch_id", "cursor", "limit")
+        query = {name: str(getattr(args, name)) for name in names if getattr(args, name)}
+        answer = await _ask(settings, "GET", "/outbox", query)
+        _print_json(answer) if args.json else _print_list(answer)
         return 0
     method, path = ("GET", "") if args.verb == "show" else ("POST", f"/{args.verb}")
-    _print(json.dumps(await _ask(settings, method, f"/outbox/{args.id}{path}"), indent=2, ensure_ascii=False))
+    _print_json(await _ask(settings, method, f"/outbox/{args.id}{path}"))
     return 0
 
 
@@ -50,12 +51,17 @@ async def _ask(settings: Settings, method: str, path: str, query: dict[str, str]
 
 
 def _print_list(answer: dict[str, Any]) -> None:
-    for send in answer["outbox"]:
-        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(send["created_at"]))
-        why = f"  {send['error']} ({send['error_code']})" if send["error"] else ""
-        _print(f"{send['outbox_id']:<16} {made}  {send['number']:<16} {send['state']:<9} {send['message_status']}{why}")
+    for job in answer["outbox"]:
+        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job["created_at"]))
+        error = f"{job['error']} ({job['error_code']})" if job["error"] else ""
+        became = f"{job['message_status']}  {error}" if job["kind"] == "send" else job["why"] or error
+        _print(f"{job['outbox_id']:<16} {made}  {job['number'] or '?':<16} {job['state']:<9} {became}".rstrip())
     if "next_cursor" in answer:
         _print(f"more: --cursor {answer['next_cursor']}")
+
+
+def _print_json(answer: dict[str, Any]) -> None:
+    _print(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
 def _print(line: str) -> None:

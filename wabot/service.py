@@ -11,6 +11,7 @@ from wabot.aside import MANY, Aside
 from wabot.bulk import Bulk, new_batch
 from wabot.core import webhook
 from wabot.core.errors import ArchiveDown, InvalidInput
+from wabot.core.jobs import Kind
 from wabot.core.large import SMALL, Room
 from wabot.core.messages import Delivery, is_bsuid, normalize_number
 from wabot.core.shapes import seconds_of
@@ -19,6 +20,7 @@ from wabot.log import get_logger
 from wabot.news import News
 from wabot.operations import JOB_ID, Operations
 from wabot.watch import Watch
+from wabot.work.runner import Lane
 
 _BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 ENVELOPE = 600
@@ -70,6 +72,7 @@ class Service(Operations):
     def __init__(
         self,
         journal: Journal,
+        lanes: Mapping[Kind, Lane],
         *,
         archive: Archive | None,
         news: News,
@@ -81,7 +84,8 @@ class Service(Operations):
         ignored_numbers: frozenset[str] = frozenset(),
         clock: Callable[[], float],
     ) -> None:
-        self._journal, self._archive, self._news, self._watch = journal, archive, news, watch
+        self._journal, self._lanes, self._archive = journal, lanes, archive
+        self._news, self._watch = news, watch
         self._template, self._app_secret = template, app_secret
         self._phone_number_id, self._account_id = phone_number_id, account_id
         self._ignored_numbers = ignored_numbers

@@ -12,7 +12,7 @@ from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Status
 from wabot.journal import jobs
-from wabot.journal.outbox import Query
+from wabot.journal.listing import Query
 from wabot.journal.queue import BULK
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, Scene, said, sent
 from wabot.core.jobs import Event, Kind, Outcome, State
-from wabot.journal.outbox import CannotMove, Query
+from wabot.journal.listing import Query
+from wabot.journal.outbox import CannotMove
 
 
 async def failed(scene: Scene, number: str = ANA) -> int:
@@ -45,10 +46,12 @@ async def test_a_cancelled_head_wakes_whoever_sends_the_next(scene: Scene) -> No
     assert Kind.SEND in scene.notified
 
 
-async def test_what_is_no_send_is_not_in_the_outbox(scene: Scene) -> None:
+async def test_a_reply_is_no_send(scene: Scene) -> None:
     await scene.hear(said("wamid.1"))
     assert await scene.journal.outbox(Query()) == []
-    assert await scene.journal.outbox_one(1) is None
+    reply = await scene.journal.outbox_one(1)
+    assert reply is not None
+    assert (reply["kind"], "content" in reply) == ("reply", False)
     assert await scene.journal.outbox_one(99) is None
     assert await scene.journal.retry(1, NOW) is None
     assert await scene.journal.cancel(1, NOW) is None

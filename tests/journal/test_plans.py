@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Delivery, ForeignPart, Notice, Person, Preference, Status, TemplateNews
 from wabot.journal import sqlite
 from wabot.journal.journal import Journal, open_journal
-from wabot.journal.outbox import CannotMove, Query
+from wabot.journal.listing import Query
+from wabot.journal.outbox import CannotMove
 
 NOT_VERBS = {"close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""
@@ -47,8 +49,9 @@ EXCEPTIONS = {
     "SELECT id, direction, type, wamid, substr(body, 1, :longest)": "sorts what one prompt can hold, beside LIMIT",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
-    "WHERE j.kind = 'send' ORDER BY j.id DESC LIMIT ?": "/outbox: a page of the newest",
-    "WHERE j.kind = 'send' AND +j.state = ? ORDER BY j.id DESC LIMIT ?": "/outbox: a page of the newest, for a person",
+    "FROM jobs j INDEXED BY jobs_ready WHERE j.kind = 'send'": "/outbox sorts what waits for its turn",
+    "FROM jobs j INDEXED BY jobs_waiting WHERE j.kind = 'send'": "/outbox sorts what waits for its turn",
+    "FROM jobs j INDEXED BY jobs_joinable": "/outbox sorts the replies that are owed: one for a contact at the most",
 }
 
 INDEXES = {
@@ -68,7 +71,10 @@ INDEXES = {
     "SELECT 1 FROM jobs WHERE batch_id = ?": {"jobs_open_of_batch"},
     "SELECT contact_id FROM jobs WHERE kind = 'reply' AND state = 'running'": {"jobs_running"},
     "FROM messages INDEXED BY messages_ahead WHERE archived < version AND id > ?": {"messages_ahead"},
-    "j.contact_id = (SELECT contact_id FROM identities": {"jobs_of", "messages_job"},
+    "j.contact_id = (SELECT contact_id FROM identities": {"jobs_of"},
+    "FROM jobs j WHERE j.batch_id = :batch": {"jobs_of_batch"},
+    "AND m.status = 'sent' UNION ALL": {"messages_unread"},
+    "AND j.state = 'failed' AND j.state IN": {"jobs_aside"},
 }
 """By a part of the statement: the indexes that must serve it."""
 
@@ -225,11 +231,10 @@ async def questions(scene: Scene) -> None:
     await journal.forget_archived(1, await journal.forget_archived(1, None, 5000), 5000)
     await journal.archive_lag()
     await journal.ping()
-    for query in (
-        Query(), Query(state=State.QUEUED), Query(identity=EVA), Query(batch_id="big"), Query(before=99),
-        Query(state=State.QUEUED, identity=EVA, batch_id="big", before=99),
-    ):  # fmt: skip
-        await journal.outbox(query)
+    for kind, state, identity, batch_id, message in product(
+        Kind, (None, *State), ("", EVA), ("", "big"), (None, "undelivered", "unread")
+    ):
+        await journal.outbox(Query(kind, state, identity, batch_id, message))
     await journal.outbox_one(1)
 
 
@@ -275,6 +280,16 @@ def test_no_statement_reads_a_whole_table_or_sorts_what_grows(found: Found) -> N
     assert unexcused == {}
     idle = [part for part in EXCEPTIONS if not any(part in sql for sql in bad)]
     assert idle == [], "an exception that nothing needs any more"
+
+
+def test_a_listing_goes_through_all_jobs_only_where_most_of_them_are_in_it(found: Found) -> None:
+    listings = {sql for sql in found.plans if "WHERE j.id IN (SELECT" in sql}
+    assert len(listings) > 200
+    walks = {sql for sql in listings if any("INTEGER PRIMARY KEY (rowid<?)" in line for line in found.plans[sql])}
+    assert {sql.split("j.id IN ")[1].split(" AND j.id <")[0] for sql in walks} == {
+        "(SELECT j.id FROM jobs j WHERE +j.kind = 'send'", "(SELECT j.id FROM jobs j WHERE +j.kind = 'reply'",
+    }  # fmt: skip
+    assert all("'done'" in sql or "+j.kind = 'send' AND j.id < :before ORDER BY" in sql for sql in walks)
 
 
 @pytest.mark.parametrize("part", INDEXES)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.business import ANA, BEN, EVA, Business
+from tests.business import ANA, BEN, EVA, Business, business
 from tests.web.shapes import queue, refusal, tried
-from wabot.sandbox.behaviour import error
+from wabot.adapters.canned import Canned
+from wabot.core.errors import AssistantFailed
+from wabot.sandbox.behaviour import accept, error
 
 
 async def test_a_send_is_shown_with_what_became_of_it(wabot: Business) -> None:
@@ -65,6 +68,7 @@ async def test_pages_follow_one_another_and_lose_nothing(wabot: Business) -> Non
     "query",
     [
         {"state": "lost"}, {"limit": "0"}, {"limit": "1001"}, {"limit": "-1"}, {"limit": "x"}, {"number": "12"},
+        {"kind": "letter"}, {"message": "lost"}, {"kind": "reply", "message": "unread"},
         {"cursor": "junk"}, {"cursor": "-"}, {"cursor": "x-1"}, {"cursor": "1"}, {"cursor": "x" * 101}, {"page": "2"},
     ],
     ids=str,
@@ -94,6 +98,71 @@ async def test_a_reply_is_not_in_the_outbox_but_what_comes_of_it_is(wabot: Busin
     await wabot.meta.until(lambda meta: bool(meta.sent))
     sends = (await wabot.get("/outbox")).json["outbox"]
     assert [send["number"] for send in sends] == [ANA]
+
+
+async def test_replies_that_are_owed_are_listed_with_why_they_wait(tmp_path: Path) -> None:
+    async with business(tmp_path / "data", assistant={"quiet_seconds": 60}) as wabot:
+        await wabot.meta.say("Hi", from_=ANA)
+        await wabot.meta.say("Hi", from_=BEN, user_id="IN.7")
+        listed = (await wabot.get("/outbox", params={"kind": "reply"})).json
+        assert listed["count"] == 2
+        newest, reply = listed["outbox"]
+        assert (newest["number"], newest["bsuid"]) == (BEN, "IN.7")
+        assert (reply["kind"], reply["number"], reply["state"], reply["attempts"]) == ("reply", ANA, "queued", 0)
+        assert reply["why"] == "Quiet window: the person may still be writing"
+        assert reply["due_at"] > reply["created_at"]
+        assert (reply["error"], reply["settled_at"]) == (None, None)
+        assert (await wabot.get(f"/outbox/{reply['outbox_id']}")).json == reply
+        refusal(await wabot.post(f"/outbox/{reply['outbox_id']}/cancel"), 404)
+        page = (await wabot.get("/outbox", params={"kind": "reply", "limit": 1})).json
+        rest = await wabot.get("/outbox", params={"kind": "reply", "cursor": page["next_cursor"]})
+        assert [job["outbox_id"] for job in rest.json["outbox"]] == [reply["outbox_id"]]
+        assert (await wabot.get("/outbox", params={"kind": "reply", "number": BEN})).json["count"] == 1
+
+
+async def test_a_reply_that_a_model_does_not_give_says_what_the_model_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> str:
+        raise AssistantFailed("the model refuses the key")
+
+    monkeypatch.setattr(Canned, "answer", refuse)
+    later = {"backoff_base_seconds": 60, "backoff_max_seconds": 60}
+    async with business(tmp_path / "data", delivery=later, first_contact={"answer": "ai"}) as wabot:
+        await wabot.meta.say("Hi", from_=ANA)
+        while not (reply := (await wabot.get("/outbox", params={"kind": "reply"})).json["outbox"][0])["error"]:
+            await asyncio.sleep(0.01)
+        assert "the model refuses the key" in reply["why"]
+        assert (reply["state"], reply["attempts"]) == ("queued", 1)
+
+
+async def test_what_was_answered_is_listed_by_its_state_and_is_owed_no_more(wabot: Business) -> None:
+    await wabot.meta.say("Hi", from_=ANA)
+    await wabot.meta.until(lambda meta: bool(meta.sent))
+    while (await wabot.get("/outbox", params={"kind": "reply"})).json["count"]:
+        await asyncio.sleep(0.01)
+    (reply,) = (await wabot.get("/outbox", params={"kind": "reply", "state": "done"})).json["outbox"]
+    assert (reply["number"], reply["why"]) == (ANA, None)
+
+
+async def test_no_events_are_in_the_outbox_yet(wabot: Business) -> None:
+    await queue(wabot, ANA)
+    assert (await wabot.get("/outbox", params={"kind": "event"})).json == {"count": 0, "outbox": []}
+
+
+async def test_sends_are_listed_by_what_became_of_them_at_the_customers(tmp_path: Path) -> None:
+    async with business(tmp_path / "data") as wabot:
+        wabot.meta.behaviour.always(ANA, accept(receipts=["sent"]))
+        wabot.meta.behaviour.always(BEN, accept(receipts=["sent", "delivered"]))
+        wabot.meta.behaviour.always(EVA, accept(receipts=["sent", "delivered", "read"]))
+        await queue(wabot, ANA, BEN)
+        await queue(wabot, EVA)
+
+        async def numbers(fate: str) -> set[str]:
+            return {send["number"] for send in (await wabot.get("/outbox", params={"message": fate})).json["outbox"]}
+
+        while await numbers("unread") != {ANA, BEN} or await numbers("undelivered") != {ANA}:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_queued_send_can_be_cancelled_once(patient: Business) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wabot.core.jobs import Kind, State
-from wabot.journal import outbox
+from wabot.journal import listing, outbox
 from wabot.journal.sqlite import Reader, Writer
 from wabot.journal.watchers import Watchers
 
@@ -20,12 +20,12 @@ class ByHand:
     _watchers: Watchers
     notify: Callable[[Kind, float], None]
 
-    async def outbox(self, query: outbox.Query) -> list[dict[str, Any]]:
-        """The sends that `query` asks for."""
-        return await self._read(outbox.listing, query, self.name)
+    async def outbox(self, query: listing.Query) -> list[dict[str, Any]]:
+        """The sends or replies that `query` asks for, newest first."""
+        return await self._read(listing.listing, query, self.name)
 
     async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
-        """One send, whole."""
+        """One send, whole, or one reply."""
         return await self._read(outbox.one, job_id, self.name)
 
     async def retry(self, job_id: int, now: float) -> State | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.errors import InvalidInput
@@ -14,12 +13,14 @@ from wabot.journal import copies
 from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import promote
 
-_SENDS = (
+SENDS = (
     "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.shared_wamid, m.status, m.status_times,"
     " m.pricing,"
     " m.error AS message_error, m.error_code AS message_code"
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id JOIN messages m ON m.job_id = j.id"
 )
+
+REPLIES = "SELECT j.*, c.wa_id, c.bsuid FROM jobs j JOIN contacts c ON c.id = j.contact_id"
 
 SHARED = "Meta gave this message an id that another message has"
 
@@ -28,38 +29,12 @@ class CannotMove(InvalidInput):
     """The job is in a state that does not allow what was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which sends to list: newest first, those with an id below `before`; None and "" = any."""
-
-    state: State | None = None
-    identity: str = ""
-    batch_id: str = ""
-    limit: int = 50
-    before: int | None = None
-
-
-def listing(db: sqlite3.Connection, query: Query, journal: str) -> list[dict[str, Any]]:
-    """The sends that `query` asks for, as documents."""
-    where, values = ["j.kind = 'send'"], []
-    for condition, value in (
-        ("+j.state = ?", query.state),  # newest first: an index on the state would have to be sorted
-        ("j.contact_id = (SELECT contact_id FROM identities WHERE value = ?)", query.identity),
-        ("j.batch_id = ?", query.batch_id),
-        ("j.id < ?", query.before),
-    ):
-        if value:
-            where.append(condition)
-            values.append(value)
-    sql = f"{_SENDS} WHERE {' AND '.join(where)} ORDER BY j.id DESC LIMIT ?"
-    return [document(row, journal) for row in db.execute(sql, (*values, query.limit)).fetchall()]
-
-
 def one(db: sqlite3.Connection, job_id: int, journal: str) -> dict[str, Any] | None:
-    """One send, with what it asks Meta for and what Meta answered."""
-    row = db.execute(f"{_SENDS} WHERE j.id = ? AND j.kind = 'send'", (job_id,)).fetchone()
+    """One send, with what it asks Meta for and what Meta answered; or one reply."""
+    row = db.execute(f"{SENDS} WHERE j.id = ? AND j.kind = 'send'", (job_id,)).fetchone()
     if row is None:
-        return None
+        reply = db.execute(f"{REPLIES} WHERE j.id = ? AND j.kind = 'reply'", (job_id,)).fetchone()
+        return None if reply is None else reply_document(reply, journal)
     shown = document(row, journal)
     content = db.execute(
         "SELECT coalesce(t.raw, m.raw) AS raw FROM messages m LEFT JOIN contents t ON t.id = m.content_id"
@@ -112,17 +87,10 @@ def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
     wamid = row["wamid"] or row["shared_wamid"]
     unheard_of = row["status"] == Status.SENT and row["pricing"] is None  # the first receipt brings the pricing
     return {
-        "outbox_id": f"{journal}-{row['id']}",
-        "number": row["wa_id"] or row["bsuid"],
-        "state": row["state"],
+        **_job(row, journal),
         "type": row["type"],
         "origin": row["origin"],
         "batch_id": row["batch_id"],
-        "created_at": row["created_at"],
-        "due_at": row["due_at"],
-        "expires_at": row["expires_at"],
-        "settled_at": row["settled_at"],
-        "attempts": row["attempt"],
         "message_id": wamid,
         "message_status": row["status"],
         "status_times": stored(row["status_times"], {}),
@@ -130,4 +98,25 @@ def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
         "note": SHARED if row["shared_wamid"] else None,
         "error": row["message_error"] or row["error"],
         "error_code": row["message_code"] if row["message_code"] is not None else row["error_code"],
+    }
+
+
+def reply_document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
+    """A reply that is owed to a contact, or was. What it says is in the send that it leads to."""
+    return {**_job(row, journal), "error": row["error"], "error_code": row["error_code"]}
+
+
+def _job(row: sqlite3.Row, journal: str) -> dict[str, Any]:
+    """What every job has. Times are Unix seconds; `due_at`: when it is tried next."""
+    return {
+        "outbox_id": f"{journal}-{row['id']}",
+        "kind": row["kind"],
+        "number": row["wa_id"] or row["bsuid"],
+        "bsuid": row["bsuid"],
+        "state": row["state"],
+        "created_at": row["created_at"],
+        "due_at": row["due_at"],
+        "expires_at": row["expires_at"],
+        "settled_at": row["settled_at"],
+        "attempts": row["attempt"],
     }

@@ -59,6 +59,7 @@ CREATE UNIQUE INDEX messages_job ON messages (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX messages_of ON messages (contact_id, timestamp, id);
 CREATE INDEX messages_asked_by ON messages (asked_by) WHERE asked_by IS NOT NULL;
 CREATE INDEX messages_ahead ON messages (id) WHERE archived < version;
+CREATE INDEX messages_unread ON messages (status, job_id) WHERE job_id IS NOT NULL AND status IN ('sent', 'delivered');
 
 -- What we owe. AUTOINCREMENT: an id that was pruned must not come back, for it is the order and Meta's tag.
 CREATE TABLE jobs (
@@ -94,6 +95,9 @@ CREATE INDEX jobs_settled ON jobs (settled_at) WHERE settled_at IS NOT NULL;
 CREATE INDEX jobs_of_batch ON jobs (batch_id, id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_open_of_batch ON jobs (batch_id)
     WHERE batch_id IS NOT NULL AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held');
+-- What the outbox is listed by: the states that few jobs are in, and what has not come as far as it can (below).
+CREATE INDEX jobs_aside ON jobs (kind, state, id)
+    WHERE state IN ('in_doubt', 'held', 'failed', 'cancelled', 'expired', 'parked');
 
 CREATE TABLE batches (
     id          TEXT PRIMARY KEY,

@@ -106,7 +106,10 @@ class MergesQuery(Model):
 
 
 class OutboxQuery(Model):
-    """`GET /outbox`: all optional; `cursor` is the outbox id after which to go on."""
+    """`GET /outbox`: all optional; `cursor` is the outbox id after which to go on. `message` is for sends alone."""
+
+    kind: Literal["send", "reply", "event"] = "send"
+    message: Literal["undelivered", "unread"] | None = None
 
     state: (
         Literal["waiting", "queued", "running", "in_doubt", "held", "done", "failed", "cancelled", "expired", "parked"]
@@ -116,3 +119,9 @@ class OutboxQuery(Model):
     batch_id: Annotated[str, Field(max_length=100)] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
     cursor: Annotated[str, Field(max_length=100)] = ""
+
+    @model_validator(mode="after")
+    def _message_of_a_send(self) -> Self:
+        if self.message and self.kind != "send":
+            raise ValueError("message: only a send has a message at the customer's; leave out kind")
+        return self

@@ -1,4 +1,4 @@
-"""The outbox in the open: list, look, retry, cancel."""
+"""The outbox in the open, sends and the replies that are owed: list, look, retry, cancel."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from wabot.core.jobs import State
-from wabot.journal.outbox import Query
+from wabot.core.jobs import Kind, State
+from wabot.journal.listing import Query
 from wabot.service import identify
 from wabot.web.answers import Refusal, reply
 from wabot.web.body import validate
@@ -16,14 +16,18 @@ from wabot.web.routes import SERVICE
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /outbox: the sends, newest first; `next_cursor` where there are more."""
+    """GET /outbox: the sends or replies, newest first; `next_cursor` where there are more."""
     asked = validate(OutboxQuery, dict(request.query))
     service = request.app[SERVICE]
     before = service.job_id(asked.cursor) if asked.cursor else None
     if asked.cursor and before is None:
         raise Refusal(422, "cursor: not an outbox id")
-    sends = await service.outbox(
+    if asked.kind == "event":  # none are written yet
+        return reply({"count": 0, "outbox": []})
+    jobs = await service.outbox(
         Query(
+            kind=Kind(asked.kind),
+            message=asked.message,
             state=State(asked.state) if asked.state else None,
             identity=identify(asked.number) if asked.number else "",
             batch_id=asked.batch_id,
@@ -31,8 +35,8 @@ async def listing(request: web.Request) -> web.Response:
             before=before,
         )
     )
-    more = {"next_cursor": sends[-1]["outbox_id"]} if len(sends) == asked.limit else {}
-    return reply({"count": len(sends), "outbox": sends, **more})
+    more = {"next_cursor": jobs[-1]["outbox_id"]} if len(jobs) == asked.limit else {}
+    return reply({"count": len(jobs), "outbox": jobs, **more})
 
 
 def _one(verb: str) -> Callable[[web.Request], Awaitable[web.Response]]:

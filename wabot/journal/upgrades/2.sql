@@ -128,3 +128,8 @@ CREATE TABLE paused_templates_2 (
 INSERT INTO paused_templates_2 SELECT name, '*', until, refuse, reason, code FROM paused_templates;
 DROP TABLE paused_templates;
 ALTER TABLE paused_templates_2 RENAME TO paused_templates;
+
+-- What the outbox is listed by: the states that few jobs are in, and what has not come as far as it can.
+CREATE INDEX jobs_aside ON jobs (kind, state, id)
+    WHERE state IN ('in_doubt', 'held', 'failed', 'cancelled', 'expired', 'parked');
+CREATE INDEX messages_unread ON messages (status, job_id) WHERE job_id IS NOT NULL AND status IN ('sent', 'delivered');

@@ -1,0 +1,123 @@
+"""What is in the outbox: sends, and the replies that are owed, newest first, a page at a time.
+
+Whatever narrows a listing, its rows come from an index that holds little else, and in the order of ids or from a set
+that is small enough to be sorted; so a page costs the same in a journal of a million jobs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wabot.core.jobs import Kind, State
+from wabot.journal import outbox
+
+ASIDE = frozenset({State.IN_DOUBT, State.HELD, State.FAILED, State.CANCELLED, State.EXPIRED, State.PARKED})
+"""The states that few jobs are in."""
+
+IS_ASIDE = "state IN ('in_doubt', 'held', 'failed', 'cancelled', 'expired', 'parked')"
+"""In the words of the index `jobs_aside`."""
+
+_OWED = "jobs j INDEXED BY jobs_joinable WHERE j.kind = 'reply' AND j.state IN ('queued', 'waiting')"
+_RUNNING = "jobs j WHERE j.kind = '{kind}' AND j.state = 'running'"
+_ON_THE_WAY = {
+    State.WAITING: "jobs j INDEXED BY jobs_waiting WHERE j.kind = '{kind}' AND j.state = 'waiting'",
+    State.QUEUED: "jobs j INDEXED BY jobs_ready WHERE j.kind = '{kind}' AND j.state = 'queued'",
+    State.RUNNING: _RUNNING,
+}
+_CARRIED = (
+    "SELECT m.job_id FROM messages m CROSS JOIN jobs j ON j.id = m.job_id WHERE m.job_id IS NOT NULL"
+    " AND m.status IN ('sent', 'delivered') AND m.job_id >= (SELECT min(id) FROM jobs)"  # jobs go before messages do
+)
+_STATUS = "(SELECT status FROM messages WHERE job_id = j.id)"
+
+Fate = Literal["undelivered", "unread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which jobs to list: newest first, those with an id below `before`; None and "" = any.
+
+    Replies are those that are owed, unless `state` names another. `message`: what became of a send at the customer's.
+    `undelivered`: they have not got it, as far as Meta says: it was accepted and neither delivered nor read, or it
+    failed. `unread`: it was accepted or delivered, and not read. What is still to leave is neither.
+    """
+
+    kind: Kind = Kind.SEND
+    state: State | None = None
+    identity: str = ""
+    batch_id: str = ""
+    message: Fate | None = None
+    limit: int = 50
+    before: int | None = None
+
+
+def listing(db: sqlite3.Connection, query: Query, journal: str) -> list[dict[str, Any]]:
+    """The jobs that `query` asks for, as documents."""
+    values = {
+        "identity": query.identity,
+        "batch": query.batch_id,
+        "before": 2**62 if query.before is None else query.before,
+        "limit": query.limit,
+    }
+    ids = f"{' UNION ALL '.join(_sources(query))} ORDER BY 1 DESC LIMIT :limit"
+    rows = outbox.SENDS if query.kind is Kind.SEND else outbox.REPLIES
+    found = db.execute(f"{rows} WHERE j.id IN ({ids}) ORDER BY j.id DESC", values).fetchall()
+    document = outbox.document if query.kind is Kind.SEND else outbox.reply_document
+    return [document(row, journal) for row in found]
+
+
+def _sources(query: Query) -> list[str]:
+    """The statements that find the ids, each by an index that holds little else."""
+    if query.identity or query.batch_id:
+        return [_of_somebody(query)]
+    if query.message and query.state not in ASIDE:
+        return _by_fate(query)
+    if query.state in ASIDE:
+        return [f"SELECT j.id FROM {_aside(query.kind, query.state)} AND j.id < :before{_fate(query)}"]
+    if query.state is not State.DONE and query.kind is Kind.REPLY:
+        which = [_OWED, _RUNNING.format(kind=query.kind)]
+    elif query.state in _ON_THE_WAY:
+        which = [_ON_THE_WAY[query.state].format(kind=query.kind)]
+    else:
+        which = [f"jobs j WHERE +j.kind = '{query.kind}'"]  # most are: in the order of ids
+    return [f"SELECT j.id FROM {some} AND j.id < :before{_in_state(query)}" for some in which]
+
+
+def _by_fate(query: Query) -> list[str]:
+    """Sends by what became of their message; those of a message that failed have failed themselves."""
+    accepted = f"{_CARRIED} AND m.job_id < :before{_in_state(query)} AND m.status ="
+    if query.message == "unread":
+        return [f"{accepted} 'sent'", f"{accepted} 'delivered'"]
+    failed = f"SELECT j.id FROM {_aside(query.kind, State.FAILED)} AND j.id < :before{_in_state(query)}"
+    return [f"{accepted} 'sent'", failed]
+
+
+def _of_somebody(query: Query) -> str:
+    whose = {
+        "j.contact_id = (SELECT contact_id FROM identities WHERE value = :identity)": query.identity,
+        f"{'+' if query.identity else ''}j.batch_id = :batch": query.batch_id,
+    }
+    where = " AND ".join(condition for condition, wanted in whose.items() if wanted)
+    owed = " AND +j.state IN ('queued', 'waiting', 'running')"
+    state = _in_state(query) or (owed if query.kind is Kind.REPLY else "")
+    return f"SELECT j.id FROM jobs j WHERE {where} AND +j.kind = '{query.kind}' AND j.id < :before{state}{_fate(query)}"
+
+
+def _aside(kind: Kind, state: State) -> str:
+    """Jobs of a kind in a state, in the words of the index `jobs_aside`."""
+    return f"jobs j WHERE j.kind = '{kind}' AND j.state = '{state}' AND j.{IS_ASIDE}"
+
+
+def _in_state(query: Query) -> str:
+    return f" AND +j.state = '{query.state}'" if query.state else ""
+
+
+def _fate(query: Query) -> str:
+    match query.message:
+        case "undelivered":
+            return f" AND (+j.state = 'failed' OR {_STATUS} = 'sent')"
+        case "unread":
+            return f" AND {_STATUS} IN ('sent', 'delivered')"
+    return ""
