@@ -770,7 +770,7 @@ async def test_what_is_restored_as_the_readme_says_says_nothing_twice_and_asks_a
 ) -> None:
     """What was queued at the backup left since; a late receipt of the lost time comes when the copy is in place."""
     copy = tmp_path / "copy.db"
-    async with world(tmp_path, assistant={"quiet_seconds": 2, "quiet_max_seconds": 2}) as w:
+    async with world(tmp_path, assistant={"quiet_seconds": 5, "quiet_max_seconds": 5}) as w:
         wabot = await w.start()
         await w.meta.say("Hi", from_=BEN)
         await w.close_meta()
@@ -794,15 +794,27 @@ async def test_what_is_restored_as_the_readme_says_says_nothing_twice_and_asks_a
         copy.rename(w.journal)
         wabot = await w.start()
 
-        assert len(wabot.events("journal.restored")) == 1
+        (line,) = wabot.events("journal.restored")
+        assert (line["sends_held"], line["replies_ended"]) == (1, 1)
         (parked,) = (await w.get("/outbox", state="parked"))["outbox"]
         assert (parked["number"], parked["error_code"]) == (ANA, "restored")
+        await w.close_meta()
         await w.post("/initiate-bulk", {"numbers": [CLARA]}, Prefer="respond-async")
         assert await w.tell(lost) == 200
-        await w.meta.until(lambda meta: meta.sent[-1].to == CLARA)
-        assert [sent.to for sent in w.meta.sent[said:]] == [CLARA]
+        (hers,) = (await w.get("/outbox", number=CLARA))["outbox"]
+        assert hers["state"] in ("queued", "running")
+        assert _job_of(hers["outbox_id"]) > _job_of(str(lost.tag).rpartition(":")[0]) + 10**9
+        await w.open_meta()
+        await w.meta.until(lambda meta: len(meta.sent) > said)
         await w.post(f"/outbox/{parked['outbox_id']}/retry", None)
-        await w.meta.until(lambda meta: meta.sent[-1].to == ANA)
+        await w.meta.until(lambda meta: len(meta.sent) > said + 1)
+        await w.restart()
+        assert [sent.to for sent in w.meta.sent[said:]] == [CLARA, ANA]
+
+
+def _job_of(outbox_id: str) -> int:
+    """The number at its end."""
+    return int(outbox_id.rpartition("-")[2])
 
 
 async def test_what_came_while_the_phone_number_id_was_mistyped_is_answered_when_it_is_corrected(

@@ -26,6 +26,12 @@ LATEST = 4_000_000_000
 """Ids go on far ahead of any that the lost time can have used: at a million for every second of Unix time, so that two
 copies put in place one after the other are apart as well. They stay below 2**53, where JavaScript's integers end."""
 
+_NEVER_TWICE = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+    " AND sql LIKE '%AUTOINCREMENT%'"
+)
+"""The tables whose ids must not come back. SQLite's own, where it counts them, is none of these."""
+
 SAID_SINCE = "Put back from a copy: it may have been sent since the copy was made"
 ANSWERED_SINCE = "Put back from a copy: it may have been answered since the copy was made"
 
@@ -87,7 +93,7 @@ def hold(db: sqlite3.Connection, now: float) -> Held | None:
     if db.execute("SELECT 1 FROM meta WHERE key = 'copied'").fetchone() is None:
         return None
     start = int(min(now, LATEST)) * PER_SECOND
-    for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%'").fetchall():
+    for (table,) in db.execute(_NEVER_TWICE).fetchall():
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         ahead = max(start, (last[0] if last else 0) + APART)
