@@ -47,7 +47,7 @@ class News:
             log.warning("message.failed", error=reason, code=code, times=times)
         for failure in failures:
             if isinstance(failure, Blocked) and failure.scope is Scope.NUMBER:
-                self._lane.pause(failure.reason, failure.code)
+                self._lane.pause(failure.reason, failure.code, by_receipt=True)
 
     def _heed_account(self, account: Iterable[AccountNews]) -> None:
         for news in account:

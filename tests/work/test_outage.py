@@ -18,7 +18,8 @@ from wabot.core.errors import DeliveryError, Scope, Unavailable
 from wabot.core.graph import Accepted, meaning
 from wabot.core.jobs import Halt, Kind, Origin, Outgoing, Policy, State
 from wabot.core.limits import Bucket, PairLedger
-from wabot.work.runner import PROBE_SECONDS, Lane
+from wabot.core.pausing import PROBE_SECONDS
+from wabot.work.runner import Lane
 from wabot.work.send import Limits, Sends
 
 RATE = 20

@@ -15,9 +15,10 @@ from tests.virtual_time import START, clock, virtual_time
 from wabot.clock import SteadyClock
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
+from wabot.core.pausing import TRIAL_SECONDS, LanePause
 from wabot.log import configure
 from wabot.sections import Log
-from wabot.work.runner import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane, Pause
+from wabot.work.runner import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane
 
 DONE = Outcome(Event.SUCCEED, wamid="wamid.1")
 BLOCKED = Outcome(Event.RETRY, spent=False, error="The token has expired", code=190, halt=Halt.BLOCKED)
@@ -392,7 +393,7 @@ async def test_where_nobody_gets_through_one_at_a_time_asks_at_growing_intervals
         gaps = [later - earlier for earlier, later in zip([0.1, *probes], probes, strict=False)]
         assert [round(gap) for gap in gaps] == [5, 10, 20, 40, 80, 160, 300, 300, 300]
         assert works.lane.state == "paused"
-        assert works.lane.paused == Pause("The token has expired", 190, Halt.BLOCKED)
+        assert works.lane.paused == LanePause("The token has expired", 190, Halt.BLOCKED)
         assert all(entry.job.spent == 0 for entry in works.queue.entries.values())
         assert set(works.queue.states()) == {State.QUEUED}
 
@@ -410,6 +411,99 @@ async def test_a_probe_that_gets_through_ends_the_pause(capsys: pytest.CaptureFi
     assert len(lines(logged, "lane.paused")) == 1
     assert "The token has expired" in lines(logged, "lane.paused")[0]
     assert len(lines(logged, "lane.resumed")) == 1
+
+
+@asynccontextmanager
+async def failed_by_receipt(*, until: float, after: float, concurrency: int = 8) -> AsyncIterator[Works]:
+    """Every job is accepted after a tenth of a second, and until then its receipt says `after` it that it failed."""
+
+    async def work(_job: Job) -> Outcome:
+        if clock() < START + until:
+            receipts.append(asyncio.get_running_loop().call_later(0.1 + after, tell))
+        await asyncio.sleep(0.1)
+        return DONE
+
+    def tell() -> None:
+        works.lane.pause("The payment failed", by_receipt=True)
+
+    receipts: list[asyncio.TimerHandle] = []
+    async with at_work(work, concurrency=concurrency) as works:
+        yield works
+
+
+@virtual_time
+@pytest.mark.parametrize("after", [-0.05, 0.05, 1.0])
+async def test_what_is_accepted_and_then_failed_by_receipt_does_not_end_the_pause(
+    after: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However the receipt and the answer come; those that were under way do not end it either."""
+    async with failed_by_receipt(until=10_000, after=after) as works:
+        works.put(100)
+        await asyncio.sleep(1500)
+        assert works.lane.state == "paused"
+        assert works.lane.paused == LanePause("The payment failed", None, Halt.BLOCKED)
+        begun = [at for _, at in works.hands.begun]
+        paused_at = 0.1 + after
+        probes = [at for at in begun if at > paused_at + 1]
+        gaps = [later - earlier for earlier, later in zip([paused_at, *probes], probes, strict=False)]
+        assert [round(gap / 5) for gap in gaps][:8] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert lines(capsys.readouterr().out, "lane.resumed") == []
+
+
+@virtual_time
+async def test_what_is_accepted_and_not_failed_by_receipt_ends_the_pause_after_a_trial() -> None:
+    async with failed_by_receipt(until=1, after=0.05) as works:
+        works.put(100)
+        await asyncio.sleep(7)
+        started = len(works.hands.begun)
+        assert works.lane.state == "paused", "the probe left after five seconds"
+        await asyncio.sleep(3)
+        assert len(works.hands.begun) == started, "nothing leaves while it is on trial"
+        await asyncio.sleep(2)
+        assert (works.lane.state, works.lane.paused) == ("running", None)
+        await asyncio.sleep(10)
+        assert works.queue.states() == [State.DONE] * 100
+        assert works.hands.most == 8
+
+
+@virtual_time
+async def test_the_trial_of_the_last_job_ends_the_pause_too() -> None:
+    async with failed_by_receipt(until=1, after=0.05, concurrency=1) as works:
+        works.put()
+        await asyncio.sleep(1)
+        works.put()
+        await asyncio.sleep(9)
+        assert works.lane.state == "paused"
+        await asyncio.sleep(1)
+        assert works.lane.state == "running"
+
+
+@virtual_time
+async def test_a_person_who_asks_for_a_probe_during_a_trial_gets_one_and_not_the_end_of_the_pause() -> None:
+    async with failed_by_receipt(until=10, after=0.05) as works:
+        works.put(100)
+        await asyncio.sleep(14)
+        works.lane.probe()
+        await asyncio.sleep(3)
+        started = len(works.hands.begun)
+        works.lane.probe()
+        await asyncio.sleep(0.05)
+        assert (len(works.hands.begun), works.lane.state) == (started + 1, "paused")
+
+
+@virtual_time
+async def test_after_a_long_pause_a_trial_lasts_half_a_minute_and_later_answers_count_at_once() -> None:
+    async with failed_by_receipt(until=300, after=0.05) as works:
+        works.put(100)
+        await asyncio.sleep(317)  # the probe at about 316
+        assert works.lane.state == "paused"
+        await asyncio.sleep(TRIAL_SECONDS)
+        assert works.lane.state == "running"
+        works.lane.pause("The token has expired")
+        await asyncio.sleep(6)
+        works.put()
+        await asyncio.sleep(1)
+        assert works.lane.state == "running"
 
 
 @virtual_time

@@ -7,11 +7,11 @@ import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
+from wabot.core.pausing import LanePause, Pausing
 from wabot.log import get_logger
 
 IDLE_SECONDS = 30.0
@@ -20,11 +20,6 @@ IDLE_SECONDS = 30.0
 GATHER_SECONDS = 0.02
 """What falls due one by one is taken together: a claim costs a commit."""
 
-PROBE_FIRST_SECONDS = 5.0
-PROBE_SECONDS = {Halt.BLOCKED: 300.0, Halt.OUTAGE: 60.0}
-"""The longest time between two probes: an outage ends by itself, and a person takes longer."""
-PROBE_JITTER = 0.2
-"""The part of an interval between probes that chance decides, lest all numbers of a machine probe together."""
 JOURNAL_RETRY_SECONDS = 1.0
 
 _SETTLED = {Kind.REPLY: "reply.settled", Kind.SEND: "send.settled"}
@@ -62,20 +57,12 @@ class Handler(Protocol):
 Settled = Callable[[Job, Outcome, State | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Why a lane is paused: in words, by Meta's code or our word, and whether a person must act."""
-
-    reason: str
-    code: int | str | None
-    halt: Halt
-
-
 class Lane:
     """Works off one kind of job, `concurrency` at a time.
 
     When nobody gets through (`Outcome.halt`), it pauses: one job at a time goes as a probe, at growing intervals up to
-    PROBE_SECONDS, until one succeeds.
+    PROBE_SECONDS, until one succeeds. Where a receipt said so, Meta had accepted the message all the same: then a probe
+    that succeeds is on trial until no such receipt has followed for a while.
     """
 
     def __init__(
@@ -92,7 +79,7 @@ class Lane:
         noise: Callable[[], float] = random.random,
     ) -> None:
         self.kind = kind
-        self.paused: Pause | None = None
+        self._pausing = Pausing()
         self._source, self._handler = source, handler
         self._concurrency, self._clock, self._on_settled = concurrency, clock, on_settled
         self._on_change = on_change
@@ -103,8 +90,11 @@ class Lane:
         self._alive = self._stopping = self._waiting = False
         self._over = asyncio.Event()
         self._over.set()
-        self._probe_at = 0.0
-        self._probe_interval = PROBE_FIRST_SECONDS
+
+    @property
+    def paused(self) -> LanePause | None:
+        """Why nobody gets through; None while it runs."""
+        return self._pausing.pause
 
     @property
     def state(self) -> str:
@@ -151,39 +141,38 @@ class Lane:
             await asyncio.wait(late)
         return len(late)
 
-    def pause(self, reason: str, code: int | str | None = None, halt: Halt = Halt.BLOCKED) -> None:
-        """Nobody gets through, for a `reason` with Meta's `code` or our word: probe from now on."""
-        now = self._clock()
-        if self.paused is None:
-            log.info("lane.paused", lane=str(self.kind), reason=reason)
-            self._probe_interval = PROBE_FIRST_SECONDS
-        elif now >= self._probe_at:
-            self._probe_interval = min(self._probe_interval * 2, PROBE_SECONDS[halt])
-        else:
-            return  # one of those that were in flight when the first came back
-        self.paused = Pause(reason, code, halt)
-        self._probe_at = now + self._probe_interval * (1 - PROBE_JITTER * self._noise())
-        self._on_change(self)
+    def pause(
+        self, reason: str, code: int | str | None = None, halt: Halt = Halt.BLOCKED, *, by_receipt: bool = False
+    ) -> None:
+        """Nobody gets through, for a `reason` with Meta's `code` or our word: probe from now on.
+
+        `by_receipt`: Meta said so of a message that it had accepted, so that accepting the next one proves nothing.
+        """
+        begins = self.paused is None
+        pause = LanePause(reason, code, halt)
+        if self._pausing.add(pause, self._clock(), noise=self._noise(), by_receipt=by_receipt):
+            if begins:
+                log.info("lane.paused", lane=str(self.kind), reason=reason)
+            self._on_change(self)
 
     def resume(self) -> None:
         """It works again: go on at once."""
         if self.paused is not None:
             log.info("lane.resumed", lane=str(self.kind))
-            self.paused = None
+            self._pausing.end()
             self._on_change(self)
             self.wake()
 
     def probe(self) -> None:
         """Try now, if it is paused: a person may know that it works again."""
         if self.paused is not None:
-            self._probe_interval = PROBE_FIRST_SECONDS
-            self._probe_at = self._clock()
+            self._pausing.probe_at_once(self._clock())
             self.wake()
 
     @property
     def next_probe(self) -> float | None:
         """When one job is tried again, in Unix seconds; None where nothing is paused."""
-        return None if self.paused is None else self._probe_at
+        return self._pausing.next_probe
 
     async def _turn(self) -> None:
         self._alarm = math.inf
@@ -203,6 +192,8 @@ class Lane:
     async def _claim(self) -> int:
         now = self._clock()
         limit = int(min(self._concurrency - len(self._running), self._handler.room(now)))
+        if self._pausing.stands_trial(now) and not self._running:
+            self.resume()
         if self.paused is not None:
             limit = min(limit, 1) if self._probe_in(now) <= 0 else 0
         if limit < 1:
@@ -229,6 +220,8 @@ class Lane:
                 present = self._clock()  # asking the journal took its time
                 room_in, probe_in = self._handler.room_in(present), self._probe_in(present)
                 wait = min(wait, max(due - now, room_in, probe_in, GATHER_SECONDS))
+        if self._pausing.on_trial:
+            wait = min(wait, max(self._probe_in(now), GATHER_SECONDS))
         self._alarm = min(self._alarm, now + wait)
         while (wait := self._alarm - self._clock()) > 0:
             self._awake.clear()
@@ -239,14 +232,17 @@ class Lane:
             break
 
     def _probe_in(self, now: float) -> float:
-        if self.paused is None:
-            return 0.0
-        self._probe_at = min(self._probe_at, now + self._probe_interval)  # the clock may have been set back
-        return IDLE_SECONDS if self._running else max(self._probe_at - now, 0.0)
+        wait = self._pausing.probe_in(now)
+        return IDLE_SECONDS if self.paused is not None and self._running else wait
 
     async def _work(self, job: Job) -> None:
+        seen = self._pausing.count
         try:
             outcome = await self._handle(job)
+            if outcome.halt is not None:
+                self.pause(outcome.error or "", outcome.code, outcome.halt)
+            elif outcome.event is Event.SUCCEED and self._pausing.succeeded(seen, self._clock()):
+                self.resume()
             state = await self._settle(job, outcome)
         except Exception:  # a bug, or a poisoned job: it fails alone
             log.exception("job.broken", **describe(job))
@@ -264,10 +260,6 @@ class Lane:
 
     async def _settle(self, job: Job, outcome: Outcome) -> State | None:
         """Write it down, however long the journal takes: what became of it is known only here."""
-        if outcome.halt is not None:
-            self.pause(outcome.error or "", outcome.code, outcome.halt)
-        elif outcome.event is Event.SUCCEED:
-            self.resume()
         while True:
             try:
                 state = await self._source.settle(job, outcome, self._clock())
