@@ -100,6 +100,17 @@ async def test_what_both_have_is_told_once_and_as_the_journal_knows_it(
     assert history.messages[0]["body"] != "stale"
 
 
+async def test_what_we_said_is_told_once_though_the_archive_has_it_under_another_key(
+    wabot: Business, service: Service, shelf: Shelf
+) -> None:
+    """As where another program of the business recorded it too."""
+    batch, _ = await service.initiate(Bulk([Asked(ANA)]))
+    await service.wait(batch, 60)
+    (sent,) = wabot.meta.sent
+    shelf.put(sent.wamid, NOW, body="of another program", key="65f0c0ffee")
+    assert ids(await service.history(ANA, 0)) == [sent.wamid]
+
+
 async def test_a_limit_counts_both_together(wabot: Business, service: Service, shelf: Shelf) -> None:
     for n in range(3):
         shelf.put(f"wamid.old{n}", NOW - 1000 - n)

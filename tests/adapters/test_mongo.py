@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from tests.adapters.archive_contract import ANA, OUR_NUMBER, ArchiveContract, document
 from tests.mongo_fixtures import proxy
@@ -116,12 +118,31 @@ async def test_an_index_that_cannot_be_made_is_no_reason_not_to_record(archive: 
     assert "contact_1_timestamp_-1" in await collection.index_information()
 
 
-async def test_what_is_recorded_is_on_the_disks_of_a_majority(archive: MongoArchive) -> None:
+class Overheard(CommandListener):
+    """What is asked of MongoDB, by command."""
+
+    def __init__(self) -> None:
+        self.commands: dict[str, Mapping[str, Any]] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.commands[event.command_name] = event.command
+
+    def succeeded(self, event: Any) -> None: ...
+    def failed(self, event: Any) -> None: ...
+
+
+async def test_what_is_recorded_is_on_the_disks_of_a_majority(
+    mongo_uri: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The journal will forget it: neither a power cut nor an election may undo it."""
-    await archive.record([document("wamid.1")])
-    concern = archive._surely.write_concern.document
+    overheard = Overheard()
+    monkeypatch.setattr(mongo, "AsyncIOMotorClient", partial(AsyncIOMotorClient, event_listeners=[overheard]))
+    async with opened(mongo_uri, database) as archive:
+        await archive.record([document("wamid.1")])
+        assert await archive.lacks({"wamid.1": 1}) == set()
+    concern = overheard.commands["update"]["writeConcern"]
     assert (concern["w"], concern["j"]) == ("majority", True)
-    assert await archive.lacks({"wamid.1": 1}) == set()
+    assert overheard.commands["find"]["readConcern"] == {"level": "majority"}
 
 
 # The earlier service's documents.

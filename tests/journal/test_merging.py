@@ -26,6 +26,10 @@ async def two_halves(scene: Scene) -> None:
 async def both_busy(scene: Scene) -> list[Job]:
     """Both halves have a send on its way."""
     await two_halves(scene)
+    return await both_in_flight(scene)
+
+
+async def both_in_flight(scene: Scene) -> list[Job]:
     await scene.owe(ANA)
     await scene.owe(BSUID)
     jobs = await scene.claim()
@@ -176,6 +180,22 @@ async def test_the_window_of_either_half_is_that_of_the_person(scene: Scene) -> 
     assert [row["last_inbound_at"] for row in scene.rows("SELECT last_inbound_at FROM contacts")] == [
         scene.now - 500
     ] * 2
+
+
+async def test_who_was_only_written_to_has_the_window_of_the_half_that_wrote(scene: Scene) -> None:
+    await scene.batch(ANA)
+    await scene.hear(said("wamid.1", Person(bsuid=BSUID), at=scene.now - 500))
+    await scene.hear(said("wamid.2", BOTH, at=scene.now - 80_000, type="system", answerable=False))
+    assert scene.rows("SELECT last_inbound_at FROM contacts") == [{"last_inbound_at": scene.now - 500}]
+
+
+async def test_a_half_that_waits_has_the_window_of_the_person(scene: Scene) -> None:
+    """What is queued for it may leave as long as the person may be answered."""
+    recently, long_ago = scene.now - 500, scene.now - 90_000
+    await scene.hear(said("wamid.a", ANA, at=recently), said("wamid.b", Person(bsuid=BSUID), at=long_ago))
+    await both_in_flight(scene)
+    await scene.hear(said("wamid.c", BOTH, at=long_ago, type="system", answerable=False))
+    assert scene.rows("SELECT last_inbound_at FROM contacts") == [{"last_inbound_at": recently}] * 2
 
 
 async def test_the_id_of_a_contact_that_was_merged_never_comes_back(scene: Scene) -> None:
