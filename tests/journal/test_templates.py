@@ -222,6 +222,31 @@ async def test_an_account_that_is_reinstated_sends_at_once_what_was_held_for_it(
     assert (await scene.claim_one()).pause is None
 
 
+async def test_what_a_send_meets_meanwhile_neither_ends_a_restriction_nor_outlives_its_end(scene: Scene) -> None:
+    meanwhile = await owe_in(scene, ANA, "en_US")
+    await account(scene, Standing.RESTRICTED, NOW, until=NOW + 30 * DAY)
+    spam = Outcome(
+        Event.HOLD, due_at=NOW + 60, spent=False, error="spam", code=131048, effect=Effect.PAUSE_TEMPLATES,
+        effect_seconds=60,
+    )  # fmt: skip
+    await scene.settle(meanwhile, spam)
+    assert (await pause_of_next(scene, "sale")).until == NOW + 30 * DAY  # type: ignore[attr-defined]
+    scene.now = NOW + 61
+    await account(scene, Standing.LIFTED, NOW + 61)
+    assert (await owe_in(scene, BEN, "en_US")).pause is None
+
+
+async def test_the_end_of_a_restriction_does_not_end_what_a_send_met(scene: Scene) -> None:
+    await account(scene, Standing.RESTRICTED, NOW)
+    spam = Outcome(
+        Event.HOLD, due_at=NOW + DAY, spent=False, error="spam", code=131048, effect=Effect.PAUSE_TEMPLATES,
+        effect_seconds=DAY,
+    )  # fmt: skip
+    await scene.settle(await owe_in(scene, ANA, "en_US"), spam)
+    await account(scene, Standing.LIFTED, NOW + 1)
+    assert (await pause_of_next(scene, "sale")).code == 131048  # type: ignore[attr-defined]
+
+
 async def test_of_news_that_overtake_each_other_the_latest_holds(scene: Scene) -> None:
     assert await account(scene, Standing.LIFTED, NOW + 60)
     assert await account(scene, Standing.RESTRICTED, NOW) == []

@@ -16,6 +16,8 @@ RESTRICTED = "restricted"
 """The code of what waits because Meta lets the account only answer."""
 ALL = "*"
 """In place of a name: every template. In place of a language: every one of that name, where Meta did not say which."""
+BEGUN = (ALL, RESTRICTED)
+"""The place of Meta's restriction, beside (ALL, ALL) of what sends met: either ends without the other."""
 
 REVIEW_SECONDS = 6 * 3600.0
 """How long a template rests that Meta paused by news alone: the longer of Meta's two pauses."""
@@ -63,12 +65,12 @@ def heed(db: sqlite3.Connection, news: TemplateNews, now: float) -> bool:
 def restrict(db: sqlite3.Connection, reason: str, until: float | None, now: float) -> None:
     """Meta lets the account only answer: every template waits, until a time if Meta names one."""
     pause = Pause(until or now + REVIEW_SECONDS, refuse=False, reason=reason, code=RESTRICTED)
-    _remember(db, ALL, ALL, pause)
+    _remember(db, *BEGUN, pause)
 
 
 def lift(db: sqlite3.Connection, now: float) -> bool:
     """Meta lets the account begin talks again; whether sends that were held may go."""
-    db.execute("DELETE FROM paused_templates WHERE name = ? AND code = ?", (ALL, RESTRICTED))
+    db.execute("DELETE FROM paused_templates WHERE name = ? AND language = ?", BEGUN)
     held = "UPDATE jobs SET due_at = ? WHERE state = 'held' AND state IN ('in_doubt', 'held') AND error_code = ?"
     return db.execute(held, (now, RESTRICTED)).rowcount > 0
 
@@ -86,7 +88,8 @@ def pause_of(outgoing: Outgoing, pauses: Mapping[tuple[str, str], Pause]) -> Pau
     """The pause that concerns a message, if any."""
     if outgoing.template is None:
         return None
-    return pauses.get(outgoing.template) or pauses.get((outgoing.template[0], ALL)) or pauses.get((ALL, ALL))
+    places = (outgoing.template, (outgoing.template[0], ALL), BEGUN, (ALL, ALL))
+    return next((pauses[place] for place in places if place in pauses), None)
 
 
 def _remember(db: sqlite3.Connection, name: str, language: str, pause: Pause) -> None:
