@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from wabot.core.account import UPGRADED_RATE, AccountNews, Standing
 from wabot.core.errors import Blocked, DeliveryError, Scope
@@ -49,14 +49,18 @@ class News:
             if isinstance(failure, Blocked) and failure.scope is Scope.NUMBER:
                 self._lane.pause(failure.reason, failure.code, by_receipt=True)
 
-    def _heed_account(self, account: Iterable[AccountNews]) -> None:
+    def _heed_account(self, account: Sequence[AccountNews]) -> None:
+        last: AccountNews | None = None
+        for (standing, reason), times in Counter((news.standing, news.reason) for news in account).most_common(LOGGED):
+            tell = log.info if standing in (Standing.LIFTED, Standing.FASTER) else log.warning
+            tell("account.news", standing=str(standing), reason=reason, times=times)
         for news in account:
-            tell = log.info if news.standing in (Standing.LIFTED, Standing.FASTER) else log.warning
-            tell("account.news", standing=str(news.standing), reason=news.reason)
             self._on_account(news)
-            if news.standing is Standing.BLOCKED:
-                self._lane.pause(news.reason)
-            elif news.standing is Standing.LIFTED:
-                self._lane.resume()
-            elif news.standing is Standing.FASTER:
+            if news.standing is Standing.FASTER:
                 self._bucket.allow(UPGRADED_RATE)
+            elif news.standing in (Standing.BLOCKED, Standing.LIFTED):
+                last = news  # of these only the latest holds
+        if last is not None and last.standing is Standing.BLOCKED:
+            self._lane.pause(last.reason)
+        elif last is not None:
+            self._lane.resume()

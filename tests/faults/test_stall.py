@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -87,6 +88,10 @@ def almost_too_many(entry: str, head: str, tail: str) -> bytes:
 
 
 MANY_VALUES = almost_too_many("[]", webhook_head("messages") + text(0)[:-1] + ',"a":[', "]}" + WEBHOOK_TAIL)
+BANS = [
+    f'{{"field":"account_update","value":{{"event":"DISABLED_UPDATE","ban_info":{{"waba_ban_state":"{state}"}}}}}}'
+    for state in ("DISABLE", "REINSTATE")
+]
 NESTED = '{"a":' * 400 + "1" + "}" * 400
 WEBHOOKS: Mapping[str, Callable[[], bytes]] = {
     "messages": lambda: webhook("messages", text),
@@ -103,6 +108,18 @@ WEBHOOKS: Mapping[str, Callable[[], bytes]] = {
     "a long text in escapes": lambda: one_text("\\u00fc"),
     "a long text of halves": lambda: one_text("\\ud83d"),
     "for another number": lambda: webhook("messages", text, "999"),
+    "changes for another number, in a long entry": lambda: full(
+        body.WEBHOOK_LIMIT,
+        '{"field":"messages","value":{"metadata":{"phone_number_id":"999"}}}',
+        '{"entry":[{"id":"1","a":"' + "x" * (body.WEBHOOK_LIMIT - 100_000) + '","changes":[',
+        "]}]}",
+    ),
+    "news of the account": lambda: full(
+        body.WEBHOOK_LIMIT,
+        lambda n: BANS[n % 2],
+        '{"entry":[{"changes":[',
+        "]}]}",
+    ),
     "people": lambda: webhook("contacts", lambda n: f'{{"wa_id":"4917{n:08}","profile":{{"name":"N"}}}}'),
     "a number without end": lambda: b'{"entry":' + b"9" * 4_000_000 + b"}",
     "a fraction without end": lambda: b'{"entry":0.' + b"9" * 4_000_000 + b"}",
@@ -284,6 +301,24 @@ async def post(w: World, path: str, content: bytes, **headers: str) -> int:
 @pytest.mark.parametrize("name", WEBHOOKS)
 async def test_no_webhook_stalls_the_loop(name: str, tmp_path: Path) -> None:
     assert await longest_stall(tmp_path, receiving(WEBHOOKS[name]), [200]) < MOST
+
+
+async def test_no_body_in_chunks_of_a_byte_stalls_the_loop_though_nobody_signed_it(tmp_path: Path) -> None:
+    head = "POST /webhook HTTP/1.1\r\nHost: wabot\r\nTransfer-Encoding: chunked\r\n"
+    chunks = f"{head}X-Hub-Signature-256: sha256={'0' * 64}\r\n\r\n".encode() + b"1\r\nx\r\n" * 500_000
+
+    async def send(w: World) -> int:
+        return max(await asyncio.gather(*[send_one(w) for _ in range(8)]))
+
+    async def send_one(w: World) -> int:
+        url = urlsplit(w.wabot.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(chunks + b"0\r\n\r\n")
+        status = int((await reader.readline()).split()[1])
+        writer.close()
+        return status
+
+    assert await longest_stall(tmp_path, send, [401]) < MOST
 
 
 @pytest.mark.parametrize("name", API)

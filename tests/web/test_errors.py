@@ -331,5 +331,7 @@ async def test_our_connections_are_the_ones_in_use(wabot: Business) -> None:
     runner = server.Runner(web.Application(), shutdown_timeout=1)
     await runner.setup()
     assert isinstance(runner.server, server._Server)
-    assert isinstance(runner.server(), server._Connection)
+    reading = runner.server()
+    assert isinstance(reading, server._InPieces)
+    assert isinstance(reading._connection, server._Connection)
     await runner.cleanup()

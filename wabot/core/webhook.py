@@ -170,7 +170,7 @@ class _Reading:
             self.keep(trouble)
 
     def elsewhere(self, number: str, entry: Object, change: Object) -> None:
-        """A change that is for another number: with its entry around it, as if it had come alone."""
+        """A change that is for another number: with what is read of its entry around it, as if it had come alone."""
         if change.get("field") in _CHATS:
             self.count += _messages_in(change["value"])
         if number in self.ignored:
@@ -178,7 +178,8 @@ class _Reading:
         if number not in self.foreign and len(self.foreign) >= MOST_NUMBERS:
             self.note("foreign", "too many numbers in one delivery", {"phone_number_id": number})
             return
-        self.foreign.setdefault(number, []).append({**entry, "changes": [change]})
+        around = {"id": text_of(entry.get("id"))[:_LONGEST_WORD], "time": seconds_of(entry.get("time"))}
+        self.foreign.setdefault(number, []).append({**around, "changes": [change]})
 
     def each(self, name: str, items: Any, found: list[T], read: Callable[[Object], T | None]) -> None:
         """Read each of `items` into `found`; what makes no sense becomes a Notice and leaves the others alone."""

@@ -19,6 +19,9 @@ that guesses types could take for a page what somebody wrote to us."""
 
 READ_BYTES = 1 << 16
 """What a connection reads ahead of whoever wants it, and half of what it may hold."""
+PIECE_BYTES = 1 << 14
+"""What is read, and taken apart, in one go. By itself uvloop reads 250 KB: in chunks of a byte each, 40 000 of them,
+for which everybody else would wait 0.2 s."""
 
 log = get_logger()
 
@@ -39,15 +42,48 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(
-            self,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # aiohttp takes None, and our own line costs less
-            auto_decompress=False,  # Meta signs the bytes as they are, and nobody unpacks a bomb
-            keepalive_timeout=IDLE_SECONDS,
-            read_bufsize=READ_BYTES,
+    def __call__(self) -> _InPieces:  # type: ignore[override]  # the loop is all that calls it, and wants a protocol
+        return _InPieces(
+            _Connection(
+                self,
+                loop=asyncio.get_running_loop(),
+                access_log=None,  # type: ignore[arg-type]  # aiohttp takes None, and our own line costs less
+                auto_decompress=False,  # Meta signs the bytes as they are, and nobody unpacks a bomb
+                keepalive_timeout=IDLE_SECONDS,
+                read_bufsize=READ_BYTES,
+            )
         )
+
+
+class _InPieces(asyncio.BufferedProtocol):
+    """Reads for a connection, PIECE_BYTES at a time; it may say in between that it has enough."""
+
+    def __init__(self, connection: web.RequestHandler) -> None:
+        self._connection = connection
+        self._piece = bytearray()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        self._piece = bytearray(PIECE_BYTES)
+        return self._piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        piece, self._piece = memoryview(self._piece)[:nbytes], bytearray()  # who waits for more holds nothing
+        self._connection.data_received(bytes(piece))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._connection.connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._connection.eof_received()
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
 
 
 class _Connection(web.RequestHandler):
