@@ -11,6 +11,7 @@ import pytest
 
 from tests.sandbox.conftest import PHONE, Business, Webhook
 from wabot.sandbox.meta import Meta
+from wabot.sandbox.webhooks import SOMEBODY
 
 
 async def post(business: Business, path: str, body: Any) -> tuple[int, Any]:
@@ -99,6 +100,7 @@ async def test_what_was_sent_can_be_asked_for(business: Business) -> None:
 
 async def test_it_runs_as_a_process_of_its_own(webhook: Webhook) -> None:
     options = ["--token", "a-token", "--phone-number-id", "1234", "--app-secret", "a-secret", "--receipt-delay", "0"]
+    options += ["--refuse-late"]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "wabot.sandbox", "--webhook-url", webhook.url, *options, stdout=asyncio.subprocess.PIPE
     )
@@ -108,9 +110,11 @@ async def test_it_runs_as_a_process_of_its_own(webhook: Webhook) -> None:
         async with aiohttp.ClientSession() as session:
             business = Business(session, url)
             status, body, _ = await business.send("919876540004")
-            assert status == 200
+            assert (status, body["error"]["code"]) == (400, 131047)
             said_status, _ = await post(business, "say", {"text": "Hi"})
             assert said_status == 200
+            status, body, _ = await business.send(SOMEBODY)
+            assert status == 200
             assert (await get(business, "sent"))["messages"][0]["wamid"] == body["messages"][0]["id"]
     finally:
         process.terminate()

@@ -30,7 +30,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--throughput", type=float, metavar="N", help="messages per second, above them 130429")
     parser.add_argument("--pair-limit", action="store_true", help="keep Meta's limit per recipient (131056)")
     parser.add_argument("--people-a-day", type=int, metavar="N", help="the portfolio's limit outside of windows")
-    parser.add_argument("--no-window", action="store_true", help="take free texts after the 24 hours too")
+    late = parser.add_mutually_exclusive_group()
+    late.add_argument("--no-window", action="store_true", help="take free texts after the 24 hours too")
+    late.add_argument("--refuse-late", action="store_true", help="refuse them at once, not by a receipt (131047)")
     parser.add_argument("--any-template", action="store_true", help="take templates that it does not know")
     parser.add_argument("--by-number", action="store_true", help="numbers ending in 0001, 0002, … misbehave")
     return parser.parse_args(argv)
@@ -53,7 +55,7 @@ def build(args: argparse.Namespace) -> Meta:
         webhook_url=args.webhook_url,
         behaviour=behaviour,
         templates=Library(lenient=args.any_template),
-        window=None if args.no_window else "receipt",
+        window=None if args.no_window else "answer" if args.refuse_late else "receipt",
         receipts=not args.no_receipts,
         receipt_delay=args.receipt_delay,
     )
