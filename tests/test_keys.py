@@ -73,7 +73,7 @@ def test_the_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest
     if owner == 0:
         os.chown(tmp_path / keys.FILE, 4711, 4711)
 
-    with pytest.raises(keys.UnusableKey, match="not a file of this user"):
+    with pytest.raises(keys.UnusableKey, match="must be a file of wabot's user"):
         keys.of_service(Server(data_dir=tmp_path))
 
 

@@ -285,7 +285,7 @@ def test_an_unreadable_prompt_or_knowledge_folder_is_refused() -> None:
 
     told = problems("[assistant]\nprompt_file = 'prompt.txt'\nknowledge_dir = 'none'")
 
-    assert told[0].endswith("cannot be read: not UTF-8 text")
+    assert told[0].endswith("prompt.txt: not UTF-8 text")
     assert told[1].startswith("assistant.knowledge_dir (or WABOT_ASSISTANT__KNOWLEDGE_DIR): cannot be read")
 
 

@@ -11,9 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiohttp import web
 
-from wabot import keys, parts
+from wabot import address, keys, parts
 from wabot.clock import SteadyClock
 from wabot.core.jobs import Kind
 from wabot.doctor.doctor import Doctor
@@ -30,7 +29,7 @@ from wabot.web.app import make_app
 from wabot.web.auth import Gate
 from wabot.web.health import HEALTH
 from wabot.web.metrics import METRICS
-from wabot.web.server import Runner
+from wabot.web.server import Runner, listen
 from wabot.work.record import Recorder
 from wabot.work.reply import Replies
 from wabot.work.runner import Handler, Lane
@@ -62,9 +61,10 @@ class Running:
 
 @asynccontextmanager
 async def run(settings: Settings, *, sandbox: bool = False, examine: bool = True) -> AsyncIterator[Running]:
-    """Everything, from the journal to the socket. Raises journal.files.CannotOpen, keys.UnusableKey, OSError
-    (address in use). The sandbox is open to this machine without a key. `examine`: what doctor finds, now and every
-    hour, becomes a problem.
+    """Everything, from the journal to the socket.
+
+    Raises journal.files.CannotOpen, keys.UnusableKey, web.server.CannotListen. The sandbox is open to this machine
+    without a key. `examine`: what doctor finds, now and every hour, becomes a problem.
     """
     async with AsyncExitStack() as stack:
         clock = SteadyClock()
@@ -100,6 +100,7 @@ async def run(settings: Settings, *, sandbox: bool = False, examine: bool = True
         doctor = parts.doctor(settings, session, archive, watch)
         if examine:
             await stack.enter_async_context(_background(partial(watch.run, doctor)))
+        stack.enter_context(address.kept(settings.server.data_dir, wabot=url, graph=settings.whatsapp.graph_api_base))
         yield Running(url, service, journal, lanes, watch, doctor, api_keys)
 
 
@@ -227,9 +228,6 @@ async def _serving(
     runner = Runner(app, shutdown_timeout=ANSWER_SECONDS)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        yield await listen(runner, settings.server.host, settings.server.port)
     finally:
         await runner.cleanup()

@@ -14,12 +14,13 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wabot import log
+from wabot import address, log
 
 log.quiet_warnings()  # before the imports below: what libraries tell programmers is not for this terminal
 
 from wabot.core.errors import WabotError  # noqa: E402
-from wabot.settings import Settings, SettingsError, load  # noqa: E402
+from wabot.ownership import whose  # noqa: E402
+from wabot.settings import Settings, SettingsError, is_journald, load  # noqa: E402
 
 FAILED, MISUSED = 1, 2
 """Misused: the settings or the arguments, which no other attempt changes, so that systemd leaves it at that. All else
@@ -31,19 +32,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the exit status."""
     args = _arguments(argv)
     try:
-        settings = load(args.config, sandbox=args.sandbox)
-        log.configure(settings.log)
+        settings = _settings(args)
+        log.configure(settings.log, journald=is_journald(1))
         log.hide(settings.secrets())
         return _command(args, settings)
     except WabotError as error:
-        for line in str(error).splitlines():
-            print(f"wabot: {line}", file=sys.stderr)  # noqa: T201
+        _complain(str(error))
         return MISUSED if isinstance(error, SettingsError) else FAILED
     except OSError as error:
-        print(f"wabot: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        place = f"{whose(error.filename)}: " if isinstance(error.filename, str) else ""
+        _complain(f"{place}{error.strerror or error}")
         return FAILED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    """Those of the service; a command needs less, and where nothing is set up it is meant for the sandbox that runs."""
+    settings = load(args.config, sandbox=args.sandbox, whole=args.command is None)
+    if args.command is None:
+        return settings
+    if not args.sandbox and not settings.whatsapp.access_token:
+        sandbox = load(None, sandbox=True)
+        if address.of_running(sandbox.server.data_dir):
+            args.sandbox, settings = True, sandbox
+    if args.sandbox and (graph := address.of_running(settings.server.data_dir).get("graph")):
+        pointed = settings.whatsapp.model_copy(update={"graph_api_base": graph})
+        settings = settings.model_copy(update={"whatsapp": pointed})
+    return settings
+
+
+def _complain(text: str) -> None:
+    priority = "<3>" if is_journald(2) else ""
+    for line in text.splitlines():
+        print(f"{priority}wabot: {line}", file=sys.stderr)  # noqa: T201
 
 
 def end(status: int) -> NoReturn:
@@ -69,6 +91,12 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
 
         target = backup.copy(settings.server.data_dir, args.file)
         print(f"wabot: the journal was copied to {target}")  # noqa: T201
+        return 0
+    if args.command == "restore":
+        from wabot.journal import restore  # noqa: PLC0415
+
+        aside = restore.put_in_place(args.file, settings.server.data_dir)
+        print(_RESTORED.format(file=args.file, journal=settings.server.data_dir, aside=aside or "nothing"))  # noqa: T201
         return 0
     return _run(_sandbox(settings) if args.sandbox else _serve(settings))
 
@@ -122,6 +150,11 @@ async def _sandbox(settings: Settings) -> int:
     return 0
 
 
+_RESTORED = """\
+wabot: {file} is the journal of {journal} now; {aside} was there before.
+wabot: at the next start, sends that were open are parked: python run.py outbox list --state parked"""
+
+
 _WELCOME = """\
 wabot sandbox: no account, no key, no database
   wabot        {url}        try: curl {url}/healthz
@@ -156,9 +189,14 @@ async def _stop_signal() -> Any:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="run.py", description="wabot: a WhatsApp Cloud API auto-responder")
-    parser.add_argument("--config", type=Path, metavar="PATH", help="instead of ./config.toml")
-    parser.add_argument("--sandbox", action="store_true", help="a stand-in for Meta: no account, key or database")
+    """Options of all commands stand before or after the command."""
+    everywhere = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    everywhere.add_argument("--config", type=Path, metavar="PATH", help="instead of ./config.toml")
+    everywhere.add_argument("--sandbox", action="store_true", help="a stand-in for Meta: no account, key or database")
+    common, rest = everywhere.parse_known_args(argv)
+    parser = argparse.ArgumentParser(
+        prog="run.py", description="wabot: a WhatsApp Cloud API auto-responder", parents=[everywhere]
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="default: run the service")
     outbox = commands.add_parser("outbox", help="look at the outbox of the running service, retry or cancel a send")
     verbs = outbox.add_subparsers(dest="verb", required=True)
@@ -178,4 +216,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     doctor.add_argument("--json", action="store_true", help="for programs")
     backup = commands.add_parser("backup", help="a consistent copy of the journal, also while wabot runs")
     backup.add_argument("file", type=Path)
-    return parser.parse_args(argv)
+    restore = commands.add_parser("restore", help="put a backup in the journal's place; wabot must not run")
+    restore.add_argument("file", type=Path)
+    return argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})

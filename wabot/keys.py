@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wabot.core.errors import WabotError
 from wabot.log import get_logger
+from wabot.ownership import whose
 from wabot.sections import SHORTEST_KEY, Server
 
 FILE = "api-key"
@@ -45,9 +46,7 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UnusableKey(
-            f"{path}: cannot be read ({error.strerror}): it must be a file of the user that wabot, and this, runs as"
-        ) from error
+        raise UnusableKey(f"{whose(path)}: cannot be read ({error.strerror}): run this as wabot's user") from error
     try:
         _make_private(path, descriptor)
         key = os.read(descriptor, READ_BYTES).decode("utf-8", "replace").strip()
@@ -64,7 +63,7 @@ def _make_private(path: Path, descriptor: int) -> None:
     """Raises UnusableKey where the open file is not ours (root may read anybody's)."""
     state = os.fstat(descriptor)
     if not stat.S_ISREG(state.st_mode) or os.geteuid() not in (state.st_uid, 0):
-        raise UnusableKey(f"{path}: is not a file of this user: move it away, and the next start makes a key")
+        raise UnusableKey(f"{whose(path)}: must be a file of wabot's user: move it away, the next start makes one")
     if state.st_mode & 0o077:
         os.fchmod(descriptor, 0o600)
         log.warning("key.made_private", file=str(path), mode=f"{state.st_mode & 0o777:03o}")

@@ -34,6 +34,7 @@ SHORTEST_SECRET = 6
 """Characters; replacing shorter ones would garble lines and hide nothing."""
 
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -86,11 +87,14 @@ def get_logger() -> FilteringBoundLogger:
     return cast(FilteringBoundLogger, _Logger())
 
 
-def configure(settings: LogSettings) -> None:
-    """Log from now on, everywhere in this process, as `settings` say."""
+def configure(settings: LogSettings, *, journald: bool = False) -> None:
+    """Log from now on, everywhere in this process, as `settings` say.
+
+    `journald`: systemd's journal listens: each line tells its priority (sd-daemon(3)), and leaves the time to it.
+    """
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(line_buffering=True)  # what is printed keeps its place among the lines
-    _bind(settings.format, settings.level, bodies=settings.bodies)
+    _bind(settings.format, settings.level, bodies=settings.bodies, journald=journald)
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Libraries)]:
         root.removeHandler(handler)
@@ -111,11 +115,15 @@ def quiet_warnings() -> None:
     warnings.simplefilter("ignore", FutureWarning)
 
 
-def _bind(style: str, level: str, *, bodies: bool) -> FilteringBoundLogger:
+def _bind(style: str, level: str, *, bodies: bool, journald: bool = False) -> FilteringBoundLogger:
     tty = sys.stdout is not None and sys.stdout.isatty() and os.name == "posix"
     logger = structlog.wrap_logger(
         _output,
-        processors=[_redact(bodies=bodies), _trace, _json() if style == "json" else _console(colours=tty)],
+        processors=[
+            _redact(bodies=bodies),
+            _trace,
+            _for_journald(style) if journald else _json() if style == "json" else _console(colours=tty),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
     )
@@ -167,23 +175,35 @@ def _visible(text: str, *, escape: Callable[[str], str] = ascii, kept: str = "")
     return "".join(char if char.isprintable() or char in kept else escape(char)[1:-1] for char in text)
 
 
-def _json() -> structlog.typing.Processor:
+def _for_journald(style: str) -> structlog.typing.Processor:
+    """Each line with its priority in front (sd-daemon(3)); when it was written, journald knows."""
+    render = _json(timed=False) if style == "json" else _console(colours=False, timed=False)
+
+    def prefixed(logger: Any, level: str, event: EventDict) -> str:
+        text = str(render(logger, level, event))
+        return "".join(f"<{_PRIORITIES[level]}>{line}" for line in text.splitlines(keepends=True))
+
+    return prefixed
+
+
+def _json(*, timed: bool = True) -> structlog.typing.Processor:
     read_clock = _clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
 
     def render(_: Any, level: str, event: EventDict) -> str:
-        line = {"time": read_clock() + "Z", "level": level, "event": event.pop("event"), **event}
+        time_ = {"time": read_clock() + "Z"} if timed else {}
+        line = {**time_, "level": level, "event": event.pop("event"), **event}
         return _to_json(line) + "\n"
 
     return render
 
 
-def _console(*, colours: bool) -> structlog.typing.Processor:
+def _console(*, colours: bool, timed: bool = True) -> structlog.typing.Processor:
     read_clock = _clock("%Y-%m-%d %H:%M:%S", time.localtime)
 
     def render(_: Any, level: str, event: EventDict) -> str:
         trace = event.pop("exception", None)
         shown = f"{_COLOURS[level]}{level:<8}\x1b[0m" if colours and level in _COLOURS else f"{level:<8}"
-        words = [f"{read_clock()} {shown} {_word(event.pop('event'))}"]
+        words = [f"{f'{read_clock()} ' if timed else ''}{shown} {_word(event.pop('event'))}"]
         words += [f"{key}={_word(value)}" for key, value in event.items()]
         line = " ".join(words) + "\n"
         return line if trace is None else line + indent(_visible(str(trace), kept="\n\t"), "    ") + "\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from wabot import keys
+from wabot import address, keys
 from wabot.core.errors import WabotError
 from wabot.settings import Settings
 
@@ -34,7 +34,8 @@ async def outbox(settings: Settings, args: argparse.Namespace) -> int:
 async def _ask(settings: Settings, method: str, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
     server = settings.server
     host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104  we only ask there
-    url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}{path}"
+    set_up = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+    url = address.of_running(server.data_dir).get("wabot", set_up) + path
     key = keys.of_terminal(server)
     headers = {"X-API-Key": key} if key else {}
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import ipaddress
 import json
 import os
 import tomllib
@@ -23,6 +22,8 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wabot.core.errors import WabotError
+from wabot.ownership import whose
+from wabot.refusals import refusals
 from wabot.sections import (
     SANDBOX,
     SANDBOX_DEFAULTS,
@@ -92,7 +93,7 @@ class Settings(BaseSettings):
 
     def refuse_unsafe(self) -> None:
         """Raise SettingsError where these settings cannot work, or would serve people whom nobody let in."""
-        if problems := list(_refusals(self)):
+        if problems := [_refusal(*refused) for refused in refusals(self)]:
             raise SettingsError(problems)
 
 
@@ -122,8 +123,11 @@ def load(
     env_file: Path | None = Path(".env"),
     environ: Mapping[str, str] = os.environ,
     sandbox: bool = False,
+    whole: bool = True,
 ) -> Settings:
     """The settings of this start; raises SettingsError with every problem found.
+
+    `whole`: they must do for the service; without it, for a command that needs address, key and data directory alone.
 
     Without `config`, config.toml of the current directory is read if it is there. In the sandbox neither it nor
     `.env` is read, and of `config` and the environment only PORT, the sections of SANDBOX_TAKES and, with `config`,
@@ -150,8 +154,18 @@ def load(
         problems += [_explain(detail["type"], detail["loc"], detail["msg"], origins) for detail in error.errors()]
     if problems:
         raise SettingsError(problems)
-    settings.refuse_unsafe()
+    if whole:
+        settings.refuse_unsafe()
     return settings
+
+
+def is_journald(stream: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether systemd's journal reads what is written to this file descriptor: `JOURNAL_STREAM` of systemd.exec(5)."""
+    try:
+        status = os.fstat(stream)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def _sandbox_names(config: Path | None) -> list[Mapping[str, Place]]:
@@ -173,7 +187,7 @@ def _read_toml(path: Path) -> Layer:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise SettingsError([f"{path}: cannot be read ({error.strerror})"]) from None
+        raise SettingsError([f"{whose(path)}: cannot be read: {error.strerror}"]) from None
     except ValueError as error:
         raise SettingsError([f"{path}: not valid TOML: {error}"]) from None
 
@@ -185,7 +199,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise SettingsError([f"{path}: cannot be read ({type(error).__name__})"]) from None
+        raise SettingsError([f"{whose(path)}: cannot be read: {_reason(error)}"]) from None
     return {name: text or "" for name, text in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
 
@@ -245,48 +259,13 @@ def _explain(kind: str, loc: tuple[int | str, ...], message: str, origins: Mappi
     return f"{path} (from {origin}): {text}" if origin else f"{path}: {text}"
 
 
-def _refusals(settings: Settings) -> Iterator[str]:
-    whatsapp, assistant = settings.whatsapp, settings.assistant
-    if not whatsapp.access_token:
-        yield _missing("whatsapp.access_token", "nothing can be sent without it")
-    if not whatsapp.phone_number_id:
-        yield _missing("whatsapp.phone_number_id", "nothing can be sent without it")
-    elif whatsapp.phone_number_id in whatsapp.ignore_phone_number_ids:
-        yield "whatsapp.ignore_phone_number_ids: names whatsapp.phone_number_id itself; take it out"
-    if not whatsapp.app_secret and not whatsapp.allow_unsigned:
-        yield _missing("whatsapp.app_secret", "anybody could fake a webhook (whatsapp.allow_unsigned accepts that)")
-    if not settings.server.api_keys and not _is_loopback(settings.server.host):
-        yield _missing("server.api_keys", "server.host is open to other machines")
-    if assistant.provider == "gemini" and not assistant.api_key:
-        yield _missing("assistant.api_key", "assistant.provider gemini needs it")
-    if assistant.provider == "openai":
-        for key in [key for key in ("base_url", "model") if not getattr(assistant, key)]:
-            yield _missing(f"assistant.{key}", "assistant.provider openai needs it")
-    for key in ("prompt_file", "knowledge_dir"):
-        if reason := _unreadable(getattr(assistant, key), folder=key == "knowledge_dir"):
-            yield f"assistant.{key} (or WABOT_ASSISTANT__{key.upper()}): cannot be read: {reason}"
-
-
-def _missing(setting: str, why: str) -> str:
+def _refusal(setting: str, why: str) -> str:
+    """One line, with the names under which a setting that is missing can be set."""
+    if not why.startswith("missing"):
+        return f"{setting}: {why}"
     names = [name for known in (FLAT_NAMES, WABOT_NAMES) for name, place in known.items() if ".".join(place) == setting]
-    return f"{setting}: missing: {why}; set it in config.toml or as {' or '.join(names)}"
+    return f"{setting}: {why}; set it in config.toml or as {' or '.join(names)}"
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to a server that listens on `host`."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def _unreadable(path: Path | None, *, folder: bool) -> str:
-    """Why the file (UTF-8 text) or folder `path` cannot be used; "" if it can, or if there is none."""
-    try:
-        if path is not None:
-            _ = list(path.iterdir()) if folder else path.read_text(encoding="utf-8")
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    except ValueError:
-        return "not UTF-8 text"
-    return ""
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "not UTF-8 text"

@@ -22,7 +22,7 @@ from wabot.core.credentials import Credentials
 from wabot.core.errors import ArchiveDown, AssistantFailed
 from wabot.doctor.address import knock
 from wabot.doctor.meta import Meta
-from wabot.settings import Settings
+from wabot.settings import Settings, SettingsError
 
 CHECK_SECONDS = 20.0
 """No check takes longer: what has not answered by then is broken."""
@@ -116,7 +116,11 @@ class Doctor:
             return checkup.broken(name, str(error), f"See that this machine reaches {host}: name, firewall, proxy.")
 
     def _settings_check(self, token: Check, number: Check) -> Check:
-        """What Meta knows is right, whatever it looks like."""
+        """What the service would refuse; then the form, unless Meta knows it: that is right, whatever it looks like."""
+        try:
+            self._settings.refuse_unsafe()
+        except SettingsError as error:
+            return checkup.broken("settings", "; ".join(error.problems), "Put it into config.toml.")
         meta = self._settings.whatsapp
         given = Credentials(
             access_token=meta.access_token.get_secret_value(),

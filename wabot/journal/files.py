@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from wabot.core.errors import WabotError
+from wabot.ownership import whose
 
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OTHERS_WRITE, _OTHERS = 0o022, 0o077
-_OUR_NAMES = ("wabot.db", "api-key", "sandbox")
+_OUR_NAMES = ("wabot.db", "api-key", "address", "sandbox")
 """What the names of our own files and directories begin with, in a data directory."""
 
 
@@ -60,8 +61,7 @@ def _own_directory(path: Path) -> int:
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid():
             raise CannotOpen(
-                f"server.data_dir {path} belongs to another user (uid {status.st_uid}): run wabot as that user, or"
-                " choose a directory that does not exist yet"
+                f"server.data_dir {whose(path)}: run wabot as its owner, or choose a directory that does not exist yet"
             )
         if status.st_mode & _OTHERS_WRITE:
             raise CannotOpen(
@@ -96,6 +96,6 @@ def _own_file(directory: int, path: Path, suffix: str, flags: int = 0) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         os.close(descriptor)
-        raise CannotOpen(f"{path.parent / name} is not a file of the user that runs wabot: move it aside, or chown it")
+        raise CannotOpen(f"{whose(path.parent / name)} must be a file of wabot's user: move it aside, or chown it")
     os.fchmod(descriptor, 0o600)
     return descriptor

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import Any
 
 from aiohttp import web
 
+from wabot.core.errors import WabotError
 from wabot.log import get_logger
 from wabot.web import answers
 
@@ -24,6 +27,30 @@ PIECE_BYTES = 1 << 14
 for which everybody else would wait 0.2 s."""
 
 log = get_logger()
+
+
+class CannotListen(WabotError):
+    """The address in `[server]` is not to be had; the text says what to do."""
+
+
+async def listen(runner: web.AppRunner, host: str, port: int) -> str:
+    """Accept connections; the address. Raises CannotListen."""
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): {_remedy(error.errno)}"
+        ) from error
+    host, port = runner.addresses[0][:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _remedy(number: int | None) -> str:
+    if number == errno.EADDRINUSE:
+        return "another program listens there: stop it, or set another server.port (PORT)"
+    if number == errno.EACCES:
+        return "ports below 1024 are root's: set a higher server.port (PORT), and let a proxy have 443"
+    return "set server.host to an address of this machine"
 
 
 class Runner(web.AppRunner):

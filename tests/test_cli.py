@@ -1,0 +1,88 @@
+"""The terminal: its arguments, what it needs to be told, and how it says what is wrong with a file or an address."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.business import business
+from wabot import address, cli
+from wabot.log import configure, get_logger
+from wabot.sections import Log
+from wabot.settings import SettingsError, is_journald, load
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty directory, in which nothing is set up."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    configure(Log())
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--config", "c.toml", "--sandbox", "doctor", "--json"], ["doctor", "--json", "--sandbox", "--config", "c.toml"]],
+)
+def test_options_stand_before_or_after_the_command(argv: list[str]) -> None:
+    args = cli._arguments(argv)
+    assert (args.command, str(args.config), args.sandbox, args.json) == ("doctor", "c.toml", True, True)
+
+
+def test_a_command_needs_neither_token_nor_secret() -> None:
+    assert load(None, environ={"PORT": "9999"}, whole=False).server.port == 9999
+    with pytest.raises(SettingsError, match="access_token"):
+        load(None, environ={"PORT": "9999"})
+
+
+async def test_where_nothing_is_set_up_a_command_finds_the_sandbox_that_runs(tmp_path: Path) -> None:
+    async with business(tmp_path / "data" / "sandbox", sandbox=True) as wabot:
+        args = cli._arguments(["outbox", "list"])
+        settings = cli._settings(args)
+        assert args.sandbox
+        assert settings.whatsapp.graph_api_base == wabot.settings.whatsapp.graph_api_base
+        assert address.of_running(settings.server.data_dir)["wabot"] == wabot.url
+    assert not cli._settings(cli._arguments(["outbox", "list"])).whatsapp.access_token
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_cannot_be_read_is_named_with_its_owner_and_who_asks(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("")
+    (tmp_path / "config.toml").chmod(0)
+    with pytest.raises(SettingsError, match=r"config\.toml \(it belongs to .*, mode 000; this runs as .*\): cannot be"):
+        load(None)
+
+
+def test_a_file_that_is_not_there_is_named_too(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read: No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_journald_is_told_priorities_and_keeps_the_time_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(Log(), journald=True)
+    get_logger().warning("problem.began", problem="disk")
+    get_logger().info("wabot.started")
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        get_logger().exception("bug.found")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["<4>warning  problem.began problem=disk", "<6>info     wabot.started"]
+    assert len(lines) > 4
+    assert all(line.startswith("<3>") for line in lines[2:])
+    configure(Log(format="json"), journald=True)
+    get_logger().warning("problem.began")
+    line = capsys.readouterr().out
+    assert json.loads(line.removeprefix("<4>")) == {"level": "warning", "event": "problem.began"}
+
+
+def test_journald_is_known_by_what_systemd_says_of_the_stream(tmp_path: Path) -> None:
+    with (tmp_path / "stream").open("w") as stream:
+        status = os.fstat(stream.fileno())
+        assert is_journald(stream.fileno(), {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
+        assert not is_journald(stream.fileno(), {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino + 1}"})
+        assert not is_journald(stream.fileno(), {})

@@ -1,0 +1,35 @@
+"""Where the running wabot is found, kept in its data directory for the terminal's commands."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+FILE = "address"
+
+
+@contextmanager
+def kept(data_dir: Path, **urls: str) -> Iterator[None]:
+    """While wabot runs, the file has its `urls`. Without it nothing is lost but the ease of finding them."""
+    path = data_dir / FILE
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+            json.dump(urls, file)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def of_running(data_dir: Path) -> Mapping[str, str]:
+    """The urls of the wabot that runs on this data directory (or was killed); empty where there is none."""
+    try:
+        urls = json.loads((data_dir / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(url) for name, url in urls.items()} if isinstance(urls, dict) else {}

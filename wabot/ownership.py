@@ -1,0 +1,29 @@
+"""Whose a file is: most trouble with files is trouble of users, so an error says who owns it and who asks."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+
+def whose(path: Path | str) -> str:
+    """`path` with its owner, its mode and who this runs as, for an error's text; `path` alone if there is none."""
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return str(path)
+    except OSError:
+        return f"{path} (this runs as {user(os.geteuid())})"
+    return (
+        f"{path} (it belongs to {user(status.st_uid)}, mode {status.st_mode & 0o777:03o}; this runs as"
+        f" {user(os.geteuid())})"
+    )
+
+
+def user(uid: int) -> str:
+    """The name of a user, or the number of one without a name (in a container, say)."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
