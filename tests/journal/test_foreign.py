@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, Scene, said
+from tests.journal.test_restored import put_back
 from wabot.core.jobs import Kind, State
 from wabot.core.messages import Delivery, ForeignPart
-from wabot.journal import foreign
+from wabot.journal import backup, foreign
 
 OURS, OTHER = "999000999000999", "7"
 
@@ -78,6 +80,22 @@ async def test_what_is_older_than_twelve_hours_is_recorded_and_not_answered(scen
     assert [row["wa_id"] for row in stopped] == ["491711234500", BEN]
     confirmed = scene.rows("SELECT person FROM messages WHERE direction = 'out'")
     assert [row["person"] for row in confirmed] == ["491711234500"], "an old STOP holds, and is not confirmed"
+
+
+async def test_what_a_copy_had_kept_is_not_answered_again_when_it_is_put_back(scene: Scene, tmp_path: Path) -> None:
+    await kept(scene, payload(text("wamid.1", scene.now)))
+    backup.copy(scene.data_dir, tmp_path / "copy.db")
+    await reclaim(scene)
+    assert len(scene.jobs(Kind.REPLY)) == 1
+
+    await put_back(scene, tmp_path / "copy.db")
+    scene.now += 1
+    await kept(scene, payload(text("wamid.2", scene.now, who=BEN)))
+    await reclaim(scene)
+
+    assert scene.rows("SELECT wamid FROM messages ORDER BY id") == [{"wamid": "wamid.1"}, {"wamid": "wamid.2"}]
+    scene.now += 60
+    assert [job.contact.wa_id for job in await scene.claim(Kind.REPLY, limit=9)] == [BEN]
 
 
 async def test_a_message_without_a_time_is_as_old_as_its_webhook(scene: Scene) -> None:

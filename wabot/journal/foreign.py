@@ -5,6 +5,7 @@ A typo in the settings must not lose what customers wrote meanwhile. What is kep
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
@@ -13,13 +14,15 @@ from wabot.core import webhook
 from wabot.core.messages import Delivery, ForeignPart
 from wabot.journal.accept import Rules, accept
 from wabot.journal.receipts import Patience
+from wabot.journal.restored import restored_at
 
 KEPT_SECONDS = 7 * 86400.0
 KEPT_WEBHOOKS = 100_000
 KEPT_BYTES = 256 << 20
 
 ANSWERED_SECONDS = 12 * 3600.0
-"""Older news is recorded and not answered: its author has given up waiting, or has been told by other means."""
+"""Older news is recorded and not answered: its author has given up waiting, or has been told by other means. So is what
+was in a copy that was put back: it may have been answered since the copy was made."""
 
 NAMED = 5
 STEP_WEBHOOKS, STEP_BYTES = 100, 1 << 20
@@ -103,18 +106,20 @@ def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, patie
             break
         rows.append(row)
     silent, stored = replace(rules, consent=replace(rules.consent, confirmation="", welcome_back="")), 0
+    put_back = restored_at(db)
     for row in rows:
         delivery = webhook.parse(row["raw"].encode(), phone_number_id=number)
-        old, fresh = _by_age(delivery, row["received_at"], now)
+        answered_from = math.inf if row["received_at"] <= put_back else now - ANSWERED_SECONDS
+        old, fresh = _by_age(delivery, row["received_at"], answered_from)
         stored += accept(db, old, now, silent, patience).stored + accept(db, fresh, now, rules, patience).stored
     return Reclaimed(_forget(db, [row["id"] for row in rows]), stored)
 
 
-def _by_age(delivery: Delivery, received_at: float, now: float) -> tuple[Delivery, Delivery]:
+def _by_age(delivery: Delivery, received_at: float, answered_from: float) -> tuple[Delivery, Delivery]:
     """The messages that are too old to be answered, and all the rest. One without a time is as old as its webhook."""
     dated = [replace(m, timestamp=m.timestamp or float(int(received_at))) for m in delivery.messages]
-    old = [m for m in dated if now - m.timestamp > ANSWERED_SECONDS]
-    fresh = [m for m in dated if now - m.timestamp <= ANSWERED_SECONDS]
+    old = [m for m in dated if m.timestamp < answered_from]
+    fresh = [m for m in dated if m.timestamp >= answered_from]
     return (
         Delivery(messages=tuple(replace(m, answerable=False) for m in old)),
         replace(delivery, messages=tuple(fresh)),

@@ -103,8 +103,15 @@ def hold(db: sqlite3.Connection, now: float) -> Held | None:
         _end_all(db, "reply", Event.EXPIRE, ANSWERED_SINCE, now),
     )
     _hold_batches(db)
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('restored', ?)", (str(now),))
     db.execute("DELETE FROM meta WHERE key = 'copied'")
     return held
+
+
+def restored_at(db: sqlite3.Connection) -> float:
+    """When this journal was put back from a copy for the last time; what came before may have been answered since."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'restored'").fetchone()
+    return float(row[0]) if row else 0.0
 
 
 def _hold_batches(db: sqlite3.Connection) -> None:
