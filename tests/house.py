@@ -65,7 +65,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.problems": ("wabot.core", "wabot.log"),
     "wabot.watch": ("wabot.core", "wabot.log", "wabot.problems", "wabot.work"),
     "wabot.news": ("wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
-    "wabot.operations": ("wabot.aside", "wabot.core", "wabot.journal", "wabot.work"),
+    "wabot.operations": ("wabot.aside", "wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
     "wabot.service": (
         "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.log", "wabot.news", "wabot.operations",
         "wabot.watch", "wabot.work",
@@ -73,8 +73,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.health": ("wabot.core", "wabot.journal", "wabot.watch", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
-        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.health", "wabot.journal.listing", "wabot.journal.outbox",
-        "wabot.journal.parting", "wabot.log", "wabot.metrics", "wabot.service", "wabot.web",
+        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.health", "wabot.journal.in_bulk", "wabot.journal.listing",
+        "wabot.journal.outbox", "wabot.journal.parting", "wabot.log", "wabot.metrics", "wabot.service", "wabot.web",
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.remote": ("wabot.address", "wabot.core", "wabot.keys", "wabot.settings"),

@@ -688,6 +688,12 @@ async def test_the_outbox_can_be_worked_from_the_terminal_while_wabot_runs(tmp_p
         await has(w, "[hello_world]")
         await has(w, "[hello_world]", number=BEN)
 
+        assert await _terminal_says(w, port, "outbox", "retry", "--error-code", "131047") == "tried again: 0\n"
+        many = await _terminal_says(w, port, "outbox", "retry", "--batch-id", "none", "--may-repeat", "--json")
+        assert json.loads(many) == {"retried": 0, "left": 0}
+        for wrong in ((), (first, "--may-repeat"), ("",)):
+            assert "give an outbox id" in await _terminal_says(w, port, "outbox", "retry", *wrong, status=2)
+
         again = await _terminal_says(w, port, "outbox", "cancel", last, status=1)
         assert again == "wabot: a send that is cancelled cannot be cancelled\n"
         assert "no such send" in await _terminal_says(w, port, "outbox", "show", "nonsense", status=1)

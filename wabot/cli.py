@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from wabot import address, log
 
@@ -26,6 +26,9 @@ FAILED, MISUSED = 1, 2
 """Misused: the settings or the arguments, which no other attempt changes, so that systemd leaves it at that. All else
 may pass (a full disk, a busy file, an address in use) or waits for a person, and is tried again."""
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 16
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,18 +201,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="run.py", description="wabot: a WhatsApp Cloud API auto-responder", parents=[everywhere]
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="default: run the service")
-    outbox = commands.add_parser("outbox", help="look at the outbox of the running service, retry or cancel a send")
-    verbs = outbox.add_subparsers(dest="verb", required=True)
-    listing = verbs.add_parser("list", help="the newest sends, or the replies that are owed")
-    for option in ("--state", "--number", "--batch-id", "--cursor"):
-        listing.add_argument(option, default="")
-    listing.add_argument("--kind", choices=("send", "reply", "event"), default="send", help="default: send")
-    listing.add_argument("--message", choices=("undelivered", "unread"), default="", help="not delivered, or not read")
-    listing.add_argument("--limit", type=int, default=50)
-    for verb, text in (("show", "one send, whole"), ("retry", "try again"), ("cancel", "before it leaves")):
-        verbs.add_parser(verb, help=text).add_argument("id", help="an outbox id")
-    for command in verbs.choices.values():
-        command.add_argument("--json", action="store_true", help="for programs")
+    retry = _add_outbox(commands)
     doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it")
     doctor.add_argument("--fix", action="store_true", help="subscribe the app, and its webhook's fields, at Meta")
     doctor.add_argument("--url", default="", metavar="https://…", help="the public address of this wabot")
@@ -218,4 +210,35 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     backup.add_argument("file", type=Path)
     restore = commands.add_parser("restore", help="put a backup in the journal's place; wabot must not run")
     restore.add_argument("file", type=Path)
-    return argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
+    args = argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
+    if (args.command, getattr(args, "verb", "")) == ("outbox", "retry"):
+        _check_retry(retry, args)
+    return args
+
+
+def _add_outbox(commands: _Commands) -> argparse.ArgumentParser:
+    """The commands of the outbox; returns the one that retries."""
+    outbox = commands.add_parser("outbox", help="look at the outbox of the running service, retry or cancel a send")
+    verbs = outbox.add_subparsers(dest="verb", required=True)
+    listing = verbs.add_parser("list", help="the newest sends, or the replies that are owed")
+    for option in ("--state", "--number", "--batch-id", "--cursor"):
+        listing.add_argument(option, default="")
+    listing.add_argument("--kind", choices=("send", "reply", "event"), default="send", help="default: send")
+    listing.add_argument("--message", choices=("undelivered", "unread"), default="", help="not delivered, or not read")
+    listing.add_argument("--limit", type=int, default=50)
+    for verb, text in (("show", "one send, whole"), ("cancel", "before it leaves")):
+        verbs.add_parser(verb, help=text).add_argument("id", help="an outbox id")
+    retry = verbs.add_parser("retry", help="try again what failed, is held or is parked: one send, or many")
+    retry.add_argument("id", nargs="?", default="", help="an outbox id; or else, for many:")
+    retry.add_argument("--batch-id", default="", help="those of a batch")
+    retry.add_argument("--error-code", default="", help="those with this code")
+    retry.add_argument("--may-repeat", action="store_true", help="also those that may arrive twice then")
+    for command in verbs.choices.values():
+        command.add_argument("--json", action="store_true", help="for programs")
+    return retry
+
+
+def _check_retry(retry: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """One send by its id, or many by what they have in common. Ends the process where it is neither, or both."""
+    if bool(args.id) == bool(args.batch_id or args.error_code or args.may_repeat):
+        retry.error("give an outbox id, or else --batch-id, --error-code or --may-repeat for many")

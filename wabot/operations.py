@@ -11,9 +11,13 @@ from wabot.aside import Aside
 from wabot.core.jobs import OPEN, Kind, State
 from wabot.core.waiting import why
 from wabot.journal.batches import Result
+from wabot.journal.in_bulk import Retry
 from wabot.journal.journal import Journal
 from wabot.journal.listing import Query
+from wabot.log import get_logger
 from wabot.work.runner import Lane
+
+log = get_logger()
 
 JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -57,6 +61,12 @@ class Operations:
         if job_id is None or await self._journal.retry(job_id, self._clock()) is None:
             return None
         return await self._shown(job_id)
+
+    async def retry_all(self, retry: Retry) -> dict[str, int]:
+        """Try again all that `retry` means: how many are, and how many are `left` since they may arrive twice."""
+        retried, left = await self._journal.retry_all(retry, self._clock())
+        log.info("outbox.retried", retried=retried, left=left, batch=retry.batch_id, code=retry.error_code)
+        return {"retried": retried, "left": left}
 
     async def cancel(self, outbox_id: str) -> dict[str, Any] | None:
         """Cancel a send that has not left. Raises CannotMove."""

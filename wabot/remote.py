@@ -13,25 +13,48 @@ from wabot import address, keys
 from wabot.core.errors import WabotError
 from wabot.settings import Settings
 
+ANSWER_SECONDS = 300
+"""How long an answer may take: a retry of very many sends is done before it is answered."""
+
 
 class NotReached(WabotError):
     """The service does not run, or does not answer as it should."""
 
 
 async def outbox(settings: Settings, args: argparse.Namespace) -> int:
-    """`list`, `show`, `retry` or `cancel`; the exit status."""
+    """`list`, `show`, `retry` or `cancel`; the exit status. Raises NotReached."""
     if args.verb == "list":
         names = ("kind", "message", "state", "number", "batch_id", "cursor", "limit")
         query = {name: str(getattr(args, name)) for name in names if getattr(args, name)}
         answer = await _ask(settings, "GET", "/outbox", query)
         _print_json(answer) if args.json else _print_list(answer)
         return 0
+    if args.verb == "retry" and not args.id:
+        return await _retry_many(settings, args)
     method, path = ("GET", "") if args.verb == "show" else ("POST", f"/{args.verb}")
     _print_json(await _ask(settings, method, f"/outbox/{args.id}{path}"))
     return 0
 
 
-async def _ask(settings: Settings, method: str, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+async def _retry_many(settings: Settings, args: argparse.Namespace) -> int:
+    names = ("batch_id", "error_code", "may_repeat")
+    wanted = {name: getattr(args, name) for name in names if getattr(args, name)}
+    answer = await _ask(settings, "POST", "/outbox/retry", body=wanted)
+    if args.json:
+        _print_json(answer)
+        return 0
+    left = "; left, since they may arrive twice: {left} (--may-repeat tries these too)" if answer["left"] else ""
+    _print(("tried again: {retried}" + left).format(**answer))
+    return 0
+
+
+async def _ask(
+    settings: Settings,
+    method: str,
+    path: str,
+    query: dict[str, str] | None = None,
+    body: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     server = settings.server
     host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104  we only ask there
     set_up = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
@@ -40,8 +63,8 @@ async def _ask(settings: Settings, method: str, path: str, query: dict[str, str]
     headers = {"X-API-Key": key} if key else {}
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session,
-            session.request(method, url, params=query, headers=headers) as response,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session,
+            session.request(method, url, params=query, headers=headers, json=body) as response,
         ):
             answer: dict[str, Any] = await response.json()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:

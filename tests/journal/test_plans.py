@@ -23,6 +23,7 @@ from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Delivery, ForeignPart, Notice, Person, Preference, Status, TemplateNews
 from wabot.journal import sqlite
+from wabot.journal.in_bulk import Retry
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.listing import Query
 from wabot.journal.outbox import CannotMove
@@ -75,6 +76,7 @@ INDEXES = {
     "FROM jobs j WHERE j.batch_id = :batch": {"jobs_of_batch"},
     "AND m.status = 'sent' UNION ALL": {"messages_unread"},
     "AND j.state = 'failed' AND j.state IN": {"jobs_aside"},
+    "WHERE j.batch_id = :batch AND j.id > :after": {"jobs_of_batch"},
 }
 """By a part of the statement: the indexes that must serve it."""
 
@@ -244,6 +246,8 @@ async def by_hand_and_by_time(scene: Scene) -> None:
         for row in jobs:
             with suppress(CannotMove):
                 await verb(row["id"], scene.now)
+    for retry in (Retry(), Retry(batch_id="big"), Retry(error_code=131047, may_repeat=True)):
+        await scene.journal.retry_all(retry, scene.now)
     await scene.journal.set_stop(EVA, scene.now, stop=True)
     await scene.journal.set_stop(EVA, scene.now, stop=False)
     await scene.restart()

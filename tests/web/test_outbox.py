@@ -12,7 +12,7 @@ from tests.business import ANA, BEN, EVA, Business, business
 from tests.web.shapes import queue, refusal, tried
 from wabot.adapters.canned import Canned
 from wabot.core.errors import AssistantFailed
-from wabot.sandbox.behaviour import accept, error
+from wabot.sandbox.behaviour import Answer, Receipts, accept, error
 
 
 async def test_a_send_is_shown_with_what_became_of_it(wabot: Business) -> None:
@@ -186,6 +186,40 @@ async def test_a_failed_send_can_be_tried_again(wabot: Business) -> None:
     await wabot.meta.until(lambda meta: len(meta.told) == 3)
     assert (await wabot.get(f"/outbox/{outbox_id}")).json["state"] == "done"
     assert (await wabot.get(f"/batches/{batch['batch_id']}")).json["successful"] == 1
+
+
+async def test_failed_sends_are_tried_again_in_bulk_and_what_may_arrive_twice_is_left(wabot: Business) -> None:
+    wabot.meta.behaviour.script(ANA, [error(131030)])
+    wabot.meta.behaviour.script(BEN, [error(132012)])
+    wabot.meta.behaviour.always(EVA, Answer(cut=True, receipts=Receipts(())))
+    batch = await queue(wabot, ANA, BEN)
+    other = await queue(wabot, EVA)
+    while (await wabot.get("/outbox", params={"number": EVA})).json["outbox"][0]["state"] != "in_doubt":
+        await asyncio.sleep(0.01)
+    answer = await wabot.post("/outbox/retry", {"batch_id": batch["batch_id"], "error_code": "131030"})
+    assert (answer.status, answer.json) == (200, {"retried": 1, "left": 0})
+    assert (await wabot.post("/outbox/retry", {"error_code": 132012})).json == {"retried": 1, "left": 0}
+    await wabot.meta.until(lambda meta: len(meta.sent) == 2)
+    assert (await wabot.post("/outbox/retry", {"batch_id": other["batch_id"]})).json["retried"] == 0
+    assert (await wabot.get(f"/batches/{batch['batch_id']}")).json["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"batch": "b"}, {"may_repeat": "yes"}, {"may_repeat": 1}, {"may_repeat": None}, {"batch_id": ""},
+        {"batch_id": 7}, {"error_code": ""}, {"error_code": True}, {"error_code": 1.5}, {"error_code": [131026]},
+        {"error_code": 2**63}, {"error_code": "9" * 19}, {"number": ANA}, {"state": "failed"},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_bulk_retry_that_makes_no_sense_is_refused(wabot: Business, body: dict[str, Any]) -> None:
+    refusal(await wabot.post("/outbox/retry", body), 422)
+
+
+async def test_a_bulk_retry_of_nothing_is_no_error(wabot: Business) -> None:
+    for body in ({}, {"batch_id": "nothing"}, {"error_code": None, "batch_id": None}, {"error_code": "9" * 18}):
+        assert (await wabot.post("/outbox/retry", body)).json == {"retried": 0, "left": 0}
 
 
 async def test_what_is_done_can_neither_be_tried_again_nor_cancelled(wabot: Business) -> None:

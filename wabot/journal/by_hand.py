@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from wabot.core.jobs import Kind, State
-from wabot.journal import listing, outbox
+from wabot.journal import in_bulk, listing, outbox
+from wabot.journal.slices import Slices
 from wabot.journal.sqlite import Reader, Writer
 from wabot.journal.watchers import Watchers
 
@@ -17,6 +18,7 @@ class ByHand:
     name: str
     writer: Writer
     _read: Reader
+    _slices: Slices
     _watchers: Watchers
     notify: Callable[[Kind, float], None]
 
@@ -40,3 +42,16 @@ class ByHand:
         self.notify(Kind.SEND, now)  # it may have been the head of its contact's queue
         await self._watchers.tell()
         return state
+
+    async def retry_all(self, retry: in_bulk.Retry, now: float) -> tuple[int, int]:
+        """Try again all that `retry` means: how many are, and how many are left since they may arrive twice."""
+        retried = left = 0
+        after: int | None = 0
+        while after is not None:
+            ids, more_left, after = await self._read(in_bulk.to_retry, retry, after)
+            left += more_left
+            for start in range(0, len(ids), in_bulk.SLICE):
+                some = ids[start : start + in_bulk.SLICE]
+                retried += await self._slices.write(in_bulk.retry_some, some, now, may_repeat=retry.may_repeat)
+                self.notify(Kind.SEND, now)
+        return retried, left

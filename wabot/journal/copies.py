@@ -109,6 +109,11 @@ def start_over(db: sqlite3.Connection, job_id: int, error: str | None = None, co
     )
 
 
+def settle_doubt(db: sqlite3.Connection, job_id: int) -> None:
+    """Of one more request of a send it is known what became of it."""
+    db.execute("UPDATE jobs SET doubts = max(doubts - 1, 0) WHERE id = ?", (job_id,))
+
+
 def take(db: sqlite3.Connection, job_id: int, wamid: str) -> Receipt:
     """What was told of a copy that the message shows from now on."""
     row = db.execute("DELETE FROM copies WHERE job_id = ? AND wamid = ? RETURNING *", (job_id, wamid)).fetchall()[0]

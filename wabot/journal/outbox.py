@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from wabot.core.errors import InvalidInput
-from wabot.core.jobs import TRANSITIONS, Event, Kind, State, move
+from wabot.core.jobs import TRANSITIONS, Event, State, move
 from wabot.core.messages import Status
 from wabot.core.shapes import stored
 from wabot.journal import copies
@@ -60,23 +60,47 @@ def cancel(db: sqlite3.Connection, job_id: int, now: float) -> State | None:
     return _by_hand(db, job_id, Event.CANCEL, now)
 
 
+def try_again(db: sqlite3.Connection, job_id: int, now: float) -> bool:
+    """As `retry`, and ends a doubt at once; False where it is in no state for it (any more)."""
+    send = db.execute(_STANDING, (job_id,)).fetchone()
+    event = Event.RETRY if send is not None and send["state"] == State.IN_DOUBT else Event.REOPEN
+    return _may(send, event) and bool(_move(db, send, event, now))
+
+
+def withdraw(db: sqlite3.Connection, job_id: int, now: float) -> bool:
+    """As `cancel`; False where it is in no state for it (any more)."""
+    send = db.execute(_STANDING, (job_id,)).fetchone()
+    return _may(send, Event.CANCEL) and bool(_move(db, send, Event.CANCEL, now))
+
+
+_STANDING = "SELECT id, state, contact_id FROM jobs WHERE id = ? AND kind = 'send'"
+
+
 def _by_hand(db: sqlite3.Connection, job_id: int, event: Event, now: float) -> State | None:
-    row = db.execute("SELECT state, contact_id FROM jobs WHERE id = ? AND kind = ?", (job_id, Kind.SEND)).fetchone()
-    if row is None:
+    send = db.execute(_STANDING, (job_id,)).fetchone()
+    if send is None:
         return None
-    state = State(row["state"])
-    if event not in TRANSITIONS[state]:
-        raise CannotMove(f"a send that is {state.replace('_', ' ')} cannot be {_DONE_TO[event]}")
-    change(db, job_id, state, move(state, event), due_at=now, now=now)
+    if not _may(send, event):
+        raise CannotMove(f"a send that is {send['state'].replace('_', ' ')} cannot be {_DONE_TO[event]}")
+    return _move(db, send, event, now)
+
+
+def _may(send: sqlite3.Row | None, event: Event) -> bool:
+    return send is not None and event in TRANSITIONS[State(send["state"])]
+
+
+def _move(db: sqlite3.Connection, send: sqlite3.Row, event: Event, now: float) -> State:
+    before = State(send["state"])
+    change(db, send["id"], before, move(before, event), due_at=now, now=now)
     if event is Event.CANCEL:
-        fail_message(db, job_id, "Cancelled", "cancelled")
+        fail_message(db, send["id"], "Cancelled", "cancelled")
     else:
         db.execute(
-            "UPDATE jobs SET spent = 0, error = NULL, error_code = NULL, expires_at = NULL WHERE id = ?", (job_id,)
+            "UPDATE jobs SET spent = 0, error = NULL, error_code = NULL, expires_at = NULL WHERE id = ?", (send["id"],)
         )
-        copies.start_over(db, job_id)
-    promote(db, row["contact_id"], now)
-    return move(state, event)
+        copies.start_over(db, send["id"])
+    promote(db, send["contact_id"], now)
+    return move(before, event)
 
 
 _DONE_TO = {Event.REOPEN: "tried again", Event.CANCEL: "cancelled"}

@@ -79,7 +79,8 @@ CREATE TABLE jobs (
     batch_id   TEXT,
     answer     TEXT,                                -- Meta's own, as JSON
     error      TEXT,
-    error_code ANY
+    error_code ANY,
+    doubts     INTEGER NOT NULL DEFAULT 0           -- requests of which nobody knows whether Meta accepted them
 ) STRICT;
 CREATE INDEX jobs_of ON jobs (contact_id);
 CREATE INDEX jobs_ready ON jobs (kind, priority, due_at, id) WHERE state = 'queued';

@@ -32,7 +32,7 @@ class Slices:
     async def queue(self, batch: batches.NewBatch, now: float) -> batches.Queued:
         """Queue all of a batch, or none of it and raise JournalDown."""
         if len(parts := batches.parts(batch)) == 1:
-            write = self._writer if batches.is_light(batch) else self._slice
+            write = self._writer if batches.is_light(batch) else self.write
             queued = await write(batches.queue_batch, batch, now)
             self._notify(now)
             return queued
@@ -50,7 +50,7 @@ class Slices:
                 continue
             if not is_draft:
                 await self._queue_rest(batch_id, now)
-            while is_draft and await self._slice(batches.forget_draft, batch_id):
+            while is_draft and await self.write(batches.forget_draft, batch_id):
                 pass
 
     @contextmanager
@@ -67,20 +67,21 @@ class Slices:
         if known:
             return known
         firsts = batches.first_positions(batch)
-        await self._slice(batches.draft, batch, now)
+        await self.write(batches.draft, batch, now)
         for part in parts:
-            await self._slice(batches.write_down, batch, firsts, part)
-        return await self._slice(batches.begin, batch)
+            await self.write(batches.write_down, batch, firsts, part)
+        return await self.write(batches.begin, batch)
 
     async def _queue_rest(self, batch_id: str, now: float) -> None:
         more = True
         while more:
-            more = await self._slice(batches.queue_next, batch_id, now)
+            more = await self.write(batches.queue_next, batch_id, now)
             self._notify(now)
         await self._watchers.tell(batch_id)
 
-    async def _slice(
+    async def write(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs
     ) -> T:
+        """Commit an operation in its turn among all slices."""
         async with self._turn:
             return await self._writer(operation, *args, **kw)

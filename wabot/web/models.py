@@ -10,6 +10,8 @@ MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
 MAX_COMPONENTS = 32
 MAX_CONTENT = 131_072
 """Characters of the components of one message, many times what Meta takes."""
+CODE_LENGTH = 18
+"""Characters of an error code; as many digits fit into an integer of the journal's."""
 
 
 def _digits(value: object) -> object:
@@ -38,6 +40,16 @@ def _size(value: Any) -> int:
     return len(value) + 2 if isinstance(value, str) else len(str(value))
 
 
+def _code(value: object) -> object:
+    """Meta's codes are numbers; who types one, or passes on an argument, may send its digits."""
+    if isinstance(value, str) and 0 < len(value) <= CODE_LENGTH:
+        return int(value) if value.isascii() and value.isdigit() else value
+    if type(value) is int and abs(value) < 10**CODE_LENGTH:
+        return value
+    raise ValueError(f"must be a number of Meta's or a word of ours, of {CODE_LENGTH} characters at most")
+
+
+ErrorCode = Annotated[int | str, BeforeValidator(_code)]
 Number = Annotated[str, BeforeValidator(_digits), Field(max_length=200)]
 Component = Annotated[dict[str, Any], AfterValidator(_parameters)]
 Components = Annotated[list[Component], Field(max_length=MAX_COMPONENTS), AfterValidator(_bounded)]
@@ -125,3 +137,11 @@ class OutboxQuery(Model):
         if self.message and self.kind != "send":
             raise ValueError("message: only a send has a message at the customer's; leave out kind")
         return self
+
+
+class RetryAll(Model):
+    """`POST /outbox/retry`: which sends to try again. Without `may_repeat` none that may arrive twice."""
+
+    batch_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    error_code: ErrorCode | None = None
+    may_repeat: Annotated[bool, Field(strict=True)] = False

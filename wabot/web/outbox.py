@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
 from wabot.core.jobs import Kind, State
+from wabot.journal.in_bulk import Retry
 from wabot.journal.listing import Query
 from wabot.service import identify
 from wabot.web.answers import Refusal, reply
-from wabot.web.body import validate
-from wabot.web.models import OutboxQuery
-from wabot.web.routes import SERVICE
+from wabot.web.body import parse, validate
+from wabot.web.models import OutboxQuery, RetryAll
+from wabot.web.routes import QUESTION_LIMIT, SERVICE
 
 
 async def listing(request: web.Request) -> web.Response:
@@ -39,6 +41,12 @@ async def listing(request: web.Request) -> web.Response:
     return reply({"count": len(jobs), "outbox": jobs, **more})
 
 
+async def retry_all(request: web.Request) -> web.Response:
+    """POST /outbox/retry: try again what failed, is held or is parked; `left`: what may arrive twice then."""
+    asked = await parse(request, partial(validate, RetryAll), QUESTION_LIMIT)
+    return reply(await request.app[SERVICE].retry_all(Retry(asked.batch_id, asked.error_code, asked.may_repeat)))
+
+
 def _one(verb: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
         found = await getattr(request.app[SERVICE], verb)(request.match_info["id"])
@@ -51,6 +59,7 @@ def _one(verb: str) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 ROUTES = [
     web.get("/outbox", listing),
+    web.post("/outbox/retry", retry_all),
     web.get("/outbox/{id}", _one("outbox_one")),
     web.post("/outbox/{id}/retry", _one("retry")),
     web.post("/outbox/{id}/cancel", _one("cancel")),

@@ -1,0 +1,73 @@
+"""What a person decides for many sends at once: looked for in pages, done in slices, so that others come between them.
+
+Each page goes on above the last id of the one before, so that no send is met twice, and a slice looks again at what it
+changes: what moved meanwhile is left as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from wabot.core.jobs import State
+from wabot.journal import outbox
+from wabot.journal.listing import IS_ASIDE
+
+PAGE, SLICE = 1000, 200
+"""Sends that are looked at in one question, and changed in one commit."""
+
+RETRIED = (State.FAILED, State.HELD, State.PARKED, State.IN_DOUBT)
+
+MAY_REPEAT = "(j.state IN ('parked', 'in_doubt') OR j.doubts > 0)"
+"""Whether a send may have been accepted, and be on its way or there: then another attempt may say it twice."""
+
+_ABOVE = " UNION ALL ".join(
+    f"SELECT j.id FROM jobs j WHERE j.kind = 'send' AND j.state = '{state}' AND j.{IS_ASIDE} AND j.id > :after"
+    for state in RETRIED
+)
+_OF_BATCH = "SELECT j.id FROM jobs j WHERE j.batch_id = :batch AND j.id > :after"
+_CANDIDATES = (
+    f"SELECT j.id, +j.state IN ('failed', 'held', 'parked', 'in_doubt') AS stuck, {MAY_REPEAT} AS may_repeat,"
+    " coalesce(m.error_code, j.error_code) AS code FROM jobs j LEFT JOIN messages m ON m.job_id = j.id"
+    " WHERE j.id IN ({ids} ORDER BY 1 LIMIT :limit) ORDER BY j.id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Which of the failed, held, parked and doubtful sends to try again; None = any.
+
+    `error_code`: as the outbox shows it, a number of Meta's or a word of ours. `may_repeat`: also those that may arrive
+    twice then.
+    """
+
+    batch_id: str | None = None
+    error_code: int | str | None = None
+    may_repeat: bool = False
+
+
+class Page(NamedTuple):
+    """Some of what was looked for: the sends to change, how many are left as they are, and where to go on."""
+
+    ids: list[int]
+    left: int
+    after: int | None
+
+
+def to_retry(db: sqlite3.Connection, retry: Retry, after: int) -> Page:
+    """The next sends that a bulk retry is about, with ids above `after`."""
+    ids = _ABOVE if retry.batch_id is None else _OF_BATCH
+    values = {"batch": retry.batch_id, "after": after, "limit": PAGE}
+    rows = db.execute(_CANDIDATES.format(ids=ids), values).fetchall()
+    meant = [row for row in rows if row["stuck"] and retry.error_code in (None, row["code"])]
+    now = [row["id"] for row in meant if retry.may_repeat or not row["may_repeat"]]
+    return Page(now, len(meant) - len(now), rows[-1]["id"] if len(rows) == PAGE else None)
+
+
+def retry_some(db: sqlite3.Connection, ids: Sequence[int], now: float, *, may_repeat: bool) -> int:
+    """Try sends again that still wait for it; how many."""
+    wanted = f"SELECT j.id FROM jobs j WHERE j.id = ? AND (? OR NOT {MAY_REPEAT})"
+    found = [job_id for job_id in ids if db.execute(wanted, (job_id, may_repeat)).fetchone()]
+    return sum(outbox.try_again(db, job_id, now) for job_id in found)
