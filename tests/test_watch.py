@@ -12,7 +12,7 @@ import pytest
 
 from tests.business import ANA, BEN, Business, business
 from tests.doctor.test_doctor import WHATSAPP, meta
-from tests.process import eventually, free_port
+from tests.process import eventually
 from wabot.core.errors import AssistantFailed
 from wabot.core.jobs import Kind
 from wabot.sandbox.behaviour import error
@@ -171,7 +171,7 @@ async def test_what_doctor_finds_is_a_problem_until_it_finds_it_mended(
     [
         ("access_token", "EAAG" + "zz" * 60, "System users"),
         ("phone_number_id", "100000000000009", "whatsapp.phone_number_id"),
-        ("graph_api_base", f"http://127.0.0.1:{free_port()}/v26.0", "graph.facebook.com"),
+        ("graph_api_base", "http://127.0.0.1:1/v26.0", "graph.facebook.com"),
     ],
 )
 async def test_settings_that_meta_does_not_know_are_named_soon_after_the_start(

@@ -1,6 +1,37 @@
-"""What we owe the world: the states of a job, the ways between them, and what follows from an outcome.
+"""Jobs: what wabot still has to do for a contact, and every way in which that can end.
 
-Everything here is pure. The journal applies an `Outcome` in one commit, by compare-and-set.
+A job is a row of the journal. There are two kinds. A *reply* answers a contact; a *send* hands one message to Meta.
+
+A reply is queued in the commit that stores a message which wants an answer. It is due when the quiet window has
+passed, and answers everything that the contact wrote since the last reply. It says nothing itself: its outcome lists
+messages, and each becomes a send in the commit that ends the reply. So a reply that is interrupted can simply be made
+again. Asking a model twice costs money, but nobody hears it twice.
+
+A send is queued by a reply, by a batch or by a person. It is the only thing that the outside world can see, and a
+request to Meta cannot be taken back or repeated safely. The rules for it follow from three questions.
+
+  In which order?    Each contact has one queue. Only its head may be claimed; the others wait behind it (WAITING) and
+                     are promoted when it leaves. A head that has to wait long steps aside (HELD), so that one refused
+                     template does not silence a contact.
+  Did it happen?     A claim is committed before the request leaves (RUNNING). If the answer is lost, or the process
+                     dies, Meta may have the message or not (IN_DOUBT). Each request carries a tag (journal, job
+                     and attempt), which returns in Meta's delivery receipts. A receipt with the tag proves that Meta
+                     accepted the send, in whatever state it is by then. Without one, after `hold_seconds`, it is sent
+                     again or, if the owner wants no message twice, parked for a person to decide.
+  Whose fault is it? `attempt` numbers the requests; `spent` counts those that used up a try. What everybody meets
+                     (throttling, an outage, a dead token) uses up none, however long it lasts: the lane halts and
+                     probes. What this message alone meets uses up one, and after `attempts` the send fails.
+
+DONE means that Meta accepted it. What happens to the message then (sent, delivered, read, failed) belongs to the
+message, not to the job; but a `failed` receipt can call for another attempt (BOUNCE) or end it after all.
+
+Five parties move jobs, and all of them by the table below: lanes (claim, and what the handler's `Outcome` says),
+delivery receipts (prove, bounce, give up), timers (what is due, held, doubtful or expired), people (cancel, reopen,
+opt-outs) and contacts that turn out to be one person (demote, promote). Each change is a compare-and-set in one commit
+with all that follows from it; who comes second changes nothing. An event that the table does not know in a state is a
+bug, and raises.
+
+Everything here is pure: no clock, no journal, no network.
 """
 
 from __future__ import annotations
