@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import subprocess
@@ -14,9 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests import house
 from tests.house import COMES_WITH, LIBRARIES, MODULES, ROOT, TOOLS, Module
+from wabot import __version__
 from wabot.core.jobs import TRANSITIONS
 from wabot.settings import FLAT_NAMES, PLACES, SECTIONS, WABOT_NAMES, Settings
 
@@ -86,7 +90,7 @@ def test_starting_the_service_loads_nothing_that_was_not_chosen() -> None:
 
 def _required(name: str) -> list[str]:
     lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text("utf-8").splitlines()]
-    return [line for line in lines if line and not line.startswith("-r ")]
+    return [line for line in lines if line and not line.startswith("-")]
 
 
 def _distributions(libraries: set[str]) -> set[str]:
@@ -106,6 +110,26 @@ def test_every_requirement_is_pinned_exactly_and_used_and_nothing_else_is() -> N
     assert _distributions(used) == runtime
     assert _distributions(tested - {"tests", "benchmarks"}) - runtime - TOOLS == tools - TOOLS
     assert tools >= TOOLS
+
+
+def test_what_requirements_bring_along_is_pinned_too() -> None:
+    """A fresh installation next year is the one that was tested."""
+    direct = {canonicalize_name(line.partition("==")[0]) for line in _required("requirements.txt")}
+    direct |= {canonicalize_name(line.partition("==")[0]) for line in _required("tests/requirements.txt")}
+    brought, left = set[str](), list(direct)
+    while left:
+        for needed in map(Requirement, importlib.metadata.requires(left.pop()) or ()):
+            name = canonicalize_name(needed.name)
+            if (needed.marker is None or needed.marker.evaluate({"extra": ""})) and name not in brought | direct:
+                brought.add(name)
+                left.append(name)
+    assert brought <= {canonicalize_name(line.partition("==")[0]) for line in _required("constraints.txt")}
+    assert "-c constraints.txt" in (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+
+
+def test_the_version_stands_in_one_place() -> None:
+    mentions = [path for path in _ours() if path.suffix in (".py", ".toml") and __version__ in path.read_text("utf-8")]
+    assert [str(path.relative_to(ROOT)) for path in mentions] == ["wabot/__init__.py"]
 
 
 def _ours() -> Iterator[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from wabot import address, log
+from wabot import __version__, address, log
 
 log.quiet_warnings()  # before the imports below: what libraries tell programmers is not for this terminal
 
@@ -121,7 +121,7 @@ async def _serve(settings: Settings) -> int:
         _settle_in()
         if os.geteuid() == 0:
             log.get_logger().warning("root.used", remedy="run wabot as a user of its own, as deploy/wabot.service does")
-        log.get_logger().info("wabot.started", url=running.url, pid=os.getpid())
+        log.get_logger().info("wabot.started", version=__version__, url=running.url, pid=os.getpid())
         await stop.wait()
         log.get_logger().info("wabot.stopping")
     log.get_logger().info("wabot.stopped")
@@ -200,6 +200,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run.py", description="wabot: a WhatsApp Cloud API auto-responder", parents=[everywhere]
     )
+    parser.add_argument("--version", action="version", version=f"wabot {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="default: run the service")
     retry = _add_outbox(commands)
     doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it")
