@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wabot.aside import Aside
-from wabot.core.jobs import OPEN, Kind, State
+from wabot.core.jobs import Kind, State
 from wabot.core.waiting import why
-from wabot.journal.batches import Result
 from wabot.journal.in_bulk import Retry
 from wabot.journal.journal import Journal
 from wabot.journal.listing import Query
+from wabot.journal.results import FAILED, QUEUED, SENT, Counts, Head, Result
 from wabot.log import get_logger
 from wabot.work.runner import Lane
 
@@ -32,19 +32,27 @@ class Operations:
 
     async def batch(self, batch_id: str) -> dict[str, Any] | None:
         """A batch with its counts and results in the order asked; None if it is unknown."""
+        head = await self._journal.batch_head(batch_id)
         found = await self._journal.results(batch_id)
-        if found is None:
+        if head is None or found is None:
             return None
         results = await self._aside(lambda: [self._result(result) for result in found])
-        counts = Counter(result["status"] for result in results)
-        return {
-            "batch_id": batch_id,
-            "total": len(results),
-            "successful": counts["sent"],
-            "failed": counts["failed"],
-            "queued": counts["queued"],
-            "results": results,
-        }
+        of = Counter(result["status"] for result in results)
+        counts = Counts(len(results), of[SENT], of[FAILED], of[QUEUED])
+        return {**_batch(head, counts), "results": results}
+
+    async def batches(self, limit: int, cursor: str | None) -> list[dict[str, Any]] | None:
+        """A page of the batches with their counts, newest first; None for a cursor that is no batch."""
+        heads = await self._journal.batches(limit, cursor)
+        return None if heads is None else [_batch(head, await self._journal.batch_counts(head.id)) for head in heads]
+
+    async def cancel_batch(self, batch_id: str) -> dict[str, Any] | None:
+        """Cancel all of a batch that has not left: its counts then; None if it is unknown."""
+        if not await self._journal.cancel_batch(batch_id, self._clock()):
+            return None
+        head, counts = await self._journal.batch_head(batch_id), await self._journal.batch_counts(batch_id)
+        log.info("batch.cancelled", batch=batch_id, sent=counts.sent, failed=counts.failed, open=counts.queued)
+        return None if head is None else _batch(head, counts)
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
         """The sends or replies that `query` asks for, newest first, each with why it waits."""
@@ -99,9 +107,23 @@ class Operations:
         line: dict[str, Any] = {"number": result.number, "success": False, "status": "failed", **outbox}
         if result.duplicate:
             line["duplicate"] = True
-        if result.state in OPEN:
+        if result.status == QUEUED:
             return {**line, "status": "queued"}
-        if result.state is State.DONE and result.error is None:
+        if result.status == SENT:
             return {**line, "success": True, "status": "sent", "response": result.answer}
         code = result.error_code if result.error_code is not None else str(result.state)
         return {**line, "error": result.error or f"The send is {result.state}", "error_code": code}
+
+
+def _batch(head: Head, counts: Counts) -> dict[str, Any]:
+    """A batch without its results."""
+    state = "running" if counts.queued else "settled"
+    return {
+        "batch_id": head.id,
+        "state": state if head.cancelled_at is None else "cancelled",
+        "created_at": head.created_at,
+        "total": counts.total,
+        "successful": counts.sent,
+        "failed": counts.failed,
+        "queued": counts.queued,
+    }

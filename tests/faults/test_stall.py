@@ -223,6 +223,11 @@ EVERYBODY = [f"4917{n:08}" for n in range(1000)]
 READS: Mapping[str, tuple[Callable[[], Request], Callable[[], Request]]] = {
     "a long batch": (queueing("recipients"), lambda: asking("/batches/{id}")),
     "a long batch as a table": (queueing("recipients"), lambda: asking("/batches/{id}?format=csv")),
+    "a list of long batches": (queueing("recipients"), lambda: asking("/batches?limit=100")),
+    "the undelivered of a long batch": (
+        queueing("recipients"),
+        lambda: asking("/outbox?limit=1000&batch_id={id}&message=undelivered"),
+    ),
     "an outbox of long templates": (queueing("one long template"), lambda: asking("/outbox?limit=1000")),
     "one long send": (queueing("long contents"), lambda: asking("/outbox/{send}")),
     "a long outbox": (queueing("recipients"), lambda: asking("/metrics")),

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, EVA, NOW, Scene, receipt, said, sent, template
+from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, receipt, said, sent, template
 from wabot.core.errors import JournalDown
-from wabot.core.jobs import Event, Kind, Origin, Outcome, Outgoing, State
+from wabot.core.jobs import OPEN, Event, Kind, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Person, Status
 from wabot.journal import batches, contents, restored, sqlite
-from wabot.journal.batches import NewBatch, Recipient, Result
+from wabot.journal.batches import NewBatch, Recipient
+from wabot.journal.results import Result
 
 
 async def results(scene: Scene, batch_id: str = "b1") -> list[Result]:
@@ -479,3 +480,125 @@ async def test_who_gets_another_name_between_two_slices_gets_theirs_all_the_same
     assert [result.state for result in await results(scene)] == [State.QUEUED] * 8
     assert scene.row("SELECT count(DISTINCT contact_id) AS n FROM jobs WHERE kind = 'send'") == {"n": 8}
     assert scene.row("SELECT count(*) AS n FROM contacts WHERE bsuid = 'IN.1234567890abc'") == {"n": 1}
+
+
+async def settled_in_every_way(scene: Scene) -> None:
+    """A batch whose recipients met everything that a recipient can meet."""
+    await scene.journal.set_stop(BEN, scene.now, stop=True)
+    await scene.batch(ANA, None, BEN, ANA, *(f"4917112{n:05}" for n in range(9)))
+    jobs = await scene.claim(limit=8)
+    ends = (
+        sent("w1"), sent("w2"), Outcome(Event.GIVE_UP, error="declined", code=131047), Outcome(Event.PARK),
+        Outcome(Event.HOLD, due_at=NOW + 9e4), Outcome(Event.LOSE_TRACK, due_at=NOW + 90), Outcome(Event.EXPIRE),
+    )  # fmt: skip
+    for job, outcome in zip(jobs, ends, strict=False):
+        await scene.settle(job, outcome)
+    await scene.told(receipt("w2", Status.FAILED, code=131026))
+
+
+async def test_the_counts_of_a_batch_are_those_of_its_results(scene: Scene) -> None:
+    await settled_in_every_way(scene)
+    results = await scene.journal.results("b1")
+    assert results is not None
+    statuses = [result.status for result in results]
+    assert await scene.journal.batch_counts("b1") == (13, *(statuses.count(s) for s in ("sent", "failed", "queued")))
+    assert {result.state for result in results if result.status == "queued"} <= OPEN
+    assert (statuses.count("sent"), statuses.count("failed"), statuses.count("queued")) == (2, 6, 5)
+
+
+async def test_batches_are_listed_newest_first_in_pages_and_drafts_are_none(scene: Scene) -> None:
+    for name in ("c", "a", "b"):
+        await scene.batch(ANA, batch_id=name)
+        scene.now += name == "a"  # c and a at one moment
+    draft = NewBatch("draft", None, "f", [])
+    await scene.journal.writer(batches.draft, draft, scene.now)
+
+    async def listed(limit: int, cursor: str | None = None) -> list[str] | None:
+        found = await scene.journal.batches(limit, cursor)
+        return None if found is None else [head.id for head in found]
+
+    assert await listed(10) == ["b", "c", "a"]
+    assert (await listed(2), await listed(2, "c"), await listed(2, "a")) == (["b", "c"], ["a"], [])
+    assert (await listed(2, "nothing"), await listed(2, "draft")) == (None, None)
+    assert not await scene.journal.cancel_batch("draft", scene.now)
+
+
+async def test_all_of_a_batch_that_has_not_left_is_cancelled(scene: Scene) -> None:
+    await settled_in_every_way(scene)
+    await scene.batch(ANA, batch_id="other")
+    before = dict(scene.jobs())
+    assert await scene.journal.cancel_batch("b1", scene.now)
+    after = dict(scene.jobs())
+    for job_id, state in before.items():
+        gone = state in ("waiting", "queued", "held", "parked") and job_id != max(before)
+        assert after[job_id] == ("cancelled" if gone else state)
+    results = await scene.journal.results("b1")
+    assert results is not None
+    cancelled = [result for result in results if result.error_code == "cancelled"]
+    assert {result.state for result in cancelled} == {State.CANCELLED}
+    head = await scene.journal.batch_head("b1")
+    assert head is not None
+    assert head.cancelled_at == scene.now
+    assert (await scene.journal.batch_counts("b1")).queued == 2, "what runs, and what is in doubt"
+
+
+async def test_what_was_on_its_way_when_its_batch_was_cancelled_is_not_tried_again(scene: Scene) -> None:
+    await scene.batch(ANA, BEN, EVA)
+    returns, doubtful, bounces = await scene.claim()
+    await scene.settle(doubtful, Outcome(Event.LOSE_TRACK, due_at=NOW + 90))
+    await scene.settle(bounces, sent("w1"))
+    await scene.journal.cancel_batch("b1", scene.now)
+    await scene.settle(returns, Outcome(Event.RETRY, due_at=NOW + 1, error="busy"))
+    await scene.told(receipt("w1", Status.FAILED, code=131000))
+    scene.now += DAY
+    for _ in range(3):
+        await scene.journal.tend(scene.now)
+    assert [state for _, state in scene.jobs()] == ["expired"] * 3
+
+
+async def test_a_batch_is_cancelled_once_and_a_settled_one_stays_settled(scene: Scene) -> None:
+    await scene.send_to(ANA, "w1")
+    assert await scene.journal.cancel_batch("to-w1", scene.now)
+    head = await scene.journal.batch_head("to-w1")
+    assert head is not None
+    assert head.cancelled_at is None
+    await scene.batch(BEN)
+    await scene.journal.cancel_batch("b1", scene.now)
+    jobs = scene.jobs()
+    await scene.journal.cancel_batch("b1", scene.now + 9)
+    assert scene.jobs() == jobs
+    assert scene.row("SELECT cancelled_at FROM batches WHERE id = 'b1'") == {"cancelled_at": scene.now}
+    assert not await scene.journal.cancel_batch("nothing", scene.now)
+
+
+@pytest.mark.parametrize("queued_before", [0, 1, 3])
+async def test_what_of_a_batch_was_not_queued_yet_is_cancelled_too_also_after_a_restart(
+    scene: Scene, queued_before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "SLICE", 3)
+    monkeypatch.setattr(batches, "CANCELLED_AT_ONCE", 2)
+    numbers = [f"4917112{n:05}" for n in range(7)]
+    batch = NewBatch("b1", None, "f", [Recipient(n, n, template()) for n in (*numbers, numbers[0])])
+    await scene.journal.writer(batches.draft, batch, scene.now)
+    for part in batches.parts(batch):
+        await scene.journal.writer(batches.write_down, batch, batches.first_positions(batch), part)
+    await scene.journal.writer(batches.begin, batch)
+    for _ in range(queued_before):
+        await scene.journal.writer(batches.queue_next, "b1", scene.now)
+    await scene.journal.writer(batches.cancel, "b1", scene.now)  # and then the process ends
+    await scene.restart()
+    await scene.journal.tend(scene.now)
+    results = await scene.journal.results("b1")
+    assert results is not None
+    assert [(r.status, r.error_code) for r in results] == [("failed", "cancelled")] * 8
+    assert await scene.claim() == []
+    assert scene.rows("SELECT * FROM batches WHERE next_position IS NOT NULL") == []
+
+
+async def test_who_waits_for_a_batch_is_woken_by_its_cancelling(scene: Scene) -> None:
+    await scene.batch(ANA)
+    waiting = asyncio.create_task(scene.journal.batch_settled("b1", 10))
+    await asyncio.sleep(0)
+    await scene.journal.cancel_batch("b1", scene.now)
+    async with asyncio.timeout(5):
+        await waiting

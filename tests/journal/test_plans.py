@@ -50,6 +50,7 @@ EXCEPTIONS = {
     "SELECT id, direction, type, wamid, substr(body, 1, :longest)": "sorts what one prompt can hold, beside LIMIT",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
+    "coalesce(next_position, 0) >= 0 ORDER BY created_at DESC": "/batches: a page of the newest",
     "FROM jobs j INDEXED BY jobs_ready WHERE j.kind = 'send'": "/outbox sorts what waits for its turn",
     "FROM jobs j INDEXED BY jobs_waiting WHERE j.kind = 'send'": "/outbox sorts what waits for its turn",
     "FROM jobs j INDEXED BY jobs_joinable": "/outbox sorts the replies that are owed: one for a contact at the most",
@@ -76,6 +77,7 @@ INDEXES = {
     "FROM jobs j WHERE j.batch_id = :batch": {"jobs_of_batch"},
     "AND m.status = 'sent' UNION ALL": {"messages_unread"},
     "AND j.state = 'failed' AND j.state IN": {"jobs_aside"},
+    "AND (created_at, id) < (SELECT created_at, id FROM batches": {"batches_created"},
     "WHERE j.batch_id = :batch AND j.id > :after": {"jobs_of_batch"},
 }
 """By a part of the statement: the indexes that must serve it."""
@@ -223,6 +225,10 @@ async def whatever_comes_of_a_send(scene: Scene) -> None:
 async def questions(scene: Scene) -> None:
     journal = scene.journal
     await journal.results("big")
+    for cursor in (None, "big", "nothing"):
+        await journal.batches(5, cursor)
+    await journal.batch_head("big")
+    await journal.batch_counts("big")
     await journal.batch_settled("big", 0.0)
     await journal.next_due(Kind.SEND)
     await journal.recently_sent(1.0)
@@ -248,6 +254,7 @@ async def by_hand_and_by_time(scene: Scene) -> None:
                 await verb(row["id"], scene.now)
     for retry in (Retry(), Retry(batch_id="big"), Retry(error_code=131047, may_repeat=True)):
         await scene.journal.retry_all(retry, scene.now)
+    await scene.journal.cancel_batch("again", scene.now)
     await scene.journal.set_stop(EVA, scene.now, stop=True)
     await scene.journal.set_stop(EVA, scene.now, stop=False)
     await scene.restart()

@@ -71,3 +71,50 @@ async def test_an_unknown_batch_or_format_is_refused(wabot: Business) -> None:
     batch = await queue(wabot, ANA)
     refusal(await wabot.get("/batches/nothing"), 404)
     refusal(await wabot.get(f"/batches/{batch['batch_id']}", params={"format": "xlsx"}), 422)
+
+
+async def test_batches_are_listed_newest_first_with_their_counts_and_their_state(patient: Business) -> None:
+    first, second = await queue(patient, ANA, "12"), await queue(patient, EVA)
+    await tried(patient, 2)
+    answer = await patient.get("/batches")
+    assert (answer.status, answer.json["count"], "next_cursor" in answer.json) == (200, 2, False)
+    running, settled = answer.json["batches"]
+    assert running.items() >= {
+        "batch_id": second["batch_id"], "state": "running", "total": 1, "successful": 0, "failed": 0, "queued": 1,
+    }.items()  # fmt: skip
+    assert settled.items() >= {
+        "batch_id": first["batch_id"], "state": "settled", "total": 2, "successful": 1, "failed": 1, "queued": 0,
+    }.items()  # fmt: skip
+    whole = (await patient.get(f"/batches/{first['batch_id']}")).json
+    del whole["results"]
+    assert whole == settled
+    page = (await patient.get("/batches", params={"limit": 1})).json
+    rest = (await patient.get("/batches", params={"limit": 1, "cursor": page["next_cursor"]})).json
+    assert [*page["batches"], *rest["batches"]] == [running, settled]
+
+
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "101"}, {"cursor": "junk"}, {"page": "2"}], ids=str)
+async def test_a_list_of_batches_that_makes_no_sense_is_refused(wabot: Business, query: dict[str, str]) -> None:
+    refusal(await wabot.get("/batches", params=query), 422)
+
+
+async def test_a_batch_is_cancelled_and_its_waiting_caller_gets_an_answer(patient: Business) -> None:
+    batch = await queue(patient, ANA, EVA)
+    await tried(patient, 2)
+    answer = await patient.post(f"/batches/{batch['batch_id']}/cancel")
+    assert answer.status == 200
+    counts = {"state": "cancelled", "total": 2, "successful": 1, "failed": 1, "queued": 0}
+    assert answer.json.items() >= counts.items()
+    assert "results" not in answer.json
+    again = await patient.post(f"/batches/{batch['batch_id']}/cancel")
+    assert (again.status, again.json) == (200, answer.json)
+    whole = (await patient.get(f"/batches/{batch['batch_id']}")).json
+    assert whole.items() >= counts.items()
+    assert [result.get("error_code") for result in whole["results"]] == [None, "cancelled"]
+    refusal(await patient.post("/batches/nothing/cancel"), 404)
+
+
+async def test_a_settled_batch_has_nothing_to_cancel(wabot: Business) -> None:
+    batch = await queue(wabot, ANA)
+    answer = await wabot.post(f"/batches/{batch['batch_id']}/cancel")
+    assert (answer.json["state"], answer.json["successful"]) == ("settled", 1)

@@ -41,7 +41,8 @@ async def test_the_answer_has_the_shape_of_the_contract(patient: Business) -> No
     batch_id = batch.pop("batch_id")
     assert isinstance(batch_id, str)
     assert batch_id
-    assert batch == {"total": 3, "successful": 1, "failed": 1, "queued": 1}
+    assert batch.pop("created_at") > 0
+    assert batch == {"state": "running", "total": 3, "successful": 1, "failed": 1, "queued": 1}
     response = sent.pop("response")
     assert response["messages"] == [{"id": patient.meta.sent[0].wamid}]
     assert re.fullmatch(OUTBOX_ID, sent.pop("outbox_id"))

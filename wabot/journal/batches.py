@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from wabot.core.jobs import OPEN, Outgoing, State
+from wabot.core.jobs import Outgoing
 from wabot.core.messages import Stop
-from wabot.journal import contacts, contents, copies
+from wabot.journal import contacts, contents, outbox
 from wabot.journal.queue import enqueue_bulk
 
 
@@ -52,21 +52,10 @@ class Queued:
     conflict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one recipient so far."""
-
-    number: str
-    state: State | None
-    job_id: int | None
-    duplicate: bool
-    answer: Any
-    error: str | None
-    error_code: int | str | None
-
-
 SLICE, SLICE_SIZE = 500, 1 << 20
 """Recipients that one commit takes, and characters of what is to be sent to them."""
+CANCELLED_AT_ONCE = 200
+"""Recipients whose sends one commit cancels."""
 FEW, FEW_SIZE = 10, 65_536
 """Up to so much is no more than a webhook: many of them may share a commit."""
 _FORGOTTEN_AT_ONCE = 50
@@ -75,6 +64,7 @@ _DRAFT = -1
 _Place = tuple[int | None, str | None, str | None]
 """Where one recipient went: the job, or why there is none (text and code)."""
 
+_CANCELLED: _Place = (None, "Cancelled", "cancelled")
 _INVALID: _Place = (None, "Invalid phone number", "invalid_number")
 _OPTED_OUT: _Place = (None, "This person opted out", "opted_out")
 _UNREACHABLE: _Place = (None, "Meta could not reach this person before; they have to write first", "unreachable")
@@ -164,16 +154,56 @@ def begin(db: sqlite3.Connection, batch: NewBatch) -> Queued:
 
 
 def queue_next(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
-    """Queue the next slice of a batch that has begun; whether there is more."""
-    batch = db.execute("SELECT next_position FROM batches WHERE id = ? AND next_position >= 0", (batch_id,)).fetchone()
+    """Queue the next slice of a batch that has begun, or cancel it in one that was cancelled; whether there is more."""
+    begun = "SELECT next_position, cancelled_at FROM batches WHERE id = ? AND next_position >= 0"
+    batch = db.execute(begun, (batch_id,)).fetchone()
     if batch is None:
         return False
+    cancelled = batch["cancelled_at"] is not None
+    size = CANCELLED_AT_ONCE if cancelled else SLICE
     rows = db.execute(
-        "SELECT position, number, content_id, same_as FROM recipients WHERE batch_id = ? AND position >= ?"
+        "SELECT position, number, job_id, content_id, same_as FROM recipients WHERE batch_id = ? AND position >= ?"
         " ORDER BY position LIMIT ?",
-        (batch_id, batch["next_position"], SLICE),
+        (batch_id, batch["next_position"], size),
     ).fetchall()
-    places = _queue_all(db, batch_id, {row["number"]: row["content_id"] for row in rows if row["content_id"]}, now)
+    asked = {row["number"]: row["content_id"] for row in rows if row["content_id"]}
+    places = dict.fromkeys(asked, _CANCELLED) if cancelled else _queue_all(db, batch_id, asked, now)
+    if cancelled:
+        _cancel_all(db, [row["job_id"] for row in rows if row["job_id"] and row["same_as"] is None], now)
+    _write_places(db, batch_id, rows, places)
+    rest = rows[-1]["position"] + 1 if len(rows) == size else None
+    db.execute("UPDATE batches SET next_position = ? WHERE id = ?", (rest, batch_id))
+    return rest is not None
+
+
+def cancel(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
+    """A person wants nothing of a batch to leave that has not left; `queue_next` sees to it. False: it is unknown.
+
+    Where nothing is open or parked, there is nothing to cancel, and the batch stays what it was.
+    """
+    known = db.execute("SELECT 1 FROM batches WHERE id = ? AND coalesce(next_position, 0) >= 0", (batch_id,)).fetchone()
+    if known is None:
+        return False
+    parked = "SELECT 1 FROM jobs WHERE batch_id = ? AND +state = 'parked' LIMIT 1"
+    if is_open(db, batch_id) or db.execute(parked, (batch_id,)).fetchone():
+        mark = "UPDATE batches SET cancelled_at = coalesce(cancelled_at, ?), next_position = 0 WHERE id = ?"
+        db.execute(mark, (now, batch_id))
+    return True
+
+
+def _cancel_all(db: sqlite3.Connection, job_ids: Sequence[int], now: float) -> None:
+    """Cancel sends that have not left. One that may have left is not tried again: if it comes back, it is too late."""
+    left = [job_id for job_id in job_ids if not outbox.withdraw(db, job_id, now)]
+    db.executemany(
+        "UPDATE jobs SET expires_at = ? WHERE id = ? AND state IN ('running', 'in_doubt', 'done')",
+        [(now, job_id) for job_id in left],
+    )
+
+
+def _write_places(
+    db: sqlite3.Connection, batch_id: str, rows: Sequence[sqlite3.Row], places: Mapping[str, _Place]
+) -> None:
+    """Write down where the recipients of a slice went."""
     db.executemany(
         "UPDATE recipients SET job_id = ?, error = ?, error_code = ?, content_id = NULL"
         " WHERE batch_id = ? AND position = ?",
@@ -186,9 +216,6 @@ def queue_next(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
         [(batch_id, row["position"]) for row in rows if row["same_as"] is not None],
     )
     contents.drop_unused(db, {row["content_id"] for row in rows if row["content_id"]})
-    rest = rows[-1]["position"] + 1 if len(rows) == SLICE else None
-    db.execute("UPDATE batches SET next_position = ? WHERE id = ?", (rest, batch_id))
-    return rest is not None
 
 
 def unfinished(db: sqlite3.Connection) -> list[tuple[str, bool]]:
@@ -219,22 +246,6 @@ def forget(db: sqlite3.Connection, batch_id: str) -> int:
     return gone + db.execute("DELETE FROM batches WHERE id = ?", (batch_id,)).rowcount
 
 
-def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
-    """What became of each recipient, in the order asked; None for a batch that we do not know."""
-    known = "SELECT 1 FROM batches WHERE id = ? AND coalesce(next_position, 0) >= 0"
-    if not db.execute(known, (batch_id,)).fetchone():
-        return None
-    rows = db.execute(
-        "SELECT r.number, r.job_id, r.duplicate, j.state, j.answer, coalesce(r.error, j.error) AS error,"
-        " coalesce(r.error_code, j.error_code) AS error_code,"
-        " coalesce(m.wamid, m.shared_wamid) AS wamid, m.error AS message_error, m.error_code AS message_code"
-        " FROM recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id"
-        " WHERE r.batch_id = ? ORDER BY r.position",
-        (batch_id,),
-    ).fetchall()
-    return [_result(row) for row in rows]
-
-
 def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
     """Whether something of a batch is still to come."""
     open_jobs = (
@@ -252,24 +263,3 @@ def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, int], now
     owed = [number for number in asked if number not in places]
     ids = enqueue_bulk(db, [(found[number][0], asked[number]) for number in owed], now=now, batch_id=batch_id)
     return places | {number: (job_id, None, None) for number, job_id in zip(owed, ids, strict=True)}
-
-
-def _result(row: sqlite3.Row) -> Result:
-    """The last word is the message's: a late failure, a cancel. A send that is still open shows no error."""
-    state = State(row["state"]) if row["state"] else None
-    if row["job_id"] is None and row["error"] is None:
-        state = State.QUEUED  # as good as: its slice comes next
-    error, code = row["error"], row["error_code"]
-    if state in OPEN:
-        error = code = None
-    elif state is State.DONE or row["message_error"]:
-        error, code = row["message_error"], row["message_code"]
-    return Result(
-        number=row["number"],
-        state=state,
-        job_id=row["job_id"],
-        duplicate=bool(row["duplicate"]),
-        answer=copies.response(row["answer"], row["wamid"]),
-        error=error,
-        error_code=code,
-    )

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from wabot.core.jobs import Kind, State
-from wabot.journal import in_bulk, listing, outbox
+from wabot.journal import batches, in_bulk, listing, outbox, results
+from wabot.journal.results import Counts, Head, Result
 from wabot.journal.slices import Slices
 from wabot.journal.sqlite import Reader, Writer
 from wabot.journal.watchers import Watchers
@@ -55,3 +56,26 @@ class ByHand:
                 retried += await self._slices.write(in_bulk.retry_some, some, now, may_repeat=retry.may_repeat)
                 self.notify(Kind.SEND, now)
         return retried, left
+
+    async def results(self, batch_id: str) -> list[Result] | None:
+        """What became of a batch so far, in the order asked."""
+        return await self._read(results.results, batch_id)
+
+    async def batch_head(self, batch_id: str) -> Head | None:
+        """A batch without its recipients; None if it is unknown."""
+        return await self._read(results.head, batch_id)
+
+    async def batch_counts(self, batch_id: str) -> Counts:
+        """What became of a batch so far, in numbers."""
+        return await self._read(results.counts, batch_id)
+
+    async def batches(self, limit: int, cursor: str | None) -> list[Head] | None:
+        """A page of the batches, newest first; None for a cursor that is no batch."""
+        return await self._read(results.heads, limit, cursor)
+
+    async def cancel_batch(self, batch_id: str, now: float) -> bool:
+        """Cancel all of a batch that has not left; False if it is unknown. What a crash cuts off is done afterwards."""
+        if not await self._slices.write(batches.cancel, batch_id, now):
+            return False
+        await self._slices.finish(batch_id, now)
+        return True

@@ -109,10 +109,6 @@ class Journal(Archiving, ByHand, Merges):
         self._refuse_when_crowded()
         return await self._slices.queue(batch, now)
 
-    async def results(self, batch_id: str) -> list[batches.Result] | None:
-        """What became of a batch so far, in the order asked."""
-        return await self._read(batches.results, batch_id)
-
     async def batch_settled(self, batch_id: str, timeout: float) -> None:
         """Wait until nothing of a batch is open, `timeout` seconds at the most, or until `let_watchers_go`."""
         await self._watchers.wait(batch_id, timeout)

@@ -105,8 +105,9 @@ CREATE TABLE batches (
     key         TEXT UNIQUE,                        -- the caller's Idempotency-Key
     fingerprint TEXT NOT NULL,
     created_at  REAL NOT NULL,
-    next_position INTEGER                           -- the first recipient that is not queued yet; -1: still a draft;
-                                                    -- NULL: all are queued
+    next_position INTEGER,                          -- the first recipient that is not queued (or cancelled) yet; -1:
+                                                    -- still a draft; NULL: all are
+    cancelled_at REAL                               -- a person wants nothing more of it to leave
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX batches_created ON batches (created_at);
 

@@ -40,7 +40,7 @@ class Slices:
             queued = await self._begin(batch, parts, now)
             if not queued.known:
                 with suppress(JournalDown):  # it has begun; what is missing follows when the disk is well again
-                    await self._queue_rest(batch.id, now)
+                    await self.finish(batch.id, now)
             return queued
 
     async def clean_up(self, now: float) -> None:
@@ -49,7 +49,7 @@ class Slices:
             if batch_id in self._in_hand:
                 continue
             if not is_draft:
-                await self._queue_rest(batch_id, now)
+                await self.finish(batch_id, now)
             while is_draft and await self.write(batches.forget_draft, batch_id):
                 pass
 
@@ -72,7 +72,8 @@ class Slices:
             await self.write(batches.write_down, batch, firsts, part)
         return await self.write(batches.begin, batch)
 
-    async def _queue_rest(self, batch_id: str, now: float) -> None:
+    async def finish(self, batch_id: str, now: float) -> None:
+        """Queue the rest of a batch, or cancel it in one that was cancelled."""
         more = True
         while more:
             more = await self.write(batches.queue_next, batch_id, now)

@@ -1,4 +1,4 @@
-"""Batches: what became of one, as JSON or as a table for a spreadsheet."""
+"""Batches: a list of them, what became of one, as JSON or as a table for a spreadsheet, and the end of one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.web.answers import Refusal
-from wabot.web.body import ASIDE
+from wabot.web.answers import Refusal, reply
+from wabot.web.body import ASIDE, validate
+from wabot.web.models import BatchesQuery
 from wabot.web.routes import SERVICE, told
 
 _SIGNS = frozenset("=+-@")
@@ -19,6 +20,24 @@ _ENDS = ";,\t\n\v\f\r\x85\u2028\u2029\uff1b\uff0c"
 """What some spreadsheet takes for the end of a cell, though it stands inside of one."""
 _AFTER_AN_END = re.compile(rf"(?<=[{_ENDS}])[^{_ENDS}]++")
 CSV_COLUMNS = ("number", "status", "success", "duplicate", "outbox_id", "wamid", "error_code", "error")
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /batches: the batches with their counts, newest first; `next_cursor` where there may be more."""
+    asked = validate(BatchesQuery, dict(request.query))
+    found = await request.app[SERVICE].batches(asked.limit, asked.cursor or None)
+    if found is None:
+        raise Refusal(422, "cursor: not a batch id")
+    more = {"next_cursor": found[-1]["batch_id"]} if len(found) == asked.limit else {}
+    return reply({"count": len(found), "batches": found, **more})
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """POST /batches/{id}/cancel: nothing more of a batch leaves; its counts."""
+    found = await request.app[SERVICE].cancel_batch(request.match_info["id"])
+    if found is None:
+        raise Refusal(404, "no such batch")
+    return reply(found)
 
 
 async def batch(request: web.Request) -> web.Response:
@@ -67,5 +86,7 @@ def _is_formula(text: str) -> bool:
 
 
 ROUTES = [
+    web.get("/batches", listing),
     web.get("/batches/{id}", batch),
+    web.post("/batches/{id}/cancel", cancel),
 ]

@@ -145,3 +145,10 @@ class RetryAll(Model):
     batch_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     error_code: ErrorCode | None = None
     may_repeat: Annotated[bool, Field(strict=True)] = False
+
+
+class BatchesQuery(Model):
+    """`GET /batches`: `cursor` is the batch id after which to go on."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(max_length=100)] = ""

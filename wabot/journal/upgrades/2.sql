@@ -139,3 +139,6 @@ CREATE INDEX messages_unread ON messages (status, job_id) WHERE job_id IS NOT NU
 ALTER TABLE jobs ADD COLUMN doubts INTEGER NOT NULL DEFAULT 0;
 UPDATE jobs SET doubts = 1 WHERE kind = 'send'
     AND (state IN ('in_doubt', 'parked') OR (attempt > 1 AND state IN ('waiting', 'queued', 'held', 'failed')));
+
+-- A person may cancel a batch.
+ALTER TABLE batches ADD COLUMN cancelled_at REAL;

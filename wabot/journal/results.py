@@ -1,0 +1,114 @@
+"""What became of batches: the results of one in the order asked, and the counts of many, newest first."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from wabot.core.jobs import State
+from wabot.journal import copies
+
+SENT, QUEUED, FAILED = "sent", "queued", "failed"
+"""What became of a recipient: Meta accepted it, and has not said that it failed; it is still to leave; or neither."""
+
+_STATUS = (
+    f"CASE WHEN r.job_id IS NULL AND r.error IS NULL THEN '{QUEUED}'"  # its slice comes next
+    f" WHEN j.state IN ('waiting', 'queued', 'running', 'in_doubt', 'held') THEN '{QUEUED}'"
+    f" WHEN j.state = 'done' AND m.error IS NULL THEN '{SENT}' ELSE '{FAILED}' END"
+)
+_RECIPIENTS = (
+    "recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id WHERE r.batch_id = ?"
+)
+_HEADS = "SELECT id, created_at, cancelled_at FROM batches WHERE coalesce(next_position, 0) >= 0"
+"""A draft is no batch yet."""
+_OLDER = "(created_at, id) < (SELECT created_at, id FROM batches WHERE id = :cursor)"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one recipient so far. `status`: sent, queued or failed."""
+
+    number: str
+    status: str
+    state: State | None
+    job_id: int | None
+    duplicate: bool
+    answer: Any
+    error: str | None
+    error_code: int | str | None
+
+
+class Head(NamedTuple):
+    """A batch without its recipients. Times are Unix seconds; `cancelled_at` is None where nobody cancelled it."""
+
+    id: str
+    created_at: float
+    cancelled_at: float | None
+
+
+class Counts(NamedTuple):
+    """Recipients of a batch by what became of them."""
+
+    total: int
+    sent: int
+    failed: int
+    queued: int
+
+
+def head(db: sqlite3.Connection, batch_id: str) -> Head | None:
+    """A batch; None if it is unknown."""
+    row = db.execute(f"{_HEADS} AND id = ?", (batch_id,)).fetchone()
+    return None if row is None else Head(*row)
+
+
+def heads(db: sqlite3.Connection, limit: int, cursor: str | None) -> list[Head] | None:
+    """The newest batches, or those that are older than the one that `cursor` names; None if that is unknown."""
+    if cursor is not None and head(db, cursor) is None:
+        return None
+    older = f" AND {_OLDER}" if cursor is not None else ""
+    sql = f"{_HEADS}{older} ORDER BY created_at DESC, id DESC LIMIT :limit"
+    return [Head(*row) for row in db.execute(sql, {"cursor": cursor, "limit": limit}).fetchall()]
+
+
+def counts(db: sqlite3.Connection, batch_id: str) -> Counts:
+    """How many recipients a batch has, and what became of them."""
+    sums = ", ".join(f"coalesce(sum(status = '{status}'), 0)" for status in (SENT, FAILED, QUEUED))
+    sql = f"SELECT count(*), {sums} FROM (SELECT {_STATUS} AS status FROM {_RECIPIENTS})"
+    return Counts(*db.execute(sql, (batch_id,)).fetchone())
+
+
+def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
+    """What became of each recipient, in the order asked; None for a batch that we do not know."""
+    if head(db, batch_id) is None:
+        return None
+    rows = db.execute(
+        f"SELECT {_STATUS} AS status, r.number, r.job_id, r.duplicate, j.state, j.answer,"
+        " coalesce(r.error, j.error) AS error, coalesce(r.error_code, j.error_code) AS error_code,"
+        " coalesce(m.wamid, m.shared_wamid) AS wamid, m.error AS message_error, m.error_code AS message_code"
+        f" FROM {_RECIPIENTS} ORDER BY r.position",
+        (batch_id,),
+    ).fetchall()
+    return [_result(row) for row in rows]
+
+
+def _result(row: sqlite3.Row) -> Result:
+    """The last word is the message's: a late failure, a cancel. A send that is still open shows no error."""
+    state = State(row["state"]) if row["state"] else None
+    if row["job_id"] is None and row["status"] == QUEUED:
+        state = State.QUEUED  # as good as: its slice comes next
+    error, code = row["error"], row["error_code"]
+    if row["status"] == QUEUED:
+        error = code = None
+    elif state is State.DONE or row["message_error"]:
+        error, code = row["message_error"], row["message_code"]
+    return Result(
+        number=row["number"],
+        status=row["status"],
+        state=state,
+        job_id=row["job_id"],
+        duplicate=bool(row["duplicate"]),
+        answer=copies.response(row["answer"], row["wamid"]),
+        error=error,
+        error_code=code,
+    )
