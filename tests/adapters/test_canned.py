@@ -32,6 +32,33 @@ async def test_it_knows_a_few_words(text: str, part: str) -> None:
     assert part in await Canned().answer(asked(text))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "agent", "HUMAN", "I need help from a human, please", "a real person!", "operator",
+        "persona", "¿Puedo hablar con una persona?", "humano", "agente", "asesor", "persona reale", "operatore",
+        "pessoa", "atendente", "Quero falar com um atendente.", "humain", "conseiller", "conseille\u0300re",
+        "quelqu’un", "Mensch", "mit einem Menschen sprechen", "Mitarbeiter", "MITARBEITERIN", "medewerker",
+        "человек", "Позовите человека", "оператор", "ОПЕРАТОРА!", "людина", "temsilci", "إنسان", "נציג",
+        "व्यक्ति", "इंसान से",
+        "人工", "我要人工服务", "客服", "担当者をお願いします", "상담원 연결",
+    ],
+)  # fmt: skip
+async def test_in_many_languages_it_knows_who_asks_for_a_person(text: str) -> None:
+    assert await Canned().answer(asked(text)) == "Of course, a colleague will write to you here shortly."
+
+
+@pytest.mark.parametrize(
+    "text", ["personal training", "reagent", "agency", "humanity", "Menschheit", "impersonate", "personality"]
+)
+async def test_a_word_that_only_contains_one_of_these_asks_for_nobody(text: str) -> None:
+    assert "You said" in await Canned().answer(asked(text))
+
+
+async def test_a_price_per_person_is_a_price() -> None:
+    assert "25 €" in await Canned().answer(asked("How much is it per person?"))
+
+
 async def test_it_repeats_what_was_said_and_counts_the_turns() -> None:
     assert await Canned().answer(TALK) == "You said: “Have you got tulips?”. I have seen 3 turns of our talk."
     assert (

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from wabot.core.conversation import Prompt
 
-_ANSWERS = (
-    (r"help|menu|options", "I can tell you our opening hours and prices. What would you like to know?"),
-    (r"hours?|opens?|closed?|closes|opening", "We are open Monday to Friday, 9:00 to 18:00."),
-    (r"prices?|costs?|how much", "A visit costs 25 €, and the first one is free."),
-    (r"person|human|agent|someone", "Of course, a colleague will write to you here shortly."),
-    (r"thanks?|thank you|thx", "You are welcome!"),
-    (r"hi|hello|hey|good (?:morning|afternoon|evening)", "Hello, and welcome! How can I help you?"),
+_PERSON = (
+    r"agents?|humans?|person|people|someone|somebody|operators?|representative"
+    r"|persona|personas|human[oa]s?|agentes?|asesora?|operadora?|alguien"  # Spanish
+    r"|pessoas?|atendentes?|alguém"  # Portuguese; what it shares with Spanish is above
+    r"|uman[oa]|operatore|operatrice|qualcuno"  # Italian
+    r"|humaine?|personne|conseill(?:er|ère)|opérat(?:eur|rice)|quelqu['’]un"  # French
+    r"|mensch(?:en)?|mitarbeiter(?:in)?|berater(?:in)?|jemand(?:en|em)?"  # German
+    r"|medewerker|persoon|iemand|człowiek(?:iem)?|konsultant(?:em)?"  # Dutch, Polish
+    r"|человек(?:а|ом|у)?|оператор(?:а|ом|у)?|сотрудник(?:а|ом|у)?|людин[аиоу]\w*"  # Russian, Ukrainian
+    r"|insan|temsilci|manusia|orang|agen|nhân viên|tư vấn viên"  # Turkish, Indonesian, Vietnamese
+    r"|إنسان|شخص|موظف|נציג|אדם|इंसान|व्यक्ति|एजेंट"  # Arabic, Hebrew, Hindi
 )
-"""Words (in lower case) → what they are answered with; the first that fits."""
+_PERSON_WITHIN = r"人工|真人|客服|人間|オペレーター|担当者|상담원|사람"
+"""Chinese and Japanese write no spaces between words, and Korean puts endings to them."""
+
+
+def _whole(words: str, within: str = "(?!)") -> re.Pattern[str]:
+    """Finds whole words. Not by `\\b`, which sees an end of the word in the vowel signs of Hindi."""
+    return re.compile(rf"(?<!\w)(?:{words})(?!\w)|{within}", re.IGNORECASE)
+
+
+_ANSWERS = (
+    (_whole(r"hours?|opens?|closed?|closes|opening"), "We are open Monday to Friday, 9:00 to 18:00."),
+    (_whole(r"prices?|costs?|how much"), "A visit costs 25 €, and the first one is free."),
+    (_whole(_PERSON, _PERSON_WITHIN), "Of course, a colleague will write to you here shortly."),
+    (_whole(r"help|menu|options"), "I can tell you our opening hours and prices. What would you like to know?"),
+    (_whole(r"thanks?|thank you|thx"), "You are welcome!"),
+    (_whole(r"hi|hello|hey|good (?:morning|afternoon|evening)"), "Hello, and welcome! How can I help you?"),
+)
+"""Words → what they are answered with; the first that fits."""
 
 _QUOTED = 200
 
@@ -24,9 +46,9 @@ class Canned:
 
     async def answer(self, prompt: Prompt) -> str:
         """The answer to the last turn. Never fails."""
-        said = " ".join(prompt.turns[-1].text.split())
+        said = " ".join(unicodedata.normalize("NFC", prompt.turns[-1].text).split())
         for words, answer in _ANSWERS:
-            if re.search(rf"\b(?:{words})\b", said.lower()):
+            if words.search(said):
                 return answer
         quoted = said if len(said) <= _QUOTED else said[: _QUOTED - 1] + "…"
         turns = len(prompt.turns)
