@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wabot.core.messages import Receipt, Status
-from wabot.sandbox import payloads
+from wabot.sandbox import payloads, prompt
 from wabot.sandbox.ledger import Event, Seen, Sent
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.parts import part, parts, text_of
@@ -37,9 +37,16 @@ TICKS = {
 async def chat(meta: Meta, *, number: str, stdin: TextIO, out: TextIO) -> bool:
     """Chat as `number` until /quit (True) or the end of `stdin` (False); the stand-in goes on either way.
 
-    Reads in a daemon thread, so it holds up neither the loop nor the end of the process.
+    In a terminal what is typed so far stays below what is printed (`prompt`). All else is read in a daemon thread, so
+    that it holds up neither the loop nor the end of the process.
     """
-    lines = _read(stdin)
+    if not (stdin.isatty() and out.isatty()) or Console(file=out).is_dumb_terminal:
+        return await _chat(meta, number, _read(stdin), out)
+    with prompt.Prompt(stdin, out).open() as terminal:
+        return await _chat(meta, number, terminal.lines, terminal.out)
+
+
+async def _chat(meta: Meta, number: str, lines: asyncio.Queue[str | None], out: TextIO) -> bool:
     phone = Phone(meta, number, Console(file=out, highlight=False, markup=False))
     leave = meta.subscribe(phone.show)
     try:
