@@ -7,6 +7,7 @@ which messages are answered. It takes over from the journal only what is not its
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import tempfile
 from collections.abc import Coroutine, Iterable, Mapping
@@ -24,6 +25,7 @@ from wabot.core.jobs import OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State,
 from wabot.core.messages import Delivery, Person, Status, is_news
 from wabot.journal.archiving import Held
 from wabot.journal.batches import NewBatch, Recipient
+from wabot.journal.in_bulk import RETRIED, Retry
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
 from wabot.journal.outbox import CannotMove
 
@@ -59,7 +61,8 @@ class Entry:
     """A job as the model sees it. `wamid` and `status` are its message's; `upto` is a running reply's.
 
     `rejoined`: it left its contact's queue and came back, so it may stand behind younger ones. `copies`: what became
-    of those that the message does not show, by wamid, each with the code of its failure.
+    of those that the message does not show, by wamid, each with the code of its failure. `lost`: the attempts whose
+    answer was lost.
     """
 
     kind: Kind
@@ -78,10 +81,15 @@ class Entry:
     status: Status = Status.QUEUED
     rejoined: bool = False
     copies: dict[str, tuple[Status, int | None]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
 
     @property
     def is_head(self) -> bool:
         return self.kind is Kind.SEND and self.state in HEADS
+
+    def doubts(self, job_id: int) -> list[int]:
+        """The attempts whose answer was lost and of which nothing was heard since."""
+        return [attempt for attempt in sorted(self.lost) if wamid_of(job_id, attempt) not in {self.wamid, *self.copies}]
 
 
 @dataclass
@@ -284,6 +292,8 @@ class JournalMachine(RuleBasedStateMachine):
                 continue
             if entry.kind is Kind.REPLY:
                 self.absorb(entry.who)
+            else:
+                entry.lost.add(entry.attempt)
             self.move(job_id, Event.RETRY if entry.kind is Kind.REPLY else Event.LOSE_TRACK)
             self.end_known_failure(job_id, entry)
 
@@ -303,6 +313,21 @@ class JournalMachine(RuleBasedStateMachine):
         entry.due = self.now
         entry.status = Status.FAILED if event is Event.CANCEL else Status.QUEUED
         self.promote(entry.who)
+
+    @precondition(lambda self: any(e.state in RETRIED for e in self.jobs.values()))
+    @rule(may_repeat=st.booleans())
+    def retry_in_bulk(self, may_repeat: bool) -> None:
+        sends = [(i, entry) for i, entry in self.of(Kind.SEND) if entry.state in RETRIED]
+        risky = {i for i, e in sends if e.state in (State.IN_DOUBT, State.PARKED) or e.doubts(i)}
+        left = set() if may_repeat else risky
+        retried = self.run(self.journal.retry_all(Retry(may_repeat=may_repeat), self.now))
+        assert retried == (len(sends) - len(left), len(left))
+        for job_id, entry in sends:
+            if job_id not in left:
+                self.move(job_id, Event.RETRY if entry.state is State.IN_DOUBT else Event.REOPEN)
+                self.put_aside(entry)
+                entry.due, entry.status = self.now, Status.QUEUED
+                self.promote(entry.who)
 
     @precondition(lambda self: self.seldom("wish"))
     @rule(who=everybody, word=st.sampled_from(["stop", "start"]))
@@ -422,6 +447,7 @@ class JournalMachine(RuleBasedStateMachine):
                 self.advance(job.id, entry, known[0], job.attempt, known[1])
             self.attach(wamid_of(job.id, job.attempt))
         if event is Event.LOSE_TRACK:
+            entry.lost.add(job.attempt)
             self.end_known_failure(job.id, entry)
         self.promote(entry.who)
 
@@ -462,6 +488,7 @@ class JournalMachine(RuleBasedStateMachine):
             entry.due, entry.expires, entry.settled = row["due_at"], row["expires_at"], row["settled_at"]
             entry.spent, entry.attempt, entry.since = row["spent"], row["attempt"], row["since"] or 0
             assert (entry.settled is None) == (entry.state in OPEN)
+            assert json.loads(row["doubts"]) == entry.doubts(job_id)
 
     @invariant()
     def every_message_is_answered_or_will_be(self) -> None:

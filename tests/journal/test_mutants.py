@@ -49,6 +49,10 @@ MUTANTS = {
     "stop leaves what waits": Fault("state = 'waiting' UNION ALL", "state = 'waiting' AND 0 UNION ALL"),
     "a failed attempt is forgotten": Fault("AND attempt = ? AND status = 'failed'", "AND attempt = ? AND 0"),
     "a copy that failed is forgotten": Fault("coalesce(wamid, shared_wamid) IS NOT NULL", "0"),
+    "a lost answer is no doubt": Fault("doubts = iif(?, ", "doubts = iif(0 * ?, "),
+    "news of a request ends no doubt": Fault(
+        "FROM json_each(doubts) WHERE value <> ?", "FROM json_each(doubts) WHERE 0 <> ?"
+    ),
     "another live copy is overlooked": Fault(
         "SELECT wamid, status FROM copies WHERE", "SELECT wamid, status FROM copies WHERE 0 AND"
     ),

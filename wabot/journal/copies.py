@@ -19,6 +19,9 @@ _HELD_BACK = ("held_for_quality_assessment", "paused")
 TAKEN = "EXISTS (SELECT 1 FROM messages other WHERE other.wamid = :wamid AND other.job_id IS NOT :job)"
 """Whether another message has this wamid: then ours is called so in `shared_wamid`."""
 
+DOUBTED = "json_insert(doubts, '$[#]', attempt)"
+"""The doubts of a send, and its last attempt too."""
+
 _SHOW = (
     f"UPDATE messages SET wamid = iif({TAKEN}, NULL, :wamid), shared_wamid = iif({TAKEN}, :wamid, NULL),"
     " timestamp = iif(coalesce(wamid, shared_wamid) IS NULL, :timestamp, timestamp),"
@@ -109,9 +112,10 @@ def start_over(db: sqlite3.Connection, job_id: int, error: str | None = None, co
     )
 
 
-def settle_doubt(db: sqlite3.Connection, job_id: int) -> None:
-    """Of one more request of a send it is known what became of it."""
-    db.execute("UPDATE jobs SET doubts = max(doubts - 1, 0) WHERE id = ?", (job_id,))
+def settle_doubt(db: sqlite3.Connection, job_id: int, attempt: int) -> None:
+    """Of an attempt it is known what became of it, whether it was in doubt or not."""
+    others = "SELECT json_group_array(value) FROM json_each(doubts) WHERE value <> ?"
+    db.execute(f"UPDATE jobs SET doubts = ({others}) WHERE id = ? AND doubts <> '[]'", (attempt, job_id))
 
 
 def take(db: sqlite3.Connection, job_id: int, wamid: str) -> Receipt:

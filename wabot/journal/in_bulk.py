@@ -20,7 +20,7 @@ PAGE, SLICE = 1000, 200
 
 RETRIED = (State.FAILED, State.HELD, State.PARKED, State.IN_DOUBT)
 
-MAY_REPEAT = "(j.state IN ('parked', 'in_doubt') OR j.doubts > 0)"
+MAY_REPEAT = "(j.state IN ('parked', 'in_doubt') OR j.doubts <> '[]')"
 """Whether a send may have been accepted, and be on its way or there: then another attempt may say it twice."""
 
 _ABOVE = " UNION ALL ".join(

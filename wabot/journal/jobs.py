@@ -60,16 +60,17 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     if job.kind is Kind.REPLY and state is State.QUEUED:
         _absorb_next_reply(db, job, now)
     changed = db.execute(
-        "UPDATE jobs SET state = ?, due_at = ?, spent = spent + ?, doubts = doubts + ?, settled_at = ?,"
-        " answer = coalesce(?, answer), error = ?, error_code = ? WHERE id = ? AND state = 'running' AND token = ?"
+        "UPDATE jobs SET state = ?, due_at = ?, spent = spent + ?, settled_at = ?,"
+        f" doubts = iif(?, {copies.DOUBTED}, doubts), answer = coalesce(?, answer), error = ?, error_code = ?"
+        " WHERE id = ? AND state = 'running' AND token = ?"
         " RETURNING contact_id, EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL"
         " AND contact_id IN (keep, gone)) AS merges_wait",
         (
             state,
             outcome.due_at or now,
             outcome.spent,
-            outcome.event is Event.LOSE_TRACK,
             None if state in OPEN else now,
+            outcome.event is Event.LOSE_TRACK,
             json.dumps(outcome.answer) if outcome.answer is not None else None,
             outcome.error,
             outcome.code,
@@ -106,7 +107,8 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
         (move(State.RUNNING, Event.RETRY),),
     )
     sends = db.execute(
-        "UPDATE jobs SET state = ?, spent = spent + 1, doubts = doubts + 1 WHERE kind = 'send' AND state = 'running'",
+        f"UPDATE jobs SET state = ?, spent = spent + 1, doubts = {copies.DOUBTED}"
+        " WHERE kind = 'send' AND state = 'running'",
         (move(State.RUNNING, Event.LOSE_TRACK),),
     ).rowcount
     db.execute(

@@ -101,7 +101,7 @@ def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, 
         noise=patience.noise,
     )
     state = _move(db, job_id, State.IN_DOUBT, outcome, now)
-    copies.settle_doubt(db, job_id)
+    copies.settle_doubt(db, job_id, send["attempt"])
     if state is State.FAILED:
         db.execute(
             "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE id = ?",
@@ -135,26 +135,17 @@ def _apply_to_send(
     """A receipt of a copy that may be another than the one shown."""
     if send["wamid"] == receipt.wamid:
         return _apply_to_shown(db, send, receipt, tag, now=now, patience=patience)
-    known = copies.status_of(db, send["job_id"], receipt.wamid)
-    if not is_news(known, receipt.status):
+    if not is_news(copies.status_of(db, send["job_id"], receipt.wamid), receipt.status):
         return NOTHING
     copies.note(db, send["job_id"], tag.attempt if tag else None, receipt)
-    if tag is not None and known is Status.QUEUED and _ends_a_doubt(send, receipt, tag):
-        copies.settle_doubt(db, send["job_id"])
+    if tag is not None:
+        copies.settle_doubt(db, send["job_id"], tag.attempt)
     if receipt.status is Status.FAILED:
         applied = _copy_failed(db, send, receipt, tag, now=now, patience=patience)
     else:
         applied = _copy_lives(db, send, receipt, now)
     attach(db, receipt.wamid, now, patience)
     return applied
-
-
-def _ends_a_doubt(send: sqlite3.Row, receipt: Receipt, tag: Tag) -> bool:
-    """Whether the first news of a copy is of an attempt that was in doubt, and `end_doubt` does not follow anyway."""
-    if tag.attempt != send["attempt"]:
-        return True
-    ended = State(send["state"]) is State.IN_DOUBT and receipt.status is Status.FAILED
-    return not ended and State(send["state"]) is not State.RUNNING
 
 
 def _copy_failed(

@@ -130,8 +130,8 @@ def _end_all(db: sqlite3.Connection, kind: str, event: Event, why: str, now: flo
     """Move all open jobs of a kind by an event; how many."""
     return sum(
         db.execute(
-            "UPDATE jobs SET state = ?, settled_at = ?, error = ?, error_code = 'restored', doubts = doubts + 1"
-            " WHERE kind = ? AND state = ?",
+            "UPDATE jobs SET state = ?, settled_at = ?, error = ?, error_code = 'restored',"
+            " doubts = json_insert(doubts, '$[#]', 0) WHERE kind = ? AND state = ?",
             (move(state, event), now, why, kind, state),
         ).rowcount
         for state in OPEN

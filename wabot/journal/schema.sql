@@ -80,7 +80,8 @@ CREATE TABLE jobs (
     answer     TEXT,                                -- Meta's own, as JSON
     error      TEXT,
     error_code ANY,
-    doubts     INTEGER NOT NULL DEFAULT 0           -- requests of which nobody knows whether Meta accepted them
+    doubts     TEXT    NOT NULL DEFAULT '[]'        -- the attempts of which nobody knows whether Meta accepted them;
+                                                    -- 0: one that this journal does not know
 ) STRICT;
 CREATE INDEX jobs_of ON jobs (contact_id);
 CREATE INDEX jobs_ready ON jobs (kind, priority, due_at, id) WHERE state = 'queued';

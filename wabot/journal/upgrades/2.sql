@@ -134,10 +134,10 @@ CREATE INDEX jobs_aside ON jobs (kind, state, id)
     WHERE state IN ('in_doubt', 'held', 'failed', 'cancelled', 'expired', 'parked');
 CREATE INDEX messages_unread ON messages (status, job_id) WHERE job_id IS NOT NULL AND status IN ('sent', 'delivered');
 
--- Of how many requests of a send nobody knows whether Meta accepted them. Of those before nobody counted: where there
--- were several, or the last is in doubt, one may have been.
-ALTER TABLE jobs ADD COLUMN doubts INTEGER NOT NULL DEFAULT 0;
-UPDATE jobs SET doubts = 1 WHERE kind = 'send'
+-- The attempts of a send of which nobody knows whether Meta accepted them. Of those before nobody wrote it down: where
+-- there were several, or the last is in doubt, one may have been.
+ALTER TABLE jobs ADD COLUMN doubts TEXT NOT NULL DEFAULT '[]';
+UPDATE jobs SET doubts = '[0]' WHERE kind = 'send'
     AND (state IN ('in_doubt', 'parked') OR (attempt > 1 AND state IN ('waiting', 'queued', 'held', 'failed')));
 
 -- A person may cancel a batch.
