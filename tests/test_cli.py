@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from tests.business import business
-from wabot import address, cli
+from wabot import address, bootstrap, cli
+from wabot.core.jobs import Kind
 from wabot.log import configure, get_logger
 from wabot.sections import Log
 from wabot.settings import SettingsError, is_journald, load
@@ -37,6 +41,37 @@ def test_a_command_needs_neither_token_nor_secret() -> None:
     assert load(None, environ={"PORT": "9999"}, whole=False).server.port == 9999
     with pytest.raises(SettingsError, match="access_token"):
         load(None, environ={"PORT": "9999"})
+
+
+@pytest.mark.parametrize("arguments", [["--keep"], ["--sandbox", "--keep", "doctor"]])
+def test_a_journal_is_kept_only_for_the_sandbox_itself(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli._arguments(arguments)
+    assert "--keep goes with --sandbox" in capsys.readouterr().err
+
+
+async def test_what_is_mended_in_the_sandbox_is_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when the next probe is due: that may be five minutes away."""
+    monkeypatch.setattr("wabot.core.pausing.PROBE_FIRST_SECONDS", 60.0)
+    settings = load(None, sandbox=True)
+    server = settings.server.model_copy(update={"port": 0})
+    async with bootstrap.run_sandbox(settings.model_copy(update={"server": server})) as (running, meta, _):
+        batch = asyncio.create_task(_batch(f"{running.url}/initiate-bulk", "919216590010"))
+        await meta.until(lambda meta: len(meta.attempts) == 1)
+        async with asyncio.timeout(5):
+            while running.lanes[Kind.SEND].paused is None:
+                await asyncio.sleep(0.01)
+        meta.mend()
+        assert (await asyncio.wait_for(batch, 5))["successful"] == 1
+        assert running.lanes[Kind.SEND].paused is None
+
+
+async def _batch(url: str, number: str) -> dict[str, Any]:
+    async with ClientSession() as client, client.post(url, json={"numbers": [number]}) as response:
+        answer: dict[str, Any] = await response.json()
+        return answer
 
 
 async def test_where_nothing_is_set_up_a_command_finds_the_sandbox_that_runs(tmp_path: Path) -> None:

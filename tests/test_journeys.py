@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from tests.business import ANA, BEN, EVA
 from tests.mongo_server import mongo_server
@@ -554,6 +555,10 @@ async def test_the_sandbox_serves_where_nobody_types(tmp_path: Path) -> None:
         await wabot.event_text("send.settled")
 
         assert [m["direction"] for m in await w.said_with(BEN)] == ["in", "out"]
+        unknown = {"numbers": [BEN], "template": {"name": "no_such_template", "language": "en_US"}}
+        _, batch = await w.post("/initiate-bulk", unknown)
+        assert [(r["status"], r["error_code"]) for r in batch["results"]] == [("failed", 132001)]
+        assert "does not exist" in batch["results"][0]["error"]
         assert await wabot.stop() == 0
 
 
@@ -591,12 +596,23 @@ async def test_the_sandbox_touches_nothing_real_and_speaks_as_ones_own_prompt_sa
 
 
 async def test_one_can_chat_with_the_sandbox(tmp_path: Path) -> None:
+    async with _phone(tmp_path) as seen:
+        seen.type("hello")
+        seen.press("how much")
+        await seen.shows(r"🤖 Hello World.*Welcome and congratulations.*✓✓ read\s+> how much\Z")
+        seen.type(" is it?")
+        await seen.shows(r"🤖 A visit costs 25 €.*✓ sent.*✓✓ delivered.*✓✓ read")
+
+
+@asynccontextmanager
+async def _phone(place: Path) -> AsyncIterator[_Screen]:
+    """The sandbox in a terminal, in which one can type; left by /quit."""
     screen, keyboard = pty.openpty()
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         str(RUN),
         "--sandbox",
-        cwd=tmp_path,
+        cwd=place,
         env=_terminal(),
         stdin=keyboard,
         stdout=keyboard,
@@ -606,11 +622,7 @@ async def test_one_can_chat_with_the_sandbox(tmp_path: Path) -> None:
     seen = _Screen(screen)
     try:
         await seen.shows("You are 919876500100")
-        seen.type("hello")
-        seen.press("how much")
-        await seen.shows(r"🤖 Hello World.*Welcome and congratulations.*✓✓ read\s+> how much\Z")
-        seen.type(" is it?")
-        await seen.shows(r"🤖 A visit costs 25 €.*✓ sent.*✓✓ delivered.*✓✓ read")
+        yield seen
         seen.type("/quit")
         assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
         assert not re.search(r"Traceback|Warning|error ", seen.text)
@@ -619,6 +631,47 @@ async def test_one_can_chat_with_the_sandbox(tmp_path: Path) -> None:
             child.kill()
             await child.wait()
         seen.close()
+
+
+async def test_who_paused_the_sends_of_the_sandbox_mends_them_from_the_phone(tmp_path: Path) -> None:
+    async with _phone(tmp_path) as seen:
+        seen.type("/from 919876500010")
+        seen.type("hello")
+        await seen.shows(r"refused: a message to 919876500010 \(190\)   /mend makes Meta accept")
+        seen.type("/from 919876500100")
+        seen.type("hello")
+        seen.type("/mend")
+        await seen.shows(r"to 919876500010: Hello World")
+        await seen.shows(r"🤖 Hello World")
+
+
+async def test_the_sandbox_starts_clean_and_goes_on_only_if_asked(tmp_path: Path) -> None:
+    """What was paused, held, stopped or queued in the last run would otherwise be in the way of who tries it again."""
+    journal = tmp_path / "data" / "sandbox" / "wabot.db"
+
+    async def run(*options: str) -> int:
+        wabot = await Process.spawn([RUN, "--sandbox", *options], cwd=tmp_path, clock=time.time, PORT="0")
+        try:
+            await wabot.until(lambda: any("journal " in text for text in wabot.said))
+            ours = re.findall(r"http://127\.0\.0\.1:\d+(?=\s)", "".join(wabot.said))[0]
+            async with ClientSession() as client:
+                async with client.get(f"{ours}/outbox") as response:
+                    before = (await response.json())["count"]
+                async with client.post(f"{ours}/contacts/{BEN}/opt-out") as response:
+                    assert response.status == 200
+                numbers = {"numbers": ["919876500010", ANA]}
+                async with client.post(f"{ours}/initiate-bulk", json=numbers, headers={"Prefer": "wait=0"}) as response:
+                    assert response.status == 202
+        finally:
+            await wabot.kill()
+        assert wabot.complaints == []
+        return int(before)
+
+    assert await run() == 0
+    assert await run("--keep") == 2
+    assert await run() == 0
+    with closing(sqlite3.connect(journal)) as db:
+        assert db.execute("SELECT count(*) FROM contacts").fetchone() == (3,)
 
 
 def _terminal() -> dict[str, str]:

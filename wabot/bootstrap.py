@@ -60,15 +60,18 @@ class Running:
 
 
 @asynccontextmanager
-async def run(settings: Settings, *, sandbox: bool = False, examine: bool = True) -> AsyncIterator[Running]:
+async def run(
+    settings: Settings, *, sandbox: bool = False, fresh: bool = False, examine: bool = True
+) -> AsyncIterator[Running]:
     """Everything, from the journal to the socket.
 
     Raises journal.files.CannotOpen, keys.UnusableKey, web.server.CannotListen. The sandbox is open to this machine
-    without a key. `examine`: what doctor finds, now and every hour, becomes a problem.
+    without a key; `fresh`: it begins with an empty journal. `examine`: what doctor finds, now and every hour, becomes
+    a problem.
     """
     async with AsyncExitStack() as stack:
         clock = SteadyClock()
-        journal = await _journal(settings, clock, stack, Purpose.SANDBOX if sandbox else Purpose.LIVE)
+        journal = await _journal(settings, clock, stack, Purpose.SANDBOX if sandbox else Purpose.LIVE, fresh)
         api_keys = () if sandbox else keys.of_service(settings.server)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         archive, asked, circuit = await parts.archive(settings, stack)
@@ -104,7 +107,9 @@ async def run(settings: Settings, *, sandbox: bool = False, examine: bool = True
         yield Running(url, service, journal, lanes, watch, doctor, api_keys)
 
 
-async def _journal(settings: Settings, clock: SteadyClock, stack: AsyncExitStack, purpose: Purpose) -> Journal:
+async def _journal(
+    settings: Settings, clock: SteadyClock, stack: AsyncExitStack, purpose: Purpose, fresh: bool
+) -> Journal:
     """The journal, open and recovered from whatever ended the last run."""
     journal = await open_journal(
         settings.server.data_dir,
@@ -112,6 +117,7 @@ async def _journal(settings: Settings, clock: SteadyClock, stack: AsyncExitStack
         policy=parts.policy(settings),
         business=settings.whatsapp.phone_number_id,
         purpose=purpose,
+        fresh=fresh,
     )
     stack.push_async_callback(journal.close)
     again, doubtful = await journal.recover(clock())
@@ -125,8 +131,12 @@ async def _journal(settings: Settings, clock: SteadyClock, stack: AsyncExitStack
 
 
 @asynccontextmanager
-async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, str]]:
-    """wabot with a stand-in for Meta in the same process: (wabot, the stand-in, its address)."""
+async def run_sandbox(settings: Settings, *, keep: bool = False) -> AsyncIterator[tuple[Running, Meta, str]]:
+    """wabot with a stand-in for Meta in the same process: (wabot, the stand-in, its address).
+
+    It starts clean, as the stand-in does, unless it is to `keep` the last run's journal. Then the stand-in, which has
+    forgotten who wrote and when, leaves the 24-hour window to wabot.
+    """
     from wabot.sandbox.behaviour import Behaviour  # noqa: PLC0415
     from wabot.sandbox.meta import Meta, serve  # noqa: PLC0415
 
@@ -137,6 +147,7 @@ async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, 
         app_secret=account.app_secret.get_secret_value(),
         verify_token=account.verify_token.get_secret_value(),
         business_account_id=account.business_account_id,
+        window=None if keep else "receipt",
         behaviour=Behaviour(by_number=True, throughput=80, pair_limit=True),
     )
     first = parts.template(settings)
@@ -144,8 +155,9 @@ async def run_sandbox(settings: Settings) -> AsyncIterator[tuple[Running, Meta, 
     runner, url = await serve(meta, "127.0.0.1", 0)
     try:
         pointed = account.model_copy(update={"graph_api_base": f"{url}/v26.0"})
-        async with run(settings.model_copy(update={"whatsapp": pointed}), sandbox=True) as running:
+        async with run(settings.model_copy(update={"whatsapp": pointed}), sandbox=True, fresh=not keep) as running:
             meta.webhook_url = f"{running.url}/webhook"
+            meta.on_mended = running.lanes[Kind.SEND].probe
             yield running, meta, url
     finally:
         await runner.cleanup()

@@ -101,7 +101,7 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
         aside = restore.put_in_place(args.file, settings.server.data_dir)
         print(_RESTORED.format(file=args.file, journal=settings.server.data_dir, aside=aside or "nothing"))  # noqa: T201
         return 0
-    return _run(_sandbox(settings) if args.sandbox else _serve(settings))
+    return _run(_sandbox(settings, keep=args.keep) if args.sandbox else _serve(settings))
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
@@ -137,10 +137,10 @@ def _settle_in() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-async def _sandbox(settings: Settings) -> int:
+async def _sandbox(settings: Settings, *, keep: bool) -> int:
     from wabot import bootstrap  # noqa: PLC0415
 
-    async with _stop_signal() as stop, bootstrap.run_sandbox(settings) as (running, meta, meta_url):
+    async with _stop_signal() as stop, bootstrap.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
         print(_WELCOME.format(url=running.url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201
         if sys.stdin is not None and sys.stdin.isatty():
             from wabot.sandbox.phone import chat  # noqa: PLC0415
@@ -162,7 +162,7 @@ _WELCOME = """\
 wabot sandbox: no account, no key, no database
   wabot        {url}        try: curl {url}/healthz
   "Meta"       {meta}        say something: curl {meta}/sandbox/say -d '{{"from": "919876500100", "text": "hi"}}'
-  journal      {data}
+  journal      {data}        a new one at each start; with --keep the last one
 """
 
 
@@ -196,6 +196,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     everywhere = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     everywhere.add_argument("--config", type=Path, metavar="PATH", help="instead of ./config.toml")
     everywhere.add_argument("--sandbox", action="store_true", help="a stand-in for Meta: no account, key or database")
+    everywhere.add_argument("--keep", action="store_true", help="the sandbox goes on with the journal of its last run")
     common, rest = everywhere.parse_known_args(argv)
     parser = argparse.ArgumentParser(
         prog="run.py", description="wabot: a WhatsApp Cloud API auto-responder", parents=[everywhere]
@@ -212,6 +213,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     restore = commands.add_parser("restore", help="put a backup in the journal's place; wabot must not run")
     restore.add_argument("file", type=Path)
     args = argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
+    if args.keep and (args.command or not args.sandbox):
+        parser.error("--keep goes with --sandbox, and with no command")
     if (args.command, getattr(args, "verb", "")) == ("outbox", "retry"):
         _check_retry(retry, args)
     return args

@@ -16,15 +16,29 @@ from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, r
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Delivery, Status
 from wabot.journal import opening, sqlite
+from wabot.journal.backup import copy
 from wabot.journal.files import CannotOpen
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
 from wabot.journal.opening import Purpose
+from wabot.journal.restore import put_in_place
 
 TOMORROW = Outcome(Event.HOLD, due_at=NOW + DAY, spent=False, error="not before tomorrow", code=131049)
 
 
 async def opened(data_dir: Path, purpose: Purpose = Purpose.LIVE) -> Journal:
     return await open_journal(data_dir, rules=RULES, policy=POLICY, purpose=purpose)
+
+
+async def contacts_after_a_fresh_start(data_dir: Path, purpose: Purpose) -> int:
+    """How many are left of one that was there."""
+    journal = await opened(data_dir, purpose)
+    await journal.accept(Delivery(messages=(said("wamid.1"),)), NOW)
+    await journal.close()
+    journal = await open_journal(data_dir, rules=RULES, policy=POLICY, purpose=purpose, fresh=True)
+    await journal.ping()
+    await journal.close()
+    with closing(sqlite3.connect(data_dir / FILE_NAME)) as db:
+        return int(db.execute("SELECT count(*) FROM contacts").fetchone()[0])
 
 
 async def opened_and_closed(data_dir: Path, purpose: Purpose = Purpose.LIVE) -> None:
@@ -45,6 +59,42 @@ async def test_a_second_instance_is_refused_with_what_to_do(scene: Scene) -> Non
     with pytest.raises(CannotOpen, match=r"another wabot already uses .*wabot\.db: stop it, or .*server\.data_dir"):
         await opened_and_closed(scene.data_dir)
     await scene.hear(said("wamid.1"))
+
+
+async def test_a_fresh_start_makes_a_sandboxes_journal_as_new(tmp_path: Path) -> None:
+    def schema(data_dir: Path) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(data_dir / FILE_NAME)) as db:
+            return db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+    used, new = tmp_path / "used", tmp_path / "new"
+    assert await contacts_after_a_fresh_start(used, Purpose.SANDBOX) == 0
+    await opened_and_closed(new, Purpose.SANDBOX)
+    assert schema(used) == schema(new)
+    assert pragma(used / FILE_NAME, "user_version") == pragma(new / FILE_NAME, "user_version")
+    with closing(sqlite3.connect(used / FILE_NAME)) as db:
+        assert db.execute("SELECT name FROM sqlite_sequence").fetchall() == []
+        assert db.execute("SELECT value FROM meta WHERE key = 'purpose'").fetchone() == ("sandbox",)
+
+
+async def test_a_fresh_start_touches_no_real_journal_none_that_is_in_use_and_no_copy_that_was_put_back(
+    tmp_path: Path,
+) -> None:
+    assert await contacts_after_a_fresh_start(tmp_path / "live", Purpose.LIVE) == 1
+    with pytest.raises(CannotOpen):
+        await open_journal(tmp_path / "live", rules=RULES, policy=POLICY, purpose=Purpose.SANDBOX, fresh=True)
+
+    place = tmp_path / "sandbox"
+    running = await opened(place, Purpose.SANDBOX)
+    await running.accept(Delivery(messages=(said("wamid.1"),)), NOW)
+    with pytest.raises(CannotOpen, match="another wabot already uses"):
+        await open_journal(place, rules=RULES, policy=POLICY, purpose=Purpose.SANDBOX, fresh=True)
+    assert await running.depths() != []
+    await running.close()
+
+    put_in_place(copy(place, tmp_path / "copy.db"), place)
+    restored = await open_journal(place, rules=RULES, policy=POLICY, purpose=Purpose.SANDBOX, fresh=True)
+    assert (await restored.of_contact(ANA, 0, ()))[0] is not None
+    await restored.close()
 
 
 async def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Path) -> None:

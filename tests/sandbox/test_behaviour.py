@@ -53,6 +53,20 @@ def test_a_number_misbehaves_by_its_ending_and_may_recover() -> None:
     assert does.answer("15550130010").code == 190
 
 
+def test_what_is_mended_accepts_what_it_refused_and_still_misbehaves_otherwise_until_it_is_cleared() -> None:
+    does = Behaviour()
+    does.always(ANY, error(131042))
+    assert does.refuses("15550130010")
+    does.mend()
+    assert not does.refuses("15550130010")
+    assert [does.answer(f"1555013{ending}").accepts for ending in sorted(BY_ENDING)] == [True] * len(BY_ENDING)
+    assert does.answer(PHONE) == accept()
+    assert does.answer("15550130001") == BY_ENDING["0001"][0]
+    does.clear()
+    assert does.answer("15550130010").code == 190
+    assert [ending for ending in BY_ENDING if does.refuses(ending)] == ["0004", "0007", "0008", "0010"]
+
+
 def test_endings_can_be_switched_off() -> None:
     assert Behaviour(by_number=False).answer("15550130003") == accept()
 

@@ -98,6 +98,15 @@ async def test_what_was_sent_can_be_asked_for(business: Business) -> None:
     assert (await get(business, "attempts"))["count"] == 0
 
 
+async def test_what_was_refused_can_be_mended(business: Business, meta: Meta) -> None:
+    told: list[bool] = []
+    meta.on_mended = lambda: told.append(True)
+    await post(business, "script", {"always": True, "answers": [{"kind": "error", "code": 190}]})
+    assert (await business.send())[0] == 401
+    assert await post(business, "mend", {}) == (200, {"success": True})
+    assert ((await business.send())[0], told) == (200, [True])
+
+
 async def test_it_runs_as_a_process_of_its_own(webhook: Webhook) -> None:
     options = ["--token", "a-token", "--phone-number-id", "1234", "--app-secret", "a-secret", "--receipt-delay", "0"]
     options += ["--refuse-late"]

@@ -202,6 +202,25 @@ async def test_troubles_and_other_peoples_messages_are_shown(
     await chatting
 
 
+async def test_what_is_refused_is_mended_and_broken_again(
+    business: Business, meta: Meta, keyboard: Keyboard, screen: io.StringIO
+) -> None:
+    chatting = asyncio.create_task(chat(meta, number=PHONE, stdin=keyboard.stdin, out=screen))
+    keyboard.type("/help")
+    await shown(screen, "/mend")
+    meta.behaviour.by_number = True
+    await business.send("919876540010")
+    await shown(screen, "refused: a message to 919876540010 (190)   /mend makes Meta accept\n")
+    keyboard.type("/mend")
+    await shown(screen, "Meta accepts again")
+    assert (await business.send("919876540010"))[0] == 200
+    keyboard.type("/break")
+    await shown(screen, "misbehave again, as")
+    assert (await business.send("919876540010"))[0] == 401
+    keyboard.close()
+    await chatting
+
+
 async def test_lines_from_memory_do_too(business: Business, meta: Meta, webhook: Webhook, screen: io.StringIO) -> None:
     assert await chat(meta, number=PHONE, stdin=io.StringIO("One\nTwo\n"), out=screen) is False
     assert [message["text"]["body"] for message in webhook.told("messages")] == ["One", "Two"]

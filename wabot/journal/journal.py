@@ -246,11 +246,12 @@ async def open_journal(
     policy: Policy,
     business: str = "",
     purpose: Purpose = Purpose.LIVE,
+    fresh: bool = False,
 ) -> Journal:
     """The journal in `data_dir`, made if need be. Raises files.CannotOpen with what to do.
 
     `business` is what our side goes by until Meta's first message tells our number. A journal of before journals
-    knew their purpose is from now on for that of its opening.
+    knew their purpose is from now on for that of its opening. `fresh`: a sandbox's journal is emptied first.
     """
     path = Path(os.path.abspath(data_dir), FILE_NAME)  # noqa: ASYNC240  touches no disk
     lock = files.take(path)
@@ -258,6 +259,8 @@ async def open_journal(
     try:
         with opening.told_in_words():
             writer = await connect_writer(path, partial(opening.refuse_strangers, purpose=purpose))
+            if fresh:
+                await writer.run(opening.empty)
             identity = await writer.run(opening.migrate, business, purpose)
             await writer.run(restored.mark_if_older, path)
             reader = await connect_reader(path)

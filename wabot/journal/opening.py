@@ -75,6 +75,22 @@ _OTHER_PURPOSE = {
 }
 
 
+def empty(db: sqlite3.Connection) -> None:
+    """Make a sandbox's journal as new, unless somebody has just put a copy in its place. Any other stays as it is."""
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        return
+    facts = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('purpose', 'copied')").fetchall())
+    if facts != {"purpose": Purpose.SANDBOX}:
+        return
+    names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'")
+    drops = "".join(f'DROP TABLE "{name}";' for (name,) in names.fetchall())
+    db.execute("PRAGMA foreign_keys = OFF")
+    try:
+        db.executescript(f"BEGIN EXCLUSIVE;{drops}PRAGMA user_version = 0;COMMIT;")
+    finally:
+        db.execute("PRAGMA foreign_keys = ON")
+
+
 def migrate(db: sqlite3.Connection, business: str, purpose: Purpose) -> Identity:
     """Bring the file to the newest schema, and open it for a new run."""
     version = db.execute("PRAGMA user_version").fetchone()[0]

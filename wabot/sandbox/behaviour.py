@@ -1,5 +1,7 @@
 """What the stand-in does with a send: as scripted, else by the number's last digits, else it accepts.
 
+What it refuses for good can be mended: from then on it accepts.
+
 A person can try things out by number: `BY_ENDING` is the table. Tests script them: `script` for the next sends to a
 number (or to ANY), `always` for all further ones. Meta's two limits can be switched on; who runs into them is counted.
 """
@@ -193,6 +195,7 @@ class Behaviour:
         self._scripts: dict[str, deque[Answer]] = defaultdict(deque)
         self._always: dict[str, Answer] = {}
         self._tries: Counter[str] = Counter()
+        self._mended = False
         self._pairs: dict[str, Meter] = {}
         self.throughput = throughput
 
@@ -215,13 +218,25 @@ class Behaviour:
         self._always[number] = answer
 
     def clear(self) -> None:
-        """Forget scripts, breaches and what was counted."""
+        """Forget scripts, breaches, what was counted, and that it was mended."""
+        self._mended = False
         self._scripts.clear()
         self._always.clear()
         self._tries.clear()
         self._pairs.clear()
         self.breaches.clear()
         self.throughput = self._throughput
+
+    def mend(self) -> None:
+        """Forget scripts, and accept from now on what would be refused by the number's last digits, until `clear`."""
+        self._scripts.clear()
+        self._always.clear()
+        self._mended = True
+
+    def refuses(self, number: str) -> bool:
+        """Whether a number's last digits say that nothing to it is ever accepted."""
+        answers = BY_ENDING.get(number[-4:]) if self.by_number and not self._mended else None
+        return answers is not None and not answers[-1].accepts
 
     def hear(self) -> None:
         """Somebody wrote to the business: it counts against the throughput too.
@@ -256,7 +271,8 @@ class Behaviour:
             return None
         tried = self._tries[number]
         self._tries[number] += 1
-        return answers[min(tried, len(answers) - 1)]
+        answer = answers[min(tried, len(answers) - 1)]
+        return None if self._mended and not answer.accepts else answer
 
     def wa_id(self, number: str, answer: Answer) -> str:
         """The number as Meta writes it in its answer and receipts."""

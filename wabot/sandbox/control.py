@@ -7,7 +7,8 @@ POST /sandbox/person {"number", "name"?, "username"?, "hides_number"?, "wrote_at
 POST /sandbox/template {"name", "language", "status"?, "category"?, "reason"?}   what Meta decides about a template
 POST /sandbox/news {"field", "value"}   a webhook of any field, such as account_update
 GET /sandbox/sent, /sandbox/attempts [?after=N]   what was accepted, and every request; the first N are left out
-POST /sandbox/clear   forget records and scripts
+POST /sandbox/mend    accept from now on what was refused, by script or by the number's last digits
+POST /sandbox/clear   forget records, scripts, and that it was mended
 """
 
 from __future__ import annotations
@@ -110,6 +111,11 @@ async def _attempts(meta: Meta, request: web.Request) -> web.Response:
     return _records(request, meta.attempts)
 
 
+async def _mend(meta: Meta, _: web.Request) -> web.Response:
+    meta.mend()
+    return web.json_response({"success": True})
+
+
 async def _clear(meta: Meta, _: web.Request) -> web.Response:
     meta.clear()
     meta.behaviour.clear()
@@ -117,7 +123,8 @@ async def _clear(meta: Meta, _: web.Request) -> web.Response:
 
 
 _ROUTES: Mapping[str, Callable[[Meta, web.Request], Awaitable[web.Response]]] = {
-    "say": _say, "person": _person, "script": _script, "template": _template, "news": _news, "clear": _clear,
+    "say": _say, "person": _person, "script": _script, "template": _template, "news": _news, "mend": _mend,
+    "clear": _clear,
 }  # fmt: skip
 
 

@@ -73,6 +73,7 @@ class Meta(Webhooks):
         self.fetch_links = fetch_links
         self.receipts = receipts
         self.receipt_delay = receipt_delay
+        self.on_mended: Callable[[], None] = lambda: None
         self._held: set[asyncio.Task[Any]] = set()
 
     @property
@@ -131,6 +132,11 @@ class Meta(Webhooks):
         """An entry of `messages[]` passes through Meta, and counts against the number's throughput."""
         super().hear(message)
         self.behaviour.hear()
+
+    def mend(self) -> None:
+        """Accept from now on what was refused (`Behaviour.mend`), and say so to the business in this process."""
+        self.behaviour.mend()
+        self.on_mended()
 
     async def pause(self, seconds: float) -> None:
         """Sleep within a request, until the stand-in goes."""

@@ -24,7 +24,10 @@ Type a line to say it to the bot.
 /button TITLE   tap a button        /image [CAPTION]   send a picture    /voice   send a voice note
 /from NUMBER    be somebody else    /username NAME     have a username and hide the number; without NAME: no more
 /new-id         get a new BSUID     /new-number N      change the number
-/help           this                /quit              leave"""
+/mend           Meta accepts again  /break             numbers misbehave again
+/help           this                /quit              leave
+Numbers that end in 0001 … 0014 misbehave. 0004, 0007, 0008 and 0010 are refused until /mend; 0010, an expired token,
+pauses everything that is to be sent."""
 
 TICKS = {
     Status.SENT: ("✓ sent", "dim"),
@@ -89,6 +92,12 @@ class Phone:
                 await self._say(payloads.audio())
             case "/username" | "/new-id" | "/new-number":
                 await self._change(word, rest)
+            case "/mend":
+                self._meta.mend()
+                self.note("Meta accepts again what it refused. /break lets numbers misbehave again.")
+            case "/break":
+                self._meta.behaviour.clear()
+                self.note("Numbers misbehave again, as their last digits say.")
             case _ if word.startswith("/"):
                 self.note(f"{word}? /help tells what can be done.")
             case _:
@@ -99,7 +108,8 @@ class Phone:
         """Put on the screen what the bot did, or what became of it."""
         match event:
             case Sent(wamid=""):
-                self.note(f"refused: a message to {event.to or '?'} ({event.code or 'no answer'})")
+                hint = "   /mend makes Meta accept" if self._meta.behaviour.refuses(event.to) else ""
+                self.note(f"refused: a message to {event.to or '?'} ({event.code or 'no answer'}){hint}")
             case Sent():
                 self._bubble(event)
             case Receipt(status=Status.FAILED, error=error, person=person) if error and person:
