@@ -138,7 +138,7 @@ async def test_a_message_far_beyond_what_meta_takes_is_refused(wabot: Business) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nowhere", "/get/", "/outbox/a/b", "/batches", "/.env", "/..%2f..%2fetc/passwd"]
+    "path", ["/", "/nowhere", "/get/", "/outbox/a/b", "/batches/", "/.env", "/..%2f..%2fetc/passwd"]
 )
 async def test_an_unknown_path_is_404(wabot: Business, path: str) -> None:
     refusal(await wabot.get(path), 404)

@@ -239,7 +239,7 @@ async def test_readyz_says_how_everything_is(wabot: Business) -> None:
     assert answer.status == 200
     assert answer.json["journal"] == "ok"
     assert answer.json["lanes"] == {"reply": "running", "send": "running"}
-    assert [answer.json[name] for name in ("mongo", "graph", "llm")] == ["ok", "unknown", "unknown"]
+    assert [answer.json[name] for name in ("mongo", "graph", "llm")] == ["embedded", "unknown", "unknown"]
     await queue(wabot, ANA)
     assert (await wabot.get("/readyz")).json["graph"] == "ok"
 
@@ -251,7 +251,7 @@ async def test_trouble_at_meta_shows_and_does_not_make_us_unready(wabot: Busines
     while (answer := await wabot.get("/readyz")).json["lanes"]["send"] != "paused":
         await asyncio.sleep(0.01)
     assert answer.status == 200
-    assert answer.json["graph"] == "down"
+    assert answer.json["graph"] == "ok", "it answers: the token is bad, not Graph"
     assert answer.json["paused"].keys() == {"send"}
 
 
