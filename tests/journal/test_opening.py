@@ -76,6 +76,16 @@ async def test_a_fresh_start_makes_a_sandboxes_journal_as_new(tmp_path: Path) ->
         assert db.execute("SELECT value FROM meta WHERE key = 'purpose'").fetchone() == ("sandbox",)
 
 
+async def test_a_fresh_start_is_not_refused_for_what_a_newer_wabots_sandbox_left(tmp_path: Path) -> None:
+    await opened_and_closed(tmp_path, Purpose.SANDBOX)
+    pragma(tmp_path / FILE_NAME, "user_version", 99)
+    with pytest.raises(CannotOpen, match="install a newer wabot"):
+        await opened_and_closed(tmp_path, Purpose.SANDBOX)
+    journal = await open_journal(tmp_path, rules=RULES, policy=POLICY, purpose=Purpose.SANDBOX, fresh=True)
+    await journal.close()
+    assert pragma(tmp_path / FILE_NAME, "user_version") == (opening.VERSION,)
+
+
 async def test_a_fresh_start_touches_no_real_journal_none_that_is_in_use_and_no_copy_that_was_put_back(
     tmp_path: Path,
 ) -> None:

@@ -258,7 +258,7 @@ async def open_journal(
     writer = reader = None
     try:
         with opening.told_in_words():
-            writer = await connect_writer(path, partial(opening.refuse_strangers, purpose=purpose))
+            writer = await connect_writer(path, partial(opening.refuse_strangers, purpose=purpose, fresh=fresh))
             if fresh:
                 await writer.run(opening.empty)
             identity = await writer.run(opening.migrate, business, purpose)

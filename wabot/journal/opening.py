@@ -54,15 +54,18 @@ def told_in_words() -> Iterator[None]:
         ) from error
 
 
-def refuse_strangers(db: sqlite3.Connection, purpose: Purpose) -> None:
-    """Raises CannotOpen where the file is not ours to touch, before anything is written to it."""
+def refuse_strangers(db: sqlite3.Connection, purpose: Purpose, *, fresh: bool) -> None:
+    """Raises CannotOpen where the file is not ours to touch, before anything is written to it.
+
+    `fresh`: what a sandbox left is emptied next, so that it may also be a newer wabot's.
+    """
     application_id, version = (
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
     )
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application_id != APPLICATION_ID and (tables or version):
         raise CannotOpen("wabot.db is not a journal of wabot: move it aside or choose another server.data_dir")
-    if version > VERSION:
+    if version > VERSION and not (fresh and purpose is Purpose.SANDBOX and _is_disposable(db)):
         raise CannotOpen(f"the journal has schema {version}, this wabot knows {VERSION}: install a newer wabot")
     kept_for = db.execute("SELECT value FROM meta WHERE key = 'purpose'").fetchone() if version else None
     if kept_for and kept_for[0] != purpose:
@@ -77,10 +80,7 @@ _OTHER_PURPOSE = {
 
 def empty(db: sqlite3.Connection) -> None:
     """Make a sandbox's journal as new, unless somebody has just put a copy in its place. Any other stays as it is."""
-    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-        return
-    facts = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('purpose', 'copied')").fetchall())
-    if facts != {"purpose": Purpose.SANDBOX}:
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0 or not _is_disposable(db):
         return
     names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'")
     drops = "".join(f'DROP TABLE "{name}";' for (name,) in names.fetchall())
@@ -89,6 +89,11 @@ def empty(db: sqlite3.Connection) -> None:
         db.executescript(f"BEGIN EXCLUSIVE;{drops}PRAGMA user_version = 0;COMMIT;")
     finally:
         db.execute("PRAGMA foreign_keys = ON")
+
+
+def _is_disposable(db: sqlite3.Connection) -> bool:
+    facts = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('purpose', 'copied')").fetchall())
+    return facts == {"purpose": Purpose.SANDBOX}
 
 
 def migrate(db: sqlite3.Connection, business: str, purpose: Purpose) -> Identity:
