@@ -25,7 +25,7 @@ from wabot.settings import Settings, SettingsError, is_journald, load  # noqa: E
 FAILED, MISUSED = 1, 2
 """Misused: the settings or the arguments, which no other attempt changes, so that systemd leaves it at that. All else
 may pass (a full disk, a busy file, an address in use) or waits for a person, and is tried again."""
-_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 16
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 13
 
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -132,7 +132,8 @@ def _settle_in() -> None:
     """What was loaded at start stays: the collector need not look at it again. What is large goes back when freed."""
     gc.collect()
     gc.freeze()
-    # By itself glibc keeps what many large bodies took at once, for good. https://man7.org/linux/man-pages/man3/mallopt.3.html
+    # By itself glibc keeps what many bodies took at once, for good; they come in pieces of web.server.PIECE_BYTES.
+    # https://man7.org/linux/man-pages/man3/mallopt.3.html
     with contextlib.suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 

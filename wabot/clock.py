@@ -12,7 +12,7 @@ BELIEVE_SECONDS = 60.0
 """So long a jump must last before it is believed. By a jump of a moment every reply would expire."""
 
 RIDDEN_OUT_SECONDS = 3600.0
-"""A machine's clock that is set back by no more than this is not followed: ours waits until it has caught up."""
+"""A machine's clock that is set back by no more than this is not followed until the next start: ours stays ahead."""
 
 
 class SteadyClock:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wabot.aside import Aside
-from wabot.core.jobs import Kind, State
+from wabot.core.jobs import Kind
 from wabot.core.waiting import why
 from wabot.journal.in_bulk import Retry
 from wabot.journal.journal import Journal
@@ -97,7 +97,7 @@ class Operations:
         kind = Kind(job["kind"])
         pause = self._lanes[kind].paused
         reason = why(
-            kind, State(job["state"]), due_at=job["due_at"], now=self._clock(), attempts=job["attempts"],
+            kind, job["state"], due_at=job["due_at"], now=self._clock(), attempts=job["attempts"],
             error=job["error"], paused=pause.reason if pause else None,
         )  # fmt: skip
         return {**job, "why": reason}

@@ -17,17 +17,17 @@ _PARKED = "It may have been sent: waits for a person to retry or to cancel it"
 
 
 def why(
-    kind: Kind, state: State, *, due_at: float, now: float, attempts: int, error: str | None, paused: str | None
+    kind: Kind, state: str, *, due_at: float, now: float, attempts: int, error: str | None, paused: str | None
 ) -> str | None:
-    """Why a job waits, or what is done with it now; None once it is settled.
+    """Why a job waits, or what is done with it now; None once it is settled, or in a state that nobody knows.
 
     `error`: what its last attempt met. `paused`: why its lane is paused, if it is.
     """
-    fixed = {
+    fixed: dict[str, str] = {
         State.WAITING: _BEHIND[kind], State.RUNNING: _NOW[kind], State.IN_DOUBT: _IN_DOUBT, State.PARKED: _PARKED,
         State.HELD: f"Is held: {error}" if error else "Is held",
     }  # fmt: skip
-    return _why_queued(kind, due_at <= now, attempts, error, paused) if state is State.QUEUED else fixed.get(state)
+    return _why_queued(kind, due_at <= now, attempts, error, paused) if state == State.QUEUED else fixed.get(state)
 
 
 def _why_queued(kind: Kind, due: bool, attempts: int, error: str | None, paused: str | None) -> str:

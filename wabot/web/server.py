@@ -85,17 +85,16 @@ class _Server(web.Server):
 class _InPieces(asyncio.BufferedProtocol):
     """Reads for a connection, PIECE_BYTES at a time; it may say in between that it has enough."""
 
+    _PIECE = bytearray(PIECE_BYTES)  # one for all: the loop fills it and hands it over in one go
+
     def __init__(self, connection: web.RequestHandler) -> None:
         self._connection = connection
-        self._piece = bytearray()
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        self._piece = bytearray(PIECE_BYTES)
-        return self._piece
+        return self._PIECE
 
     def buffer_updated(self, nbytes: int) -> None:
-        piece, self._piece = memoryview(self._piece)[:nbytes], bytearray()  # who waits for more holds nothing
-        self._connection.data_received(bytes(piece))
+        self._connection.data_received(bytes(memoryview(self._PIECE)[:nbytes]))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._connection.connection_made(transport)
