@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.webhooks import ACCESS_TOKEN, API_KEY, APP_SECRET, PHONE_NUMBER_ID
-from wabot.settings import FLAT_NAMES
+from wabot.settings.loading import FLAT_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS, STOP_SECONDS = 60.0, 15.0

@@ -15,11 +15,11 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from wabot import bootstrap
+from wabot.assembly import bootstrap
 from wabot.journal.journal import Journal
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.meta import Meta, serve
-from wabot.settings import Settings
+from wabot.settings.loading import Settings
 
 ANA, BEN, EVA = "919216598210", "919876543210", "491711234567"
 """Numbers that the stand-in accepts without further ado."""

@@ -18,19 +18,19 @@ ROOT = Path(__file__).parent.parent
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": (
         "wabot.web.*", "wabot.adapters.graph_api", "wabot.adapters.openai", "wabot.adapters.whatsapp", "wabot.doctor.*",
-        "wabot.bootstrap", "wabot.parts",  # open the one client session and the server's socket, and pass them on
-        "wabot.remote",  # the terminal asks the running service
+        "wabot.assembly.*",  # opens the one client session and passes it on
+        "wabot.outbox_command",  # the terminal asks the running service
         "wabot.sandbox.*",
     ),
     "aiosqlite": ("wabot.journal.sqlite",),
     "bson": ("wabot.adapters.mongo",),
-    "dotenv": ("wabot.settings",),
+    "dotenv": ("wabot.settings.loading",),
     "google": ("wabot.adapters.gemini",),
     "motor": ("wabot.adapters.mongo",),
     "phonenumbers": ("wabot.core.messages",),
     "prometheus_client": ("wabot.metrics",),
-    "pydantic": ("wabot.settings", "wabot.sections", "wabot.web.models", "wabot.web.body"),
-    "pydantic_settings": ("wabot.settings",),
+    "pydantic": ("wabot.settings.*", "wabot.web.models", "wabot.web.body"),
+    "pydantic_settings": ("wabot.settings.loading",),
     "pymongo": ("wabot.adapters.mongo",),
     "rich": ("wabot.sandbox.phone",),
     "structlog": ("wabot.log",),
@@ -47,54 +47,55 @@ TOOLS = {"mypy", "pytest", "pytest-aiohttp", "pytest-xdist", "ruff", "SecantusDB
 """In tests/requirements.txt, and run rather than imported."""
 
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
+    "wabot.assembly": (),
+    "wabot.monitor": (),
     "wabot.core": ("wabot.core",),
-    "wabot.imports": (),
-    "wabot.adapters": ("wabot.core", "wabot.imports"),
-    "wabot.aside": (),
+    "wabot.lean_imports": (),
+    "wabot.adapters": ("wabot.core", "wabot.lean_imports"),
+    "wabot.offload": (),
     "wabot.bulk": ("wabot.core", "wabot.journal", "wabot.work"),
-    "wabot.clock": (),
-    "wabot.log": ("wabot.core", "wabot.imports"),
-    "wabot.sections": (),
+    "wabot.assembly.clock": (),
+    "wabot.log": ("wabot.core", "wabot.lean_imports"),
     "wabot.ownership": (),
-    "wabot.address": (),
-    "wabot.keys": ("wabot.core", "wabot.log", "wabot.ownership", "wabot.sections"),
-    "wabot.refusals": ("wabot.ownership", "wabot.sections"),
-    "wabot.settings": ("wabot.core", "wabot.ownership", "wabot.refusals", "wabot.sections"),
+    "wabot.running_address": (),
+    "wabot.api_keys": ("wabot.core", "wabot.log", "wabot.ownership", "wabot.settings.sections"),
+    "wabot.settings": ("wabot.core", "wabot.ownership", "wabot.settings"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log", "wabot.ownership"),
     "wabot.work": ("wabot.core", "wabot.log"),
-    "wabot.problems": ("wabot.core", "wabot.log"),
-    "wabot.watch": ("wabot.core", "wabot.log", "wabot.problems", "wabot.work"),
-    "wabot.news": ("wabot.core", "wabot.journal", "wabot.work", "wabot.log"),
-    "wabot.operations": ("wabot.aside", "wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
+    "wabot.monitor.problems": ("wabot.core", "wabot.log"),
+    "wabot.monitor.watch": ("wabot.core", "wabot.log", "wabot.monitor.problems", "wabot.work"),
+    "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
+    "wabot.operations": ("wabot.core", "wabot.journal", "wabot.log", "wabot.offload", "wabot.work"),
     "wabot.service": (
-        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.journal", "wabot.log", "wabot.news", "wabot.operations",
-        "wabot.watch", "wabot.work",
+        "wabot.bulk", "wabot.core", "wabot.journal", "wabot.log", "wabot.monitor.watch", "wabot.offload",
+        "wabot.operations", "wabot.webhook_effects", "wabot.work",
     ),
-    "wabot.health": ("wabot.core", "wabot.journal", "wabot.watch", "wabot.work"),
+    "wabot.monitor.health": ("wabot.core", "wabot.journal", "wabot.monitor.watch", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
-        "wabot.aside", "wabot.bulk", "wabot.core", "wabot.health", "wabot.journal.in_bulk", "wabot.journal.listing",
-        "wabot.journal.outbox", "wabot.journal.parting", "wabot.log", "wabot.metrics", "wabot.service", "wabot.web",
+        "wabot.bulk", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.listing", "wabot.journal.merge_undo",
+        "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.monitor.health", "wabot.offload",
+        "wabot.service", "wabot.web",
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
-    "wabot.remote": ("wabot.address", "wabot.core", "wabot.keys", "wabot.settings"),
+    "wabot.outbox_command": ("wabot.api_keys", "wabot.core", "wabot.running_address", "wabot.settings"),
     "wabot.doctor": (
         "wabot.adapters.graph_api", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.settings",
     ),
-    "wabot.parts": (
-        "wabot.adapters", "wabot.clock", "wabot.core", "wabot.doctor", "wabot.journal", "wabot.news", "wabot.service",
-        "wabot.settings", "wabot.watch", "wabot.work",
+    "wabot.assembly.factories": (
+        "wabot.adapters", "wabot.assembly.clock", "wabot.core", "wabot.doctor", "wabot.journal",
+        "wabot.monitor.watch", "wabot.service", "wabot.settings", "wabot.webhook_effects", "wabot.work",
     ),
-    "wabot.bootstrap": (
-        "wabot.address", "wabot.clock", "wabot.core", "wabot.doctor.doctor", "wabot.health",
-        "wabot.journal", "wabot.keys", "wabot.log", "wabot.metrics",
-        "wabot.news", "wabot.parts", "wabot.sandbox", "wabot.service", "wabot.settings", "wabot.watch", "wabot.web",
-        "wabot.work",
+    "wabot.assembly.bootstrap": (
+        "wabot.api_keys", "wabot.assembly.clock", "wabot.assembly.factories", "wabot.core", "wabot.doctor.doctor",
+        "wabot.journal", "wabot.log", "wabot.metrics", "wabot.monitor.health", "wabot.monitor.watch",
+        "wabot.running_address", "wabot.sandbox", "wabot.service", "wabot.settings", "wabot.web",
+        "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.cli": (
-        "wabot.address", "wabot.bootstrap", "wabot.core", "wabot.doctor", "wabot.journal.backup",
-        "wabot.journal.restore", "wabot.log", "wabot.ownership", "wabot.parts", "wabot.remote", "wabot.sandbox.phone",
-        "wabot.settings",
+        "wabot.assembly.bootstrap", "wabot.assembly.factories", "wabot.core", "wabot.doctor", "wabot.journal.backup",
+        "wabot.journal.restore", "wabot.log", "wabot.outbox_command", "wabot.ownership", "wabot.running_address",
+        "wabot.sandbox.phone", "wabot.settings",
     ),
     "run": ("wabot.cli",),
 }  # fmt: skip
@@ -116,10 +117,16 @@ PURE = {
 PURE |= {"unicodedata", "phonenumbers", "wabot"}
 """All that the core may use: nothing of it knows time, noise, the network, files or other tasks."""
 
-BROAD_CATCHERS = {"wabot.work.runner": 2, "wabot.web.app": 1, "wabot.journal.sqlite": 1, "wabot.bootstrap": 1}
+BROAD_CATCHERS = {"wabot.work.lane": 2, "wabot.web.app": 1, "wabot.journal.sqlite": 1, "wabot.assembly.bootstrap": 1}
 """How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an
 operation raises belongs to its own caller, and the loops beside the lanes, which a bug must not end."""
-TALKERS = {"wabot.cli", "wabot.doctor.terminal", "wabot.remote", "wabot.sandbox.phone", "wabot.sandbox.__main__"}
+TALKERS = {
+    "wabot.cli",
+    "wabot.doctor.terminal",
+    "wabot.outbox_command",
+    "wabot.sandbox.phone",
+    "wabot.sandbox.__main__",
+}
 """The terminal's own modules. All others log."""
 
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 45
@@ -252,5 +259,5 @@ def the_collector_runs_as_python_means_it_to(module: Module) -> Iterator[str]:
 
 
 def the_environment_is_read_once(module: Module) -> Iterator[str]:
-    if module.name != "wabot.settings" and re.search(r"\bos\.(environ|getenv)\b", module.source):
+    if module.name != "wabot.settings.loading" and re.search(r"\bos\.(environ|getenv)\b", module.source):
         yield "reads the environment"

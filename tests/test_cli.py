@@ -13,11 +13,12 @@ import pytest
 from aiohttp import ClientSession
 
 from tests.business import business
-from wabot import address, bootstrap, cli
+from wabot import cli, running_address
+from wabot.assembly import bootstrap
 from wabot.core.jobs import Kind
 from wabot.log import configure, get_logger
-from wabot.sections import Log
-from wabot.settings import SettingsError, is_journald, load
+from wabot.settings.loading import SettingsError, is_journald, load
+from wabot.settings.sections import Log
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ async def test_where_nothing_is_set_up_a_command_finds_the_sandbox_that_runs(tmp
         settings = cli._settings(args)
         assert args.sandbox
         assert settings.whatsapp.graph_api_base == wabot.settings.whatsapp.graph_api_base
-        assert address.of_running(settings.server.data_dir)["wabot"] == wabot.url
+        assert running_address.of_running(settings.server.data_dir)["wabot"] == wabot.url
     assert not cli._settings(cli._arguments(["outbox", "list"])).whatsapp.access_token
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.clock import BELIEVE_SECONDS, DRIFT_SECONDS, RIDDEN_OUT_SECONDS, SteadyClock
+from wabot.assembly.clock import BELIEVE_SECONDS, DRIFT_SECONDS, RIDDEN_OUT_SECONDS, SteadyClock
 
 HOUR, DAY = 3600.0, 86400.0
 

@@ -15,7 +15,7 @@ from tests.journal.scene import NOW, POLICY, RULES, Scene
 from wabot.core.errors import ArchiveDown, AssistantFailed, JournalDown
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.journal.journal import open_journal
-from wabot.work.runner import Source
+from wabot.work.lane import Source
 
 DONE = Outcome(Event.SUCCEED, wamid="wamid.1", answer={"messages": [{"id": "wamid.1"}]})
 

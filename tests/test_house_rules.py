@@ -22,7 +22,7 @@ from tests import house
 from tests.house import COMES_WITH, LIBRARIES, MODULES, ROOT, TOOLS, Module
 from wabot import __version__
 from wabot.core.jobs import TRANSITIONS
-from wabot.settings import FLAT_NAMES, PLACES, SECTIONS, WABOT_NAMES, Settings
+from wabot.settings.loading import FLAT_NAMES, PLACES, SECTIONS, WABOT_NAMES, Settings
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -47,8 +47,8 @@ RULES: Mapping[Rule, tuple[Module, ...]] = {
         Module("wabot.core.jobs", "print('here')"),
     ),
     house.the_sandbox_and_chosen_adapters_are_imported_late: (
-        Module("wabot.bootstrap", "from wabot.sandbox.meta import Meta"),
-        Module("wabot.bootstrap", "from wabot.adapters import gemini"),
+        Module("wabot.assembly.bootstrap", "from wabot.sandbox.meta import Meta"),
+        Module("wabot.assembly.bootstrap", "from wabot.adapters import gemini"),
     ),
     house.modules_and_functions_are_small: (
         Module("wabot.service", "x = 1\n" * 301),
@@ -57,14 +57,14 @@ RULES: Mapping[Rule, tuple[Module, ...]] = {
     house.broad_catches_are_in_their_places: (
         Module("wabot.service", "try:\n    pass\nexcept (ValueError, Exception):\n    pass"),
         Module("wabot.service", "try:\n    pass\nexcept:\n    pass"),
-        Module("wabot.work.runner", ""),
+        Module("wabot.work.lane", ""),
     ),
     house.nobody_prints: (Module("wabot.service", "print('here')"),),
     house.the_collector_runs_as_python_means_it_to: (
         Module("wabot.cli", "import gc\ngc.set_threshold(50_000, 50, 50)"),
         Module("wabot.cli", "import gc\ngc.disable()"),
     ),
-    house.the_environment_is_read_once: (Module("wabot.bootstrap", "import os\nos.environ['PORT']"),),
+    house.the_environment_is_read_once: (Module("wabot.assembly.bootstrap", "import os\nos.environ['PORT']"),),
 }
 """Every rule, with modules that break it."""
 
@@ -81,7 +81,7 @@ def test_every_rule_can_fail(rule: Rule) -> None:
 
 def test_starting_the_service_loads_nothing_that_was_not_chosen() -> None:
     heavy = ("google.generativeai", "grpc", "motor", "pymongo", "wabot.sandbox")
-    code = f"import sys, wabot.cli, wabot.bootstrap; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, wabot.cli, wabot.assembly.bootstrap; print([m for m in {heavy} if m in sys.modules])"
 
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 

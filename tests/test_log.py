@@ -17,7 +17,7 @@ import pytest
 
 from wabot import log as wabot_log
 from wabot.log import configure, get_logger, hide, quiet_warnings
-from wabot.sections import Log
+from wabot.settings.sections import Log
 
 LOG = get_logger()
 

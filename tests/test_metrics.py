@@ -14,7 +14,7 @@ from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.limits import Bucket, PairLedger
 from wabot.journal.journal import open_journal
 from wabot.metrics import CONTENT_TYPE, Metrics
-from wabot.work.runner import Lane
+from wabot.work.lane import Lane
 from wabot.work.send import Limits, Sends
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -17,7 +17,8 @@ from typing import IO, Any
 
 import pytest
 
-from wabot import bootstrap, cli
+from wabot import cli
+from wabot.assembly import bootstrap
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -17,8 +17,8 @@ from wabot.core.messages import InvalidNumber, Status
 from wabot.log import configure
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error, undelivered
-from wabot.sections import Log
 from wabot.service import BadSignature, KeyConflict, Received, Service, identify
+from wabot.settings.sections import Log
 
 NOW = int(time.time())
 

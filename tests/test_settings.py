@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from wabot.sections import Assistant, Delivery, Server
-from wabot.settings import FLAT_NAMES, SECTIONS, WABOT_NAMES, Settings, SettingsError, load
+from wabot.settings.loading import FLAT_NAMES, SECTIONS, WABOT_NAMES, Settings, SettingsError, load
+from wabot.settings.sections import Assistant, Delivery, Server
 
 EXAMPLE = Path(__file__).parent.parent / "config.toml.example"
 ENOUGH = {

@@ -14,13 +14,13 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from wabot import __version__, address, log
+from wabot import __version__, log, running_address
 
 log.quiet_warnings()  # before the imports below: what libraries tell programmers is not for this terminal
 
 from wabot.core.errors import WabotError  # noqa: E402
 from wabot.ownership import whose  # noqa: E402
-from wabot.settings import Settings, SettingsError, is_journald, load  # noqa: E402
+from wabot.settings.loading import Settings, SettingsError, is_journald, load  # noqa: E402
 
 FAILED, MISUSED = 1, 2
 """Misused: the settings or the arguments, which no other attempt changes, so that systemd leaves it at that. All else
@@ -57,9 +57,9 @@ def _settings(args: argparse.Namespace) -> Settings:
         return settings
     if not args.sandbox and not settings.whatsapp.access_token:
         sandbox = load(None, sandbox=True)
-        if address.of_running(sandbox.server.data_dir):
+        if running_address.of_running(sandbox.server.data_dir):
             args.sandbox, settings = True, sandbox
-    if args.sandbox and (graph := address.of_running(settings.server.data_dir).get("graph")):
+    if args.sandbox and (graph := running_address.of_running(settings.server.data_dir).get("graph")):
         pointed = settings.whatsapp.model_copy(update={"graph_api_base": graph})
         settings = settings.model_copy(update={"whatsapp": pointed})
     return settings
@@ -81,14 +81,14 @@ def end(status: int) -> NoReturn:
 
 def _command(args: argparse.Namespace, settings: Settings) -> int:
     if args.command == "outbox":
-        from wabot import remote  # noqa: PLC0415
+        from wabot import outbox_command  # noqa: PLC0415
 
-        return asyncio.run(remote.outbox(settings, args))
+        return asyncio.run(outbox_command.outbox(settings, args))
     if args.command == "doctor":
-        from wabot import parts  # noqa: PLC0415
+        from wabot.assembly import factories  # noqa: PLC0415
         from wabot.doctor import terminal  # noqa: PLC0415
 
-        return _run(terminal.run(settings, args, assistant=parts.assistant, archive=parts.mongo))
+        return _run(terminal.run(settings, args, assistant=factories.assistant, archive=factories.mongo))
     if args.command == "backup":
         from wabot.journal import backup  # noqa: PLC0415
 
@@ -114,7 +114,7 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from wabot import bootstrap  # noqa: PLC0415
+    from wabot.assembly import bootstrap  # noqa: PLC0415
 
     async with _stop_signal() as stop, bootstrap.run(settings) as running:
         log.hide([*settings.secrets(), *running.api_keys])
@@ -139,7 +139,7 @@ def _settle_in() -> None:
 
 
 async def _sandbox(settings: Settings, *, keep: bool) -> int:
-    from wabot import bootstrap  # noqa: PLC0415
+    from wabot.assembly import bootstrap  # noqa: PLC0415
 
     async with _stop_signal() as stop, bootstrap.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
         print(_WELCOME.format(url=running.url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201

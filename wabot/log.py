@@ -22,7 +22,7 @@ from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from wabot.core.messages import mask
-from wabot.imports import without
+from wabot.lean_imports import without
 
 with without("rich"):  # 5 MB for a way to show tracebacks that is not ours
     import structlog

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.journal.gauges import Depth
 from wabot.journal.journal import Journal
-from wabot.work.runner import Lane
+from wabot.work.lane import Lane
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wabot.aside import Aside
 from wabot.core.jobs import Kind
-from wabot.core.waiting import why
-from wabot.journal.in_bulk import Retry
+from wabot.core.waiting_reasons import why
+from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal
 from wabot.journal.listing import Query
-from wabot.journal.results import FAILED, QUEUED, SENT, Counts, Head, Result
+from wabot.journal.results import FAILED, QUEUED, SENT, Counts, Head, RecipientResult
 from wabot.log import get_logger
-from wabot.work.runner import Lane
+from wabot.offload import Offload
+from wabot.work.lane import Lane
 
 log = get_logger()
 
@@ -27,7 +27,7 @@ class Operations:
 
     _journal: Journal
     _lanes: Mapping[Kind, Lane]
-    _aside: Aside
+    _aside: Offload
     _clock: Callable[[], float]
 
     async def batch(self, batch_id: str) -> dict[str, Any] | None:
@@ -102,7 +102,7 @@ class Operations:
         )  # fmt: skip
         return {**job, "why": reason}
 
-    def _result(self, result: Result) -> dict[str, Any]:
+    def _result(self, result: RecipientResult) -> dict[str, Any]:
         outbox = {"outbox_id": f"{self._journal.name}-{result.job_id}"} if result.job_id is not None else {}
         line: dict[str, Any] = {"number": result.number, "success": False, "status": "failed", **outbox}
         if result.duplicate:

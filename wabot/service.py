@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from wabot.aside import MANY, Aside
 from wabot.bulk import Bulk, new_batch
 from wabot.core import webhook
 from wabot.core.errors import ArchiveDown, InvalidInput
 from wabot.core.jobs import Kind
-from wabot.core.large import SMALL, Room
-from wabot.core.messages import Delivery, is_bsuid, normalize_number
-from wabot.core.shapes import seconds_of
+from wabot.core.json_limits import SMALL, Room
+from wabot.core.json_values import seconds_of
+from wabot.core.messages import Webhook, is_bsuid, normalize_number
 from wabot.journal.journal import Journal
 from wabot.log import get_logger
-from wabot.news import News
+from wabot.monitor.watch import Watch
+from wabot.offload import MANY, Offload
 from wabot.operations import JOB_ID, Operations
-from wabot.watch import Watch
-from wabot.work.runner import Lane
+from wabot.webhook_effects import WebhookEffects
+from wabot.work.lane import Lane
 
 _BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 ENVELOPE = 600
@@ -37,7 +37,7 @@ class KeyConflict(InvalidInput):
     """An Idempotency-Key that was used for another request."""
 
 
-class Archive(Protocol):
+class HistoryArchive(Protocol):
     """The archive, as reading needs it. Raises ArchiveDown."""
 
     async def history(
@@ -74,8 +74,8 @@ class Service(Operations):
         journal: Journal,
         lanes: Mapping[Kind, Lane],
         *,
-        archive: Archive | None,
-        news: News,
+        archive: HistoryArchive | None,
+        news: WebhookEffects,
         watch: Watch,
         template: Mapping[str, Any],
         app_secret: bytes | None,
@@ -90,7 +90,7 @@ class Service(Operations):
         self._phone_number_id, self._account_id = phone_number_id, account_id
         self._ignored_numbers = ignored_numbers
         self._clock = clock
-        self._aside, self._aside_for_meta = Aside(), Aside()
+        self._aside, self._aside_for_meta = Offload(), Offload()
 
     def refuse_unsigned(self, signature: str | None) -> None:
         """Raises BadSignature where no body can be the one that was signed, so that it need not be read."""
@@ -109,12 +109,12 @@ class Service(Operations):
             account_id=self._account_id,
             ignored=self._ignored_numbers,
         )
-        delivery = parse(body) if len(body) <= SMALL else await self._aside_for_meta(parse, body)
-        if delivery != Delivery():
+        incoming = parse(body) if len(body) <= SMALL else await self._aside_for_meta(parse, body)
+        if incoming != Webhook():
             self._watch.webhook_arrived()
-        taken = await self._journal.accept(delivery, self._clock())
-        self._news.heed(delivery, taken)
-        return Received(delivery.count, taken.stored, [message.body for message in delivery.messages])
+        taken = await self._journal.accept(incoming, self._clock())
+        self._news.heed(incoming, taken)
+        return Received(incoming.count, taken.stored, [message.body for message in incoming.messages])
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch in one commit: its id, and whether it was there already. Raises KeyConflict, JournalDown."""

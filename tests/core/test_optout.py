@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wabot.core.optout import Consent, Wish, fold
-from wabot.sections import OptOut
+from wabot.settings.sections import OptOut
 
 WORDS = OptOut()
 CONSENT = Consent.of(WORDS.stop_words, WORDS.start_words, WORDS.confirmation, WORDS.welcome_back)

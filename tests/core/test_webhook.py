@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from wabot.core import webhook
 from wabot.core.account import Standing
 from wabot.core.messages import (
-    Delivery,
     Direction,
     Inbound,
     Notice,
@@ -22,6 +21,7 @@ from wabot.core.messages import (
     Preference,
     Status,
     TemplateNews,
+    Webhook,
 )
 from wabot.core.webhook import MOST_NUMBERS, is_signed, looks_signed, parse
 
@@ -89,7 +89,7 @@ def sample(name: str) -> bytes:
     return (SAMPLES / f"webhook_{name}.json").read_bytes()
 
 
-def read(payload: Any) -> Delivery:
+def read(payload: Any) -> Webhook:
     return parse(payload if isinstance(payload, bytes) else json.dumps(payload).encode(), phone_number_id=OURS)
 
 
@@ -131,7 +131,7 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(inner)
 
 
-def assert_storable(delivery: Delivery) -> None:
+def assert_storable(delivery: Webhook) -> None:
     for text in strings(delivery):
         text.encode()
         assert "\0" not in text
@@ -240,7 +240,7 @@ def test_a_message_of_any_type_has_a_readable_body(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(BODIES.keys() - {"interactive_with_error"}))
 def test_a_message_leaves_nothing_else_behind(name: str) -> None:
     delivery = read(sample(name))
-    assert delivery == Delivery(count=1, messages=delivery.messages)
+    assert delivery == Webhook(count=1, messages=delivery.messages)
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -256,7 +256,7 @@ def test_the_raw_message_is_metas_object(name: str) -> None:
 def test_a_status_is_a_receipt(name: str) -> None:
     delivery = read(sample(name))
     (receipt,) = delivery.receipts
-    assert delivery == Delivery(receipts=(receipt,))
+    assert delivery == Webhook(receipts=(receipt,))
     assert receipt.status is STATUSES[name]
     assert receipt.timestamp == SENT_AT
     assert receipt.wamid.startswith("wamid.")
@@ -490,7 +490,7 @@ def test_a_receipt_from_a_group_is_about_the_participant() -> None:
 def test_a_status_that_we_do_not_know_is_a_notice(name: str) -> None:
     delivery = read(sample(name))
     (notice,) = delivery.notices
-    assert delivery == Delivery(notices=(notice,))
+    assert delivery == Webhook(notices=(notice,))
     assert (notice.field, notice.reason) == ("statuses", "malformed")
 
 
@@ -509,9 +509,9 @@ def test_only_metas_words_are_statuses(word: Any) -> None:
 
 
 def test_the_other_fields_are_read_or_kept() -> None:
-    assert read(sample("marketing_stopped")) == Delivery(preferences=(Preference(ASHA, True, SENT_AT),))
-    assert read(sample("marketing_resumed")) == Delivery(preferences=(Preference(ASHA, False, SENT_AT),))
-    assert read(sample("template_paused")) == Delivery(templates=(TemplateNews("order_update", "en_US", "PAUSED"),))
+    assert read(sample("marketing_stopped")) == Webhook(preferences=(Preference(ASHA, True, SENT_AT),))
+    assert read(sample("marketing_resumed")) == Webhook(preferences=(Preference(ASHA, False, SENT_AT),))
+    assert read(sample("template_paused")) == Webhook(templates=(TemplateNews("order_update", "en_US", "PAUSED"),))
 
 
 def test_what_is_said_of_the_account_is_read_and_kept_whole() -> None:
@@ -578,7 +578,7 @@ def test_what_is_for_another_number_is_not_ours_and_whole_for_that_one(name: str
 
     delivery = read(payload)
 
-    assert dataclasses.replace(delivery, foreign=()) == Delivery(count=as_ours.count)
+    assert dataclasses.replace(delivery, foreign=()) == Webhook(count=as_ours.count)
     (part,) = delivery.foreign
     assert (part.phone_number_id, json.loads(part.payload)) == (THEIRS, payload)
     assert parse(part.payload.encode(), phone_number_id=THEIRS) == as_ours
@@ -602,7 +602,7 @@ def test_a_delivery_to_several_numbers_is_taken_apart() -> None:
 
 def test_what_is_for_a_number_to_be_ignored_is_counted_and_forgotten() -> None:
     body = json.dumps(for_number(said(), THEIRS)).encode()
-    assert parse(body, phone_number_id=OURS, ignored={THEIRS}) == Delivery(count=1)
+    assert parse(body, phone_number_id=OURS, ignored={THEIRS}) == Webhook(count=1)
 
 
 def test_a_delivery_to_more_numbers_than_meta_would_put_into_it_is_bounded() -> None:
@@ -610,7 +610,7 @@ def test_a_delivery_to_more_numbers_than_meta_would_put_into_it_is_bounded() -> 
     payload["entry"] = [for_number(said(), str(n))["entry"][0] for n in range(5000)]
     delivery = read(payload)
     assert (delivery.count, len(delivery.foreign)) == (5000, MOST_NUMBERS)
-    assert delivery.notices[0].reason == "too many numbers in one delivery"
+    assert delivery.notices[0].reason == "too many numbers in one webhook"
 
 
 @pytest.mark.parametrize("metadata", [None, [], {}, {"phone_number_id": None}, {"phone_number_id": int(OURS)}])
@@ -677,7 +677,7 @@ def test_one_malformed_change_or_entry_leaves_its_neighbours_alone(junk: Any) ->
 )
 def test_what_cannot_be_read_is_kept_whole(body: bytes, reason: str) -> None:
     (notice,) = read(body).notices
-    assert read(body) == Delivery(notices=(notice,))
+    assert read(body) == Webhook(notices=(notice,))
     assert (notice.field, notice.reason) == ("unreadable", reason)
     assert notice.raw == body.decode(errors="replace").replace("\0", "\ufffd")
 
@@ -688,7 +688,7 @@ def test_what_can_be_read_but_not_written_is_kept_whole(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("wabot.core.webhook.compact", too_deep)  # the depth that does it differs between Pythons
     body = sample("account_restricted")
-    assert read(body) == Delivery(notices=(Notice("unreadable", "nested too deeply", body.decode()),))
+    assert read(body) == Webhook(notices=(Notice("unreadable", "nested too deeply", body.decode()),))
 
 
 def test_bytes_that_are_no_utf_8_spoil_only_their_own_character() -> None:
@@ -828,7 +828,7 @@ def test_every_plain_text_comes_through(text: str, name: str) -> None:
     message = only_message(payload)
     if text.isprintable() and text:
         assert message.body == text
-    assert_storable(Delivery(messages=(message,)))
+    assert_storable(Webhook(messages=(message,)))
 
 
 def test_very_many_bad_entries_make_a_bounded_number_of_notices() -> None:

@@ -16,9 +16,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from wabot.cli import main
-from wabot.journal import batches, foreign
+from wabot.journal import batches, foreign_webhooks
+from wabot.journal.batch_queueing import Slices
 from wabot.journal.journal import Journal
-from wabot.journal.slices import Slices
 
 WHAT: dict[str, tuple[type, str]] = {"batch": (Slices, "_slice"), "reclaim": (Journal, "reclaim")}
 """Whose method makes one commit."""
@@ -41,6 +41,6 @@ def die_after(what: str, step: int) -> None:
 
 
 if __name__ == "__main__":
-    batches.SLICE = foreign.STEP_WEBHOOKS = 3
+    batches.SLICE = foreign_webhooks.STEP_WEBHOOKS = 3
     die_after(sys.argv[1], int(sys.argv[2]))
     sys.exit(main(sys.argv[3:]))

@@ -19,8 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from wabot import cli
-from wabot.aside import Aside
-from wabot.core import large
+from wabot.core import json_limits
+from wabot.offload import Offload
 
 EVERY = 0.005
 
@@ -56,16 +56,16 @@ def have_a_probe(file: Path) -> None:
 
 def read_all_at_once() -> None:
     """JSON of any number of values in one call."""
-    large.AT_ONCE = large.MOST = 1 << 40
+    json_limits.AT_ONCE = json_limits.MOST = 1 << 40
 
 
 def nothing_aside() -> None:
     """What takes long is done in the loop."""
 
-    async def here(_: Aside, function: Any, *args: Any, **more: Any) -> Any:
+    async def here(_: Offload, function: Any, *args: Any, **more: Any) -> Any:
         return function(*args, **more)
 
-    Aside.__call__ = here  # type: ignore[method-assign]
+    Offload.__call__ = here  # type: ignore[method-assign]
 
 
 MISSING: Mapping[str, Callable[[], None]] = {

@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from wabot.core.jobs import Policy
-from wabot.core.messages import Delivery, Inbound, Person
+from wabot.core.messages import Inbound, Person, Webhook
 from wabot.journal.accept import Rules
 from wabot.journal.journal import open_journal
 
@@ -39,7 +39,7 @@ async def main(folder: Path, synchronous: str, *, early: bool) -> None:
             message = Inbound(wamid, Person(wa_id=f"91{number:010d}"), 1.0 + nth, "text", f"text {nth} " * 20, "{}")
             if early:
                 os.write(acknowledged, f"{wamid}\n".encode())
-            await journal.accept(Delivery(1, (message,)), 1.0 + nth)
+            await journal.accept(Webhook(1, (message,)), 1.0 + nth)
             if not early:
                 os.write(acknowledged, f"{wamid}\n".encode())
 

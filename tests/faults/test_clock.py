@@ -11,7 +11,7 @@ import pytest
 
 from tests.business import ANA, BEN, EVA, business
 from tests.process import eventually
-from wabot.clock import BELIEVE_SECONDS, SteadyClock
+from wabot.assembly.clock import BELIEVE_SECONDS, SteadyClock
 from wabot.sandbox.behaviour import Answer, Behaviour, error
 from wabot.sandbox.meta import Meta
 
@@ -36,7 +36,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """What wabot takes for the machine's clock."""
     clock = WallClock()
     made: Callable[[], SteadyClock] = lambda: SteadyClock(clock, clock.monotonic)  # noqa: E731
-    monkeypatch.setattr("wabot.bootstrap.SteadyClock", made)
+    monkeypatch.setattr("wabot.assembly.bootstrap.SteadyClock", made)
     return clock
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from tests.business import ANA, BEN, KEY, SECTIONS
 from tests.process import ROOT, World, eventually, world
-from wabot.core import large
+from wabot.core import json_limits
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
@@ -83,7 +83,7 @@ def in_its_own_entry(n: int) -> str:
 
 def almost_too_many(entry: str, head: str, tail: str) -> bytes:
     """As many entries as a body may have values."""
-    count = (large.MOST - 1000) // (large.values_in(entry) + 1)
+    count = (json_limits.MOST - 1000) // (json_limits.values_in(entry) + 1)
     return (head + ",".join([entry] * count) + tail).encode()
 
 

@@ -22,10 +22,10 @@ from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, receipt, said
 from wabot.core.failure import after_bounce, after_failure, after_hold
 from wabot.core.graph import meaning
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State, move
-from wabot.core.messages import Delivery, Person, Status, is_news
+from wabot.core.messages import Person, Status, Webhook, is_news
 from wabot.journal.archiving import Held
 from wabot.journal.batches import NewBatch, Recipient
-from wabot.journal.in_bulk import RETRIED, Retry
+from wabot.journal.bulk_retry import RETRIED, Retry
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
 from wabot.journal.outbox import CannotMove
 
@@ -141,7 +141,7 @@ class JournalMachine(RuleBasedStateMachine):
     def hear(self, who: str, count: int, answerable: bool) -> None:
         wamids = [self.name("in") for _ in range(count)]
         messages = [said(wamid, PEOPLE[who], at=self.now, answerable=answerable) for wamid in wamids]
-        taken = self.run(self.journal.accept(Delivery(messages=tuple(messages)), self.now))
+        taken = self.run(self.journal.accept(Webhook(messages=tuple(messages)), self.now))
         assert taken.stored == count
         self.told |= dict.fromkeys(wamids, (who, self.now))
         if answerable and who not in self.stopped:
@@ -156,7 +156,7 @@ class JournalMachine(RuleBasedStateMachine):
         who, at = self.told[wamid]
         before = self.everything()
         again = said(wamid, PEOPLE[who], at=at)
-        taken = self.run(self.journal.accept(Delivery(messages=(again,)), self.now))
+        taken = self.run(self.journal.accept(Webhook(messages=(again,)), self.now))
         assert (taken.stored, taken.replies, taken.sends) == (0, 0, 0)
         assert self.everything() == before
 
@@ -262,7 +262,7 @@ class JournalMachine(RuleBasedStateMachine):
         code = code if status is Status.FAILED else None
         self.now += 0.001
         told = receipt(wamid_of(job_id, attempt), status, tag=tag, at=self.now, code=code)
-        self.run(self.journal.accept(Delivery(receipts=(told,)), self.now))
+        self.run(self.journal.accept(Webhook(receipts=(told,)), self.now))
         self.apply(told.wamid, status, (job_id, attempt) if tagged else None, code)
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 95.0]))
@@ -339,7 +339,7 @@ class JournalMachine(RuleBasedStateMachine):
             return  # `hear` is about those
         wamid = self.name("in")
         taken = self.run(
-            self.journal.accept(Delivery(messages=(said(wamid, PEOPLE[who], at=self.now, body=word),)), self.now)
+            self.journal.accept(Webhook(messages=(said(wamid, PEOPLE[who], at=self.now, body=word),)), self.now)
         )
         assert (taken.stored, taken.sends, taken.replies) == (1, 1, 0)
         self.told[wamid] = who, self.now

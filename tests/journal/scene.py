@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Policy, State
-from wabot.core.messages import Delivery, Inbound, Person, Receipt, Status
+from wabot.core.messages import Inbound, Person, Receipt, Status, Webhook
 from wabot.core.optout import Consent
 from wabot.journal.accept import Rules, Taken
 from wabot.journal.batches import NewBatch, Queued, Recipient
@@ -76,11 +76,11 @@ class Scene:
 
     async def hear(self, *messages: Inbound) -> Taken:
         """A delivery of messages."""
-        return await self.journal.accept(Delivery(count=len(messages), messages=messages), self.now)
+        return await self.journal.accept(Webhook(count=len(messages), messages=messages), self.now)
 
     async def told(self, *receipts: Receipt) -> Taken:
         """A delivery of receipts."""
-        return await self.journal.accept(Delivery(receipts=receipts), self.now)
+        return await self.journal.accept(Webhook(receipts=receipts), self.now)
 
     async def batch(
         self,

@@ -7,7 +7,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, RULES, Scene, receipt, said, sent, text
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
-from wabot.core.messages import Delivery, Direction, Notice, Person, Preference, Status, Stop
+from wabot.core.messages import Direction, Notice, Person, Preference, Status, Stop, Webhook
 from wabot.core.optout import Consent
 from wabot.journal import accept
 from wabot.journal.accept import Rules
@@ -240,10 +240,10 @@ async def test_without_a_confirmation_text_stop_is_silent(scene: Scene) -> None:
 
 async def test_whatsapps_own_button_stops_marketing_only(scene: Scene) -> None:
     person = Person(wa_id=ANA)
-    await scene.journal.accept(Delivery(preferences=(Preference(person, stopped=True, timestamp=NOW),)), NOW)
+    await scene.journal.accept(Webhook(preferences=(Preference(person, stopped=True, timestamp=NOW),)), NOW)
     assert stopped(scene) == Stop.MARKETING
     assert (await scene.hear(said("wamid.1"))).replies == 1, "who asks is answered"
-    await scene.journal.accept(Delivery(preferences=(Preference(person, stopped=False, timestamp=NOW),)), NOW)
+    await scene.journal.accept(Webhook(preferences=(Preference(person, stopped=False, timestamp=NOW),)), NOW)
     assert stopped(scene) is None
 
 
@@ -251,7 +251,7 @@ async def test_whatsapps_own_button_does_not_undo_a_stop(scene: Scene) -> None:
     await scene.hear(said("wamid.1", body="stop"))
     for pressed in (True, False):
         preference = Preference(Person(wa_id=ANA), stopped=pressed, timestamp=NOW)
-        await scene.journal.accept(Delivery(preferences=(preference,)), NOW)
+        await scene.journal.accept(Webhook(preferences=(preference,)), NOW)
         assert stopped(scene) == Stop.ALL
 
 
@@ -273,7 +273,7 @@ async def test_somebody_may_opt_out_before_we_ever_met(scene: Scene) -> None:
 
 async def test_what_else_meta_says_is_kept_cut_to_size(scene: Scene) -> None:
     notice = Notice("account_update", "not ours to act on", "x" * (accept.NOTICE_LIMIT + 10))
-    await scene.journal.accept(Delivery(notices=(notice,)), NOW)
+    await scene.journal.accept(Webhook(notices=(notice,)), NOW)
     row = scene.row("SELECT field, reason, length(raw) AS n, received_at FROM notices")
     assert row == {
         "field": "account_update",
@@ -295,8 +295,8 @@ async def test_a_delivery_that_cannot_be_stored_is_stored_in_no_part_and_harms_n
 async def test_what_meta_repeats_is_counted_and_not_kept_again(scene: Scene) -> None:
     unreadable, other = Notice("unreadable", "not JSON", "{" * 100_000), Notice("unreadable", "not JSON", "{" * 99_999)
     for at in range(3):
-        await scene.journal.accept(Delivery(notices=(unreadable,)), NOW + at)
-    await scene.journal.accept(Delivery(notices=(other, unreadable)), NOW + 3)
+        await scene.journal.accept(Webhook(notices=(unreadable,)), NOW + at)
+    await scene.journal.accept(Webhook(notices=(other, unreadable)), NOW + 3)
     rows = scene.rows("SELECT times, received_at FROM notices ORDER BY id")
     assert rows == [{"times": 4, "received_at": NOW + 3}, {"times": 1, "received_at": NOW + 3}]
 
@@ -316,7 +316,7 @@ async def test_others_come_between_the_parts_of_a_large_delivery(scene: Scene) -
 async def test_a_large_delivery_may_have_a_bit_of_everything(scene: Scene) -> None:
     count = accept.SLICE + 1
     job = await scene.doubtful(BEN)
-    whole = Delivery(
+    whole = Webhook(
         count=count,
         messages=tuple(said(f"wamid.{n}") for n in range(count)),
         receipts=(*(receipt(f"wamid.{n}", Status.SENT) for n in range(count)), receipt("w", Status.SENT, tag=job.tag)),
@@ -338,7 +338,7 @@ async def test_an_older_wish_that_comes_late_does_not_undo_a_newer_one(scene: Sc
         assert stopped(scene) == "all"
     else:
         told = [Preference(Person(wa_id=ANA), True, NOW), Preference(Person(wa_id=ANA), False, NOW - 10)]
-        await scene.journal.accept(Delivery(preferences=tuple(told)), scene.now)
+        await scene.journal.accept(Webhook(preferences=tuple(told)), scene.now)
         assert stopped(scene) == "marketing"
 
 
@@ -351,7 +351,7 @@ async def test_an_older_stop_that_comes_late_does_not_undo_a_newer_start(scene: 
 
 
 async def test_a_late_resume_of_marketing_does_not_make_an_older_stop_void(scene: Scene) -> None:
-    await scene.journal.accept(Delivery(preferences=(Preference(Person(wa_id=ANA), False, NOW),)), scene.now)
+    await scene.journal.accept(Webhook(preferences=(Preference(Person(wa_id=ANA), False, NOW),)), scene.now)
     await scene.hear(said("wamid.1", at=NOW - 10, body="stop"))
     assert stopped(scene) == "all"
 

@@ -14,10 +14,10 @@ from wabot.core.jobs import OPEN, Event, Kind, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Person, Status
 from wabot.journal import batches, contents, restored, sqlite
 from wabot.journal.batches import NewBatch, Recipient
-from wabot.journal.results import Result
+from wabot.journal.results import RecipientResult
 
 
-async def results(scene: Scene, batch_id: str = "b1") -> list[Result]:
+async def results(scene: Scene, batch_id: str = "b1") -> list[RecipientResult]:
     found = await scene.journal.results(batch_id)
     assert found is not None
     return found

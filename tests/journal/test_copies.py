@@ -16,16 +16,16 @@ from tests.journal.scene import ANA, BEN, NOW, POLICY, Scene, receipt, sent, tem
 from wabot import journal
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Receipt, Status
-from wabot.journal import batches, jobs, receipts, results, tending
+from wabot.journal import batches, jobs, receipts, results, timeouts
 from wabot.journal.batches import NewBatch, Recipient
-from wabot.journal.receipts import Patience
+from wabot.journal.receipts import ReceiptRules
 
 SENT, DELIVERED, READ, FAILED = Status.SENT, Status.DELIVERED, Status.READ, Status.FAILED
 FURTHER = [SENT, FAILED, DELIVERED, READ]
 """One copy's way: each of these counts, whatever came before it on the left."""
 BETTER = [SENT, DELIVERED, READ]
 TRANSIENT, FINAL = 131000, 131047
-PATIENCE = Patience("j", POLICY)
+PATIENCE = ReceiptRules("j", POLICY)
 MONTH = 30 * 86400.0
 
 FATES: list[tuple[Status, ...]] = [(), (SENT,), (FAILED,), (SENT, DELIVERED), (SENT, FAILED)]
@@ -49,7 +49,7 @@ def db() -> Iterator[sqlite3.Connection]:
         batches.queue_batch(db, NewBatch("b", None, "", [Recipient(ANA, ANA, template())]), NOW)
         first = claimed(db, NOW)
         jobs.settle(db, first, Outcome(Event.LOSE_TRACK, due_at=NOW + POLICY.hold_seconds), NOW, PATIENCE)
-        tending.tend(db, policy=POLICY, now=NOW + POLICY.hold_seconds)
+        timeouts.tend(db, policy=POLICY, now=NOW + POLICY.hold_seconds)
         yield db
 
 
@@ -125,7 +125,7 @@ def check(db: sqlite3.Connection, copies: dict[int, Status], *, over: bool, orde
         (result,) = results.results(db, "b") or []
         assert result.answer == {"messages": [{"id": row["wamid"]}]}, order
         db.execute("SAVEPOINT later")
-        tending.tend(db, policy=POLICY, now=NOW + MONTH)
+        timeouts.tend(db, policy=POLICY, now=NOW + MONTH)
         assert jobs.claim(db, Kind.SEND, limit=1, now=NOW + MONTH, token=9, journal="j") == [], order
         db.execute("ROLLBACK TO later")
         db.execute("RELEASE later")

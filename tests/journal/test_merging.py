@@ -8,7 +8,7 @@ from tests.journal.scene import ANA, BEN, EVA, Scene, receipt, said, sent, text
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Person, Status
 from wabot.journal import merging
-from wabot.journal.parting import CannotUndo
+from wabot.journal.merge_undo import CannotUndo
 
 BSUID, OTHER = "IN.1A2B3C", "IN.9Z8Y7X"
 ASKED, METAS = "5511987654321", "551187654321"

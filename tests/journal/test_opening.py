@@ -14,7 +14,7 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, receipt, said
 from wabot.core.jobs import Event, Kind, Outcome, State
-from wabot.core.messages import Delivery, Status
+from wabot.core.messages import Status, Webhook
 from wabot.journal import opening, sqlite
 from wabot.journal.backup import copy
 from wabot.journal.files import CannotOpen
@@ -32,7 +32,7 @@ async def opened(data_dir: Path, purpose: Purpose = Purpose.LIVE) -> Journal:
 async def contacts_after_a_fresh_start(data_dir: Path, purpose: Purpose) -> int:
     """How many are left of one that was there."""
     journal = await opened(data_dir, purpose)
-    await journal.accept(Delivery(messages=(said("wamid.1"),)), NOW)
+    await journal.accept(Webhook(messages=(said("wamid.1"),)), NOW)
     await journal.close()
     journal = await open_journal(data_dir, rules=RULES, policy=POLICY, purpose=purpose, fresh=True)
     await journal.ping()
@@ -95,7 +95,7 @@ async def test_a_fresh_start_touches_no_real_journal_none_that_is_in_use_and_no_
 
     place = tmp_path / "sandbox"
     running = await opened(place, Purpose.SANDBOX)
-    await running.accept(Delivery(messages=(said("wamid.1"),)), NOW)
+    await running.accept(Webhook(messages=(said("wamid.1"),)), NOW)
     with pytest.raises(CannotOpen, match="another wabot already uses"):
         await open_journal(place, rules=RULES, policy=POLICY, purpose=Purpose.SANDBOX, fresh=True)
     assert await running.depths() != []
@@ -310,7 +310,7 @@ async def test_a_journal_that_was_kept_for_another_phone_number_id_starts_and_fo
         journal = await open_journal(tmp_path, rules=RULES, policy=POLICY, business=phone_number_id)
         try:
             if told:
-                await journal.accept(Delivery(1, (said("wamid.1", business_number=told),)), NOW)
+                await journal.accept(Webhook(1, (said("wamid.1", business_number=told),)), NOW)
             return journal._business
         finally:
             await journal.close()

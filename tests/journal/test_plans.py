@@ -21,9 +21,9 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receipt, said, sent, text
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
-from wabot.core.messages import Delivery, ForeignPart, Notice, Person, Preference, Status, TemplateNews
+from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
 from wabot.journal import sqlite
-from wabot.journal.in_bulk import Retry
+from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.listing import Query
 from wabot.journal.outbox import CannotMove
@@ -165,9 +165,9 @@ async def people_and_their_names(scene: Scene) -> None:
     await scene.hear(said("p5", ANA, moved_to=Person(wa_id=EVA), type="system", answerable=False))
     await scene.hear(said("p6", EVA, revokes="p5"), said("p7", BEN, body="stop"), said("p8", BEN, body="start"))
     preferences = tuple(Preference(Person(wa_id=BEN), stopped, 1.0) for stopped in (True, False))
-    await scene.journal.accept(Delivery(preferences=preferences, notices=(Notice("a", "b", "c"),)), scene.now)
+    await scene.journal.accept(Webhook(preferences=preferences, notices=(Notice("a", "b", "c"),)), scene.now)
     others = tuple(ForeignPart(number, '{"entry": []}') for number in ("7", "8", "9"))
-    await scene.journal.accept(Delivery(foreign=others), scene.now)
+    await scene.journal.accept(Webhook(foreign=others), scene.now)
     await scene.journal.foreign_kept({"7"})
     await scene.journal.reclaim("8", scene.now)
     await scene.hear(
@@ -218,7 +218,7 @@ async def whatever_comes_of_a_send(scene: Scene) -> None:
     await scene.told(receipt("early", Status.FAILED, code=131047))
     await scene.told(receipt("lost", Status.FAILED, code=131000, tag=jobs[0].tag, person=Person(bsuid="IN.9")))
     news = tuple(TemplateNews("t", "en", event) for event in ("PAUSED", "APPROVED"))
-    await scene.journal.accept(Delivery(templates=news), scene.now)
+    await scene.journal.accept(Webhook(templates=news), scene.now)
     await scene.settle(jobs[6], Outcome(Event.LOSE_TRACK, due_at=scene.now))
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, Scene, receipt, said, sent
 from wabot.core.errors import Refused
 from wabot.core.jobs import Event, Job, Outcome, State
-from wabot.core.messages import Delivery, Person, Receipt, Status
+from wabot.core.messages import Person, Receipt, Status, Webhook
 
 SENT, DELIVERED, READ, PLAYED, FAILED = Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED, Status.FAILED
 TRANSIENT, FINAL, UNREACHABLE, TOMORROW = 131000, 131047, 131026, 131049
@@ -421,7 +421,7 @@ async def test_marketing_that_met_the_limit_of_a_person_in_the_united_states_is_
     for n, job in enumerate(await scene.claim()):
         await scene.settle(job, Outcome(Event.SUCCEED, wamid=f"wamid.limit.{n}"))
         failed = Receipt(f"wamid.limit.{n}", Status.FAILED, NOW, error={"code": 131049, "title": "Not delivered"})
-        await scene.journal.accept(Delivery(receipts=(failed,)), scene.now)
+        await scene.journal.accept(Webhook(receipts=(failed,)), scene.now)
     states = {row["person"]: row["state"] for row in scene.rows(
         "SELECT m.person, j.state FROM messages m JOIN jobs j ON j.id = m.job_id"
     )}  # fmt: skip

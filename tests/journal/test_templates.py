@@ -6,7 +6,7 @@ from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, said
 from wabot.core.account import AccountNews, Standing
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, State
-from wabot.core.messages import Delivery, Receipt, Status, TemplateNews
+from wabot.core.messages import Receipt, Status, TemplateNews, Webhook
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.templates import REVIEW_SECONDS
 
@@ -14,7 +14,7 @@ PAUSED, UNKNOWN, TOO_MANY = 132015, 132001, 131048
 
 
 async def news(scene: Scene, event: str, name: str = "sale", language: str = "en_US") -> None:
-    await scene.journal.accept(Delivery(templates=(TemplateNews(name, language, event),)), scene.now)
+    await scene.journal.accept(Webhook(templates=(TemplateNews(name, language, event),)), scene.now)
 
 
 async def held(scene: Scene, number: str = ANA, *, name: str = "sale", code: int | None = PAUSED) -> Job:
@@ -128,7 +128,7 @@ async def test_a_template_that_meta_pauses_after_it_took_the_message_rests_too(
     job = await scene.claim_one()
     await scene.settle(job, Outcome(Event.SUCCEED, wamid="wamid.sale"))
     failed = Receipt("wamid.sale", Status.FAILED, NOW, error={"code": PAUSED, "title": "Template is paused"})
-    await scene.journal.accept(Delivery(receipts=(failed,)), scene.now)
+    await scene.journal.accept(Webhook(receipts=(failed,)), scene.now)
     assert (await pause_of_next(scene, "sale")).code == PAUSED  # type: ignore[attr-defined]
     assert await pause_of_next(scene, "other", BEN) is None
 
@@ -192,7 +192,7 @@ async def test_news_of_a_pause_do_not_forget_the_code_of_what_it_holds(scene: Sc
 
 async def account(scene: Scene, standing: Standing, at: float, until: float | None = None) -> list[AccountNews]:
     said = AccountNews(standing, "Meta lets the account only answer", at, until)
-    return (await scene.journal.accept(Delivery(account=(said,)), scene.now)).account
+    return (await scene.journal.accept(Webhook(account=(said,)), scene.now)).account
 
 
 async def test_an_account_that_may_only_answer_holds_what_it_would_begin_and_keeps_that_over_a_restart(

@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 from tests.business import ANA, Business, business
 from tests.virtual_time import virtual_time
 from tests.web.shapes import refusal, wire
-from wabot import keys
+from wabot import api_keys
 from wabot.web import app, auth
 
 KEYS = ("a-long-enough-key", "another-long-key", "clé-€-ключ-16-знаков")
@@ -164,7 +164,7 @@ async def test_outside_the_sandbox_this_machine_needs_a_key_too(tmp_path: Path) 
         stranger = replace(b, client=client)
         for method, path in GUARDED:
             refusal(await stranger.ask(method, path, headers={"Host": "127.0.0.1:8080"}), 401)
-        made = (tmp_path / keys.FILE).read_text().strip()
+        made = (tmp_path / api_keys.FILE).read_text().strip()
         assert (await stranger.get("/readyz", headers={"X-API-Key": made})).status == 200
 
 

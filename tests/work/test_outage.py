@@ -19,7 +19,7 @@ from wabot.core.graph import Accepted, meaning
 from wabot.core.jobs import Halt, Kind, Origin, Outgoing, Policy, State
 from wabot.core.limits import Bucket, PairLedger
 from wabot.core.pausing import PROBE_SECONDS
-from wabot.work.runner import Lane
+from wabot.work.lane import Lane
 from wabot.work.send import Limits, Sends
 
 RATE = 20

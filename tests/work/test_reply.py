@@ -15,11 +15,11 @@ from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, State
 from wabot.core.limits import Pace
 from wabot.core.messages import Direction, Inbound, Person
-from wabot.core.text import MAX_BODY
-from wabot.work.reply import Manner, Replies, template_message, text_message
+from wabot.core.whatsapp_text import MAX_BODY
+from wabot.work.reply import Replies, ReplyStyle, template_message, text_message
 
 WELCOME = {"name": "welcome", "language": "en_US", "components": []}
-MANNER = Manner(
+MANNER = ReplyStyle(
     system="You sell flowers.",
     first_contact=FirstContact.AI,
     template=WELCOME,
@@ -34,7 +34,13 @@ class Desk:
     """The handler, with the journal that it reads; `reply` answers what is due and writes it down."""
 
     def __init__(
-        self, scene: Scene, *, assistant: ScriptedAssistant, archive: MemoryArchive | None, manner: Manner, pace: Pace
+        self,
+        scene: Scene,
+        *,
+        assistant: ScriptedAssistant,
+        archive: MemoryArchive | None,
+        manner: ReplyStyle,
+        pace: Pace,
     ) -> None:
         self.scene, self.assistant = scene, assistant
         self.took: list[float] = []

@@ -12,9 +12,9 @@ from typing import Any
 
 from wabot.core.errors import ArchiveDown
 from wabot.core.jobs import Origin
+from wabot.core.json_values import loads, seconds_of, text_of
 from wabot.core.messages import Direction, Status, is_bsuid
-from wabot.core.shapes import loads, seconds_of, text_of
-from wabot.imports import without
+from wabot.lean_imports import without
 
 with without("pymongo.pyopenssl_context"):  # Python's own ssl does; this one costs 8 MB
     import pymongo

@@ -12,8 +12,8 @@ import aiohttp
 
 from wabot.core.conversation import Prompt
 from wabot.core.errors import AssistantFailed
+from wabot.core.json_values import dict_of
 from wabot.core.remedies import words_of_model
-from wabot.core.shapes import dict_of
 
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_REASON_BYTES = 65_536

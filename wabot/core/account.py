@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from wabot.core.shapes import dict_of, list_of, seconds_of, text_of
+from wabot.core.json_values import dict_of, list_of, seconds_of, text_of
 
 Object = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wabot.core.jobs import Origin
-from wabot.core.text import sendable
+from wabot.core.whatsapp_text import sendable
 
 DEFAULT_PROMPT = """\
 You are the assistant of one business and answer its customers on WhatsApp.

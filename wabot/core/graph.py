@@ -17,7 +17,7 @@ from typing import Any
 
 from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
 from wabot.core.messages import Contact, mask
-from wabot.core.text import sendable
+from wabot.core.whatsapp_text import sendable
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 

@@ -258,7 +258,7 @@ class ForeignPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Webhook:
     """Everything that one webhook request said. `count` is how many messages were in it, ours or not."""
 
     count: int = 0

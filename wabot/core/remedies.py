@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wabot.core.conversation import Prompt
 from wabot.core.errors import AssistantFailed
-from wabot.core.text import sendable
+from wabot.core.whatsapp_text import sendable
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,22 +13,22 @@ from typing import Any, TypeVar
 
 from wabot.core import account
 from wabot.core.account import AccountNews
-from wabot.core.inbound import Chat, Object, people_of, person_of
-from wabot.core.large import TooManyValues
-from wabot.core.messages import Delivery, ForeignPart, Inbound, Notice, Preference, Receipt, Status, TemplateNews
-from wabot.core.shapes import compact, dict_of, list_of, loads, seconds_of, storable, text_of
+from wabot.core.json_limits import TooManyValues
+from wabot.core.json_values import compact, dict_of, list_of, loads, seconds_of, storable, text_of
+from wabot.core.message_parsing import Chat, Object, people_of, person_of
+from wabot.core.messages import ForeignPart, Inbound, Notice, Preference, Receipt, Status, TemplateNews, Webhook
 
 T = TypeVar("T")
 
 MOST_NOTICES = 100
-"""Of one delivery; a handful is what Meta really sends, and more of them teach nothing."""
+"""Of one webhook; a handful is what Meta really sends, and more of them teach nothing."""
 
 _SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
 _CHATS = ("messages", "smb_message_echoes")
 """The fields whose changes are about conversations."""
 MOST_NUMBERS = 100
-"""Of others in one delivery; Meta puts one number into each."""
+"""Of others in one webhook; Meta puts one number into each."""
 _STOPPED = {"stop": True, "resume": False}
 _LONGEST_WORD = 64
 
@@ -49,7 +49,7 @@ def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
     return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex(), found[1])
 
 
-def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: Set[str] = frozenset()) -> Delivery:
+def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: Set[str] = frozenset()) -> Webhook:
     """Everything that one request says to our number; what cannot be read becomes a Notice. Never raises.
 
     What it says to another number is for that one, whole, unless its phone number id is `ignored`. What it says of
@@ -74,13 +74,13 @@ def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: S
     try:
         for entry in entries:
             reading.entry(entry)
-        return reading.delivery()
+        return reading.webhook()
     except RecursionError:  # just shallow enough to be read, too deep to be written down in parts
         return _unreadable("nested too deeply", text)
 
 
-def _unreadable(reason: str, text: str) -> Delivery:
-    return Delivery(notices=(Notice("unreadable", reason, storable(text)),))
+def _unreadable(reason: str, text: str) -> Webhook:
+    return Webhook(notices=(Notice("unreadable", reason, storable(text)),))
 
 
 @dataclass(slots=True)
@@ -100,10 +100,10 @@ class _Reading:
     foreign: dict[str, list[Object]] = field(default_factory=dict)
     account: list[AccountNews] = field(default_factory=list)
 
-    def delivery(self) -> Delivery:
+    def webhook(self) -> Webhook:
         if self.unnoted:
-            self.notices.append(Notice("unreadable", f"{self.unnoted} more of these in one delivery", ""))
-        return Delivery(
+            self.notices.append(Notice("unreadable", f"{self.unnoted} more of these in one webhook", ""))
+        return Webhook(
             count=self.count,
             messages=tuple(self.messages),
             receipts=tuple(self.receipts),
@@ -176,7 +176,7 @@ class _Reading:
         if number in self.ignored:
             return
         if number not in self.foreign and len(self.foreign) >= MOST_NUMBERS:
-            self.note("foreign", "too many numbers in one delivery", {"phone_number_id": number})
+            self.note("foreign", "too many numbers in one webhook", {"phone_number_id": number})
             return
         around = {"id": text_of(entry.get("id"))[:_LONGEST_WORD], "time": seconds_of(entry.get("time"))}
         self.foreign.setdefault(number, []).append({**around, "changes": [change]})

@@ -1,7 +1,7 @@
 """All checks in their order, each bounded in time.
 
 The terminal runs them on demand; the service runs them at its start and every hour, for `/readyz`. Then it calls no
-model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/checkup.py.
+model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/doctor_checks.py.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Protocol
 import aiohttp
 
 from wabot.adapters.graph_api import GraphApi, Unreachable
-from wabot.core import checkup, credentials
-from wabot.core.checkup import Check, State
+from wabot.core import credentials, doctor_checks
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.credentials import Credentials
+from wabot.core.doctor_checks import Check, State
 from wabot.core.errors import ArchiveDown, AssistantFailed
 from wabot.doctor.address import knock
 from wabot.doctor.meta import Meta
-from wabot.settings import Settings, SettingsError
+from wabot.settings.loading import Settings, SettingsError
 
 CHECK_SECONDS = 20.0
 """No check takes longer: what has not answered by then is broken."""
 
 
-class Archive(Protocol):
+class ArchiveToExamine(Protocol):
     """MongoDB, as doctor needs it. Raises ArchiveDown."""
 
     async def examine(self) -> Sequence[str]:
@@ -51,7 +51,7 @@ class Surroundings:
 
     session: aiohttp.ClientSession
     journal: Callable[[], Awaitable[Check]]
-    archive: Archive | None
+    archive: ArchiveToExamine | None
     assistant: Assistant | None
     model: Callable[[], Check | None] = lambda: None
 
@@ -100,7 +100,7 @@ class Doctor:
         }
         found = {name: await self._bounded(name, check) for name, check in checks.items()}
         found["settings"] = self._settings_check(found["token"], found["number"])
-        return [found[name] for name in checkup.NAMES]
+        return [found[name] for name in doctor_checks.NAMES]
 
     async def _bounded(self, name: str, check: Callable[[], Awaitable[Check]]) -> Check:
         """One check's answer, however long others take to answer it."""
@@ -108,19 +108,23 @@ class Doctor:
             async with asyncio.timeout(CHECK_SECONDS):
                 return await check()
         except TimeoutError:
-            return checkup.broken(name, f"no answer within {CHECK_SECONDS:g} s", "Run it again; look at the network.")
+            return doctor_checks.broken(
+                name, f"no answer within {CHECK_SECONDS:g} s", "Run it again; look at the network."
+            )
         except Unreachable as error:
             if name != "token":
-                return checkup.skipped(name, str(error))
+                return doctor_checks.skipped(name, str(error))
             host = self._settings.whatsapp.graph_api_base
-            return checkup.broken(name, str(error), f"See that this machine reaches {host}: name, firewall, proxy.")
+            return doctor_checks.broken(
+                name, str(error), f"See that this machine reaches {host}: name, firewall, proxy."
+            )
 
     def _settings_check(self, token: Check, number: Check) -> Check:
         """What the service would refuse; then the form, unless Meta knows it: that is right, whatever it looks like."""
         try:
             self._settings.refuse_unsafe()
         except SettingsError as error:
-            return checkup.broken("settings", "; ".join(error.problems), "Put it into config.toml.")
+            return doctor_checks.broken("settings", "; ".join(error.problems), "Put it into config.toml.")
         meta = self._settings.whatsapp
         given = Credentials(
             access_token=meta.access_token.get_secret_value(),
@@ -137,16 +141,16 @@ class Doctor:
         folder = self._settings.server.data_dir.absolute()
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         usage = await asyncio.to_thread(shutil.disk_usage, nearest)
-        return checkup.disk(usage.free, usage.total, str(folder))
+        return doctor_checks.disk(usage.free, usage.total, str(folder))
 
     async def _clock_check(self) -> Check:
-        return checkup.clock(self._meta.skew)
+        return doctor_checks.clock(self._meta.skew)
 
     async def _webhook(self) -> Check:
         address = self._callback()
         if not address:
             remedy = "Set server.public_url, or pass --url https://…"
-            return checkup.skipped("webhook", "the public address is not known", remedy)
+            return doctor_checks.skipped("webhook", "the public address is not known", remedy)
         whatsapp = self._settings.whatsapp
         return await knock(
             self._around.session,
@@ -157,27 +161,29 @@ class Doctor:
 
     async def _mongo(self) -> Check:
         if self._around.archive is None:
-            return checkup.skipped("mongo", "embedded: the journal is the archive")
+            return doctor_checks.skipped("mongo", "embedded: the journal is the archive")
         try:
             missing = await self._around.archive.examine()
         except ArchiveDown as error:
-            return checkup.broken("mongo", str(error), "See that MongoDB runs, and mongo.uri: address, user, rights.")
+            return doctor_checks.broken(
+                "mongo", str(error), "See that MongoDB runs, and mongo.uri: address, user, rights."
+            )
         if missing:
             detail = f"indexes are missing: {', '.join(missing)}"
-            return checkup.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
-        return checkup.ok("mongo", "writes, reads and has its indexes")
+            return doctor_checks.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
+        return doctor_checks.ok("mongo", "writes, reads and has its indexes")
 
     async def _model(self) -> Check:
         if self._around.assistant is None:
-            return self._around.model() or checkup.skipped("model", "no answer was asked for yet")
+            return self._around.model() or doctor_checks.skipped("model", "no answer was asked for yet")
         try:
             await self._around.assistant.answer(Prompt("", (Turn(Role.USER, "Answer with one word: hello."),)))
         except AssistantFailed as error:
-            return checkup.broken("model", str(error), "See [assistant]: provider, model, api_key, base_url.")
-        return checkup.ok("model", f"{self._settings.assistant.provider} answers")
+            return doctor_checks.broken("model", str(error), "See [assistant]: provider, model, api_key, base_url.")
+        return doctor_checks.ok("model", f"{self._settings.assistant.provider} answers")
 
     async def _events(self) -> Check:
-        return checkup.skipped("events", "no endpoints are configured")
+        return doctor_checks.skipped("events", "no endpoints are configured")
 
     def _callback(self) -> str:
         """Where Meta finds our webhook, as far as anybody said."""

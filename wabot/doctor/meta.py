@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wabot.adapters.graph_api import Answer, GraphApi
-from wabot.core import checkup
-from wabot.core.checkup import Check
-from wabot.core.shapes import dict_of, list_of, text_of
-from wabot.settings import Settings
+from wabot.core import doctor_checks
+from wabot.core.doctor_checks import Check
+from wabot.core.json_values import dict_of, list_of, text_of
+from wabot.settings.loading import Settings
 
 _NUMBER_FIELDS = (
     "display_phone_number,verified_name,quality_rating,status,throughput,whatsapp_business_manager_messaging_limit"
@@ -57,17 +57,17 @@ class Meta:
         if self._token is None:
             return await self.meet()
         if self._token.error is not None:
-            return checkup.refused("token", self._token.error)
+            return doctor_checks.refused("token", self._token.error)
         if "is_valid" not in self._about_token:
-            return checkup.unanswered("token")
-        return checkup.token(self._about_token, self._clock())
+            return doctor_checks.unanswered("token")
+        return doctor_checks.token(self._about_token, self._clock())
 
     async def number(self) -> Check:
         """Registered, quality, throughput, limit."""
         answer = await self._graph.get(self._settings.whatsapp.phone_number_id, fields=_NUMBER_FIELDS)
         if answer.error is not None:
             return self._refused("number", answer.error)
-        return checkup.number(answer.data) if "id" in answer.data else checkup.unanswered("number")
+        return doctor_checks.number(answer.data) if "id" in answer.data else doctor_checks.unanswered("number")
 
     async def account(self) -> Check:
         """The WhatsApp Business Account: reviewed, and allowed to send."""
@@ -76,7 +76,7 @@ class Meta:
         answer = await self._graph.get(self._account, fields="name,account_review_status,health_status")
         if answer.error is not None:
             return self._refused("account", answer.error)
-        return checkup.account(answer.data) if "id" in answer.data else checkup.unanswered("account")
+        return doctor_checks.account(answer.data) if "id" in answer.data else doctor_checks.unanswered("account")
 
     async def subscription(self) -> Check:
         """Whether the account's webhooks reach the token's own app, and which fields."""
@@ -86,25 +86,25 @@ class Meta:
         if apps.error is not None:
             return self._refused("subscription", apps.error)
         if not isinstance(apps.data.get("data"), list) or not self._app_id:
-            return checkup.unanswered("subscription")
-        return checkup.subscription(list_of(apps.data.get("data")), self._app_id, self._fields)
+            return doctor_checks.unanswered("subscription")
+        return doctor_checks.subscription(list_of(apps.data.get("data")), self._app_id, self._fields)
 
     async def template(self) -> Check:
         """Whether the first-contact template is approved and takes what the settings give it."""
         first = self._settings.first_contact
         if first.answer == "ai":
-            return checkup.skipped("template", "first_contact.answer is ai: newcomers get no template")
+            return doctor_checks.skipped("template", "first_contact.answer is ai: newcomers get no template")
         if not self._account:
             return _no_account("template")
         answer = await self._graph.get(f"{self._account}/message_templates", name=first.template, limit="100")
         if answer.error is not None:
             return self._refused("template", answer.error)
         if not isinstance(answer.data.get("data"), list):
-            return checkup.unanswered("template")
+            return doctor_checks.unanswered("template")
         bodies = [part for part in first.components if text_of(part.get("type")).lower() == "body"]
         given = sum(len(list_of(body.get("parameters"))) for body in bodies)
         found = list_of(answer.data.get("data"))
-        return checkup.template(found, name=first.template, language=first.language, given=given)
+        return doctor_checks.template(found, name=first.template, language=first.language, given=given)
 
     async def subscribe(self, callback: str) -> Check:
         """What `--fix` does: the app to the account, and all fields to the app's webhook at `callback`, if known."""
@@ -112,7 +112,7 @@ class Meta:
             return _no_account("subscription")
         await self._graph.post(f"{self._account}/subscribed_apps")
         if self._fields is not None and callback:
-            wanted = {*self._fields, *checkup.NEEDED_FIELDS, *checkup.WANTED_FIELDS}
+            wanted = {*self._fields, *doctor_checks.NEEDED_FIELDS, *doctor_checks.WANTED_FIELDS}
             await self._graph.post(
                 f"{self._app_id}/subscriptions",
                 token=self._app_token,
@@ -127,9 +127,9 @@ class Meta:
     def _refused(self, name: str, error: Mapping[str, Any]) -> Check:
         """A dead token is one trouble, and not one of everything that is asked with it."""
         dead = self._token is not None and (self._token.error is not None or self._about_token.get("is_valid") is False)
-        if dead and checkup.is_of_the_token(error):
-            return checkup.skipped(name, "Meta answers nothing to this token")
-        return checkup.refused(name, error)
+        if dead and doctor_checks.is_of_the_token(error):
+            return doctor_checks.skipped(name, "Meta answers nothing to this token")
+        return doctor_checks.refused(name, error)
 
     async def _learn_callback(self) -> None:
         """The app's webhook: its address and fields (None where they cannot be read)."""
@@ -160,4 +160,4 @@ class Meta:
 
 
 def _no_account(name: str) -> Check:
-    return checkup.skipped(name, "whatsapp.business_account_id is not set", "Copy it from WhatsApp > API setup.")
+    return doctor_checks.skipped(name, "whatsapp.business_account_id is not set", "Copy it from WhatsApp > API setup.")

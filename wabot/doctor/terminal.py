@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from wabot.core.checkup import Check, State
+from wabot.core.doctor_checks import Check, State
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
-from wabot.settings import Settings
+from wabot.settings.loading import Settings
 
 _MARKS = {State.OK: "ok     ", State.WARNING: "warning", State.BROKEN: "BROKEN ", State.SKIPPED: "skipped"}
 

@@ -1,4 +1,4 @@
-"""A webhook delivery becomes rows: contacts, messages (each wamid once), receipts, and the replies that we owe now."""
+"""A webhook becomes rows: contacts, messages (each wamid once), receipts, and the replies that we owe now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from wabot.core.account import AccountNews, Standing
 from wabot.core.errors import DeliveryError
 from wabot.core.jobs import Origin, Outgoing, State
 from wabot.core.messages import (
-    Delivery,
     Direction,
     Inbound,
     Notice,
@@ -19,17 +18,18 @@ from wabot.core.messages import (
     Preference,
     Status,
     Stop,
+    Webhook,
     is_bsuid,
     said_at,
 )
 from wabot.core.optout import Consent, Wish
-from wabot.journal import contacts, receipts, templates, wishes
+from wabot.journal import contacts, opt_outs, receipts, templates
 from wabot.journal.jobs import fail_message
 from wabot.journal.queue import enqueue
-from wabot.journal.receipts import Patience
+from wabot.journal.receipts import ReceiptRules
 
 SLICE = 200
-"""Entries of a delivery that one commit takes in."""
+"""Entries of a webhook that one commit takes in."""
 NOTICE_LIMIT = 65_536
 """Characters of a notice that are kept: enough to read it, too little to fill a disk."""
 
@@ -42,7 +42,7 @@ _WORDS = frozenset({"text", "button", "interactive"})
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a delivery is taken in by. Seconds; `consent` has the words that stop and start us."""
+    """What a webhook is taken in by. Seconds; `consent` has the words that stop and start us."""
 
     quiet_seconds: float = 2.0
     quiet_max_seconds: float = 15.0
@@ -52,7 +52,7 @@ class Rules:
 
 @dataclass(slots=True)
 class Taken:
-    """What was new in a delivery; `sends`: how often the outbox moved."""
+    """What was new in a webhook; `sends`: how often the outbox moved."""
 
     stored: int = 0
     replies: int = 0
@@ -61,43 +61,43 @@ class Taken:
     account: list[AccountNews] = field(default_factory=list)
 
     def add(self, other: Taken) -> None:
-        """What was new in another slice of the same delivery."""
+        """What was new in another slice of the same webhook."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
-def slices(delivery: Delivery, size: int = SLICE) -> Iterator[Delivery]:
-    """A delivery in parts of at most `size` entries, each to be taken in by a commit of its own.
+def slices(incoming: Webhook, size: int = SLICE) -> Iterator[Webhook]:
+    """A webhook in parts of at most `size` entries, each to be taken in by a commit of its own.
 
     Webhooks of others come between them. What a crash cuts off was not acknowledged, so Meta delivers it again.
     """
-    lists = {each.name: getattr(delivery, each.name) for each in fields(delivery)}
+    lists = {each.name: getattr(incoming, each.name) for each in fields(incoming)}
     lists = {name: entries for name, entries in lists.items() if isinstance(entries, tuple)}
     if sum(map(len, lists.values())) <= size:
-        yield delivery
+        yield incoming
         return
     for name, entries in lists.items():
         for start in range(0, len(entries), size):
-            yield Delivery(**{name: entries[start : start + size]})
+            yield Webhook(**{name: entries[start : start + size]})
 
 
-def accept(db: sqlite3.Connection, delivery: Delivery, now: float, rules: Rules, patience: Patience) -> Taken:
-    """Write down all that a delivery says; doing it twice changes nothing."""
+def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, patience: ReceiptRules) -> Taken:
+    """Write down all that a webhook says; doing it twice changes nothing."""
     taken = Taken()
-    for message in delivery.messages:
+    for message in incoming.messages:
         _take_message(db, message, now, rules, taken)
-    for receipt in delivery.receipts:
+    for receipt in incoming.receipts:
         applied = receipts.apply(db, receipt, now, patience)
         taken.sends += applied.moved
         if applied.failure is not None:
             taken.failures.append(applied.failure)
-    for preference in delivery.preferences:
+    for preference in incoming.preferences:
         _take_preference(db, preference, now)
-    for news in delivery.templates:
+    for news in incoming.templates:
         taken.sends += templates.heed(db, news, now)
-    for said in delivery.account:
+    for said in incoming.account:
         _take_account_news(db, said, now, taken)
-    for notice in delivery.notices:
+    for notice in incoming.notices:
         _keep_notice(db, notice, now)
     return taken
 
@@ -106,12 +106,12 @@ def set_stop(db: sqlite3.Connection, identity: str, now: float, *, stop: bool) -
     """Somebody writes down what a person wants: no more messages, or messages again, since they can be reached."""
     person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
     contact_id = contacts.resolve(db, person, now, now)
-    at = wishes.by_us(db, contact_id, now)
+    at = opt_outs.by_us(db, contact_id, now)
     if stop:
         _opt_out(db, contact_id, at, now)
     else:
-        wishes.start(db, contact_id, at)
-        wishes.reachable(db, contact_id)
+        opt_outs.start(db, contact_id, at)
+        opt_outs.reachable(db, contact_id)
 
 
 def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> bool:
@@ -119,10 +119,10 @@ def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> 
 
     False where they asked us to start again later than that, so that nothing is stopped.
     """
-    wishes.record(db, contact_id, Stop.ALL, at, stop=True)
-    if wishes.of(db, contact_id) is not Stop.ALL:
+    opt_outs.record(db, contact_id, Stop.ALL, at, stop=True)
+    if opt_outs.of(db, contact_id) is not Stop.ALL:
         return False
-    for one in wishes.everyone(db, contact_id):
+    for one in opt_outs.everyone(db, contact_id):
         _cancel_open(db, one, now)
     return True
 
@@ -167,7 +167,7 @@ def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: R
         return
     if known is None and not message.group:
         known = contacts.heard(db, contact_id, at)
-    stopped = wishes.of(db, contact_id) if known is None else contacts.stop_of(known)
+    stopped = opt_outs.of(db, contact_id) if known is None else contacts.stop_of(known)
     wish = rules.consent.wish(message.body) if message.type in _WORDS else None
     if wish is not None and _heed_wish(db, contact_id, wish, at=at, stopped=stopped, now=now, rules=rules):
         taken.sends += 1
@@ -235,8 +235,8 @@ def _heed_wish(
     if wish is Wish.STOP:
         changed = _opt_out(db, contact_id, at, now) and stopped is not Stop.ALL
     else:
-        wishes.start(db, contact_id, at)
-        changed = stopped in (Stop.ALL, Stop.MARKETING) and wishes.of(db, contact_id) is None
+        opt_outs.start(db, contact_id, at)
+        changed = stopped in (Stop.ALL, Stop.MARKETING) and opt_outs.of(db, contact_id) is None
     text = rules.consent.answer(wish)
     if not changed or not text:
         return False
@@ -246,7 +246,7 @@ def _heed_wish(
 
 
 def _take_account_news(db: sqlite3.Connection, news: AccountNews, now: float, taken: Taken) -> None:
-    """What Meta says of the account, unless it said something later before: deliveries overtake each other.
+    """What Meta says of the account, unless it said something later before: webhooks overtake each other.
 
     A restriction outlives a restart here. A blocked number needs no memory: the first send after it meets Meta's error.
     """
@@ -268,7 +268,7 @@ def _take_account_news(db: sqlite3.Connection, news: AccountNews, now: float, ta
 def _take_preference(db: sqlite3.Connection, preference: Preference, now: float) -> None:
     at = said_at(preference.timestamp, now)
     contact_id = contacts.resolve(db, preference.person, at, now)
-    wishes.record(db, contact_id, Stop.MARKETING, at, stop=preference.stopped)
+    opt_outs.record(db, contact_id, Stop.MARKETING, at, stop=preference.stopped)
 
 
 def _keep_notice(db: sqlite3.Connection, notice: Notice, now: float) -> None:

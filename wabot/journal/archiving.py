@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.jobs import Job
+from wabot.core.json_values import stored
 from wabot.core.messages import Direction, Status
-from wabot.core.shapes import stored
 from wabot.journal import contents
 from wabot.journal.history import MESSAGE, document
+from wabot.journal.pruning import KEY_SECONDS
 from wabot.journal.sqlite import Reader, Writer
-from wabot.journal.upkeep import KEY_SECONDS
 
 NEVER_AHEAD = 1 << 62
 """`archived` of what was brought back from the archive: it stays the archive's own, under a key that we do not know."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wabot.core.messages import Contact, Person, Stop, is_bsuid, same_number
-from wabot.journal import merging, wishes
+from wabot.journal import merging, opt_outs
 
 
 def stop_of(row: sqlite3.Row) -> Stop | None:
@@ -185,7 +185,7 @@ def rekey(db: sqlite3.Connection, contact_id: int, old: Person, new: Person, *, 
         apart = merging.parted(db, contact_id, owner["id"])
         if apart or (value == new.wa_id and _was_another(db, owner, new, at)):
             if value == new.bsuid:  # parted by a person; by Meta's word, what was wished under it is theirs
-                wishes.share(db, contact_id, owner["id"])
+                opt_outs.share(db, contact_id, owner["id"])
             _release(db, value, at)
         else:
             contact_id = merging.unite(db, contact_id, owner["id"], now, "a change of number or BSUID")
@@ -218,7 +218,7 @@ def learn_spelling(db: sqlite3.Connection, contact_id: int, asked: str | None, w
     if not asked or not wa_id or asked == wa_id or not asked.isdigit():
         return  # a BSUID is no spelling of a number
     contact = _owner(db, asked)
-    if contact is None or contact["id"] not in wishes.everyone(db, contact_id):
+    if contact is None or contact["id"] not in opt_outs.everyone(db, contact_id):
         return  # the number was passed on since
     other = _owner(db, wa_id)
     if other is None:
@@ -228,7 +228,7 @@ def learn_spelling(db: sqlite3.Connection, contact_id: int, asked: str | None, w
     elif (contact["bsuid"] and other["bsuid"]) or merging.parted(db, contact["id"], other["id"]):
         _release(db, asked, now)
         db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (asked, other["id"]))
-        wishes.share(db, contact["id"], other["id"])
+        opt_outs.share(db, contact["id"], other["id"])
     else:
         merging.unite(db, contact["id"], other["id"], now, "two spellings of a number")
 
@@ -241,7 +241,7 @@ def is_another(db: sqlite3.Connection, contact_id: int, address: str, person: Pe
     """
     if address in (person.wa_id, person.bsuid):
         return False
-    people = json.dumps(wishes.everyone(db, contact_id))
+    people = json.dumps(opt_outs.everyone(db, contact_id))
     names = "SELECT value FROM identities WHERE contact_id IN (SELECT value FROM json_each(?))"
     known = {address, *(value for (value,) in db.execute(names, (people,)))}
     if person.bsuid in known or (person.wa_id and any(same_number(person.wa_id, name) for name in known)):
@@ -267,7 +267,7 @@ def _complete(db: sqlite3.Connection, known: sqlite3.Row, person: Person) -> Non
         return
     db.executemany(
         "UPDATE contacts SET wa_id = ?, bsuid = ?, name = ? WHERE id = ?",
-        [(wa_id, bsuid, name, one) for one in wishes.everyone(db, known["id"])],
+        [(wa_id, bsuid, name, one) for one in opt_outs.everyone(db, known["id"])],
     )
     for value in filter(None, (wa_id, bsuid)):
         db.execute("INSERT OR IGNORE INTO identities (value, contact_id) VALUES (?, ?)", (value, known["id"]))
@@ -290,7 +290,7 @@ def _release(db: sqlite3.Connection, value: str | None, at: float) -> None:
     for row in db.execute("DELETE FROM identities WHERE value = ? RETURNING contact_id", (value,)).fetchall():
         db.executemany(
             "UPDATE contacts SET wa_id = nullif(wa_id, ?), bsuid = nullif(bsuid, ?) WHERE id = ?",
-            [(value, value, one) for one in wishes.everyone(db, row["contact_id"])],
+            [(value, value, one) for one in opt_outs.everyone(db, row["contact_id"])],
         )
         db.execute(
             "INSERT INTO passed_on (value, until) VALUES (?, ?)"

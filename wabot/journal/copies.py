@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from wabot.core.json_values import dict_of, list_of, stored
 from wabot.core.messages import Receipt, Status, outshines
-from wabot.core.shapes import dict_of, list_of, stored
 
 _HELD_BACK = ("held_for_quality_assessment", "paused")
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core import bodies
+from wabot.core import message_text
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
 from wabot.core.jobs import Origin
+from wabot.core.json_values import dict_of, stored, stored_text
 from wabot.core.messages import Contact, Direction
-from wabot.core.shapes import dict_of, stored, stored_text
 from wabot.journal import contacts
 
 MESSAGE = (
@@ -30,7 +30,7 @@ PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Transcript:
     """A conversation as a reply needs it, oldest first. `earlier`: something was said before what is being answered.
 
     `contact`: with whom, as they are now; `names`: those under which nobody else ever was with us, so that what the
@@ -70,7 +70,7 @@ class Page:
     size: int = 0
 
 
-def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int) -> Talk:
+def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int) -> Transcript:
     """The last `limit` messages up to `upto`, and the newest ASKED_MESSAGES of those that a reply job answers.
 
     It is the job that knows its contact: since its claim, that one may have become part of another.
@@ -92,14 +92,14 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int)
     ).fetchall()
     about = _about(db, contact.id, rows)
     asked = {row["id"] for row in rows if _is_asked(row, job_id, since)}
-    return Talk(
+    return Transcript(
         contact,
         contacts.own_names(db, contact),
         f"{row['journal']}-{contact.id}",
         [Said(Origin(row["origin"]), row["body"], row["id"] in asked, about.get(row["id"], "")) for row in rows],
         earlier is not None,
         bool(row["searched"]),
-        [row["wamid"] for row in rows if row["id"] in asked and row["type"] in bodies.QUOTABLE and row["body"]],
+        [row["wamid"] for row in rows if row["id"] in asked and row["type"] in message_text.QUOTABLE and row["body"]],
     )
 
 
@@ -126,19 +126,20 @@ def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row])
         for row in rows
         if row["direction"] == Direction.IN and ('"context"' in row["raw"] or '"referral"' in row["raw"])
     }
-    quoted = {message_id: bodies.quoted(message) for message_id, message in received.items()}
+    quoted = {message_id: message_text.quoted(message) for message_id, message in received.items()}
     known = db.execute(
         "SELECT wamid, substr(body, 1, :longest) AS body FROM messages WHERE wamid IN (SELECT value FROM"
         " json_each(:quoted)) AND wamid IS NOT NULL AND contact_id = :contact",
         {
-            "longest": 2 * bodies.REFERENCE_CHARACTERS,
+            "longest": 2 * message_text.REFERENCE_CHARACTERS,
             "quoted": json.dumps([*filter(None, quoted.values())]),
             "contact": contact_id,
         },
     )
     says = {row["wamid"]: row["body"] for row in (known if any(quoted.values()) else ())}
     return {
-        message_id: bodies.about(message, says.get(quoted[message_id], "")) for message_id, message in received.items()
+        message_id: message_text.about(message, says.get(quoted[message_id], ""))
+        for message_id, message in received.items()
     }
 
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
 from wabot.core.messages import Receipt, Status
-from wabot.journal import contacts, copies, effects, merging, templates
+from wabot.journal import contacts, copies, merging, refusal_effects, templates
 from wabot.journal.queue import BULK, bound_waits, enqueue, promote, promote_reply
-from wabot.journal.receipts import Patience, apply, attach, end_doubt
+from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt
 
 _CLAIMABLE = (
     "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
@@ -51,7 +51,7 @@ def claim(db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: 
     return claimed
 
 
-def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> State | None:
+def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> State | None:
     """Write what became of a claimed job, and all that follows; its new state, or None where somebody was faster.
 
     Faster: a receipt that proved the send while its answer was on the way, or a restart.
@@ -171,7 +171,7 @@ def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float
     promote_reply(db, job.contact.id, now)
 
 
-def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> State:
+def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> State:
     state = move(State.RUNNING, outcome.event)
     if state is State.IN_DOUBT and (failed := copies.failure(db, job.id, job.attempt)):
         return end_doubt(db, job.id, failed, now, patience)
@@ -179,12 +179,12 @@ def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float,
         _record_acceptance(db, job, outcome, now, patience)
     elif state not in OPEN:
         fail_message(db, job.id, outcome.error, outcome.code if outcome.code is not None else str(state))
-    effects.spread(db, job.id, job.contact.id, outcome, now)
+    refusal_effects.spread(db, job.id, job.contact.id, outcome, now)
     promote(db, job.contact.id, now)
     return state
 
 
-def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> None:
     """Meta has it: the message gets its wamid, and the receipts that came before the answer."""
     named = {"job": job.id, "wamid": outcome.wamid}
     found = db.execute(_BEFORE_THE_ANSWER, named).fetchone()
@@ -201,7 +201,7 @@ def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: 
     contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
 
 
-def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: Patience) -> None:
+def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> None:
     """Meta's answer, after a receipt was faster: it proves its attempt as a receipt does, and knows more of it."""
     accepted = Receipt(outcome.wamid or "", Status.SENT, float(int(now)), tag=job.tag)
     apply(db, accepted, now, patience)
@@ -221,7 +221,7 @@ def _end_known_failures(db: sqlite3.Connection, *, policy: Policy, now: float) -
     for row in rows:
         failed = copies.failure(db, row["id"], row["attempt"])
         if failed is not None:
-            end_doubt(db, row["id"], failed, now, Patience("", policy))
+            end_doubt(db, row["id"], failed, now, ReceiptRules("", policy))
 
 
 def _absorb_next_reply(db: sqlite3.Connection, job: Job, now: float) -> None:

@@ -17,29 +17,29 @@ from typing import Any
 
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
-from wabot.core.large import Room
-from wabot.core.messages import Contact, Delivery
+from wabot.core.json_limits import Room
+from wabot.core.messages import Contact, Webhook
 from wabot.journal import (
     accept,
     batches,
     files,
-    foreign,
+    foreign_webhooks,
     gauges,
     history,
     jobs,
     opening,
+    pruning,
     restored,
-    tending,
-    upkeep,
+    timeouts,
 )
 from wabot.journal.archiving import Archiving
-from wabot.journal.by_hand import ByHand
+from wabot.journal.batch_queueing import Slices
+from wabot.journal.batch_waiters import Watchers
+from wabot.journal.manual import ByHand
+from wabot.journal.merge_undo import Merges
 from wabot.journal.opening import Purpose
-from wabot.journal.parting import Merges
-from wabot.journal.receipts import Patience
-from wabot.journal.slices import Slices
+from wabot.journal.receipts import ReceiptRules
 from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
-from wabot.journal.watchers import Watchers
 from wabot.log import get_logger
 
 FILE_NAME = "wabot.db"
@@ -86,13 +86,13 @@ class Journal(Archiving, ByHand, Merges):
             await self._connection.close()
             os.close(self._lock)
 
-    async def accept(self, delivery: Delivery, now: float) -> accept.Taken:
-        """Write down a webhook delivery. Raises JournalDown: answer 503, Meta delivers again."""
+    async def accept(self, incoming: Webhook, now: float) -> accept.Taken:
+        """Write down a webhook. Raises JournalDown: answer 503, Meta delivers again."""
         self._refuse_when_crowded()
-        if delivery.messages and delivery.messages[-1].business_number not in (self._business, ""):
-            await self._learn_our_number(delivery.messages[-1].business_number)
+        if incoming.messages and incoming.messages[-1].business_number not in (self._business, ""):
+            await self._learn_our_number(incoming.messages[-1].business_number)
         taken = accept.Taken()
-        for part in accept.slices(delivery):
+        for part in accept.slices(incoming):
             new = await self.writer(accept.accept, part, now, self._rules, self._patience())
             if new.replies:
                 self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
@@ -100,8 +100,8 @@ class Journal(Archiving, ByHand, Merges):
                 self.notify(Kind.SEND, now)
                 await self._watchers.tell()
             taken.add(new)
-        if delivery.foreign:
-            await self.writer(foreign.keep, delivery.foreign, now)
+        if incoming.foreign:
+            await self.writer(foreign_webhooks.keep, incoming.foreign, now)
         return taken
 
     async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
@@ -144,9 +144,9 @@ class Journal(Archiving, ByHand, Merges):
         await self.beat()
         return await self.writer(jobs.recover, policy=self._policy, now=now)
 
-    async def reclaim(self, phone_number_id: str, now: float) -> foreign.Reclaimed:
+    async def reclaim(self, phone_number_id: str, now: float) -> foreign_webhooks.Reclaimed:
         """Accept some of the webhooks that were kept until this number is ours; 0 of them: nothing is left."""
-        return await self.writer(foreign.reclaim, phone_number_id, now, self._rules, self._patience())
+        return await self.writer(foreign_webhooks.reclaim, phone_number_id, now, self._rules, self._patience())
 
     async def beat(self) -> None:
         """Count on, so that an older copy of this journal is known for one."""
@@ -156,7 +156,7 @@ class Journal(Archiving, ByHand, Merges):
         """(contact id, time) of what was handed to Meta since a time, oldest first."""
         return await self._read(jobs.recently_sent, since)
 
-    async def talk(self, job: Job, limit: int) -> history.Talk:
+    async def talk(self, job: Job, limit: int) -> history.Transcript:
         """The conversation that a reply job continues."""
         return await self._read(history.talk, job.id, job.since, job.upto, limit)
 
@@ -183,7 +183,7 @@ class Journal(Archiving, ByHand, Merges):
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
-        tended = await self.writer(tending.tend, policy=self._policy, now=now)
+        tended = await self.writer(timeouts.tend, policy=self._policy, now=now)
         if tended:
             self.notify(Kind.SEND, now)
             self.notify(Kind.REPLY, now)
@@ -206,16 +206,16 @@ class Journal(Archiving, ByHand, Merges):
 
     async def prune(self, *, before: float, now: float) -> int:
         """Forget some of what is older than `before`, but no message; 0 when there is nothing left to forget."""
-        return await self.writer(upkeep.prune, before=before, now=now)
+        return await self.writer(pruning.prune, before=before, now=now)
 
     @property
     def refused_lately(self) -> str | None:
         """Why something could not be written a moment ago."""
         return self.writer.refused_lately
 
-    async def foreign_kept(self, ignored: Set[str]) -> foreign.Kept:
+    async def foreign_kept(self, ignored: Set[str]) -> foreign_webhooks.Kept:
         """What is kept of webhooks for other numbers than ours and the `ignored`."""
-        return await self._read(foreign.kept, ignored)
+        return await self._read(foreign_webhooks.kept, ignored)
 
     async def ping(self) -> None:
         """Commit something. Raises JournalDown where that fails."""
@@ -231,8 +231,8 @@ class Journal(Archiving, ByHand, Merges):
         await self.writer(opening.set_business, number)
         self._business = number
 
-    def _patience(self) -> Patience:
-        return Patience(self.name, self._policy, random.random())  # noqa: S311  the noise of a back-off
+    def _patience(self) -> ReceiptRules:
+        return ReceiptRules(self.name, self._policy, random.random())  # noqa: S311  the noise of a back-off
 
     def _refuse_when_crowded(self) -> None:
         if self.writer.crowded:

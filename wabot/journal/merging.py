@@ -11,7 +11,7 @@ import json
 import sqlite3
 
 from wabot.core.jobs import Event, State, move
-from wabot.journal import wishes
+from wabot.journal import opt_outs
 from wabot.journal.queue import promote, promote_reply
 from wabot.log import get_logger
 
@@ -56,13 +56,13 @@ def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) ->
         " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
         (keep, gone),
     )
-    for waiting in wishes.everyone(db, keep)[1:]:  # `gone`, and who waited to become part of either
+    for waiting in opt_outs.everyone(db, keep)[1:]:  # `gone`, and who waited to become part of either
         db.execute(
             "UPDATE contacts SET wa_id = k.wa_id, bsuid = k.bsuid, last_inbound_at = k.last_inbound_at"
             " FROM contacts k WHERE contacts.id = ? AND k.id = ?",
             (waiting, keep),
         )
-        wishes.share(db, keep, waiting)
+        opt_outs.share(db, keep, waiting)
     _join(db, int(merge_id or 0), keep, gone, now)
     return keep
 

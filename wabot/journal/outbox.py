@@ -7,8 +7,8 @@ from typing import Any
 
 from wabot.core.errors import InvalidInput
 from wabot.core.jobs import TRANSITIONS, Event, State, move
+from wabot.core.json_values import stored
 from wabot.core.messages import Status
-from wabot.core.shapes import stored
 from wabot.journal import copies
 from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import promote

@@ -18,9 +18,9 @@ from wabot.core.errors import DeliveryError
 from wabot.core.failure import after_bounce, after_failure
 from wabot.core.graph import meaning
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, move
+from wabot.core.json_values import stored
 from wabot.core.messages import Receipt, Status, is_news, outshines
-from wabot.core.shapes import stored
-from wabot.journal import contacts, copies, effects
+from wabot.journal import contacts, copies, refusal_effects
 from wabot.journal.queue import promote
 
 _TAG = re.compile(r"wabot:([0-9a-z]+)-(\d{1,18}):(\d{1,9})", re.ASCII)
@@ -32,7 +32,7 @@ _SEND = (
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ReceiptRules:
     """What a failure that comes by receipt is judged with; `journal` is our own name in tags."""
 
     journal: str
@@ -58,7 +58,7 @@ class Tag(NamedTuple):
 NOTHING = Applied()
 
 
-def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patience) -> Applied:
+def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: ReceiptRules) -> Applied:
     """Apply a receipt, if it is news."""
     tag = _own_tag(receipt, patience)
     shown = db.execute(
@@ -76,7 +76,7 @@ def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: Patien
     return NOTHING
 
 
-def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -> None:
+def attach(db: sqlite3.Connection, wamid: str, now: float, patience: ReceiptRules) -> None:
     """A message just got its wamid: apply the receipts that came earlier."""
     early = db.execute("SELECT * FROM receipts WHERE wamid = ? ORDER BY timestamp", (wamid,)).fetchall()
     if early:
@@ -88,7 +88,7 @@ def attach(db: sqlite3.Connection, wamid: str, now: float, patience: Patience) -
         apply(db, known, now, patience)
 
 
-def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, patience: Patience) -> State:
+def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, patience: ReceiptRules) -> State:
     """Meta says that the attempt which we were in doubt of failed: that is as good as an answer. The send's state."""
     send = db.execute(f"{_SEND} ?", (job_id,)).fetchone()
     error = _meaning(failed, send)
@@ -107,12 +107,12 @@ def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, 
             "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE id = ?",
             (Status.FAILED, error.reason, error.code, send["id"]),
         )
-    effects.spread(db, job_id, send["contact_id"], outcome, now)
+    refusal_effects.spread(db, job_id, send["contact_id"], outcome, now)
     promote(db, send["contact_id"], now)
     return state
 
 
-def _own_tag(receipt: Receipt, patience: Patience) -> Tag | None:
+def _own_tag(receipt: Receipt, patience: ReceiptRules) -> Tag | None:
     match = _TAG.fullmatch(receipt.tag or "")
     return Tag(int(match[2]), int(match[3])) if match and match[1] == patience.journal else None
 
@@ -130,7 +130,7 @@ def _send_of(db: sqlite3.Connection, receipt: Receipt, tag: Tag | None) -> sqlit
 
 
 def _apply_to_send(
-    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
 ) -> Applied:
     """A receipt of a copy that may be another than the one shown."""
     if send["wamid"] == receipt.wamid:
@@ -149,7 +149,7 @@ def _apply_to_send(
 
 
 def _copy_failed(
-    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
 ) -> Applied:
     """A copy that is not shown failed: that ends the doubt about its attempt."""
     error = _meaning(receipt, send)
@@ -172,7 +172,7 @@ def _copy_lives(db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, now
 
 
 def _apply_to_shown(
-    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
 ) -> Applied:
     """A receipt of the copy that the message shows."""
     before = Status(row["status"])
@@ -211,7 +211,7 @@ def _prove(db: sqlite3.Connection, send: sqlite3.Row, now: float) -> None:
 
 
 def _after_failed(
-    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: Patience
+    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
 ) -> Applied:
     """The copy that the message shows failed: another is shown, or the send is tried afresh, or it has failed."""
     send = db.execute(f"{_SEND} ?", (row["job_id"],)).fetchone()
@@ -238,10 +238,12 @@ def _after_failed(
     return Applied(failure=error)
 
 
-def _spread(db: sqlite3.Connection, send: sqlite3.Row, error: DeliveryError, now: float, patience: Patience) -> None:
+def _spread(
+    db: sqlite3.Connection, send: sqlite3.Row, error: DeliveryError, now: float, patience: ReceiptRules
+) -> None:
     """What a failure means beyond its own message, it means by receipt too."""
     judged = after_failure(error, spent=0, policy=patience.policy, now=now, noise=patience.noise)
-    effects.spread(db, send["job_id"], send["contact_id"], judged, now)
+    refusal_effects.spread(db, send["job_id"], send["contact_id"], judged, now)
 
 
 def _meaning(receipt: Receipt, send: sqlite3.Row | None) -> DeliveryError:

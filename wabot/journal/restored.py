@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, move
-from wabot.core.shapes import dict_of
+from wabot.core.json_values import dict_of
 
 SUFFIX = ".pulse"
 """Of the file beside the journal: `{"journal": name, "pulse": n}`."""

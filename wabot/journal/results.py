@@ -26,7 +26,7 @@ _OLDER = "(created_at, id) < (SELECT created_at, id FROM batches WHERE id = :cur
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RecipientResult:
     """What became of one recipient so far. `status`: sent, queued or failed."""
 
     number: str
@@ -78,7 +78,7 @@ def counts(db: sqlite3.Connection, batch_id: str) -> Counts:
     return Counts(*db.execute(sql, (batch_id,)).fetchone())
 
 
-def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
+def results(db: sqlite3.Connection, batch_id: str) -> list[RecipientResult] | None:
     """What became of each recipient, in the order asked; None for a batch that we do not know."""
     if head(db, batch_id) is None:
         return None
@@ -92,7 +92,7 @@ def results(db: sqlite3.Connection, batch_id: str) -> list[Result] | None:
     return [_result(row) for row in rows]
 
 
-def _result(row: sqlite3.Row) -> Result:
+def _result(row: sqlite3.Row) -> RecipientResult:
     """The last word is the message's: a late failure, a cancel. A send that is still open shows no error."""
     state = State(row["state"]) if row["state"] else None
     if row["job_id"] is None and row["status"] == QUEUED:
@@ -102,7 +102,7 @@ def _result(row: sqlite3.Row) -> Result:
         error = code = None
     elif state is State.DONE or row["message_error"]:
         error, code = row["message_error"], row["message_code"]
-    return Result(
+    return RecipientResult(
         number=row["number"],
         status=row["status"],
         state=state,

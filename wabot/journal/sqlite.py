@@ -182,10 +182,10 @@ def _prepare(db: sqlite3.Connection) -> None:
         raise JournalDown(f"SQLite refuses WAL with full synchronisation here (got {mode}, {synchronous})")
 
 
-Result = tuple[Any, Exception | None]
+Committed = tuple[Any, Exception | None]
 
 
-def _commit(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Result]:
+def _commit(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Committed]:
     """Run `operations` in one transaction; each gets its result, or its error, after the fsync."""
     try:
         return _transaction(db, operations)
@@ -214,10 +214,10 @@ def _is_the_disk(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES
 
 
-def _transaction(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Result]:
+def _transaction(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Committed]:
     try:
         db.execute("BEGIN IMMEDIATE")
-        results: list[Result] = [(operation(db), None) for operation in operations]
+        results: list[Committed] = [(operation(db), None) for operation in operations]
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.core.large import Json
+from wabot.core.json_limits import Json
 
 CODES = {
     400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from wabot.aside import Aside
 from wabot.core.errors import InvalidInput, JournalDown
 from wabot.core.messages import InvalidNumber
+from wabot.journal.merge_undo import CannotUndo
 from wabot.journal.outbox import CannotMove
-from wabot.journal.parting import CannotUndo
 from wabot.log import get_logger
+from wabot.offload import Offload
 from wabot.service import BadSignature, KeyConflict, Service
 from wabot.web import answers, batches, contacts, health, metrics, outbox, routes
 from wabot.web.answers import Refusal
@@ -39,7 +39,7 @@ def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: f
     """Everything of section "HTTP" over one service."""
     app = web.Application(middlewares=[_answer_all(gate)])
     app[routes.SERVICE] = service
-    app[ASIDE] = Aside()
+    app[ASIDE] = Offload()
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
     app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()

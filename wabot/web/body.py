@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from wabot.aside import Aside
-from wabot.core import large
+from wabot.core import json_limits
+from wabot.offload import Offload
 from wabot.web.answers import RETRY_AFTER, Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
@@ -25,7 +25,7 @@ NESTING = 32
 FIELD_LENGTH, FIELDS, PROBLEMS = 100, 256, 50
 """Characters of a field's name in an error, fields of one object, and places that an error names."""
 
-ASIDE = web.AppKey("aside", Aside)
+ASIDE = web.AppKey("aside", Offload)
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -130,7 +130,7 @@ async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], l
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Refusal(415, "send the body as it is, without Content-Encoding")
     body = await request.app[API_BODIES].read(request, limit)
-    if len(body) <= large.SMALL:
+    if len(body) <= json_limits.SMALL:
         return _understand(body, shape)
     return await request.app[ASIDE](_understand, body, shape)
 
@@ -141,7 +141,7 @@ def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> T:
         if not isinstance(value, dict):
             raise Refusal(422, "the body must be a JSON object")
         _check(value, NESTING)
-    except large.TooManyValues as many:
+    except json_limits.TooManyValues as many:
         raise Refusal(413, f"the body has {many}: send it in several requests") from None
     except (ValueError, RecursionError):
         raise Refusal(400, "the body is not JSON in UTF-8") from None
@@ -201,7 +201,7 @@ def _finite(text: str) -> float:
 
 
 # NaN and 1e999 are Python's JSON, not everybody's: Meta would refuse what we make of them.
-_READER = large.Reader(parse_float=_finite, parse_constant=_finite)
+_READER = json_limits.Reader(parse_float=_finite, parse_constant=_finite)
 
 
 def _check(value: Any, levels: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from wabot.health import Health
+from wabot.monitor.health import Health
 from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
 from wabot.web.body import validate
 from wabot.web.models import ReadyQuery

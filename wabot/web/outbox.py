@@ -8,7 +8,7 @@ from functools import partial
 from aiohttp import web
 
 from wabot.core.jobs import Kind, State
-from wabot.journal.in_bulk import Retry
+from wabot.journal.bulk_retry import Retry
 from wabot.journal.listing import Query
 from wabot.service import identify
 from wabot.web.answers import Refusal, reply

@@ -11,10 +11,10 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.aside import MANY
 from wabot.bulk import Asked, Bulk
-from wabot.core.large import SMALL, Room
+from wabot.core.json_limits import SMALL, Room
 from wabot.core.messages import InvalidNumber
+from wabot.offload import MANY
 from wabot.service import History, Service, identify
 from wabot.web.answers import Encoded, Refusal, reply, reply_long
 from wabot.web.body import API_LIMIT, ASIDE, WEBHOOK_BODIES, WEBHOOK_LIMIT, parse, refuse_large, validate, validate_each

@@ -18,7 +18,7 @@ T = TypeVar("T")
 log = get_logger()
 
 
-class Archive(Protocol):
+class ReadableArchive(Protocol):
     """The archive, as questions need it. Raises ArchiveDown, after a second of silence at the latest."""
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
@@ -52,7 +52,7 @@ class Circuit:
 class Guarded:
     """The archive behind its circuit, for all that somebody waits for. Raises ArchiveDown."""
 
-    def __init__(self, archive: Archive, circuit: Circuit) -> None:
+    def __init__(self, archive: ReadableArchive, circuit: Circuit) -> None:
         self._archive, self._circuit = archive, circuit
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:

@@ -13,13 +13,13 @@ from wabot.core.failure import backoff
 from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, Policy
 from wabot.core.limits import Pace
 from wabot.core.messages import Contact, Stop
-from wabot.core.text import for_whatsapp
+from wabot.core.whatsapp_text import for_whatsapp
 from wabot.log import get_logger
 
 log = get_logger()
 
 
-class Talk(Protocol):
+class Transcript(Protocol):
     """A conversation so far; `earlier`: something was said before what is being answered.
 
     The archive may be asked for `contact` by `names` and by `key`. `questions`: the wamids of what is being answered,
@@ -45,12 +45,12 @@ class Talk(Protocol):
 class Memory(Protocol):
     """The journal, as a reply needs it."""
 
-    async def talk(self, job: Job, limit: int) -> Talk: ...
+    async def talk(self, job: Job, limit: int) -> Transcript: ...
     async def more_waits(self, job: Job) -> bool: ...
     async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
 
-class Archive(Protocol):
+class RecentArchive(Protocol):
     """Where older talk is: under names that are theirs alone, or under our key for them. Raises ArchiveDown."""
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
@@ -63,7 +63,7 @@ class Assistant(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ReplyStyle:
     """How we answer: the system prompt, what newcomers get, what is said when the model gives up ("" = nothing)."""
 
     system: str
@@ -80,9 +80,9 @@ class Replies:
         self,
         memory: Memory,
         assistant: Assistant,
-        archive: Archive | None,
+        archive: RecentArchive | None,
         *,
-        manner: Manner,
+        manner: ReplyStyle,
         policy: Policy,
         pace: Pace,
         clock: Callable[[], float],
@@ -137,7 +137,7 @@ class Replies:
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
 
-    async def _talk(self, job: Job) -> tuple[Talk, bool]:
+    async def _talk(self, job: Job) -> tuple[Transcript, bool]:
         """The conversation so far, with what only the archive has of it: of somebody new, or forgotten meanwhile.
 
         And whether something was said before what is being answered. The archive is asked once, unless it does not

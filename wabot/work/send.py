@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from wabot.core import door, graph
+from wabot.core import graph, send_checks
 from wabot.core.errors import DeliveryError, Scope, Unavailable, Unclear
 from wabot.core.failure import after_failure
 from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
@@ -66,7 +66,7 @@ class Sends:
     async def handle(self, job: Job) -> Outcome:
         """Hand one message to Meta; what it answers decides the outcome."""
         now = self._clock()
-        outcome = door.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
+        outcome = send_checks.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
         if outcome is not None or job.outgoing is None:
             self._outages.over(job.contact.id)
             self._limits.bucket.spend(-1, now)

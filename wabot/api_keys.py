@@ -1,0 +1,89 @@
+"""The key that opens the API where `server.api_keys` names none: made at the first start, kept in `data_dir`."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from wabot.core.errors import WabotError
+from wabot.log import get_logger
+from wabot.ownership import whose
+from wabot.settings.sections import SHORTEST_KEY, Server
+
+FILE = "api-key"
+MADE_BYTES = 32
+READ_BYTES = 4096
+
+log = get_logger()
+
+
+class UnusableKey(WabotError):
+    """The file with the key cannot be used; the text says why and what to do."""
+
+
+def of_service(server: Server) -> tuple[str, ...]:
+    """The keys that open the API. Needs a `data_dir` that is ours alone. Raises UnusableKey, OSError (full disk)."""
+    if server.api_keys:
+        return tuple(key.get_secret_value() for key in server.api_keys)
+    path = server.data_dir / FILE
+    return (_read(path) or _make(path),)
+
+
+def of_terminal(server: Server) -> str | None:
+    """A key for our own calls of the running service; None before its first start. Raises UnusableKey."""
+    if server.api_keys:
+        return server.api_keys[0].get_secret_value()
+    return _read(server.data_dir / FILE)
+
+
+def _read(path: Path) -> str | None:
+    """The kept key; None if there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnusableKey(f"{whose(path)}: cannot be read ({error.strerror}): run this as wabot's user") from error
+    try:
+        _make_private(path, descriptor)
+        key = os.read(descriptor, READ_BYTES).decode("utf-8", "replace").strip()
+    finally:
+        os.close(descriptor)
+    if len(key) < SHORTEST_KEY or re.fullmatch(r"[!-~]+", key) is None:
+        raise UnusableKey(
+            f"{path}: holds no key of at least {SHORTEST_KEY} characters: delete it, and the next start makes one"
+        )
+    return key
+
+
+def _make_private(path: Path, descriptor: int) -> None:
+    """Raises UnusableKey where the open file is not ours (root may read anybody's)."""
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode) or os.geteuid() not in (state.st_uid, 0):
+        raise UnusableKey(f"{whose(path)}: must be a file of wabot's user: move it away, the next start makes one")
+    if state.st_mode & 0o077:
+        os.fchmod(descriptor, 0o600)
+        log.warning("key.made_private", file=str(path), mode=f"{state.st_mode & 0o777:03o}")
+
+
+def _make(path: Path) -> str:
+    """A new key, on disk as a whole or not at all."""
+    key = secrets.token_urlsafe(MADE_BYTES)
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{key}\n")
+        file.flush()
+        os.fsync(descriptor)
+    unfinished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    log.info("key.made", file=str(path))
+    return key

@@ -1,0 +1,244 @@
+"""What the settings come to: each function makes one part of the service, for bootstrap to put together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+
+from wabot.adapters.whatsapp import WhatsApp
+from wabot.assembly.clock import SteadyClock
+from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact, system_prompt
+from wabot.core.errors import AssistantFailed
+from wabot.core.jobs import Kind, Policy
+from wabot.core.limits import Bucket, Pace, PairLedger
+from wabot.core.optout import Consent
+from wabot.doctor.doctor import Doctor, Surroundings
+from wabot.journal.accept import Rules
+from wabot.journal.inspection import inspect
+from wabot.journal.journal import Journal
+from wabot.monitor.watch import Watch
+from wabot.service import Service
+from wabot.settings.loading import Settings
+from wabot.webhook_effects import WebhookEffects
+from wabot.work.circuit import Circuit, Guarded
+from wabot.work.lane import Lane
+from wabot.work.recorder import Recorder
+from wabot.work.reply import Assistant, RecentArchive, Replies, ReplyStyle
+from wabot.work.send import Limits, Sends
+from wabot.work.timers import Upkeep
+
+DAY = 86400.0
+
+
+def policy(settings: Settings) -> Policy:
+    """How patient we are."""
+    delivery = settings.delivery
+    return Policy(
+        attempts=delivery.attempts,
+        backoff_base_seconds=delivery.backoff_base_seconds,
+        backoff_max_seconds=delivery.backoff_max_seconds,
+        hold_seconds=delivery.hold_seconds,
+        resend_in_doubt=delivery.in_doubt == "resend",
+    )
+
+
+def rules(settings: Settings) -> Rules:
+    """What a delivery is taken in by."""
+    words = settings.optout
+    return Rules(
+        quiet_seconds=settings.assistant.quiet_seconds,
+        quiet_max_seconds=settings.assistant.quiet_max_seconds,
+        reply_expires_seconds=settings.delivery.reply_expires_seconds,
+        consent=Consent.of(words.stop_words, words.start_words, words.confirmation, words.welcome_back),
+    )
+
+
+def template(settings: Settings) -> dict[str, Any]:
+    """The first-contact template."""
+    first = settings.first_contact
+    return {"name": first.template, "language": first.language, "components": list(first.components)}
+
+
+def manner(settings: Settings) -> ReplyStyle:
+    """How we answer. The prompt and the knowledge are read once, here."""
+    assistant = settings.assistant
+    instructions = assistant.prompt_file.read_text("utf-8") if assistant.prompt_file else None
+    files = sorted(assistant.knowledge_dir.iterdir()) if assistant.knowledge_dir else []
+    knowledge = {file.name: file.read_text("utf-8") for file in files if file.suffix in (".md", ".txt")}
+    return ReplyStyle(
+        system=system_prompt(instructions, knowledge),
+        first_contact=FirstContact(settings.first_contact.answer),
+        template=template(settings),
+        history_messages=assistant.history_messages,
+        fallback_text=assistant.fallback_text,
+    )
+
+
+async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: AsyncExitStack) -> Assistant:
+    """The chosen model. Its module is imported only then: Google's package costs half a second and 64 MB."""
+    chosen = settings.assistant
+    if chosen.provider == "gemini":
+        from wabot.adapters.gemini import Gemini  # noqa: PLC0415
+
+        gemini = Gemini(
+            api_key=chosen.api_key.get_secret_value(),
+            model=chosen.model,
+            base_url=chosen.base_url,
+            timeout_seconds=chosen.timeout_seconds,
+            threads=settings.delivery.concurrency,
+        )
+        stack.push_async_callback(gemini.close)
+        return gemini
+    if chosen.provider == "openai":
+        from wabot.adapters.openai import OpenAI  # noqa: PLC0415
+
+        return OpenAI(
+            session,
+            base_url=chosen.base_url,
+            api_key=chosen.api_key.get_secret_value(),
+            model=chosen.model,
+            timeout_seconds=chosen.timeout_seconds,
+        )
+    from wabot.adapters.canned import Canned  # noqa: PLC0415
+
+    return Canned()
+
+
+async def mongo(settings: Settings, stack: AsyncExitStack) -> Any:
+    """MongoDB, or None: then the journal is the archive."""
+    uri = settings.mongo.uri.get_secret_value()
+    if not uri:
+        return None
+    from wabot.adapters.mongo import MongoArchive  # noqa: PLC0415
+
+    archive = MongoArchive(uri, database=settings.mongo.database, collection=settings.mongo.collection)
+    stack.push_async_callback(archive.close)
+    return archive
+
+
+async def archive(settings: Settings, stack: AsyncExitStack) -> tuple[Any, Guarded | None, Circuit]:
+    """MongoDB for the recorder, for all who wait for its answer, and the circuit that both go by; None without it."""
+    archive, circuit = await mongo(settings, stack), Circuit()
+    return archive, Guarded(archive, circuit) if archive is not None else None, circuit
+
+
+def whatsapp(settings: Settings, session: aiohttp.ClientSession) -> WhatsApp:
+    meta = settings.whatsapp
+    return WhatsApp(
+        session,
+        graph_api_base=meta.graph_api_base,
+        phone_number_id=meta.phone_number_id,
+        access_token=meta.access_token.get_secret_value(),
+    )
+
+
+async def limits(settings: Settings, journal: Journal, clock: SteadyClock) -> Limits:
+    """Both budgets, as what was sent before the restart leaves them."""
+    delivery, now = settings.delivery, clock()
+    pairs = PairLedger(delivery.pair_interval_seconds, delivery.pair_burst)
+    limits = Limits(Bucket(delivery.messages_per_second, now), pairs)
+    remembered = delivery.pair_interval_seconds * delivery.pair_burst
+    limits.remember(await journal.recently_sent(now - remembered), now)
+    return limits
+
+
+def sends(settings: Settings, session: aiohttp.ClientSession, limits: Limits, clock: SteadyClock) -> Sends:
+    """Who hands messages to Meta."""
+    return Sends(whatsapp(settings, session), limits=limits, policy=policy(settings), clock=clock)
+
+
+def app_secret(settings: Settings) -> bytes | None:
+    """None: unsigned webhooks are taken, because whoever runs this said so and there is no secret to check with."""
+    secret = settings.whatsapp.app_secret.get_secret_value()
+    return secret.encode() if secret or not settings.whatsapp.allow_unsigned else None
+
+
+def replies(
+    settings: Settings,
+    journal: Journal,
+    assistant: Assistant,
+    archive: RecentArchive | None,
+    clock: SteadyClock,
+    *,
+    observe_seconds: Callable[[float], None],
+    on_answer: Callable[[AssistantFailed | None], None],
+) -> Replies:
+    """Who answers."""
+    return Replies(
+        journal,
+        assistant,
+        archive,
+        manner=manner(settings),
+        policy=policy(settings),
+        pace=Pace(ANSWER_EVERY_QUIETS * settings.assistant.quiet_seconds, ANSWERS_AT_ONCE),
+        clock=clock,
+        observe_seconds=observe_seconds,
+        on_answer=on_answer,
+    )
+
+
+def upkeep(
+    settings: Settings, journal: Journal, limits: Limits, recorder: Recorder | None, clock: SteadyClock
+) -> Upkeep:
+    """The timers. With no MongoDB the journal is the archive, and messages stay."""
+    return Upkeep(
+        journal,
+        limits.pairs,
+        retention_seconds=settings.server.retention_days * DAY,
+        prune_messages=recorder.prune if recorder is not None else None,
+        clock=clock,
+    )
+
+
+def watch(settings: Settings, journal: Journal, clock: SteadyClock) -> Watch:
+    """What makes a problem of what goes wrong."""
+    return Watch(
+        journal,
+        data_dir=settings.server.data_dir,
+        ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
+        clock=clock,
+    )
+
+
+def doctor(settings: Settings, session: aiohttp.ClientSession, archive: Any, watch: Watch) -> Doctor:
+    """The doctor that accompanies a running wabot: it reads no whole journal and calls no model."""
+    data_dir = settings.server.data_dir
+    around = Surroundings(
+        session,
+        journal=lambda: asyncio.to_thread(inspect, data_dir, whole=False),
+        archive=archive,
+        assistant=None,
+        model=watch.last_answer,
+    )
+    return Doctor(settings, around, clock=time.time)
+
+
+def service(
+    settings: Settings,
+    journal: Journal,
+    lanes: Mapping[Kind, Lane],
+    clock: SteadyClock,
+    *,
+    archive: Guarded | None,
+    news: WebhookEffects,
+    watch: Watch,
+) -> Service:
+    """What HTTP offers."""
+    return Service(
+        journal,
+        lanes,
+        archive=archive,
+        news=news,
+        watch=watch,
+        template=template(settings),
+        app_secret=app_secret(settings),
+        phone_number_id=settings.whatsapp.phone_number_id,
+        account_id=settings.whatsapp.business_account_id,
+        ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
+        clock=clock,
+    )

@@ -1,0 +1,143 @@
+"""One message object of Meta's → `Inbound`: who said it, when, and whether we said it ourselves.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from wabot.core import message_text
+from wabot.core.json_values import compact, dict_of, digits_of, list_of, seconds_of, text_of
+from wabot.core.messages import Direction, Inbound, Person, is_bsuid
+
+Object = Mapping[str, Any]
+
+_MOVES = frozenset({"user_changed_number", "user_changed_user_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What the messages of one change have in common. `at` is when Meta told us, in Unix seconds, or 0.0.
+
+    `people` are the entries of `contacts[]` by number and by BSUID; `only` is who stands there alone.
+    """
+
+    at: float
+    business_number: str
+    people: Mapping[str, Object]
+    only: Person | None = None
+
+    @classmethod
+    def of(cls, value: Object, at: float) -> Self:
+        """`value` is a change's: `metadata` and `contacts[]` of any shape."""
+        number = digits_of(dict_of(value.get("metadata")).get("display_phone_number"))
+        entries = list_of(value.get("contacts"))
+        return cls(at, number, people_of(value), _named_in(dict_of(entries[0])) if len(entries) == 1 else None)
+
+    def message(self, message: Object) -> Inbound | None:
+        """An entry of `messages[]`; None if it has no id or nobody said it.
+
+        Where the sender is our own number, it is what we said ourselves, echoed. Where none is named, the one person
+        in `contacts[]` said it.
+        """
+        if text_of(message.get("type")) == "system":
+            return self._event(message)
+        wa_id = digits_of(message.get("from"))
+        if wa_id and wa_id == self.business_number:
+            return self.echo(message)
+        person = person_of(message.get("from"), message.get("from_user_id"), self.people) or self.only
+        return self._inbound(message, person)
+
+    def echo(self, message: Object) -> Inbound | None:
+        """A message that the business sent, from its phone say, to the person in `to`; None if that is nobody."""
+        person = person_of(message.get("to") or message.get("recipient"), message.get("to_user_id"), self.people)
+        return self._inbound(message, person, direction=Direction.OUT)
+
+    def _event(self, message: Object) -> Inbound | None:
+        """A message of type "system": `contacts[]` is not asked, since it may know the new ids already.
+
+        Nor are its words: they quote the profile name, and whoever chooses a name could become somebody else.
+
+        https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/system
+        """
+        system = dict_of(message.get("system"))
+        old, new = _ids_before(message, system), _ids_of(system.get("wa_id"), system.get("user_id"))
+        moved = text_of(system.get("type")) in _MOVES and old is not None and old != new
+        return self._inbound(message, old or new, moved_to=new if moved else None)
+
+    def _inbound(
+        self,
+        message: Object,
+        person: Person | None,
+        *,
+        direction: Direction = Direction.IN,
+        moved_to: Person | None = None,
+    ) -> Inbound | None:
+        wamid = text_of(message.get("id"))
+        if not wamid or person is None:
+            return None
+        body, answerable = message_text.read(message)
+        return Inbound(
+            wamid=wamid,
+            person=person,
+            timestamp=seconds_of(message.get("timestamp")) or self.at,
+            type=text_of(message.get("type")) or "unknown",
+            body=body,
+            raw=compact(message),
+            business_number=self.business_number,
+            direction=direction,
+            answerable=answerable and direction is Direction.IN,
+            moved_to=moved_to,
+            revokes=text_of(dict_of(message.get("revoke")).get("original_message_id")),
+            group=text_of(message.get("group_id")),
+        )
+
+
+def people_of(value: Object) -> Mapping[str, Object]:
+    """The entries of a change's `contacts[]` by number and by BSUID: their order says nothing about the messages'."""
+    people: dict[str, Object] = {}
+    for contact in map(dict_of, list_of(value.get("contacts"))):
+        person = _named_in(contact)
+        for key in (person.wa_id, person.bsuid) if person else ():
+            if key:
+                people[key] = contact
+    return people
+
+
+def person_of(number: Any, user_id: Any, people: Mapping[str, Object]) -> Person | None:
+    """The person whom two fields of Meta's name, either of which may be missing; None if both are.
+
+    What they leave open, and the name, comes from that person's entry in `people`.
+    """
+    person = _ids_of(number, user_id)
+    contact = person and (people.get(person.wa_id or "") or people.get(person.bsuid or ""))
+    known = _named_in(contact) if contact else None
+    if person is None or known is None:
+        return person
+    return Person(person.wa_id or known.wa_id, person.bsuid or known.bsuid, known.name)
+
+
+def _named_in(contact: Object) -> Person | None:
+    """The person in an entry of `contacts[]`."""
+    name = text_of(dict_of(contact.get("profile")).get("name"))
+    return _ids_of(contact.get("wa_id"), contact.get("user_id"), name)
+
+
+def _ids_of(number: Any, user_id: Any, name: str = "") -> Person | None:
+    """A person by a field for phone numbers and one for BSUIDs. Meta was seen to put a BSUID into the former."""
+    digits, bsuid = digits_of(number), text_of(user_id)
+    if not bsuid and is_bsuid(text_of(number)):
+        bsuid = text_of(number)
+    return Person(digits or None, bsuid or None, name) if digits or bsuid else None
+
+
+def _ids_before(message: Object, system: Object) -> Person | None:
+    """Who wrote to us until now, as far as a system message tells; a BSUID that is the new one is not the old one."""
+    new = text_of(system.get("user_id"))
+    told = text_of(system.get("previous_user_id")), text_of(message.get("from_user_id"))
+    old = next((bsuid for bsuid in told if bsuid not in ("", new)), "")
+    person = _ids_of(message.get("from"), old)
+    return None if person is not None and person.bsuid == new and not person.wa_id else person

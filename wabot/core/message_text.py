@@ -1,0 +1,206 @@
+"""An inbound message of any type → what a reader, or the model, can use of it.
+
+Types and fields: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wabot.core.json_values import compact, dict_of, list_of, loads, text_of
+
+REFERENCE_CHARACTERS = 300
+"""Of an advertisement or a quoted message: enough to know which one is meant."""
+
+Reader = Callable[[Any], str]
+"""A type's own part of a message, of any shape → body, or "" if nothing in it can be read."""
+
+
+def read(message: Mapping[str, Any]) -> tuple[str, bool]:
+    """The body of a message, and whether it deserves an answer.
+
+    Only what a person said to us, in a form that we know, is answered: not a reaction or an edit, not what Meta
+    could not deliver ("unsupported"), not a new type, not what was said in a group.
+    """
+    kind = text_of(message.get("type")) or "unknown"
+    part = message.get(kind)
+    if kind == "interactive":
+        kind = text_of(dict_of(part).get("type")) or "unknown"
+        part = dict_of(part).get(kind)
+    if reader := _SAID.get(kind):
+        body = reader(part) if part else ""
+        return body or f"[{kind}]", bool(body) and not message.get("group_id")
+    reader = _HAPPENED.get(kind)
+    return (reader(part) if reader else "") or f"[{kind}]", False
+
+
+def quoted(message: Mapping[str, Any]) -> str:
+    """The wamid of the message that this one quotes, or ""."""
+    return text_of(dict_of(message.get("context")).get("id"))
+
+
+def about(message: Mapping[str, Any], quotation: str) -> str:
+    """What a message refers to, a line in brackets for each; `quotation` is what the quoted message says, if known.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/text
+    """
+    product = dict_of(dict_of(message.get("context")).get("referred_product"))
+    lines = (
+        _referral(message.get("referral")),
+        _reference("about the product", _short(text_of(product.get("product_retailer_id")))),
+        _reference("answering:", quotation and f'"{_short(quotation)}"'),
+    )
+    return "\n".join(filter(None, lines))
+
+
+def _referral(referral: Any) -> str:
+    """Like `[came from the advertisement "Summer sale: 20% off" https://fb.me/x]`."""
+    place = "post" if text_of(dict_of(referral).get("source_type")) == "post" else "advertisement"
+    says, url = _short(_joined(referral, ": ", "headline", "body")), _short(_joined(referral, "", "source_url"))
+    return _reference(f"came from the {place}", " ".join(filter(None, (says and f'"{says}"', url))))
+
+
+def _reference(label: str, what: str) -> str:
+    return f"[{label} {what}]" if what else ""
+
+
+def _short(text: str) -> str:
+    """On one line, cut to REFERENCE_CHARACTERS."""
+    line = " ".join(text[: 2 * REFERENCE_CHARACTERS].split())
+    return line if len(line) <= REFERENCE_CHARACTERS else line[: REFERENCE_CHARACTERS - 1] + "…"
+
+
+def _field(name: str) -> Reader:
+    return lambda part: text_of(dict_of(part).get(name))
+
+
+def _media(kind: str) -> Reader:
+    return lambda part: text_of(dict_of(part).get("caption")) or f"[{kind}]"
+
+
+def _document(document: Any) -> str:
+    name = text_of(dict_of(document).get("filename"))
+    return _media(f"document: {name}" if name else "document")(document)
+
+
+def _audio(audio: Any) -> str:
+    return "[voice message]" if dict_of(audio).get("voice") is True else "[audio]"
+
+
+def _location(location: Any) -> str:
+    """Like "Location: name, address (latitude, longitude)", as far as they are known."""
+    place = _joined(location, ", ", "name", "address")
+    point = _joined(location, ", ", "latitude", "longitude")
+    return _sentence("Location", f"{place} ({point})" if place and point else place or point)
+
+
+def _contacts(contacts: Any) -> str:
+    """Like "Contact: Ann Smith (+15550001111), Bob Roe"."""
+    return _sentence("Contact", ", ".join(filter(None, map(_contact, list_of(contacts)))))
+
+
+def _contact(card: Any) -> str:
+    name = dict_of(dict_of(card).get("name"))
+    called = text_of(name.get("formatted_name")) or _joined(name, " ", "first_name", "last_name")
+    phones = ", ".join(filter(None, map(_phone, list_of(dict_of(card).get("phones")))))
+    return f"{called} ({phones})" if called and phones else called or phones
+
+
+def _phone(phone: Any) -> str:
+    wa_id = text_of(dict_of(phone).get("wa_id"))
+    return text_of(dict_of(phone).get("phone")) or (f"+{wa_id}" if wa_id else "")
+
+
+def _list_reply(row: Any) -> str:
+    title, description = text_of(dict_of(row).get("title")), text_of(dict_of(row).get("description"))
+    return f"{title} ({description})" if title and description else title or description
+
+
+def _form(form: Any) -> str:
+    """The answers of a Flow as "key: value, …", else what WhatsApp shows for it."""
+    try:
+        answers = dict_of(loads(text_of(dict_of(form).get("response_json"))))
+    except (ValueError, RecursionError):
+        answers = {}
+    told = ", ".join(
+        f"{text_of(key)}: {answer if isinstance(answer, str) else compact(answer)}"
+        for key, answer in answers.items()
+        if key != "flow_token"
+    )
+    return text_of(told) or text_of(dict_of(form).get("body")) or text_of(dict_of(form).get("name"))
+
+
+def _order(order: Any) -> str:
+    """Like "Order: 2 × SKU at 10 USD, …", then what the customer wrote with it."""
+    items = ", ".join(filter(None, map(_item, list_of(dict_of(order).get("product_items")))))
+    note = text_of(dict_of(order).get("text"))
+    return ". ".join(filter(None, (_sentence("Order", items), note)))
+
+
+def _item(item: Any) -> str:
+    product = text_of(dict_of(item).get("product_retailer_id"))
+    count = text_of(dict_of(item).get("quantity"))
+    price = _joined(item, " ", "item_price", "currency")
+    return (f"{count} × " if count else "") + product + (f" at {price}" if price else "") if product else ""
+
+
+def _reaction(reaction: Any) -> str:
+    """The emoji; Meta leaves it out, or empty, when a reaction is taken back."""
+    return text_of(dict_of(reaction).get("emoji")) or "[reaction removed]"
+
+
+def _edit(edit: Any) -> str:
+    """What the message says now. Only what can be typed can be edited, so nothing nests here."""
+    message = dict_of(dict_of(edit).get("message"))
+    return read(message)[0] if text_of(message.get("type")) in _SAID else ""
+
+
+def _permission(reply: Any) -> str:
+    return f"[call permission: {text_of(dict_of(reply).get('response')) or 'unknown'}]"
+
+
+def _unsupported(part: Any) -> str:
+    kind = text_of(dict_of(part).get("type"))
+    return f"[unsupported message: {kind}]" if kind else "[unsupported message]"
+
+
+def _joined(part: Any, mark: str, *names: str) -> str:
+    return mark.join(filter(None, (text_of(dict_of(part).get(name)) for name in names)))
+
+
+def _sentence(label: str, said: str) -> str:
+    return f"{label}: {said}" if said else ""
+
+
+_SAID: Mapping[str, Reader] = {
+    "text": _field("body"),
+    "image": _media("image"),
+    "video": _media("video"),
+    "sticker": _media("sticker"),
+    "document": _document,
+    "audio": _audio,
+    "location": _location,
+    "contacts": _contacts,
+    "button": lambda part: _field("text")(part) or _field("payload")(part),
+    "button_reply": _field("title"),
+    "list_reply": _list_reply,
+    "nfm_reply": _form,
+    "order": _order,
+}
+"""What a person says to us. The replies to interactive messages stand here under their own names."""
+
+QUOTABLE = frozenset(_SAID) - {"button_reply", "list_reply", "nfm_reply"} | {"interactive"}
+"""The types of message that an answer may quote."""
+
+_HAPPENED: Mapping[str, Reader] = {
+    "reaction": _reaction,
+    "call_permission_reply": _permission,
+    "system": _field("body"),
+    "edit": _edit,
+    "revoke": lambda _: "[message deleted]",
+    "request_welcome": lambda _: "[opened the chat]",
+    "unsupported": _unsupported,
+    "unknown": _unsupported,
+}
+"""What happens in a chat without asking for an answer."""

@@ -1,0 +1,134 @@
+"""Webhooks for a phone number id that is not configured: kept whole, for the day on which it is.
+
+A typo in the settings must not lose what customers wrote meanwhile. What is kept is bounded; the oldest go first.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+from wabot.core import webhook
+from wabot.core.messages import ForeignPart, Webhook
+from wabot.journal.accept import Rules, accept
+from wabot.journal.receipts import ReceiptRules
+from wabot.journal.restored import restored_at
+
+KEPT_SECONDS = 7 * 86400.0
+KEPT_WEBHOOKS = 100_000
+KEPT_BYTES = 256 << 20
+
+ANSWERED_SECONDS = 12 * 3600.0
+"""Older news is recorded and not answered: its author has given up waiting, or has been told by other means. So is what
+was in a copy that was put back: it may have been answered since the copy was made."""
+
+NAMED = 5
+STEP_WEBHOOKS, STEP_BYTES = 100, 1 << 20
+"""What is read, and committed, at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What became of kept webhooks: how many they were, and how many new messages were in them."""
+
+    webhooks: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many webhooks are kept and were dropped for want of room, and for which numbers, NAMED at the most."""
+
+    webhooks: int
+    dropped: int
+    numbers: tuple[str, ...]
+
+
+def kept(db: sqlite3.Connection, ignored: Set[str]) -> Kept:
+    """What there is for numbers that are not `ignored`; 0 webhooks where there is nothing."""
+    totals = db.execute("SELECT webhooks, dropped FROM foreign_totals").fetchone()
+    numbers, last = list[str](), ""
+    while totals["webhooks"] and len(numbers) < NAMED:
+        found = db.execute(
+            "SELECT phone_number_id FROM foreign_webhooks WHERE phone_number_id > ? ORDER BY phone_number_id LIMIT 1",
+            (last,),
+        ).fetchone()
+        if found is None:
+            break
+        last = found["phone_number_id"]
+        if last not in ignored:
+            numbers.append(last)
+    return Kept(totals["webhooks"] if numbers else 0, totals["dropped"], tuple(numbers))
+
+
+def keep(db: sqlite3.Connection, parts: Sequence[ForeignPart], now: float) -> None:
+    """Keep what one webhook says to other numbers; the oldest make room for it."""
+    for part in parts:
+        size = len(part.payload.encode())
+        db.execute(
+            "INSERT INTO foreign_webhooks (received_at, phone_number_id, size, raw) VALUES (?, ?, ?, ?)",
+            (now, part.phone_number_id, size, part.payload),
+        )
+        db.execute("UPDATE foreign_totals SET webhooks = webhooks + 1, bytes = bytes + ?", (size,))
+    while _too_much(db):
+        oldest = db.execute("SELECT id FROM foreign_webhooks ORDER BY id LIMIT 1").fetchone()
+        db.execute("UPDATE foreign_totals SET dropped = dropped + ?", (_forget(db, [oldest["id"]]),))
+
+
+def _too_much(db: sqlite3.Connection) -> bool:
+    total = db.execute("SELECT webhooks, bytes FROM foreign_totals").fetchone()
+    return bool(total["webhooks"] > KEPT_WEBHOOKS or total["bytes"] > KEPT_BYTES)
+
+
+def prune(db: sqlite3.Connection, *, now: float, limit: int) -> int:
+    """Forget what nobody claimed in time; how many."""
+    old = db.execute(
+        "SELECT id FROM (SELECT id, received_at FROM foreign_webhooks ORDER BY id LIMIT ?) WHERE received_at < ?",
+        (limit, now - KEPT_SECONDS),
+    ).fetchall()
+    return _forget(db, [row["id"] for row in old])
+
+
+def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, patience: ReceiptRules) -> Reclaimed:
+    """Accept some of what was kept for a phone number id, as if it had just come; 0 webhooks: nothing is left.
+
+    Accepted and forgotten in one commit, so that it happens once, whenever we are killed.
+    """
+    rows, size = list[sqlite3.Row](), 0
+    for row in db.execute(
+        "SELECT id, received_at, size, raw FROM foreign_webhooks WHERE phone_number_id = ? ORDER BY id LIMIT ?",
+        (number, STEP_WEBHOOKS),
+    ):
+        size += row["size"]
+        if rows and size > STEP_BYTES:
+            break
+        rows.append(row)
+    silent, stored = replace(rules, consent=replace(rules.consent, confirmation="", welcome_back="")), 0
+    put_back = restored_at(db)
+    for row in rows:
+        incoming = webhook.parse(row["raw"].encode(), phone_number_id=number)
+        answered_from = math.inf if row["received_at"] <= put_back else now - ANSWERED_SECONDS
+        old, fresh = _by_age(incoming, row["received_at"], answered_from)
+        stored += accept(db, old, now, silent, patience).stored + accept(db, fresh, now, rules, patience).stored
+    return Reclaimed(_forget(db, [row["id"] for row in rows]), stored)
+
+
+def _by_age(incoming: Webhook, received_at: float, answered_from: float) -> tuple[Webhook, Webhook]:
+    """The messages that are too old to be answered, and all the rest. One without a time is as old as its webhook."""
+    dated = [replace(m, timestamp=m.timestamp or float(int(received_at))) for m in incoming.messages]
+    old = [m for m in dated if m.timestamp < answered_from]
+    fresh = [m for m in dated if m.timestamp >= answered_from]
+    return (
+        Webhook(messages=tuple(replace(m, answerable=False) for m in old)),
+        replace(incoming, messages=tuple(fresh)),
+    )
+
+
+def _forget(db: sqlite3.Connection, ids: Sequence[int]) -> int:
+    """Every way out, so that the totals are true."""
+    for one in ids:
+        (size,) = db.execute("DELETE FROM foreign_webhooks WHERE id = ? RETURNING size", (one,)).fetchone()
+        db.execute("UPDATE foreign_totals SET webhooks = webhooks - 1, bytes = bytes - ?", (size,))
+    return len(ids)

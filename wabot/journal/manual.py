@@ -1,0 +1,81 @@
+"""The outbox as a person sees it, and what a person decides about it: the verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wabot.core.jobs import Kind, State
+from wabot.journal import batches, bulk_retry, listing, outbox, results
+from wabot.journal.batch_queueing import Slices
+from wabot.journal.batch_waiters import Watchers
+from wabot.journal.results import Counts, Head, RecipientResult
+from wabot.journal.sqlite import Reader, Writer
+
+
+class ByHand:
+    """The journal's verbs for whoever looks after the outbox."""
+
+    name: str
+    writer: Writer
+    _read: Reader
+    _slices: Slices
+    _watchers: Watchers
+    notify: Callable[[Kind, float], None]
+
+    async def outbox(self, query: listing.Query) -> list[dict[str, Any]]:
+        """The sends or replies that `query` asks for, newest first."""
+        return await self._read(listing.listing, query, self.name)
+
+    async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
+        """One send, whole, or one reply."""
+        return await self._read(outbox.one, job_id, self.name)
+
+    async def retry(self, job_id: int, now: float) -> State | None:
+        """Try a failed, parked or held send now. Raises CannotMove."""
+        state = await self.writer(outbox.retry, job_id, now)
+        self.notify(Kind.SEND, now)
+        return state
+
+    async def cancel(self, job_id: int, now: float) -> State | None:
+        """Cancel a send that has not left. Raises CannotMove."""
+        state = await self.writer(outbox.cancel, job_id, now)
+        self.notify(Kind.SEND, now)  # it may have been the head of its contact's queue
+        await self._watchers.tell()
+        return state
+
+    async def retry_all(self, retry: bulk_retry.Retry, now: float) -> tuple[int, int]:
+        """Try again all that `retry` means: how many are, and how many are left since they may arrive twice."""
+        retried = left = 0
+        after: int | None = 0
+        while after is not None:
+            ids, more_left, after = await self._read(bulk_retry.to_retry, retry, after)
+            left += more_left
+            for start in range(0, len(ids), bulk_retry.SLICE):
+                some = ids[start : start + bulk_retry.SLICE]
+                retried += await self._slices.write(bulk_retry.retry_some, some, now, may_repeat=retry.may_repeat)
+                self.notify(Kind.SEND, now)
+        return retried, left
+
+    async def results(self, batch_id: str) -> list[RecipientResult] | None:
+        """What became of a batch so far, in the order asked."""
+        return await self._read(results.results, batch_id)
+
+    async def batch_head(self, batch_id: str) -> Head | None:
+        """A batch without its recipients; None if it is unknown."""
+        return await self._read(results.head, batch_id)
+
+    async def batch_counts(self, batch_id: str) -> Counts:
+        """What became of a batch so far, in numbers."""
+        return await self._read(results.counts, batch_id)
+
+    async def batches(self, limit: int, cursor: str | None) -> list[Head] | None:
+        """A page of the batches, newest first; None for a cursor that is no batch."""
+        return await self._read(results.heads, limit, cursor)
+
+    async def cancel_batch(self, batch_id: str, now: float) -> bool:
+        """Cancel all of a batch that has not left; False if it is unknown. What a crash cuts off is done afterwards."""
+        if not await self._slices.write(batches.cancel, batch_id, now):
+            return False
+        await self._slices.finish(batch_id, now)
+        return True

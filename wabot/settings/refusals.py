@@ -1,0 +1,72 @@
+"""Settings that are well-formed and yet refused: wabot could not work with them, or would let strangers in."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from wabot.ownership import whose
+from wabot.settings.sections import Assistant, Server, WhatsApp
+
+
+class Settings(Protocol):
+    """The sections that are looked at."""
+
+    @property
+    def server(self) -> Server: ...
+    @property
+    def whatsapp(self) -> WhatsApp: ...
+    @property
+    def assistant(self) -> Assistant: ...
+
+
+def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each as (setting, why); a `why` that begins with "missing" is mended by setting it."""
+    whatsapp = settings.whatsapp
+    if not whatsapp.access_token:
+        yield "whatsapp.access_token", "missing: nothing can be sent without it"
+    if not whatsapp.phone_number_id:
+        yield "whatsapp.phone_number_id", "missing: nothing can be sent without it"
+    elif whatsapp.phone_number_id in whatsapp.ignore_phone_number_ids:
+        yield "whatsapp.ignore_phone_number_ids", "names whatsapp.phone_number_id itself; take it out"
+    if not whatsapp.app_secret and not whatsapp.allow_unsigned:
+        yield (
+            "whatsapp.app_secret",
+            "missing: anybody could fake a webhook (whatsapp.allow_unsigned accepts that)",
+        )
+    if not settings.server.api_keys and not _is_loopback(settings.server.host):
+        yield "server.api_keys", "missing: server.host is open to other machines"
+    yield from _of_assistant(settings.assistant)
+
+
+def _of_assistant(assistant: Assistant) -> Iterator[tuple[str, str]]:
+    if assistant.provider == "gemini" and not assistant.api_key:
+        yield "assistant.api_key", "missing: assistant.provider gemini needs it"
+    if assistant.provider == "openai":
+        for key in [key for key in ("base_url", "model") if not getattr(assistant, key)]:
+            yield f"assistant.{key}", "missing: assistant.provider openai needs it"
+    for key in ("prompt_file", "knowledge_dir"):
+        if reason := _unreadable(getattr(assistant, key), folder=key == "knowledge_dir"):
+            yield f"assistant.{key} (or WABOT_ASSISTANT__{key.upper()})", f"cannot be read: {reason}"
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _unreadable(path: Path | None, *, folder: bool) -> str:
+    """Why the file (UTF-8 text) or folder `path` cannot be used; "" if it can, or if there is none."""
+    try:
+        if path is not None:
+            _ = list(path.iterdir()) if folder else path.read_text(encoding="utf-8")
+    except OSError as error:
+        return f"{whose(path or '')}: {error.strerror or type(error).__name__}"
+    except ValueError:
+        return f"{path}: not UTF-8 text"
+    return ""

@@ -1,0 +1,191 @@
+"""Recording: what changed goes to the archive in batches, as often as it takes.
+
+The journal believes that the archive has what it took. Whoever points us at another MongoDB, or restores an old one,
+makes that wrong, and so does a MongoDB that loses what it had acknowledged. So whenever the archive is found, at start
+or after an outage, it is asked for some witnesses; from the first one on that it lacks, everything that the journal
+still keeps is recorded anew. And the journal forgets no message before the archive was asked for just that one: what
+the witnesses did not show is recorded then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from wabot.core.errors import ArchiveDown, JournalDown
+from wabot.log import get_logger
+
+BATCH = 500
+EVERY_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0
+"""The longest pause between two looks at an archive that is away: until one succeeds, no question is put to it."""
+
+PROMPT_SECONDS = 1.0
+"""An archive that takes longer to answer a ping is recorded to, but nobody who waits may ask it."""
+
+REFUSED_SECONDS = 3600.0
+"""When a refused document is offered again: a rule of the database's may have been the reason, and be gone."""
+
+WITNESSES = 50
+"""How many of the newest messages are looked for in an archive that was found; of the older ones, some."""
+
+FORGET_STEP = 5000
+PRUNE_STEP = 200
+STEP_SECONDS = 0.05
+"""Between two steps of forgetting, so that nobody waits for it."""
+
+log = get_logger()
+
+
+class Held(Protocol):
+    """A message that the archive should have, by its key there, in this version or a later one."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+
+class Ledger(Protocol):
+    """The journal, as recording needs it."""
+
+    async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]: ...
+    async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None: ...
+    async def witnesses(self, limit: int) -> Sequence[Held]: ...
+    async def forget_archived(self, first: int, before: int | None, limit: int) -> int | None: ...
+    async def lost_by_archive(self, ids: Iterable[int]) -> None: ...
+    async def outdated(
+        self, after: int, *, before: float, now: float, limit: int
+    ) -> tuple[Sequence[Any], int | None]: ...
+    async def forget_messages(self, held: Sequence[Any]) -> int: ...
+    async def forget_adopted(self, *, before: float, now: float, limit: int) -> int: ...
+
+
+class WritableArchive(Protocol):
+    """Where history and results are kept for good. Raises ArchiveDown."""
+
+    async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]:
+        """Upsert documents; the positions of those that were refused, each with the reason."""
+
+    async def ping(self) -> None:
+        """Answer something."""
+
+    async def lacks(self, versions: Mapping[str, int]) -> set[str]:
+        """Of documents (key → version) those that are not there, or are in an earlier version."""
+
+
+class Circuit(Protocol):
+    """Who may ask the archive: `works` is what is known of it, None before it was asked."""
+
+    @property
+    def works(self) -> bool | None: ...
+    def open(self, reason: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class Recorder:
+    """Ships messages whose version is ahead of the archive's. Twice does no harm: the key is our own.
+
+    `sure`: the archive has what the journal believes that it has.
+    """
+
+    def __init__(
+        self, ledger: Ledger, archive: WritableArchive, circuit: Circuit, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ledger, self._archive, self._circuit, self._clock = ledger, archive, circuit, clock
+        self._refused: dict[int, tuple[int, float]] = {}
+        self.sure = False
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        wait = EVERY_SECONDS
+        while True:
+            try:
+                shipped = await self.ship()
+                wait = EVERY_SECONDS
+            except ArchiveDown as error:
+                self._circuit.open(str(error))
+                self.sure, shipped = False, 0
+                wait = min(wait * 2, PATIENCE_SECONDS)
+            except JournalDown:
+                shipped = 0
+            if not shipped:
+                await asyncio.sleep(wait)
+
+    async def prune(self, *, before: float, now: float) -> None:
+        """Let the journal forget the messages from before a time that the archive has. Raises JournalDown."""
+        after: int | None = 0
+        try:
+            while after is not None and self._circuit.works:
+                held, after = await self._ledger.outdated(after, before=before, now=now, limit=PRUNE_STEP)
+                lacking = await self._lacking(held)
+                if lacking:
+                    log.warning(
+                        "archive.behind", reason="it lacks what was to be forgotten here", messages=len(lacking)
+                    )
+                    await self._ledger.lost_by_archive([message.id for message in lacking])
+                await self._ledger.forget_messages([message for message in held if message not in lacking])
+                await asyncio.sleep(STEP_SECONDS)
+        except ArchiveDown as error:
+            self._circuit.open(str(error))
+        while await self._ledger.forget_adopted(before=before, now=now, limit=PRUNE_STEP):
+            await asyncio.sleep(STEP_SECONDS)
+
+    async def ship(self) -> int:
+        """One pass over everything that the archive lacks; how many messages it took."""
+        if self._circuit.works is not True:
+            await self._probe()
+        if not self.sure:
+            await self._make_sure()
+        shipped, after = 0, -(1 << 62)
+        while rows := await self._ledger.ahead_of_archive(after, BATCH):
+            after = rows[-1][0]
+            rows = [row for row in rows if not self._was_refused(row[0], row[1])]
+            if not rows:
+                continue
+            refused = await self._archive.record([document for _, _, document in rows])
+            for position, why in refused.items():
+                message_id, version, _ = rows[position]
+                self._refused[message_id] = version, self._clock() + REFUSED_SECONDS
+                log.warning("archive.refused", message=message_id, reason=why)
+            taken = [(row[0], row[1]) for position, row in enumerate(rows) if position not in refused]
+            await self._ledger.mark_archived(taken)
+            for message_id, _ in taken:
+                self._refused.pop(message_id, None)
+            shipped += len(taken)
+        return shipped
+
+    async def _probe(self) -> None:
+        """Look whether the archive is back; after an outage, of whomever's finding, nothing is sure."""
+        self.sure, asked = False, self._clock()
+        await self._archive.ping()
+        if self._clock() - asked <= PROMPT_SECONDS:
+            self._circuit.close()
+
+    async def _make_sure(self) -> None:
+        """Compare the archive with what the journal believes of it."""
+        witnesses = await self._ledger.witnesses(WITNESSES)
+        lacking = await self._lacking(witnesses)
+        if lacking:
+            first = lacking[0].id
+            there = max((held.id for held in witnesses if held.id < first), default=0)
+            log.warning("archive.behind", reason="it lacks some of what it had: recording it again", since=there + 1)
+            before = await self._ledger.forget_archived(there + 1, None, FORGET_STEP)
+            while before is not None:
+                before = await self._ledger.forget_archived(there + 1, before, FORGET_STEP)
+        self.sure = True
+
+    async def _lacking(self, held: Sequence[Held]) -> list[Held]:
+        """Of these messages those that the archive does not have, in the order given."""
+        if not held:
+            return []
+        lacking = await self._archive.lacks({message.key: message.version for message in held})
+        return [message for message in held if message.key in lacking]
+
+    def _was_refused(self, message_id: int, version: int) -> bool:
+        refused, until = self._refused.get(message_id, (0, 0.0))
+        return refused == version and self._clock() < until
