@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.business import Business, business
+from tests.mongo_fixtures import database, mongo_uri
+
+__all__ = ["database", "mongo_uri"]
 
 
 @pytest.fixture
