@@ -1,4 +1,4 @@
-"""What Meta says of our account and number, read for one question: what may still be sent, and how fast?
+"""What Meta reports about our account and number, reduced to one question: what may we send, and how fast?
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference (account_update,
 account_alerts, business_capability_update, phone_number_quality_update, template_category_update)
@@ -21,18 +21,18 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/throug
 
 
 class Standing(StrEnum):
-    """What follows from the news."""
+    """What a report changes for us."""
 
-    BLOCKED = "blocked"  # nothing gets through until Meta lifts it
-    RESTRICTED = "restricted"  # what we begin ourselves does not get through until a time; answers do
-    LIFTED = "lifted"  # both are over
+    BLOCKED = "blocked"  # nothing gets through until Meta lifts the block
+    RESTRICTED = "restricted"  # until a time we may only answer, and start no conversation
+    LIFTED = "lifted"  # no block and no restriction any more
     FASTER = "faster"  # the number may send UPGRADED_RATE
     NOTED = "noted"  # nothing changes for us, but a person should know
 
 
 @dataclass(frozen=True, slots=True)
 class AccountNews:
-    """One thing that Meta says, in plain words; `at` is when, `until` when a restriction ends, both in Unix seconds."""
+    """One report of Meta's, in plain words. `at`: when Meta sent it; `until`: when a restriction ends; Unix seconds."""
 
     standing: Standing
     reason: str
@@ -41,7 +41,7 @@ class AccountNews:
 
 
 def read(field: str, value: Object, at: float) -> AccountNews | None:
-    """The news in a change of one of these fields; None where we do not know what it says."""
+    """What a webhook change of one of these fields reports; None for a field or an event that we do not know."""
     reader = _READERS.get(field)
     return reader(value, at) if reader is not None else None
 
@@ -63,8 +63,8 @@ def _update(value: Object, at: float) -> AccountNews | None:
 
 
 def _ban(ban: Object, at: float) -> AccountNews | None:
-    told = ban.get("waba_ban_state")
-    states = {text_of(state) for state in (told if isinstance(told, list) else [told])}
+    found = ban.get("waba_ban_state")
+    states = {text_of(state) for state in (found if isinstance(found, list) else [found])}
     if "REINSTATE" in states:
         return AccountNews(Standing.LIFTED, "Meta has reinstated the account", at)
     if "DISABLE" in states:
@@ -75,8 +75,8 @@ def _ban(ban: Object, at: float) -> AccountNews | None:
     return None
 
 
-def _restriction(told: list[Any], at: float) -> AccountNews:
-    until = {text_of(dict_of(each).get("restriction_type")): dict_of(each).get("expiration") for each in told}
+def _restriction(info: list[Any], at: float) -> AccountNews:
+    until = {text_of(dict_of(each).get("restriction_type")): dict_of(each).get("expiration") for each in info}
     ends = [seconds for seconds in map(seconds_of, until.values()) if seconds is not None]
     last = max(ends, default=None)
     if "RESTRICTED_CUSTOMER_INITIATED_MESSAGING" in until:

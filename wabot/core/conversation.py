@@ -32,32 +32,32 @@ _KNOWLEDGE = "# What you know about the business"
 
 
 MESSAGE_CHARACTERS = 8_000
-"""Of one message, as far as a model sees it. WhatsApp lets people write 65 536 characters; what we say ourselves has
-4 096 at the most, so this cuts nothing of ours and hardly ever something of theirs."""
+"""The most characters of one message that a model sees. People can write 65 536; our own messages have at most 4 096,
+so only very long messages of customers are cut."""
 
 TALK_CHARACTERS = 32_000
-"""Of a whole talk, as far as a model sees it: some 8 000 to 16 000 tokens, which leaves room for the knowledge with
-small models too, and bounds what one customer can make an answer cost."""
+"""The most characters of a whole conversation that a model sees: some 8 000 to 16 000 tokens. That leaves room for the
+knowledge even with small models, and limits what one customer can make an answer cost."""
 
 ASKED_MESSAGES = 100
-"""Messages that are answered together, the newest. Nobody writes more in earnest while an answer is made."""
+"""The most messages that are answered together (the newest). Nobody seriously writes more while an answer is made."""
 
 ANSWERS_AT_ONCE, ANSWER_EVERY_QUIETS = 4, 5.0
-"""How often one person is answered: so many times in a row, then once in so many quiet windows (10 s with the usual
-2 s). Talking fast, people read and type for as long; somebody who floods us, or a bot that answers ours, waits, and
-what they write meanwhile is answered together."""
+"""How often one person is answered: ANSWERS_AT_ONCE times in a row, then once per ANSWER_EVERY_QUIETS quiet windows
+(10 s with the default of 2 s). A person who reads and types never notices; a flood, or a bot that answers ours, has to
+wait, and what arrives meanwhile is answered together."""
 
 _CUT = "…"
 
 _NOT_SHOWN = frozenset({Origin.FALLBACK, Origin.SERVICE})
-"""Stopgaps: a model that reads them as its own words begins to imitate them."""
+"""Fixed texts: a model that sees them as its own words begins to imitate them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One message of the history, as the journal tells it. `asked`: it is being answered now.
+    """One message of the history, as the journal has it. `asked`: it is being answered now.
 
-    `body` is empty where nothing is left to show (revoked, deleted). `about`: what it refers to, for the model alone.
+    `body` is empty if nothing is left to show (revoked, deleted). `about`: what it refers to; only the model sees this.
     """
 
     origin: Origin
@@ -67,7 +67,7 @@ class Said:
 
 
 class Role(StrEnum):
-    """Whose words a turn is made of, as the model sees it."""
+    """Who speaks in a turn, as the model sees it."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -75,7 +75,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side said until the other side spoke."""
+    """Consecutive messages of one side, as one text."""
 
     role: Role
     text: str
@@ -83,7 +83,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked. `turns` alternate, oldest first; the last one is the person's."""
+    """What the model gets. `turns` alternate between the sides, oldest first; the last one is the person's."""
 
     system: str
     turns: tuple[Turn, ...]
@@ -99,17 +99,17 @@ class FirstContact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to say, the template before the model's answer; neither is silence."""
+    """What to send: the template, then the model's answer. Both false: send nothing."""
 
     template: bool = False
     ai: bool = False
 
 
 def plan(*, first: bool, answer: FirstContact, answering: bool) -> Plan:
-    """What to say to a contact.
+    """What to send to a contact.
 
-    `first`: nothing was said, either way, before the messages being answered. `answering`: at least one of
-    these deserves an answer, and we may give one.
+    `first`: there are no messages, in or out, before those being answered. `answering`: at least one of these needs an
+    answer, and we are allowed to give one.
     """
     if not answering:
         return Plan()
@@ -119,10 +119,10 @@ def plan(*, first: bool, answer: FirstContact, answering: bool) -> Plan:
 
 
 def prompt(history: Sequence[Said], *, system: str, limit: int) -> Prompt | None:
-    """What the model is shown of `history` (oldest first), or None if nothing of what is asked has words.
+    """What the model sees of `history` (oldest first), or None if no message that is being answered has a text.
 
-    At most `limit` messages, but always all that are being answered, as far as MESSAGE_CHARACTERS and TALK_CHARACTERS
-    have room: the newest. Neighbours of one role become one turn.
+    At most `limit` messages, but always all that are being answered. Both are cut to MESSAGE_CHARACTERS and
+    TALK_CHARACTERS; the newest messages stay. Consecutive messages of one role become one turn.
     """
     shown = [said for said in map(_legible, history) if said.body and said.origin not in _NOT_SHOWN]
     asked = [index for index, said in enumerate(shown) if said.asked]
@@ -132,7 +132,7 @@ def prompt(history: Sequence[Said], *, system: str, limit: int) -> Prompt | None
 
 
 def _legible(said: Said) -> Said:
-    """With a body that a model can be shown: what it refers to, then its beginning."""
+    """The message as the model sees it: what it refers to, then its body, cut to MESSAGE_CHARACTERS."""
     body = sendable(said.body).strip()
     if len(body) > MESSAGE_CHARACTERS:
         body = body[: MESSAGE_CHARACTERS - len(_CUT)].rstrip() + _CUT
@@ -140,11 +140,11 @@ def _legible(said: Said) -> Said:
 
 
 def _questions_last(shown: Sequence[Said], first: int) -> list[Said]:
-    """`shown` with what is asked (from index `first` on) after what we said meanwhile without knowing it.
+    """`shown`, reordered: from index `first` on, our own messages come before the questions.
 
-    A reply to an earlier bubble, or a bulk send, may have gone out after the question; before it, it would read as
-    its answer. A colleague's words keep their place, but a model continues a text that ends with its own turn
-    instead of answering it, so the last question comes last in any case.
+    A reply to an earlier message, or a bulk send, may have left after the question. Behind the question it would look
+    like its answer. A colleague's messages keep their place. The last question always comes last, because a model
+    continues a conversation that ends with its own turn instead of answering.
     """
     since = shown[first:]
     ordered = [*shown[:first], *sorted(since, key=lambda said: said.origin in (Origin.PERSON, Origin.STAFF))]
@@ -153,7 +153,7 @@ def _questions_last(shown: Sequence[Said], first: int) -> list[Said]:
 
 
 def _latest(shown: Sequence[Said], limit: int) -> list[Said]:
-    """The messages being answered, and the newest of the others as far as `limit` has room."""
+    """The messages being answered, and the newest of the others, up to `limit` in all."""
     others = [index for index, said in enumerate(shown) if not said.asked]
     room = max(0, limit - (len(shown) - len(others)))
     dropped = set(others[: max(0, len(others) - room)])
@@ -161,7 +161,7 @@ def _latest(shown: Sequence[Said], limit: int) -> list[Said]:
 
 
 def _within(shown: Sequence[Said]) -> list[Said]:
-    """The newest messages for which TALK_CHARACTERS have room, at least the last one; "…" stands for older ones."""
+    """The newest messages that fit into TALK_CHARACTERS, at least the last one; "…" stands for the older ones."""
     room, kept = TALK_CHARACTERS, list[Said]()
     for said in reversed(shown):
         room -= len(said.body)
@@ -184,9 +184,9 @@ def _turns(shown: Sequence[Said]) -> tuple[Turn, ...]:
 
 
 def system_prompt(instructions: str | None, knowledge: Mapping[str, str]) -> str:
-    """The system prompt: `instructions` (the default if there are none), then what is in `knowledge`.
+    """The system prompt: `instructions` (or DEFAULT_PROMPT if there are none), then `knowledge`.
 
-    `knowledge` maps the name of a file to its text; each stands under its name, in the order of names.
+    `knowledge` maps file names to texts; each text gets its file's name as heading, sorted by name.
     """
     parts = [(instructions or "").strip() or DEFAULT_PROMPT.strip()]
     files = [f"## {name}\n\n{text.strip()}" for name, text in sorted(knowledge.items()) if text.strip()]

@@ -1,4 +1,4 @@
-"""Whether ids, token and secrets have the form that Meta gives them: a wrong one is seen before Meta is asked."""
+"""Checks the form of ids, token and secrets, to find wrong ones before asking Meta."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACEHOLDER = re.compile(r"your|xxx|change.?me|placeholder|example|token|secret
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The settings whose form alone can be wrong."""
+    """The settings whose form can be checked."""
 
     access_token: str
     phone_number_id: str
@@ -24,9 +24,9 @@ class Credentials:
 
 
 def check(given: Credentials, *, known: Collection[str] = ()) -> Check:
-    """Whether ids, token and secret look like what Meta gives out.
+    """Whether ids, token and secret have the form that Meta gives them.
 
-    `known`: of "token", "number" and "secret", those that Meta itself accepted: they are right, however they look.
+    `known`: those of "token", "number" and "secret" that Meta has accepted; their form is not checked.
     """
     found = list(_misshapen(given, known))
     for state in (State.BROKEN, State.WARNING):
@@ -73,7 +73,7 @@ def _misshapen(given: Credentials, known: Collection[str]) -> Iterable[tuple[Sta
 
 
 def _is_phone_number(digits: str) -> bool:
-    """Meta's ids are of 14 digits or more; telephone numbers with so many exist, but are rare."""
+    """Whether an id is a phone number. Meta's ids have 14 digits or more; phone numbers of that length are rare."""
     try:
         return len(digits) <= 13 and bool(normalize_number(digits))
     except InvalidNumber:

@@ -1,6 +1,6 @@
-"""What `doctor` concludes from what it found: each function turns facts into one Check, and asks nobody.
+"""What `doctor` concludes: each function turns facts into one Check, without any I/O.
 
-Facts come as Graph's JSON or as plain numbers; Graph's shapes are
+Facts are JSON from the Graph API or plain numbers. The shapes of Graph's JSON:
 https://developers.facebook.com/documentation/business-messaging/whatsapp/reference (phone number, account, templates)
 and https://developers.facebook.com/docs/graph-api/reference/debug_token.
 """
@@ -35,7 +35,7 @@ WANTED_FIELDS = (
     "template_category_update",
     "user_preferences",
 )
-"""Fields of the app's webhook without which wabot works, but learns of trouble only from what fails."""
+"""Optional fields of the app's webhook: without them wabot notices problems only when requests fail."""
 
 SYSTEM_USERS = "Business settings > System users"
 
@@ -51,7 +51,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding: what was looked at, how it is, in plain words, and what to do where ("" when nothing is to do)."""
+    """One result: the check's name, its state, details in plain words, and a remedy ("" if there is nothing to do)."""
 
     name: str
     state: State
@@ -80,18 +80,18 @@ def skipped(name: str, detail: str, remedy: str = "") -> Check:
 
 
 def disk(free: int, total: int, folder: str) -> Check:
-    """Room for the journal, in bytes."""
+    """Free disk space for the journal; `free` and `total` in bytes."""
     detail = f"{free // MEGABYTE} MB of {total // MEGABYTE} MB are free in {folder}"
-    remedy = f"Make room on the disk of {folder}: with none, webhooks are refused until there is some."
+    remedy = f"Make room on the disk of {folder}: webhooks are refused while it is full."
     if free < min(64 * MEGABYTE, total // 10):
         return broken("disk", detail, remedy)
     return warning("disk", detail, remedy) if free < min(512 * MEGABYTE, total // 5) else ok("disk", detail)
 
 
 def clock(skew: float | None) -> Check:
-    """Seconds by which this machine's clock is ahead of Meta's `Date`; None where Meta did not answer."""
+    """`skew`: seconds by which this machine's clock is ahead of Meta's `Date` header; None if Meta did not answer."""
     if skew is None:
-        return skipped("clock", "Meta did not answer, so there is nothing to compare with")
+        return skipped("clock", "Meta did not answer, so there is no time to compare with")
     detail = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} Meta's"
     remedy = "Let this machine set its clock by the network (timedatectl set-ntp true)."
     if abs(skew) > 300:
@@ -100,19 +100,19 @@ def clock(skew: float | None) -> Check:
 
 
 def unanswered(name: str) -> Check:
-    """What answers there knows nothing of this question: a proxy, or a stand-in for Meta."""
+    """The answer lacks the fields asked for: it comes from a proxy, or from a stand-in for Meta."""
     return skipped(name, "Meta's answer does not say")
 
 
 def is_of_the_token(error: Mapping[str, Any]) -> bool:
-    """Whether Graph's error says that the token is dead."""
+    """Whether Graph's error says that the token is not valid."""
     return text_of(error.get("code")) in ("0", "102", "104", "190")
 
 
 def refused(name: str, error: Mapping[str, Any]) -> Check:
-    """Graph answered with its error: the token's, or this object's."""
+    """Graph answered with an error, about the token or about the object asked for."""
     code, said = text_of(error.get("code")), text_of(error.get("message")) or "no reason given"
-    detail = f"Meta refuses the question: {said} ({code})"
+    detail = f"Meta refuses the request: {said} ({code})"
     if is_of_the_token(error):
         return broken(name, detail, f"Generate a new token in {SYSTEM_USERS} and put it into whatsapp.access_token.")
     if code in ("3", "10") or re.fullmatch(r"2\d\d", code):
@@ -125,7 +125,7 @@ def refused(name: str, error: Mapping[str, Any]) -> Check:
 
 
 def token(data: Mapping[str, Any], now: float) -> Check:
-    """`data` of `GET /debug_token`, now in Unix seconds."""
+    """The access token. `data`: the answer of `GET /debug_token`; `now` in Unix seconds."""
     renew = f"Generate a token that never expires in {SYSTEM_USERS} and put it into whatsapp.access_token."
     if data.get("is_valid") is not True:
         why = text_of(dict_of(data.get("error")).get("message"))
@@ -144,7 +144,7 @@ def token(data: Mapping[str, Any], now: float) -> Check:
 
 
 def number(data: Mapping[str, Any]) -> Check:
-    """The phone number's own fields: registered, quality, throughput, limit."""
+    """The phone number: registration, quality, throughput, messaging limit."""
     facts = [
         f"{label} {text_of(value)}"
         for label, value in (
@@ -181,7 +181,7 @@ def account(data: Mapping[str, Any]) -> Check:
     remedy = "See WhatsApp Manager > Account overview, or Business Support Home, for what Meta asks of you."
     health = dict_of(data.get("health_status"))
     if text_of(health.get("can_send_message")) == "BLOCKED":
-        return broken("account", "Meta lets it send nothing", remedy)
+        return broken("account", "Meta does not let it send anything", remedy)
     if review in ("REJECTED", "DISABLED"):
         return broken("account", f"Meta's review says {review}", remedy)
     if review == "PENDING" or text_of(health.get("can_send_message")) == "LIMITED":
@@ -190,9 +190,9 @@ def account(data: Mapping[str, Any]) -> Check:
 
 
 def subscription(apps: Sequence[Any], app_id: str, fields: Sequence[str] | None) -> Check:
-    """Apps that get the account's webhooks (`GET /{account}/subscribed_apps`), the token's app, its webhook's fields.
+    """Whether the token's app gets the account's webhooks, with all fields.
 
-    `fields` None: they could not be read.
+    `apps`: those of `GET /{account}/subscribed_apps`. `fields`: the app's webhook fields, None if not readable.
     """
     fix = "python run.py doctor --fix subscribes it."
     ids = {text_of(dict_of(dict_of(app).get("whatsapp_business_api_data")).get("id")) for app in apps}
@@ -213,14 +213,14 @@ def subscription(apps: Sequence[Any], app_id: str, fields: Sequence[str] | None)
 
 
 def template(found: Iterable[Any], *, name: str, language: str, given: int) -> Check:
-    """The first-contact template among `found` (Graph's list); `given`: how many body parameters the settings have."""
+    """The first-contact template, looked up in `found` (Graph's list). `given`: body parameters in the settings."""
     called = f"template {name} ({language})"
     manager = "WhatsApp Manager > Message templates"
     same_name = [dict_of(one) for one in found if dict_of(one).get("name") == name]
     mine = next((one for one in same_name if one.get("language") == language), None)
     if mine is None:
         there = ", ".join(sorted({text_of(one.get("language")) for one in same_name}))
-        detail = f"{called} does not exist" + (f"; in {there} it does" if there else "")
+        detail = f"{called} does not exist" + (f"; it exists in {there}" if there else "")
         return broken("template", detail, f"Create it in {manager}, or correct [first_contact].")
     status = text_of(mine.get("status"))
     if status != "APPROVED":
@@ -233,7 +233,7 @@ def template(found: Iterable[Any], *, name: str, language: str, given: int) -> C
 
 
 def parameters_of(listed: Mapping[str, Any]) -> int:
-    """How many parameters the body of a listed template takes: distinct `{{…}}` in its text."""
+    """Number of parameters in the body of a listed template: the distinct `{{…}}` in its text."""
     bodies = [
         text_of(dict_of(part).get("text"))
         for part in list_of(listed.get("components"))

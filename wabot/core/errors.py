@@ -1,15 +1,15 @@
-"""What can go wrong at the edge, named by what we may do about it.
+"""What can go wrong at the edges, named by how we may react.
 
 WabotError
-├── InvalidInput        the caller sent something that cannot be understood
+├── InvalidInput        the caller sent something invalid
 ├── JournalDown         the journal cannot be written or read now: answer 503, change nothing
-├── ArchiveDown         MongoDB does not answer: go on without it
-├── AssistantFailed     no usable text came from the model: ask again later
-└── DeliveryError       a message was not, or perhaps not, handed to Meta
-    ├── Unavailable     nothing happened there; later may work
-    ├── Blocked         nobody (in `scope`) gets through until a person acts
-    ├── Refused         understood and declined; asking again changes nothing
-    └── Unclear         it may have happened
+├── ArchiveDown         MongoDB does not answer: continue without it
+├── AssistantFailed     the model returned no usable text: retry later
+└── DeliveryError       a message did not, or may not have, reached Meta
+    ├── Unavailable     Meta did not process it; retry later
+    ├── Blocked         nothing in `scope` gets through until a person acts
+    ├── Refused         Meta declined it; a retry would change nothing
+    └── Unclear         Meta may or may not have accepted it
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from enum import StrEnum
 
 
 class WabotError(Exception):
-    """The root of everything that wabot raises on purpose."""
+    """The base of all errors that wabot raises on purpose."""
 
 
 class InvalidInput(WabotError):
-    """Input from outside that has no meaning here; the text says what is wrong."""
+    """Invalid input from outside; the text says what is wrong."""
 
 
 class JournalDown(WabotError):
@@ -35,7 +35,7 @@ class ArchiveDown(WabotError):
 
 
 class AssistantFailed(WabotError):
-    """The model gave no usable text: a time-out, an error or an empty answer. `status`: HTTP's, if there was one."""
+    """The model returned no usable text: a timeout, an error or an empty answer. `status`: the HTTP status, if any."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
@@ -43,10 +43,10 @@ class AssistantFailed(WabotError):
 
 
 class Scope(StrEnum):
-    """How far a trouble reaches: what else must wait for the same reason.
+    """How far an error reaches: what else fails for the same reason.
 
-    META: Meta says that the trouble is on its side. Whether everybody meets it or only this message, core/outage.py
-    tells by what the others meet.
+    META: Meta says that the error is on its side. core/outage.py decides, from the results of other sends, whether it
+    is an outage or concerns this message alone.
     """
 
     MESSAGE = "message"
@@ -58,7 +58,7 @@ class Scope(StrEnum):
 
 
 class Effect(StrEnum):
-    """What else follows from a refusal."""
+    """What a refusal changes beyond its own message."""
 
     NONE = "none"
     SUPPRESS = "suppress"
@@ -68,7 +68,7 @@ class Effect(StrEnum):
 
 @dataclass(eq=False)
 class DeliveryError(WabotError):
-    """Why a send did not (surely) go out. `code` is Meta's number, or our word for a failure of transport."""
+    """Why a send failed, or may have failed. `code`: Meta's number, or our own word for a transport error."""
 
     reason: str
     code: int | str | None = None
@@ -80,7 +80,7 @@ class DeliveryError(WabotError):
 
 @dataclass(eq=False)
 class Unavailable(DeliveryError):
-    """Nothing happened there; later may work: in `wait` seconds, if Meta named them, and `tries` times at the most."""
+    """Meta did not process it: retry, after `wait` seconds if Meta named them, and at most `tries` times."""
 
     wait: float | None = None
     tries: int | None = None
@@ -88,14 +88,14 @@ class Unavailable(DeliveryError):
 
 @dataclass(eq=False)
 class Blocked(DeliveryError):
-    """Nobody in `scope` gets through until a person acts: token, permission, billing, account lock, paused template."""
+    """Nothing in `scope` gets through until a person acts: token, permission, billing, account, paused template."""
 
     wait: float | None = None
 
 
 @dataclass(eq=False)
 class Refused(DeliveryError):
-    """Understood and declined: final for this message. An `effect` on a template lasts `wait` seconds."""
+    """Meta declined the message for good. An `effect` on a template lasts `wait` seconds."""
 
     effect: Effect = Effect.NONE
     wait: float | None = None
@@ -103,4 +103,4 @@ class Refused(DeliveryError):
 
 @dataclass(eq=False)
 class Unclear(DeliveryError):
-    """It may have happened: a time-out or a cut after writing, a 5xx without an answer from Graph."""
+    """Meta may have accepted it: timeout or broken connection after writing, or a 5xx without Graph's JSON."""

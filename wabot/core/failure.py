@@ -1,4 +1,4 @@
-"""What follows from a failure: of a request, of a doubt that nobody ended, or of a message that Meta had accepted."""
+"""What to do after a failed request, a hold without a receipt, or a `failed` receipt for an accepted message."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from wabot.core.jobs import Event, Halt, Outcome, Policy
 from wabot.core.outage import Blame
 
 STEP_ASIDE_SECONDS = 600.0
-"""A send that must wait at least this long is held, so that what else is owed to its contact can pass."""
+"""A send that must wait at least this long is held, so that other sends to its contact can pass."""
 
 BOUNCE_SECONDS = 30.0
-"""How long a message rests at least that Meta took and then met trouble of its own with."""
+"""The least wait before a retry if Meta accepted a message and then failed it for reasons on Meta's side."""
 
 
 def backoff(spent: int, policy: Policy, noise: float) -> float:
-    """Seconds to wait after the `spent`-th try failed, doubling up to the maximum, with equal jitter.
+    """Seconds to wait after the `spent`-th try failed: doubles up to the maximum, with equal jitter.
 
-    `noise` is in [0, 1). Half of the delay is certain, so that it is never near zero.
+    `noise` is in [0, 1). Half of the delay is fixed, so that it is never near zero.
     """
     exponent = min(max(spent, 1) - 1, 62)
     ceiling = min(policy.backoff_base_seconds * 2.0**exponent, policy.backoff_max_seconds)
@@ -33,10 +33,10 @@ def after_failure(
     attempt: int = 1,
     blame: Blame = Blame.MESSAGE,
 ) -> Outcome:
-    """What follows from a failed request, the `attempt`-th of a send that had used up `spent` tries before.
+    """What to do after a failed request, the `attempt`-th of a send that had used up `spent` tries before.
 
-    `blame`: whose trouble it is, where the error concerns outages. In an outage the lane pauses and probes. What is in
-    doubt stays so, and its try is spent all the same: each time it goes again it may arrive twice.
+    `blame`: whose fault it is, if the error may be part of an outage. In an outage the lane pauses and probes. A send
+    in doubt stays in doubt even then and uses up a try, because each retry of it may arrive twice.
     """
     match error:
         case Unclear():
@@ -70,8 +70,8 @@ def _after_unavailable(
 ) -> Outcome:
     if blame is Blame.META:
         return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, halt=Halt.OUTAGE)
-    # What everybody meets (Meta out of reach, the number or the pair throttled) is no fault of this message, nor is
-    # what may turn out to be an outage: it uses up no try, however long it lasts, and backs off by the requests made.
+    # Errors that hit everybody (Meta unreachable, number or pair throttled), or that may be part of an outage, are not
+    # this message's fault: they use up no try, however long they last, and the back-off grows with the requests made.
     everybody = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
     counts = blame is Blame.MESSAGE and not everybody
     tries = min(policy.attempts, error.tries or policy.attempts)
@@ -84,7 +84,7 @@ def _after_unavailable(
 
 
 def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:
-    """What follows when no receipt ended a doubt in time; `spent` counts the doubtful try."""
+    """What to do when the hold ends without a receipt; `spent` includes the try in doubt."""
     if not policy.resend_in_doubt:
         return Outcome(Event.PARK, spent=False)
     if spent >= policy.attempts:
@@ -102,12 +102,12 @@ def after_bounce(
     attempt: int = 1,
     undecided: bool = False,
 ) -> Outcome:
-    """What follows when Meta accepted a send and then said `failed`: a fresh attempt, or the end.
+    """What to do when Meta accepted a send and then sent a `failed` receipt: a new attempt, or give up.
 
-    A failure that comes by receipt proves that nothing was delivered, so a fresh attempt cannot say it twice, unless
-    the fate of another attempt is `undecided`: then it waits for that one as long as any doubt is held. `spent` counts
-    the attempt that bounced; what nobody gets through takes no try, so that one is given back, and the back-off grows
-    with the requests made, of which this was the `attempt`-th.
+    The receipt proves that this attempt was not delivered, so a new one cannot arrive twice, unless the result of
+    another attempt is `undecided`: then the new attempt waits for `hold_seconds`. `spent` includes the attempt that
+    bounced. A Blocked error uses up no try: that try is given back, and the back-off grows with the number of requests,
+    of which this was the `attempt`-th.
     """
     blocked = isinstance(error, Blocked)
     if isinstance(error, Refused | Unclear) or (not blocked and spent >= _tries_of_a_bounce(error, policy)):
@@ -117,9 +117,9 @@ def after_bounce(
     wait = backoff(max(spent, attempt) if blocked else spent, policy, noise)
     if isinstance(error, Unavailable | Blocked) and error.wait:
         wait = max(wait, error.wait)
-    if error.scope is Scope.META:  # an outage that takes everything and then fails it: its tries must last
+    if error.scope is Scope.META:  # in an outage every attempt may be accepted and then fail: make the tries last
         wait = max(wait, BOUNCE_SECONDS)
-    if blocked and error.scope is not Scope.NUMBER:  # for the number, the lane pauses
+    if blocked and error.scope is not Scope.NUMBER:  # if the whole number is blocked, the lane pauses instead
         wait = max(wait, STEP_ASIDE_SECONDS)
     if undecided:
         wait = max(wait, policy.hold_seconds)

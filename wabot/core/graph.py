@@ -1,9 +1,9 @@
-"""What we ask Meta's Graph API, and what its answers mean.
+"""The request that sends a message through Meta's Graph API, and what Graph's answers mean.
 
-Meaning is decided here and only here, from Meta's `code` and never from the HTTP status alone; an answer to a send
-and the `errors` of a `failed` receipt go through the same table. `Rule` says what a code means; the table is
-https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes, read for one question:
-what may we do now? An answer that is not Graph's own JSON proves nothing, so a 5xx without it is Unclear.
+Errors are classified here and nowhere else, by Meta's `code` and never by the HTTP status alone. The answer to a send
+and the `errors` of a `failed` receipt use the same table, which gives a `Rule` for each code of
+https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
+An answer that is not Graph's own JSON proves nothing, so a 5xx without it is Unclear.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 REASON_LIMIT = 500
 """Characters of Meta's reason that are kept."""
 
-_TELLING = re.compile(r"\d{7,}|[A-Za-z0-9_=+-]{32,}")
-"""Phone numbers, tokens and wamids (base64 of a number): Meta quotes them in its reasons, and these are logged."""
+_SENSITIVE = re.compile(r"\d{7,}|[A-Za-z0-9_=+-]{32,}")
+"""Phone numbers, tokens and wamids (base64 of a number): Meta quotes them in its reasons, which we log."""
 
 
 def request(contact: Contact, content: Mapping[str, Any], *, tag: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def request(contact: Contact, content: Mapping[str, Any], *, tag: str) -> dict[s
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Meta took the message: its id, the number as Meta writes it (None for a BSUID), and the whole answer."""
+    """Meta accepted the message: its id, the number as Meta writes it (None for a BSUID), and the whole answer."""
 
     wamid: str
     wa_id: str | None
@@ -55,7 +55,7 @@ class Accepted:
 
 
 class Action(StrEnum):
-    """What we may do about an error."""
+    """How we react to an error."""
 
     RETRY = "retry"
     THROTTLE = "throttle"
@@ -66,7 +66,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one of Meta's codes means: the action, how far it reaches, seconds to wait, how many tries at the most."""
+    """What one of Meta's codes means. `wait`: seconds to wait at least; `tries`: how often to try at most."""
 
     action: Action
     scope: Scope = Scope.MESSAGE
@@ -91,28 +91,28 @@ def _rules(rule: Rule, *codes: int | Iterable[int]) -> dict[int, Rule]:
 
 
 ERRORS: Mapping[int, Rule] = {
-    # Nobody gets through until a person acts: token, permission, number, account, billing.
+    # Nothing gets through until a person acts: token, permission, number, account, billing.
     **_rules(STOP, 0, 3, 10, 33, 104, 190, range(200, 300), 368),
     **_rules(STOP, 131005, 131031, 131037, 131042, 131045, 133010, 141008, 141014),
-    # Too fast: the app's calls, counted by the hour; the number's messages; those to one person.
+    # Rate limits: calls of the app per hour; messages of the number; messages to one person.
     **_rules(THROTTLE_APP, 4, 17, 32, 341, 613, 80007),
     130429: THROTTLE,
     131056: Rule(Action.THROTTLE, Scope.CONTACT),
     132069: Rule(Action.THROTTLE, Scope.MESSAGE, wait=HOUR),
-    # Trouble at Meta's; the last three name a time or are known to be this message's.
+    # Errors on Meta's side. The last three name a time to wait, or concern this message alone.
     **_rules(RETRY, 2, 131016, 133004),
     **_rules(RETRY_FEW, 1, 131000),
     131057: Rule(Action.RETRY, Scope.NUMBER, wait=MINUTE),
     2494100: Rule(Action.RETRY, Scope.NUMBER, wait=5 * MINUTE),
     135000: Rule(Action.RETRY, tries=2),
-    # Not now, and asking again soon makes it worse.
+    # Not now, and an early retry makes it worse.
     131049: LATER,
     134101: Rule(Action.DELAY, Scope.TEMPLATE, wait=10 * MINUTE),
-    # This person does not get our messages, or not these.
+    # This person cannot or does not want to get our messages, or marketing.
     **_rules(SUPPRESS, 131021, 131026, 131050),
-    # Not this message, but the next one may: an experiment of Meta's with marketing; a number that is not on the
-    # test account's list until somebody puts it there; a person whom we blocked, who cannot write, so that only the end
-    # of the block ends it; a country that Meta bars our account from, which says nothing of the person.
+    # This message is declined, but later ones may get through: Meta's marketing experiment (130472); a number that is
+    # not on the test account's list (131030); a person whom we have blocked (130403); a country in which our account is
+    # restricted, which says nothing about the person (130497).
     **_rules(Rule(Action.REFUSE, Scope.CONTACT), 130472, 131030, 130403, 130497),
     # The template.
     132001: Rule(Action.REFUSE, Scope.TEMPLATE, wait=MINUTE, effect=Effect.PAUSE_TEMPLATE),
@@ -120,29 +120,29 @@ ERRORS: Mapping[int, Rule] = {
     132016: Rule(Action.REFUSE, Scope.TEMPLATE, wait=DAY, effect=Effect.PAUSE_TEMPLATE),
     132015: Rule(Action.STOP, Scope.TEMPLATE, wait=3 * HOUR),
     131063: Rule(Action.STOP, Scope.TEMPLATE, wait=6 * HOUR),
-    # All of them: what people did not ask for rests, and replies go on.
+    # All templates: bulk sends wait, replies go on.
     **_rules(Rule(Action.STOP, Scope.TEMPLATES, wait=6 * HOUR), 131048, 131064),
-    # The message: it would be declined again.
+    # This message: a retry would be declined again.
     **_rules(REFUSE, 100, 131008, 131009, 131020, 131041, 131047, 131051, 131052, 131053, 131055, 131060, 131062),
     **_rules(REFUSE, 132000, 132005, 132008, 132012, 132018, 132068, 134011, 134100, 134102, 137000, 139200),
-    # Not codes of the send path; should one come for a send all the same, the message is declined.
+    # Codes of other endpoints; if a send gets one all the same, its message is declined.
     **_rules(REFUSE, 131044, 131059, range(131201, 131216), 133000, 133005, 133006, 133008, 133009, 133015, 133016),
     **_rules(REFUSE, range(138000, 139000), range(139000, 139005), range(139100, 139104), range(147001, 147006)),
     **_rules(REFUSE, 1752041, range(2388000, 2389000), 2593107, 2593108),
 }  # fmt: skip
 
 SUBCODES: Mapping[tuple[int, int], Rule] = {
-    # "Object with ID … does not exist, cannot be loaded due to missing permissions": a send names one object, our own
-    # number. So the number or the token is wrong, and no message is at fault.
+    # "Object with ID … does not exist, cannot be loaded due to missing permissions": the only object that a send names
+    # is our own number. So the number or the token is wrong, not the message.
     (100, 33): STOP,
 }
-"""Where Meta gives one code two meanings. Elsewhere its deprecated subcodes are not looked at."""
+"""Codes to which Meta gives two meanings. Otherwise the deprecated subcodes are ignored."""
 
 
 def read_answer(
     status: int, body: bytes, *, to: str | None = None, retry_after: float | None = None, usage: str | None = None
 ) -> Accepted:
-    """Meta's answer to a send. Raises Unavailable, Blocked, Refused or Unclear where it is not a plain acceptance.
+    """Meta's answer to a send. Raises Unavailable, Blocked, Refused or Unclear unless Meta accepted the message.
 
     `to`: the number, with or without "+". `retry_after`: the header of that name, in seconds. `usage`: the header
     X-Business-Use-Case-Usage.
@@ -154,7 +154,7 @@ def read_answer(
     if 200 <= status < 300:
         return _accepted(answer)
     if status == 429:
-        raise Unavailable("Meta throttles without saying why", code=429, scope=Scope.NUMBER, wait=retry_after)
+        raise Unavailable("Meta limits the rate without giving a code", code=429, scope=Scope.NUMBER, wait=retry_after)
     if status in (401, 403):
         raise Blocked(f"HTTP {status} without an answer from Graph", code=status, scope=Scope.NUMBER)
     if status >= 500 or status == 408:
@@ -164,16 +164,16 @@ def read_answer(
 
 
 def regained_in(usage: str | None) -> float | None:
-    """Seconds until all calls are allowed again, as the header X-Business-Use-Case-Usage says; None if it does not.
+    """Seconds until all calls are allowed again, from the header X-Business-Use-Case-Usage; None if it does not say.
 
-    It holds minutes: `{"<account>": [{"type": "messaging", …, "estimated_time_to_regain_access": 5}]}`.
+    The header counts in minutes: `{"<account>": [{"type": "messaging", …, "estimated_time_to_regain_access": 5}]}`.
     https://developers.facebook.com/docs/graph-api/overview/rate-limiting
     """
     accounts = _json_object((usage or "").encode())
     uses = [use for listed in accounts.values() if isinstance(listed, list) for use in listed]
     minutes = [use.get("estimated_time_to_regain_access") for use in uses if isinstance(use, Mapping)]
-    told = [float(each) for each in minutes if isinstance(each, int | float) and 0 < each < DAY / MINUTE]
-    return max(told) * MINUTE if told else None
+    known = [float(each) for each in minutes if isinstance(each, int | float) and 0 < each < DAY / MINUTE]
+    return max(known) * MINUTE if known else None
 
 
 def meaning(
@@ -186,8 +186,8 @@ def meaning(
 ) -> DeliveryError:
     """What one of Meta's error objects (an answer's `error`, or one of a receipt's `errors`) means for the send.
 
-    `to`: the number that it went to, if one. `status` is the HTTP status of the answer; None for a receipt. It matters
-    only for codes that we do not know. `regained_in`: seconds, of which only the limits of an app's calls tell.
+    `to`: the recipient's number, if the send had one. `status`: the HTTP status of the answer (None for a receipt),
+    used only for unknown codes. `regained_in`: seconds, used only if the app made too many calls.
     """
     code = _code(error.get("code"))
     rule = None
@@ -218,7 +218,7 @@ def _rule_of_unknown(status: int | None, *, transient: bool) -> Rule:
 def _accepted(answer: Mapping[str, Any]) -> Accepted:
     wamid = _first(answer, "messages").get("id")
     if not isinstance(wamid, str) or not wamid or sendable(wamid) != wamid:
-        raise Unclear("Meta said yes but gave no message id")
+        raise Unclear("Meta accepted the message but returned no message id")
     wa_id = _first(answer, "contacts").get("wa_id")
     return Accepted(wamid, wa_id if isinstance(wa_id, str) and wa_id.isascii() and wa_id.isdigit() else None, answer)
 
@@ -237,7 +237,7 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
 
 
 def _code(value: object) -> int | None:
-    """Meta's code as a number; some proxies make a string of it. None for what no error table could hold."""
+    """Meta's code as a number; some proxies turn it into a string. None for anything that cannot be a code."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:
@@ -248,9 +248,9 @@ def _code(value: object) -> int | None:
 
 
 def _reason(error: Mapping[str, Any]) -> str:
-    """Meta's reason in plain words: the title or message, and the details where they add something.
+    """Meta's reason in plain words: the title or message, and the details if they add something.
 
-    It goes into logs and answers, so whom it names and what it quotes is masked.
+    Logs and answers show it, so phone numbers, tokens and ids in it are masked.
     """
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, Mapping) else data
@@ -259,5 +259,5 @@ def _reason(error: Mapping[str, Any]) -> str:
         text = " ".join(sendable(value).split()) if isinstance(value, str) else ""
         if text and text not in parts:
             parts.append(text)
-    told = _TELLING.sub(lambda found: mask(found[0]), ": ".join(parts))
-    return told[:REASON_LIMIT] or "Meta gave no reason"
+    masked = _SENSITIVE.sub(lambda found: mask(found[0]), ": ".join(parts))
+    return masked[:REASON_LIMIT] or "Meta gave no reason"

@@ -2,25 +2,25 @@
 
 A job is a row of the journal. There are two kinds. A *reply* answers a contact; a *send* hands one message to Meta.
 
-A reply is queued in the commit that stores a message which wants an answer. It is due when the quiet window has
-passed, and answers everything that the contact wrote since the last reply. It says nothing itself: its outcome lists
+A reply is queued in the commit that stores a message which needs an answer. It is due when the quiet window has
+passed, and answers everything that the contact wrote since the last reply. It sends nothing itself: its outcome lists
 messages, and each becomes a send in the commit that ends the reply. So a reply that is interrupted can simply be made
-again. Asking a model twice costs money, but nobody hears it twice.
+again. Asking a model twice costs money, but nobody gets two answers.
 
 A send is queued by a reply, by a batch or by a person. It is the only thing that the outside world can see, and a
 request to Meta cannot be taken back or repeated safely. The rules for it follow from three questions.
 
   In which order?    Each contact has one queue. Only its head may be claimed; the others wait behind it (WAITING) and
-                     are promoted when it leaves. A head that has to wait long steps aside (HELD), so that one refused
-                     template does not silence a contact.
+                     are promoted when it leaves. A head that has to wait long leaves the queue (HELD), so that one
+                     paused template does not stop all other sends to a contact.
   Did it happen?     A claim is committed before the request leaves (RUNNING). If the answer is lost, or the process
                      dies, Meta may have the message or not (IN_DOUBT). Each request carries a tag (journal, job
                      and attempt), which returns in Meta's delivery receipts. A receipt with the tag proves that Meta
                      accepted the send, in whatever state it is by then. Without one, after `hold_seconds`, it is sent
                      again or, if the owner wants no message twice, parked for a person to decide.
-  Whose fault is it? `attempt` numbers the requests; `spent` counts those that used up a try. What everybody meets
-                     (throttling, an outage, a dead token) uses up none, however long it lasts: the lane halts and
-                     probes. What this message alone meets uses up one, and after `attempts` the send fails.
+  Whose fault is it? `attempt` numbers the requests; `spent` counts those that used up a try. What affects everybody
+                     (rate limits, an outage, an invalid token) uses up none, however long it lasts: the lane halts and
+                     probes. What affects this message alone uses up one, and after `attempts` the send fails.
 
 DONE means that Meta accepted it. What happens to the message then (sent, delivered, read, failed) belongs to the
 message, not to the job; but a `failed` receipt can call for another attempt (BOUNCE) or end it after all.
@@ -28,8 +28,8 @@ message, not to the job; but a `failed` receipt can call for another attempt (BO
 Five parties move jobs, and all of them by the table below: lanes (claim, and what the handler's `Outcome` says),
 delivery receipts (prove, bounce, give up), timers (what is due, held, doubtful or expired), people (cancel, reopen,
 opt-outs) and contacts that turn out to be one person (demote, promote). Each change is a compare-and-set in one commit
-with all that follows from it; who comes second changes nothing. An event that the table does not know in a state is a
-bug, and raises.
+with all that follows from it; whoever comes second changes nothing. An event that the table does not list for a state
+is a bug, and raises IllegalMove.
 
 Everything here is pure: no clock, no journal, no network.
 """
@@ -46,7 +46,7 @@ from wabot.core.messages import Contact
 
 
 class Halt(StrEnum):
-    """Why nobody would get through: a person must act, or Meta has an outage, which ends by itself."""
+    """Why no send would get through: a person must act, or Meta has an outage, which ends by itself."""
 
     BLOCKED = "blocked"
     OUTAGE = "outage"
@@ -94,16 +94,16 @@ class Event(StrEnum):
     REOPEN = "reopen"
 
 
-# One row per state, and what each event makes of it; an event that a row does not name cannot happen there.
+# One row per state: the state that each event leads to. An event that a row does not list cannot happen in that state.
 #   WAITING   stands behind an older open job of the same contact; settling that one promotes it
 #   QUEUED    the head of its contact: claimable when due. Demoted only when two contacts turn out to be one person
-#   RUNNING   in somebody's hands; the claim was committed before anything left the house
-#   IN_DOUBT  Meta may have it: its receipt proves it, or the hold ends in a retry, a park or giving up
-#   HELD      must wait long (Meta said so, or its template is paused), so it steps out of its contact's queue; a person
-#             may want it tried at once
+#   RUNNING   claimed by a lane; the claim was committed before the request left
+#   IN_DOUBT  Meta may have it: a receipt proves it, or the hold ends with a retry, a park or giving up
+#   HELD      must wait long (Meta said so, or its template is paused), so it leaves its contact's queue; a person can
+#             have it tried at once
 #   DONE      Meta accepted it; a `failed` receipt allows a fresh attempt, or ends it after all
-#   PARKED    waits for a person's decision: it may have been said. So does all that is open in a copy put back in place
-# A receipt proves that Meta accepted a send, whatever we believed until then.
+#   PARKED    waits for a person's decision, because it may have been sent; also all open sends of a restored backup
+# A receipt proves that Meta accepted a send, whatever state we had it in.
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.WAITING: {
         Event.PROMOTE: State.QUEUED, Event.CANCEL: State.CANCELLED, Event.EXPIRE: State.EXPIRED,
@@ -134,7 +134,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
 }  # fmt: skip
 
 OPEN = frozenset({State.WAITING, State.QUEUED, State.RUNNING, State.IN_DOUBT, State.HELD})
-"""The states in which something is still to come."""
+"""The states in which a job still has to be done."""
 
 
 class IllegalMove(LookupError):
@@ -142,15 +142,15 @@ class IllegalMove(LookupError):
 
 
 def move(state: State, event: Event) -> State:
-    """The state after `event`; raises IllegalMove where `state` does not know it."""
+    """The state after `event`. Raises IllegalMove if TRANSITIONS does not list it for `state`."""
     try:
         return TRANSITIONS[state][event]
     except KeyError:
-        raise IllegalMove(f"{state} knows no {event!r}") from None
+        raise IllegalMove(f"no {event!r} in state {state}") from None
 
 
 class Origin(StrEnum):
-    """Who speaks in a message."""
+    """Who wrote a message."""
 
     PERSON = "person"
     AI = "ai"
@@ -163,7 +163,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to be sent: Graph's content (`{"type": …, …}`), what a reader sees of it, and who speaks."""
+    """A message to send: Graph's content (`{"type": …, …}`), its text for readers, and who wrote it."""
 
     content: Mapping[str, Any]
     body: str
@@ -171,7 +171,7 @@ class Outgoing:
 
     @property
     def template(self) -> tuple[str, str] | None:
-        """The name and the language of the template that it uses, if it is one: Meta approves and pauses each pair."""
+        """Name and language of its template, None without one. Meta approves and pauses each pair by itself."""
         template = self.content.get("template")
         if not isinstance(template, Mapping):
             return None
@@ -181,7 +181,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Why the sends of a template wait until a time, or are declined meanwhile (`refuse`)."""
+    """A paused template: until when, why, and whether its sends fail (`refuse`) or wait."""
 
     until: float
     refuse: bool
@@ -216,8 +216,8 @@ class Job:
 class Outcome:
     """What became of a job, to be written in one commit with all that follows from it.
 
-    `due_at`: when the job is to be looked at again. `spent`: whether it used up a try. `says`: messages to queue.
-    `effect`: what else changes, for `effect_seconds`. `halt`: nobody else would get through either, so the lane probes.
+    `due_at`: when to try the job again. `spent`: whether it used up a try. `says`: messages to queue. `effect`: what
+    else changes, for `effect_seconds`. `halt`: other jobs would not get through either, so the lane pauses and probes.
     """
 
     event: Event
@@ -236,7 +236,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How patient we are: tries, seconds of back-off, seconds that a doubt is held, and what ends it."""
+    """Limits for sends: tries, seconds of back-off, seconds to wait for a receipt, and whether to resend then."""
 
     attempts: int = 8
     backoff_base_seconds: float = 1.0

@@ -1,8 +1,8 @@
-"""What is large: JSON of any size and shape, read so that nobody else has to wait for it, and what an answer may hold.
+"""Large JSON: reading it without blocking the event loop, and the limits of what one answer may hold.
 
-Python reads JSON in one call into C, and while that runs no other thread does: 4 MiB of `[],[],…` would hold up the
-whole process for 0.2 s, 16 MiB of `{}` for seconds. So what is large is counted first. Few values are read in one
-go, more of them step by step (a tenth of the speed, but others run meanwhile), and absurdly many are refused.
+Python reads JSON in one call into C, during which no other thread runs: 4 MiB of `[],[],…` would block the whole
+process for 0.2 s, 16 MiB of `{}` for seconds. So the values of large JSON are counted first. Few values are read in
+one call, more of them step by step (a tenth of the speed, but other threads run meanwhile), and too many are refused.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ from typing import Any
 from wabot.core.errors import InvalidInput
 
 SMALL = 65_536
-"""Characters up to which nothing takes long, whatever they are."""
+"""Characters: JSON up to this length is always read fast."""
 AT_ONCE = 100_000
-"""Values that are read in one go: 50 ms at the most."""
+"""The most values that are read in one call: 50 ms."""
 MOST = 1_000_000
-"""Values of a body: 10 000 recipients with sixteen parameters each have fewer."""
+"""The most values in a body; 10 000 recipients with sixteen parameters each have fewer."""
 
 _MARKS = "[{,:.eE"
-"""Each stands for a value or key, or makes one slow (a fraction)."""
+"""Each of these characters marks a value or a key, or a number that is slow to read (a fraction)."""
 _STRETCH = 1 << 18
 
 Hook = Callable[[str], Any]
 
 
 class Json(str):
-    """Text that is JSON: an answer takes it as it is, and nobody has to keep thousands of objects meanwhile.
+    """Text that is JSON already: answers contain it as it is, without turning it into objects.
 
-    Python's collector looks at all objects that are alive, again and again, and everybody waits for it.
+    Python's garbage collector visits all live objects again and again, and blocks the process meanwhile.
     """
 
     __slots__ = ()
 
 
 class TooManyValues(ValueError):
-    """It is JSON perhaps, but of more values than anybody means to say at once."""
+    """The text may be JSON, but has more than MOST values."""
 
 
 class TooLong(InvalidInput):
-    """More was said than one answer can hold."""
+    """The messages do not fit into one answer."""
 
 
 @dataclass(slots=True)
 class Room:
-    """What an answer can still hold: messages, and characters of what they say."""
+    """The space left in an answer: messages, and characters of their texts."""
 
     messages: int = 100_000
     size: int = 64 << 20
 
     def take(self, messages: int, size: int) -> None:
-        """Something more is in it. Raises TooLong."""
+        """Use some of the space. Raises TooLong if there is not enough."""
         self.messages -= messages
         self.size -= size
         if min(self.messages, self.size) < 0:
@@ -62,14 +62,14 @@ class Room:
 
 
 class Reader:
-    """Reads JSON; the hooks are those of json.JSONDecoder, and get the number's text."""
+    """Reads JSON. The hooks are those of json.JSONDecoder: each gets the text of a number."""
 
     def __init__(self, *, parse_int: Hook | None = None, parse_float: Hook, parse_constant: Hook) -> None:
         def decoder() -> json.JSONDecoder:
             return json.JSONDecoder(parse_int=parse_int, parse_float=parse_float, parse_constant=parse_constant)
 
         self._at_once, self._in_steps = decoder(), decoder()
-        # The scanner that json has for a Python without its C part.
+        # json's scanner in pure Python.
         self._in_steps.scan_once = scanner.py_make_scanner(self._in_steps)  # type: ignore[attr-defined]
 
     def read(self, text: str) -> Any:
@@ -83,7 +83,7 @@ class Reader:
 
 
 def are_few(value: Any) -> bool:
-    """Whether a value has so few others in it that it is written at once."""
+    """Whether a value contains at most AT_ONCE values, so that it can be written in one call."""
     left, waiting = AT_ONCE, [value]
     while waiting and left >= 0:
         one = waiting.pop()
@@ -95,7 +95,7 @@ def are_few(value: Any) -> bool:
 
 
 def values_in(text: str) -> int:
-    """About how many values and keys JSON text has, whatever stands inside of its strings; in short steps."""
+    """About how many values and keys a JSON text has, ignoring the contents of its strings; works in short steps."""
     plain = text.replace("\\\\", "").replace('\\"', "")
     count, inside = 0, 0
     for start in range(0, len(plain), _STRETCH):

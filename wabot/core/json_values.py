@@ -1,6 +1,6 @@
-"""JSON from outside, of whatever shape: read without surprises, written so that every store takes it.
+"""JSON from outside, of any shape, read into values that every store accepts.
 
-What comes out of here can be stored: strings are UTF-8 without NUL, integers fit 64 bits, floats are finite.
+Strings are valid UTF-8 without NUL, integers fit 64 bits, floats are finite.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _number(text: str) -> float | str:
     return value if math.isfinite(value) else text
 
 
-# What no store could keep (NaN, 1e999, an integer of a thousand digits) stays the text that it was.
+# Numbers that no store can hold (NaN, 1e999, an integer of a thousand digits) stay text.
 _READER = Reader(parse_int=_integer, parse_float=_number, parse_constant=str)
 _OURS = Reader(parse_float=float, parse_constant=float)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
@@ -39,7 +39,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators
 def loads(text: str) -> Any:
     """`text` as JSON. Raises ValueError (not JSON), TooManyValues or RecursionError (nested too deeply).
 
-    Only an escape can bring in what cannot be stored (a NUL, half of a surrogate pair), so only then it is looked for.
+    Only an escape can contain what cannot be stored (a NUL, half of a surrogate pair), so other texts are not checked.
     """
     value = _READER.read(text)
     return _storable(value) if "\\u" in text else value
@@ -54,7 +54,7 @@ def _storable(value: Any) -> Any:
 
 
 def stored(text: str, otherwise: Any) -> Any:
-    """What we wrote with `compact` or json.dumps; `otherwise` where somebody damaged it since."""
+    """Reads what we wrote with `compact` or json.dumps; `otherwise` if it was damaged since."""
     try:
         return _OURS.read(text)
     except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ def stored(text: str, otherwise: Any) -> Any:
 
 
 def stored_text(text: str) -> Json:
-    """The same as text that is JSON in any case; what somebody damaged since as a string."""
+    """The same, as JSON text; text that was damaged since becomes a JSON string."""
     try:
         _OURS.read(text)
     except (ValueError, RecursionError):
@@ -71,7 +71,7 @@ def stored_text(text: str) -> Json:
 
 
 def compact(value: Any) -> str:
-    """A value from `loads` as short JSON text; of many values in steps, so that others run meanwhile."""
+    """A value from `loads` as compact JSON text; many values are written in steps, so that others run meanwhile."""
     return _ENCODER.encode(value) if are_few(value) else "".join(_ENCODER.iterencode(value))
 
 
@@ -83,7 +83,7 @@ def storable(text: str) -> str:
         return text
     try:
         text.encode()
-    except UnicodeEncodeError:  # in short steps: one call for a text of nothing but halves takes 0.2 s
+    except UnicodeEncodeError:  # in short steps: one call for a long text of lone surrogates takes 0.2 s
         return "".join(_HALF.sub("\ufffd", text[start : start + _STEP]) for start in range(0, len(text), _STEP))
     return text
 
@@ -104,7 +104,7 @@ def digits_of(value: Any) -> str:
 
 
 def seconds_of(value: Any) -> float | None:
-    """Unix seconds, given as a number or (as Meta does) as a string; None if absent, garbled or absurd."""
+    """Unix seconds, given as a number or (as Meta does) as a string; None if missing, invalid or out of range."""
     if isinstance(value, bool):
         return None
     try:

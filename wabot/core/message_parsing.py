@@ -1,4 +1,4 @@
-"""One message object of Meta's → `Inbound`: who said it, when, and whether we said it ourselves.
+"""One message object of a webhook → `Inbound`: who sent it, when, and whether it was our own number.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
 """
@@ -20,9 +20,9 @@ _MOVES = frozenset({"user_changed_number", "user_changed_user_id"})
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What the messages of one change have in common. `at` is when Meta told us, in Unix seconds, or 0.0.
+    """What the messages of one change have in common. `at`: when Meta sent the webhook, in Unix seconds, or 0.0.
 
-    `people` are the entries of `contacts[]` by number and by BSUID; `only` is who stands there alone.
+    `people`: the entries of `contacts[]` by number and by BSUID. `only`: the person there, if there is exactly one.
     """
 
     at: float
@@ -32,16 +32,16 @@ class Chat:
 
     @classmethod
     def of(cls, value: Object, at: float) -> Self:
-        """`value` is a change's: `metadata` and `contacts[]` of any shape."""
+        """From the `value` of a change; its `metadata` and `contacts[]` may have any shape."""
         number = digits_of(dict_of(value.get("metadata")).get("display_phone_number"))
         entries = list_of(value.get("contacts"))
         return cls(at, number, people_of(value), _named_in(dict_of(entries[0])) if len(entries) == 1 else None)
 
     def message(self, message: Object) -> Inbound | None:
-        """An entry of `messages[]`; None if it has no id or nobody said it.
+        """An entry of `messages[]`; None if it has no id or no sender.
 
-        Where the sender is our own number, it is what we said ourselves, echoed. Where none is named, the one person
-        in `contacts[]` said it.
+        If the sender is our own number, it is an echo of our own message. If no sender is named, it is from the only
+        person in `contacts[]`.
         """
         if text_of(message.get("type")) == "system":
             return self._event(message)
@@ -52,14 +52,14 @@ class Chat:
         return self._inbound(message, person)
 
     def echo(self, message: Object) -> Inbound | None:
-        """A message that the business sent, from its phone say, to the person in `to`; None if that is nobody."""
+        """A message that the business sent, such as from its phone app, to the person in `to`; None without one."""
         person = person_of(message.get("to") or message.get("recipient"), message.get("to_user_id"), self.people)
         return self._inbound(message, person, direction=Direction.OUT)
 
     def _event(self, message: Object) -> Inbound | None:
-        """A message of type "system": `contacts[]` is not asked, since it may know the new ids already.
+        """A message of type "system". `contacts[]` is ignored, since it may have the new ids already.
 
-        Nor are its words: they quote the profile name, and whoever chooses a name could become somebody else.
+        Its text is ignored too: it quotes the profile name, by which a person could pretend to be somebody else.
 
         https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/system
         """
@@ -97,7 +97,7 @@ class Chat:
 
 
 def people_of(value: Object) -> Mapping[str, Object]:
-    """The entries of a change's `contacts[]` by number and by BSUID: their order says nothing about the messages'."""
+    """The entries of a change's `contacts[]` by number and by BSUID. Their order need not be that of the messages."""
     people: dict[str, Object] = {}
     for contact in map(dict_of, list_of(value.get("contacts"))):
         person = _named_in(contact)
@@ -108,9 +108,9 @@ def people_of(value: Object) -> Mapping[str, Object]:
 
 
 def person_of(number: Any, user_id: Any, people: Mapping[str, Object]) -> Person | None:
-    """The person whom two fields of Meta's name, either of which may be missing; None if both are.
+    """The person with this number and user id; either may be missing, None if both are.
 
-    What they leave open, and the name, comes from that person's entry in `people`.
+    A missing id, and the name, come from that person's entry in `people`.
     """
     person = _ids_of(number, user_id)
     contact = person and (people.get(person.wa_id or "") or people.get(person.bsuid or ""))
@@ -127,7 +127,7 @@ def _named_in(contact: Object) -> Person | None:
 
 
 def _ids_of(number: Any, user_id: Any, name: str = "") -> Person | None:
-    """A person by a field for phone numbers and one for BSUIDs. Meta was seen to put a BSUID into the former."""
+    """A person, from a field for phone numbers and one for BSUIDs. Meta sometimes puts a BSUID into the former."""
     digits, bsuid = digits_of(number), text_of(user_id)
     if not bsuid and is_bsuid(text_of(number)):
         bsuid = text_of(number)
@@ -135,9 +135,9 @@ def _ids_of(number: Any, user_id: Any, name: str = "") -> Person | None:
 
 
 def _ids_before(message: Object, system: Object) -> Person | None:
-    """Who wrote to us until now, as far as a system message tells; a BSUID that is the new one is not the old one."""
+    """The person's ids before the change, if a system message has them; the new BSUID does not count as an old one."""
     new = text_of(system.get("user_id"))
-    told = text_of(system.get("previous_user_id")), text_of(message.get("from_user_id"))
-    old = next((bsuid for bsuid in told if bsuid not in ("", new)), "")
+    named = text_of(system.get("previous_user_id")), text_of(message.get("from_user_id"))
+    old = next((bsuid for bsuid in named if bsuid not in ("", new)), "")
     person = _ids_of(message.get("from"), old)
     return None if person is not None and person.bsuid == new and not person.wa_id else person

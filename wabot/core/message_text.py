@@ -1,4 +1,4 @@
-"""An inbound message of any type → what a reader, or the model, can use of it.
+"""An inbound message of any type → a text for readers and for the model.
 
 Types and fields: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages
 """
@@ -11,17 +11,17 @@ from typing import Any
 from wabot.core.json_values import compact, dict_of, list_of, loads, text_of
 
 REFERENCE_CHARACTERS = 300
-"""Of an advertisement or a quoted message: enough to know which one is meant."""
+"""The most characters of an advertisement or a quoted message: enough to identify it."""
 
 Reader = Callable[[Any], str]
-"""A type's own part of a message, of any shape → body, or "" if nothing in it can be read."""
+"""The part of a message under its type's name, of any shape → body, or "" if nothing in it can be read."""
 
 
 def read(message: Mapping[str, Any]) -> tuple[str, bool]:
-    """The body of a message, and whether it deserves an answer.
+    """The body of a message, and whether it should be answered.
 
-    Only what a person said to us, in a form that we know, is answered: not a reaction or an edit, not what Meta
-    could not deliver ("unsupported"), not a new type, not what was said in a group.
+    Only messages of known types that a person sent to us are answered: no reactions, edits, unknown types or group
+    messages, and nothing that Meta could not deliver ("unsupported").
     """
     kind = text_of(message.get("type")) or "unknown"
     part = message.get(kind)
@@ -41,7 +41,7 @@ def quoted(message: Mapping[str, Any]) -> str:
 
 
 def about(message: Mapping[str, Any], quotation: str) -> str:
-    """What a message refers to, a line in brackets for each; `quotation` is what the quoted message says, if known.
+    """What a message refers to, one line in brackets each. `quotation`: the text of the quoted message, if known.
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/text
     """
@@ -66,7 +66,7 @@ def _reference(label: str, what: str) -> str:
 
 
 def _short(text: str) -> str:
-    """On one line, cut to REFERENCE_CHARACTERS."""
+    """`text` on one line, cut to REFERENCE_CHARACTERS."""
     line = " ".join(text[: 2 * REFERENCE_CHARACTERS].split())
     return line if len(line) <= REFERENCE_CHARACTERS else line[: REFERENCE_CHARACTERS - 1] + "…"
 
@@ -89,7 +89,7 @@ def _audio(audio: Any) -> str:
 
 
 def _location(location: Any) -> str:
-    """Like "Location: name, address (latitude, longitude)", as far as they are known."""
+    """Like "Location: name, address (latitude, longitude)", with what is known."""
     place = _joined(location, ", ", "name", "address")
     point = _joined(location, ", ", "latitude", "longitude")
     return _sentence("Location", f"{place} ({point})" if place and point else place or point)
@@ -118,21 +118,21 @@ def _list_reply(row: Any) -> str:
 
 
 def _form(form: Any) -> str:
-    """The answers of a Flow as "key: value, …", else what WhatsApp shows for it."""
+    """The answers of a Flow as "key: value, …", or else the text that WhatsApp shows for it."""
     try:
         answers = dict_of(loads(text_of(dict_of(form).get("response_json"))))
     except (ValueError, RecursionError):
         answers = {}
-    told = ", ".join(
+    listed = ", ".join(
         f"{text_of(key)}: {answer if isinstance(answer, str) else compact(answer)}"
         for key, answer in answers.items()
         if key != "flow_token"
     )
-    return text_of(told) or text_of(dict_of(form).get("body")) or text_of(dict_of(form).get("name"))
+    return text_of(listed) or text_of(dict_of(form).get("body")) or text_of(dict_of(form).get("name"))
 
 
 def _order(order: Any) -> str:
-    """Like "Order: 2 × SKU at 10 USD, …", then what the customer wrote with it."""
+    """Like "Order: 2 × SKU at 10 USD, …", then the customer's note."""
     items = ", ".join(filter(None, map(_item, list_of(dict_of(order).get("product_items")))))
     note = text_of(dict_of(order).get("text"))
     return ". ".join(filter(None, (_sentence("Order", items), note)))
@@ -146,12 +146,12 @@ def _item(item: Any) -> str:
 
 
 def _reaction(reaction: Any) -> str:
-    """The emoji; Meta leaves it out, or empty, when a reaction is taken back."""
+    """The emoji; it is missing or empty when a reaction is removed."""
     return text_of(dict_of(reaction).get("emoji")) or "[reaction removed]"
 
 
 def _edit(edit: Any) -> str:
-    """What the message says now. Only what can be typed can be edited, so nothing nests here."""
+    """The new text of an edited message. Only typed messages can be edited, so edits do not nest."""
     message = dict_of(dict_of(edit).get("message"))
     return read(message)[0] if text_of(message.get("type")) in _SAID else ""
 
@@ -188,10 +188,10 @@ _SAID: Mapping[str, Reader] = {
     "nfm_reply": _form,
     "order": _order,
 }
-"""What a person says to us. The replies to interactive messages stand here under their own names."""
+"""Types that a person sends to us. Replies to interactive messages are listed under their own subtypes."""
 
 QUOTABLE = frozenset(_SAID) - {"button_reply", "list_reply", "nfm_reply"} | {"interactive"}
-"""The types of message that an answer may quote."""
+"""The message types that an answer may quote."""
 
 _HAPPENED: Mapping[str, Reader] = {
     "reaction": _reaction,
@@ -203,4 +203,4 @@ _HAPPENED: Mapping[str, Reader] = {
     "unsupported": _unsupported,
     "unknown": _unsupported,
 }
-"""What happens in a chat without asking for an answer."""
+"""Types that need no answer."""

@@ -1,4 +1,4 @@
-"""People and what is said: contacts, inbound messages, receipts, phone numbers."""
+"""Contacts, inbound messages, receipts and phone numbers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from wabot.core.account import AccountNews
 from wabot.core.errors import InvalidInput
 
 SERVICE_WINDOW_SECONDS = 24 * 3600.0
-"""How long after a person's message we may answer freely.
+"""How long after a person's message we may send free texts.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages"""
 
 AHEAD_SECONDS = 300.0
-"""By so much our clock may be behind Meta's: what is dated later than that has no time that can be believed."""
+"""How far our clock may be behind Meta's: a time further in the future is wrong."""
 
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _SPELLING = re.compile(r"[+\d\s().\-/]{1,40}")
@@ -27,14 +27,14 @@ _OLD_MEXICAN = re.compile(r"521\d{10}", re.ASCII)
 
 
 class InvalidNumber(InvalidInput):
-    """Not a phone number that anybody could have."""
+    """The text cannot be a phone number."""
 
 
 def normalize_number(text: str) -> str:
     """`text` as digits with country code ("+91 92165-98210" → "919216598210").
 
-    Accepts `+` or `00`, spaces, dashes, dots, slashes, brackets. Raises InvalidNumber where the
-    country code does not exist or the length cannot be; whether it is in use only Meta knows.
+    Accepts `+` or `00`, spaces, dashes, dots, slashes, brackets. Raises InvalidNumber if the country code does not
+    exist or the length is impossible. Whether the number is in use only Meta knows.
     """
     if not _SPELLING.fullmatch(text):
         raise InvalidNumber("Invalid phone number")
@@ -51,7 +51,7 @@ def normalize_number(text: str) -> str:
         raise InvalidNumber("Invalid phone number")
     national = phonenumbers.national_significant_number(number)
     normal = f"{number.country_code}{national}"
-    if national.startswith("0") and normal != digits:  # a trunk zero went, and another is left, or Italy's own
+    if national.startswith("0") and normal != digits:  # one trunk zero was removed; this may be another, or Italy's
         return normalize_number(normal)
     return normal
 
@@ -65,21 +65,21 @@ def is_bsuid(text: str) -> bool:
 
 
 def mask(identity: str | None) -> str:
-    """A phone number or BSUID as a log may show it: enough to recognise, too little to call."""
+    """A phone number or BSUID, shortened for logs: enough to recognise it, too little to call it."""
     if not identity:
         return "?"
     return f"{identity[:2]}…{identity[-2:]}" if len(identity) > 5 else "…"
 
 
 class Direction(StrEnum):
-    """Which way a message went."""
+    """The direction of a message, seen from us."""
 
     IN = "in"
     OUT = "out"
 
 
 class Status(StrEnum):
-    """What became of a message. Of the outbound ones the middle four come from Meta's receipts."""
+    """The status of a message. For outbound ones, `sent` to `failed` come from Meta."""
 
     RECEIVED = "received"
     QUEUED = "queued"
@@ -96,36 +96,36 @@ _RANK = {
 }  # fmt: skip
 
 
-def is_news(current: Status, told: Status) -> bool:
-    """Whether a receipt `told` changes a message in `current`: only forward, in whatever order receipts come.
+def is_news(current: Status, received: Status) -> bool:
+    """Whether a receipt with status `received` changes a message in `current`: only forward, whatever their order.
 
     `failed` follows `sent` but never `delivered`; a late `sent` does not undo it.
     """
-    return _RANK[told] > _RANK[current]
+    return _RANK[received] > _RANK[current]
 
 
 def is_alive(status: Status) -> bool:
-    """Whether a copy of a message in `status` was accepted by Meta and has not failed: it has arrived, or still may."""
+    """Whether Meta accepted a copy of a message and it has not failed: it has arrived, or still may."""
     return status in (Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
 
 
 def outshines(copy: Status, shown: Status) -> bool:
     """Whether, of two copies of one message, `copy` is the one to show: it is alive, and the other is not or is behind.
 
-    Meta may have accepted several where answers were lost; each has its own wamid and receipts.
+    Meta may have accepted several copies if answers were lost; each has its own wamid and receipts.
     """
     return is_alive(copy) and (not is_alive(shown) or _RANK[copy] > _RANK[shown])
 
 
 _SAME_END, _SAME_START, _PIECE = 7, 2, 2
-"""Digits that two spellings of a number share at its end and its start, and the longest piece that one lacks."""
+"""Digits that two spellings of a number have in common at the end and at the start; most digits that one lacks."""
 
 
 def same_number(one: str, other: str) -> bool:
-    """Whether two numbers (digits) are one, or two spellings of one, of which the shorter lacks a digit or two.
+    """Whether two numbers (digits) are equal, or two spellings of one number: the shorter lacks one or two digits.
 
-    WhatsApp writes some countries' numbers as they were before a change of their numbering plan: Brazil (9 after the
-    area code), Mexico (1 after the country code), Argentina, Benin, Ivory Coast.
+    WhatsApp writes some countries' numbers as they were before a change of the numbering plan: Brazil (9 after the area
+    code), Mexico (1 after the country code), Argentina, Benin, Ivory Coast.
     https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
     """
     short, long = sorted((one, other), key=len)
@@ -138,7 +138,7 @@ def same_number(one: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """How Meta names somebody: phone number (digits), BSUID, or both; never neither."""
+    """A person as Meta names them: phone number (digits), BSUID, or both; at least one."""
 
     wa_id: str | None = None
     bsuid: str | None = None
@@ -146,15 +146,15 @@ class Person:
 
 
 def said_at(timestamp: float, now: float) -> float:
-    """When something was said: Meta's time, or ours, in whole seconds, where that is missing (0.0) or in the future.
+    """When a message was sent: Meta's time; our own, in whole seconds, if that is missing (0.0) or in the future.
 
-    A message dated ahead would keep the 24-hour window open, and a wish dated ahead could not be taken back.
+    A message from the future would keep the 24-hour window open, and an opt-out from the future could not be undone.
     """
     return timestamp if 0 < timestamp <= now + AHEAD_SECONDS else float(int(now))
 
 
 class Stop(StrEnum):
-    """What we may no longer send to a contact: anything, marketing, or what they have not asked for."""
+    """What we may no longer send to a contact: anything, marketing, or bulk messages."""
 
     ALL = "all"
     MARKETING = "marketing"
@@ -163,7 +163,7 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person we talk with, as the journal knows them. Times are Unix seconds."""
+    """A person we talk with, as stored in the journal. Times are Unix seconds."""
 
     id: int
     wa_id: str | None = None
@@ -174,7 +174,7 @@ class Contact:
 
     @property
     def address(self) -> str:
-        """What people call this contact: the number, or the BSUID where there is none."""
+        """The number, or the BSUID if there is none, or ""."""
         return self.wa_id or self.bsuid or ""
 
     def window_is_open(self, now: float) -> bool:
@@ -186,10 +186,10 @@ class Contact:
 class Inbound:
     """One entry of a webhook's `messages[]` (or of `message_echoes[]`: then `direction` is OUT).
 
-    `timestamp` is Meta's, in Unix seconds; `raw` is Meta's object as JSON text; `body` is what a reader
-    (or the model) can use. `answerable`: it deserves a reply. `moved_to`: the person has these ids from now on.
-    `revokes`: the wamid of the message that the person took back. `group`: the id of the group in which it was said;
-    Meta's 24-hour window is about what is said to us alone.
+    `timestamp` is Meta's, in Unix seconds; `raw` is Meta's object as JSON text; `body` is the text for readers and the
+    model. `answerable`: it should be answered. `moved_to`: the person's new ids. `revokes`: the wamid of the message
+    that the person deleted. `group`: the id of the group in which it was sent; group messages do not open Meta's
+    24-hour window.
     """
 
     wamid: str
@@ -208,9 +208,9 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One entry of a webhook's `statuses[]`. `tag` is our own string that comes back; `error` is Meta's, as sent.
+    """One entry of a webhook's `statuses[]`. `tag`: our own string, returned by Meta. `error`: Meta's error object.
 
-    `pricing` is what Meta charges for: category, billable, type and pricing_model, as far as it says so.
+    `pricing`: what Meta charges for; category, billable, type and pricing_model, each if Meta sent it.
     """
 
     wamid: str
@@ -233,7 +233,7 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class TemplateNews:
-    """Meta says what became of a template: `event` is APPROVED, PAUSED, DISABLED, REINSTATED, …"""
+    """Meta changed the status of a template: `event` is APPROVED, PAUSED, DISABLED, REINSTATED, …"""
 
     name: str
     language: str
@@ -242,7 +242,7 @@ class TemplateNews:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Anything else that Meta told us, kept as it came: another field, or something that could not be read."""
+    """Any other part of a webhook, kept as it came: a field that we do not handle, or something unreadable."""
 
     field: str
     reason: str
@@ -251,7 +251,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class ForeignPart:
-    """What one webhook request said to a phone number id that is not ours: a payload like Meta's, as JSON text."""
+    """The part of one webhook that is for a phone number id that is not ours: a payload like Meta's, as JSON text."""
 
     phone_number_id: str
     payload: str
@@ -259,7 +259,7 @@ class ForeignPart:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Everything that one webhook request said. `count` is how many messages were in it, ours or not."""
+    """The contents of one webhook. `count`: the number of messages in it, also for other numbers."""
 
     count: int = 0
     messages: tuple[Inbound, ...] = ()

@@ -1,4 +1,4 @@
-"""STOP means stop: the words by which people leave, and come back.
+"""The words by which people opt out and opt in again.
 
 Meta does not process them for us; its Messaging Policy asks us to honour an opt-out wherever it is expressed.
 https://business.whatsapp.com/policy
@@ -14,11 +14,11 @@ from enum import StrEnum
 
 _NO_WORD = re.compile(r"[\W_]+", re.ASCII)
 _MARKS = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
-"""Accents, which people leave out, and what an emoji carries behind it. (Vowel signs of other scripts stay.)"""
+"""Accents, which people leave out, and the variation selectors of emoji. (Vowel signs of other scripts stay.)"""
 
 
 class Wish(StrEnum):
-    """What somebody asked for with a message that is one of the words and nothing else."""
+    """What a message asks for that is one of the words and nothing else."""
 
     STOP = "stop"
     START = "start"
@@ -26,7 +26,7 @@ class Wish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The words, folded by `fold`, and the one text that answers each; an empty text answers nothing."""
+    """The words, normalised by `fold`, and the text that answers each kind; an empty text means no answer."""
 
     stop_words: frozenset[str] = frozenset()
     start_words: frozenset[str] = frozenset()
@@ -35,11 +35,11 @@ class Consent:
 
     @classmethod
     def of(cls, stop: Iterable[str], start: Iterable[str], confirmation: str, welcome_back: str) -> Consent:
-        """From words as a person writes them into the configuration."""
+        """From the words in the settings."""
         return cls(frozenset(map(fold, stop)), frozenset(map(fold, start)), confirmation, welcome_back)
 
     def wish(self, body: str) -> Wish | None:
-        """The wish that `body` expresses, if it is one of the words, whatever its case and punctuation."""
+        """The wish that `body` expresses, if it is one of the words; case and punctuation do not matter."""
         if len(body) > 60:
             return None
         word = fold(body)

@@ -1,15 +1,16 @@
-"""Whose trouble it is when Meta says that something went wrong on its side, or does not answer.
+"""Whose fault it is when Meta reports an error on its side, or does not answer: an outage, or this message.
 
-131000 ("something went wrong") comes to everybody during an outage, and in quiet times to one message that Meta chokes
-on. One answer cannot tell these apart; what the others get can:
+During an outage all sends get 131000 ("something went wrong"); at other times a single message may get it, because Meta
+cannot process that one. One answer cannot show the difference; the results of the other sends can:
 
-- Several people in a row, and nobody got through between: an outage. It uses up nobody's try, however long it lasts.
-- Several people, and others get through between: half an outage, or a whole batch that Meta chokes on. For about half
-  an hour of back-off it uses up no try, then it does: an outage passes, such a batch must end.
-- One message again and again, though Meta took somebody else's meanwhile: its own trouble. It uses up a try.
-- Anything else: nobody can tell yet. It uses up no try, and the message backs off alone.
+- Sends to several people in a row fail, and none succeeds in between: an outage. It uses up no tries, however long it
+  lasts.
+- Sends to several people fail, and others succeed in between: a partial outage, or a batch that Meta cannot process.
+  For about half an hour of back-off this uses up no tries, then it does: an outage passes, such a batch must end.
+- One message fails again and again while Meta accepts others: its own fault. It uses up a try.
+- Anything else is not clear yet. It uses up no try, and this message alone backs off.
 
-A restart forgets what was seen; then an outage is noticed anew.
+All this is in memory: after a restart an outage is detected anew.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from itertools import islice
 from wabot.core.errors import DeliveryError, Scope, Unavailable, Unclear
 
 SEVERAL = 3
-"""So many people in a row make an outage. One that is never served, and a second by chance, do not."""
+"""Failed sends to so many people in a row are an outage. One bad message, and a second by chance, are not."""
 
 TOGETHER_SECONDS = 600.0
-"""Who failed within this time is in trouble at the same time: no back-off is longer by default."""
+"""Failures within this time count as simultaneous; the default back-off is never longer."""
 
 PATIENT_REQUESTS = 16
-"""So many requests a message makes before it is blamed for a trouble that several have: with a back-off from one second
-to five minutes they take half an hour."""
+"""Requests of one message before it is blamed for an error that several have: with a back-off from one second to five
+minutes they take half an hour."""
 
 REMEMBERED = 10_000
-"""People in trouble that are remembered. Of those beyond it the next failure counts as the first."""
+"""The most people whose failures are remembered; for a forgotten one the next failure counts as the first."""
 
 
 class Blame(StrEnum):
-    """Whose trouble a failure is."""
+    """Whose fault a failure is."""
 
     MESSAGE = "message"
     UNKNOWN = "unknown"
@@ -42,7 +43,7 @@ class Blame(StrEnum):
 
 
 def concerns(error: DeliveryError) -> bool:
-    """Whether a failure may be an outage's: Meta has trouble, cannot be reached, or does not answer plainly."""
+    """Whether a failure may be part of an outage: an error on Meta's side, no connection, or no clear answer."""
     match error:
         case Unclear() | Unavailable(scope=Scope.META) | Unavailable(scope=Scope.NUMBER, code=str()):
             return True
@@ -50,7 +51,7 @@ def concerns(error: DeliveryError) -> bool:
 
 
 class Outages:
-    """What became of the last sends, as far as it takes to tell an outage from one message's trouble."""
+    """Remembers the results of recent sends, to decide whether a failure is part of an outage."""
 
     def __init__(self) -> None:
         self._accepted = 0
@@ -58,13 +59,13 @@ class Outages:
         self._in_a_row: set[int] = set()
 
     def accepted(self, contact_id: int) -> None:
-        """Meta took a message to this person: it works."""
+        """Meta accepted a message to this person."""
         self._accepted += 1
         self._in_a_row.clear()
         self.over(contact_id)
 
     def failed(self, contact_id: int, *, attempt: int, now: float) -> Blame:
-        """A message to this person met a failure that `concerns` outages, at its `attempt`-th request: whose it is."""
+        """The `attempt`-th request of a message to this person failed, and it `concerns` outages: whose fault it is."""
         before = self._failed.pop(contact_id, None)
         self._failed[contact_id] = self._accepted, now
         if len(self._failed) > REMEMBERED:
@@ -77,10 +78,10 @@ class Outages:
         return Blame.MESSAGE if proven and (attempt >= PATIENT_REQUESTS or self._is_alone(now)) else Blame.UNKNOWN
 
     def over(self, contact_id: int) -> None:
-        """This person's message is settled, or met another kind of failure: its trouble is forgotten."""
+        """This person's message was settled, or failed in another way: forget its failure."""
         self._failed.pop(contact_id, None)
 
     def _is_alone(self, now: float) -> bool:
-        """Whether fewer than several people are in trouble at the same time. The last that failed come last."""
+        """Whether fewer than SEVERAL people failed at the same time. `_failed` is in the order of the last failures."""
         lately = [at for _, at in islice(reversed(self._failed.values()), SEVERAL) if at > now - TOGETHER_SECONDS]
         return len(lately) < SEVERAL

@@ -1,4 +1,4 @@
-"""What to do about it, and where: one sentence for each trouble that a person must end."""
+"""The remedies: for each problem that a person must solve, what to do and where."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _PAYMENT = Trouble("account", "See the payment method in Business settings > Bil
 _ACCOUNT = Trouble("account", "See Business Support Home, and WhatsApp Manager > Account overview, for what Meta asks.")
 _OUTAGE = Trouble(
     "graph",
-    "Nothing to do if it is Meta's (https://metastatus.com): it is tried again by itself, and what waits is sent then."
-    " If it lasts, see that this machine reaches graph.facebook.com.",
+    "If it is an outage at Meta (https://metastatus.com), wait: wabot tries again by itself and then sends what waits."
+    " If it lasts, check that this machine reaches graph.facebook.com.",
 )
 
 _SPEAKS_OF_KEY = re.compile(r"api.?key", re.IGNORECASE).search
@@ -56,22 +56,22 @@ _BY_CODE: Mapping[Collection[int], Trouble] = {
 
 
 def of_sends(code: int | str | None, *, blocked: bool) -> Trouble:
-    """Why nothing is sent, by Meta's code or our word. `blocked`: a person must act; else it is an outage."""
+    """The problem behind a paused send lane, by Meta's code or our own. `blocked`: a person must act."""
     if not blocked:
         return _OUTAGE
     return next((trouble for codes, trouble in _BY_CODE.items() if code in codes), _ACCOUNT)
 
 
 _QUOTED = re.compile(r"\S{16,}|\d{5,}")
-"""Keys, tokens, numbers: a model's provider may quote them in what it says."""
+"""Keys, tokens and numbers: a model's provider may quote them in its error messages."""
 WORDS_LIMIT = 200
 _OF_ACCESS = frozenset({401, 402, 403, 404, 429})
 
 
 def words_of_model(status: int, said: object, prompt: Prompt) -> str:
-    """What a model's provider says of a refusal, for a log: its own words only where it speaks of key, model or quota.
+    """The reason that a model's provider gives for an error, for the log: only if it is about key, model or quota.
 
-    Of any other refusal, or where they repeat what was said, the words may tell of the conversation.
+    Other reasons, or any that repeat a message, may reveal the conversation: then only the HTTP status is returned.
     """
     if not isinstance(said, str) or not said.strip() or (status not in _OF_ACCESS and not _SPEAKS_OF_KEY(said)):
         return f"HTTP {status}"
@@ -82,7 +82,7 @@ def words_of_model(status: int, said: object, prompt: Prompt) -> str:
 
 
 def of_model(failure: AssistantFailed) -> str:
-    """Why nothing is answered, by the HTTP status of the model's answer."""
+    """What to do if the model fails, by the HTTP status of its answer."""
     match failure.status:
         case 401 | 403:
             return "See assistant.api_key: the model's provider refuses it."

@@ -1,4 +1,4 @@
-"""The checks at the door of sending, made anew each time: may this message leave now?"""
+"""The checks before each attempt to send: may this message leave now?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from wabot.core.messages import Stop
 
 
 def check(job: Job, now: float, *, attempts: int) -> Outcome | None:
-    """None if the send may leave; else what becomes of it instead. Nothing here uses up a try."""
+    """None if the message may leave, otherwise the outcome of its job. No outcome here uses up a try."""
     outgoing = job.outgoing
     if outgoing is None:
         return Outcome(Event.GIVE_UP, spent=False, error="There is no message to send", code="no_message")

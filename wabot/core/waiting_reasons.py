@@ -19,9 +19,9 @@ _PARKED = "It may have been sent: waits for a person to retry or to cancel it"
 def why(
     kind: Kind, state: str, *, due_at: float, now: float, attempts: int, error: str | None, paused: str | None
 ) -> str | None:
-    """Why a job waits, or what is done with it now; None once it is settled, or in a state that nobody knows.
+    """Why a job waits, or what is done with it now; None if it is settled or its state is unknown.
 
-    `error`: what its last attempt met. `paused`: why its lane is paused, if it is.
+    `error`: of its last attempt. `paused`: why its lane is paused, if it is.
     """
     fixed: dict[str, str] = {
         State.WAITING: _BEHIND[kind], State.RUNNING: _NOW[kind], State.IN_DOUBT: _IN_DOUBT, State.PARKED: _PARKED,

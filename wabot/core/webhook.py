@@ -1,4 +1,4 @@
-"""What Meta posts to the webhook: is it genuine, and what does it say.
+"""Webhooks: checks Meta's signature and parses the body.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
 """
@@ -21,25 +21,25 @@ from wabot.core.messages import ForeignPart, Inbound, Notice, Preference, Receip
 T = TypeVar("T")
 
 MOST_NOTICES = 100
-"""Of one webhook; a handful is what Meta really sends, and more of them teach nothing."""
+"""The most notices of one webhook; Meta really sends a handful."""
 
 _SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
 _CHATS = ("messages", "smb_message_echoes")
 """The fields whose changes are about conversations."""
 MOST_NUMBERS = 100
-"""Of others in one webhook; Meta puts one number into each."""
+"""The most other phone number ids in one webhook; Meta sends one."""
 _STOPPED = {"stop": True, "resume": False}
 _LONGEST_WORD = 64
 
 
 def looks_signed(header: str | None) -> bool:
-    """Whether `header` (X-Hub-Signature-256) could be the signature of anything at all."""
+    """Whether `header` (X-Hub-Signature-256) is well-formed."""
     return _SIGNATURE.fullmatch(header or "") is not None
 
 
 def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
-    """Whether `header` (X-Hub-Signature-256) is Meta's signature of exactly these bytes. No secret: nothing is.
+    """Whether `header` (X-Hub-Signature-256) is Meta's signature of exactly these bytes; never without a secret.
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
     """
@@ -50,13 +50,13 @@ def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
 
 
 def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: Set[str] = frozenset()) -> Webhook:
-    """Everything that one request says to our number; what cannot be read becomes a Notice. Never raises.
+    """The contents of one webhook for our number; unreadable parts become Notices. Never raises.
 
-    What it says to another number is for that one, whole, unless its phone number id is `ignored`. What it says of
-    another account than `account_id` (if that is known) is noted, and changes nothing.
+    Changes for another phone number id become ForeignParts, unless that id is in `ignored`. Changes about another
+    account than `account_id` (if that is known) become Notices and have no effect.
 
-    One malformed part never spoils its neighbours, and all strings can be stored. A message whose timestamp is
-    missing or absurd gets that of its entry, or else 0.0: then only the reader's clock can tell.
+    A malformed part does not affect the others, and all strings can be stored. A message without a valid timestamp gets
+    that of its entry, or else 0.0: then the caller's clock must do.
     """
     text = body.decode(errors="replace")
     try:
@@ -75,7 +75,7 @@ def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: S
         for entry in entries:
             reading.entry(entry)
         return reading.webhook()
-    except RecursionError:  # just shallow enough to be read, too deep to be written down in parts
+    except RecursionError:  # shallow enough to be read, but too deep to be written again
         return _unreadable("nested too deeply", text)
 
 
@@ -85,7 +85,7 @@ def _unreadable(reason: str, text: str) -> Webhook:
 
 @dataclass(slots=True)
 class _Reading:
-    """What was found so far in one request."""
+    """Collects the parts of one webhook."""
 
     phone_number_id: str
     account_id: str
@@ -150,12 +150,12 @@ class _Reading:
             self.note(name, "not handled", change)
 
     def is_of_another_account(self, entry: Object, change: Any) -> bool:
-        """Whether a change that concerns a whole account is for one that is not ours."""
+        """Whether a change about a whole account is about another account than ours."""
         named, chat = text_of(entry.get("id")), dict_of(change).get("field") in _CHATS
         return bool(self.account_id and named and not chat and named != self.account_id)
 
     def chat(self, name: str, value: Object, at: float) -> None:
-        """A change about conversations. Meta was seen to put echoes into the field `messages` too."""
+        """A change about conversations. Meta sometimes puts echoes into the field `messages`."""
         said, echoed = value.get("messages"), value.get("message_echoes")
         self.count += _messages_in(value)
         if not value.keys() & {"messages", "message_echoes", "statuses", "errors"}:
@@ -170,7 +170,7 @@ class _Reading:
             self.keep(trouble)
 
     def elsewhere(self, number: str, entry: Object, change: Object) -> None:
-        """A change that is for another number: with what is read of its entry around it, as if it had come alone."""
+        """A change for another number, kept with the id and time of its entry, as if it had come alone."""
         if change.get("field") in _CHATS:
             self.count += _messages_in(change["value"])
         if number in self.ignored:
@@ -182,7 +182,7 @@ class _Reading:
         self.foreign.setdefault(number, []).append({**around, "changes": [change]})
 
     def each(self, name: str, items: Any, found: list[T], read: Callable[[Object], T | None]) -> None:
-        """Read each of `items` into `found`; what makes no sense becomes a Notice and leaves the others alone."""
+        """Read each of `items` into `found`; a malformed one becomes a Notice and does not affect the others."""
         if items is None:
             return
         if not isinstance(items, list):
@@ -209,7 +209,7 @@ class _Reading:
 
 
 def _number_of(change: Any) -> str:
-    """The phone number id that a change is for; "" where it names none."""
+    """The phone number id that a change is for; "" if it names none."""
     return text_of(dict_of(dict_of(dict_of(change).get("value")).get("metadata")).get("phone_number_id"))
 
 
@@ -218,19 +218,19 @@ def _messages_in(value: Object) -> int:
 
 
 def _receipt(status: Object, at: float) -> Receipt | None:
-    """An entry of `statuses[]`; None for a word that we do not know, or for news of a payment.
+    """An entry of `statuses[]`; None for an unknown status, or for the status of a payment.
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status
     """
-    wamid, told = text_of(status.get("id")), _RECEIPTS.get(text_of(status.get("status")))
-    if not wamid or told is None or status.get("type", "message") != "message":
+    wamid, known = text_of(status.get("id")), _RECEIPTS.get(text_of(status.get("status")))
+    if not wamid or known is None or status.get("type", "message") != "message":
         return None
     errors = list_of(status.get("errors"))
     in_group = status.get("recipient_type") == "group"
     who = "recipient_participant" if in_group else "recipient"
     return Receipt(
         wamid=wamid,
-        status=told,
+        status=known,
         timestamp=seconds_of(status.get("timestamp")) or at,
         tag=text_of(status.get("biz_opaque_callback_data")) or None,
         person=person_of(status.get(f"{who}_id"), status.get(f"{who}_user_id"), {}),
@@ -240,7 +240,7 @@ def _receipt(status: Object, at: float) -> Receipt | None:
 
 
 def _pricing(said: Object) -> Object | None:
-    """What is charged for, as a receipt's `pricing` says it; None for nothing that can be read.
+    """The readable fields of a receipt's `pricing`; None if there are none.
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing
     """
@@ -250,7 +250,7 @@ def _pricing(said: Object) -> Object | None:
 
 
 def _preference(item: Object, people: Any, at: float) -> Preference | None:
-    """An entry of `user_preferences[]`; None for a wish about something else than marketing messages."""
+    """An entry of `user_preferences[]`; None if it is not about marketing messages."""
     person = person_of(item.get("wa_id"), item.get("user_id"), people)
     stopped = _STOPPED.get(text_of(item.get("value")))
     if person is None or stopped is None or item.get("category", "marketing_messages") != "marketing_messages":
@@ -265,6 +265,6 @@ def _template(value: Object) -> TemplateNews | None:
 
 
 def _trouble(error: Object) -> Notice:
-    """An entry of `value.errors[]`: Meta's own trouble, or ours with Meta; no message is named."""
+    """An entry of `value.errors[]`: a general error that Meta reports, without a message."""
     said = text_of(error.get("title")) or text_of(error.get("message"))
     return Notice("errors", " ".join(filter(None, (text_of(error.get("code")), said))), compact(error))

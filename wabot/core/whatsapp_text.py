@@ -1,10 +1,10 @@
-"""A model's Markdown → texts that WhatsApp shows as meant.
+"""A model's Markdown → texts in WhatsApp's own formatting.
 
 WhatsApp knows `*bold*`, `_italic_`, `~struck~`, code between backticks, `> ` quotes and lists;
 no headings, no tables, no links with a title.
 https://faq.whatsapp.com/539178204879377
-Everything here takes linear time, whatever a model writes: no pattern can match the same text in two ways, a row of a
-table costs what it shows, and nobody reads on where no bubble has room any more.
+Everything here takes linear time, whatever a model writes: no pattern can match the same text in two ways, a table row
+costs only what it shows, and reading stops when all messages are full.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_BODY = 4096
 """Characters of a text body. https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/text-messages"""
 MAX_BUBBLES = 3
 LONGEST = 32_768
-"""Characters of an answer that are read: nearly three times what the bubbles hold, for the markup that they lose."""
+"""The most characters of an answer that are read: nearly three times what the messages hold, as markup is removed."""
 
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
@@ -49,9 +49,9 @@ _SENTENCE_ENDS = (". ", "! ", "? ", "… ", "。", "！", "？", "؟ ", "। ")
 
 
 def for_whatsapp(text: str) -> tuple[str, ...]:
-    """A model's answer as the bubbles to send: at most MAX_BUBBLES of at most MAX_BODY characters.
+    """A model's answer as the messages to send: at most MAX_BUBBLES of at most MAX_BODY characters.
 
-    What is longer ends with "…"; what has nothing to show gives ().
+    A longer answer ends with "…"; an answer without visible text gives ().
     """
     text = text.strip()
     blocks, left_out = _as_many_as_fit(_blocks(sendable(text[:LONGEST]).split("\n")))
@@ -61,12 +61,12 @@ def for_whatsapp(text: str) -> tuple[str, ...]:
 
 
 def sendable(text: str) -> str:
-    """`text` without what JSON or Meta would choke on: control characters and lone surrogates; lines end in LF."""
+    """`text` without control characters and lone surrogates, which JSON or Meta refuse; lines end in LF."""
     return _UNSENDABLE.sub("", _LINE_ENDS.sub("\n", text))
 
 
 def _as_many_as_fit(blocks: Iterable[str]) -> tuple[list[str], bool]:
-    """The first of `blocks`, until they fill all bubbles; whether any are left out."""
+    """The first of `blocks`, until they fill all messages; and whether any are left out."""
     room, taken = MAX_BUBBLES * MAX_BODY, list[str]()
     for block in blocks:
         if room <= 0:
@@ -77,7 +77,7 @@ def _as_many_as_fit(blocks: Iterable[str]) -> tuple[list[str], bool]:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[str]:
-    """`lines` with each block (code, table, heading, list item, paragraph) in WhatsApp's spelling."""
+    """`lines` with each block (code, table, heading, list item, paragraph) in WhatsApp's formatting."""
     index, in_code = 0, False
     while index < len(lines):
         line = lines[index]
@@ -110,14 +110,14 @@ def _line(line: str) -> str:
 
 
 def _without_closing_hashes(heading: str) -> str:
-    """`heading` without Markdown's optional closing `##`, which stands apart from the text ("C#" does not)."""
+    """`heading` without Markdown's optional closing `##`, which follows a space (that of "C#" does not)."""
     text = heading.rstrip()
     bare = text.rstrip("#")
     return bare.rstrip() if bare.endswith((" ", "\t")) else text
 
 
 def _bold(text: str) -> str:
-    """`text` as one bold piece; bold inside of bold would end it."""
+    """`text` in bold; bold marks inside are removed, since they would end it."""
     inner = _inline(text.replace("**", "").replace("__", "")).strip()
     return f"*{inner}*" if inner else ""
 
@@ -146,7 +146,7 @@ def _table(head: Sequence[str], rows: Sequence[str]) -> Iterator[str]:
 
 
 def _inline(line: str) -> str:
-    """`line` with links, emphasis and escapes in WhatsApp's spelling; code and addresses stay as they are."""
+    """`line` with links, emphasis and escapes in WhatsApp's formatting; code and addresses stay as they are."""
     out: list[str] = []
     marks: list[_Mark] = []
     end = 0
@@ -162,7 +162,7 @@ def _inline(line: str) -> str:
 
 
 def _plain(token: re.Match[str]) -> str:
-    """A token as it is shown where it marks nothing."""
+    """The text of a token that is no emphasis mark."""
     if token["link"]:
         title, target = _inline(token["title"]).strip(), token["target"]
         return target if title in (target, target.removeprefix("mailto:"), "") else f"{title} ({target})"
@@ -170,7 +170,7 @@ def _plain(token: re.Match[str]) -> str:
 
 
 class _Mark(NamedTuple):
-    """A run of `*`, `_` or `~`, the place it has in the output, and what it may be."""
+    """A run of `*`, `_` or `~`, its index in the output, and whether it may open or close emphasis."""
 
     run: str
     place: int
@@ -179,10 +179,10 @@ class _Mark(NamedTuple):
 
 
 def _sides(run: str, before: str, after: str) -> tuple[bool, bool]:
-    """Whether a mark between these characters may open, and may close.
+    """Whether a mark between these characters may open, and may close, emphasis.
 
-    Marks hug what they mark ("2 * 3" has none). Underscores and a single star also stand outside of words, for
-    "2*3*4" and "snake_case" have none either, but "**Note:**so" does.
+    A mark must touch the text that it emphasises ("2 * 3" has none). Underscores and a single star must also be outside
+    of words: "2*3*4" and "snake_case" have no emphasis, "**Note:**so" does.
     """
     aloof = run.startswith("_") or run == "*"
     opens, closes = bool(after.strip()), bool(before.strip())
@@ -190,7 +190,7 @@ def _sides(run: str, before: str, after: str) -> tuple[bool, bool]:
 
 
 def _pairs(marks: Sequence[_Mark]) -> Iterator[tuple[_Mark, _Mark]]:
-    """Each closing mark with the latest open one like it; what was opened between them marks nothing."""
+    """Pairs each closing mark with the latest equal open one; marks opened between them count as plain text."""
     opened: list[_Mark] = []
     waiting: Counter[str] = Counter()
     for mark in marks:
@@ -213,7 +213,7 @@ def _can_be_seen(text: str) -> bool:
 
 
 def _bubbles(text: str, *, more: bool) -> Iterator[str]:
-    """`text` in bubbles; `more`: it goes on, which the last one says."""
+    """`text` as messages; `more`: text is missing, so the last one ends with "…"."""
     for _ in range(MAX_BUBBLES - 1):
         if len(text) <= MAX_BODY:
             break
@@ -226,7 +226,7 @@ def _bubbles(text: str, *, more: bool) -> Iterator[str]:
 
 
 def _cut(text: str, room: int) -> int:
-    """Where to end a bubble of at most `room` characters: after a paragraph, line, sentence or word."""
+    """Where to end a message of at most `room` characters: after a paragraph, line, sentence or word."""
     for ends in (("\n\n",), ("\n",), _SENTENCE_ENDS, (" ",)):
         end = max(text.rfind(mark, 0, room) + len(mark) for mark in ends)
         if end > room // 2:
