@@ -22,7 +22,7 @@ from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receip
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
-from wabot.journal import sqlite
+from wabot.journal import indexes, sqlite
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.listing import Query
@@ -51,15 +51,15 @@ EXCEPTIONS = {
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
     "coalesce(next_position, 0) >= 0 ORDER BY created_at DESC": "/batches: a page of the newest",
-    "FROM jobs j INDEXED BY jobs_ready WHERE j.kind = 'send'": "/outbox sorts what waits for its turn",
-    "FROM jobs j INDEXED BY jobs_waiting WHERE j.kind = 'send'": "/outbox sorts what waits for its turn",
+    "FROM jobs j INDEXED BY jobs_ready WHERE kind = 'send'": "/outbox sorts what waits for its turn",
+    "FROM jobs j INDEXED BY jobs_waiting WHERE kind = 'send'": "/outbox sorts what waits for its turn",
     "FROM jobs j INDEXED BY jobs_joinable": "/outbox sorts the replies that are owed: one for a contact at the most",
 }
 
 INDEXES = {
     "INSERT INTO jobs (id, kind, contact_id": {"jobs_head"},
     "INSERT INTO jobs (kind, contact_id": {"jobs_answering"},
-    "LEFT JOIN messages m ON m.job_id = j.id WHERE j.kind = ? AND j.state = 'queued'": {
+    "LEFT JOIN messages m ON m.job_id = j.id WHERE j.kind = ? AND state = 'queued'": {
         "jobs_ready",
         "messages_job",
     },
@@ -76,7 +76,7 @@ INDEXES = {
     "j.contact_id = (SELECT contact_id FROM identities": {"jobs_of"},
     "FROM jobs j WHERE j.batch_id = :batch": {"jobs_of_batch"},
     "AND m.status = 'sent' UNION ALL": {"messages_unread"},
-    "AND j.state = 'failed' AND j.state IN": {"jobs_aside"},
+    "AND state = 'failed' AND state IN": {"jobs_aside"},
     "AND (created_at, id) < (SELECT created_at, id FROM batches": {"batches_created"},
     "WHERE j.batch_id = :batch AND j.id > :after": {"jobs_of_batch"},
 }
@@ -109,10 +109,13 @@ def open_recording(database: str, *, uri: bool) -> sqlite3.Connection:
 
 @dataclass(frozen=True)
 class Found:
-    """The plans by statement, the journal's indexes, and the tables of statistics that a clean end left behind."""
+    """The plans by statement, the journal's indexes, the conditions of those of jobs in some states, and the tables of
+    statistics that a clean end left behind.
+    """
 
     plans: dict[str, list[str]]
     indexes: list[str]
+    conditions: dict[str, str]
     statistics: list[str]
 
 
@@ -137,9 +140,13 @@ async def work(data_dir: Path) -> Found:
     await questions(scene)
     await by_hand_and_by_time(scene)
     names = "SELECT name FROM sqlite_schema WHERE"
-    indexes = [row["name"] for row in scene.rows(f"{names} type = 'index' AND sql IS NOT NULL")]
+    names_of_indexes = [row["name"] for row in scene.rows(f"{names} type = 'index' AND sql IS NOT NULL")]
     statistics = [row["name"] for row in scene.rows(f"{names} name LIKE 'sqlite_stat%'")]
-    found = Found(await scene.journal._connection.run(plans), indexes, statistics)
+    partial = scene.rows("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'jobs'")
+    conditions = {
+        row["name"]: " ".join(row["sql"].split("WHERE")[1].split()) for row in partial if " state " in row["sql"]
+    }
+    found = Found(await scene.journal._connection.run(plans), names_of_indexes, conditions, statistics)
     await scene.journal.close()
     return found
 
@@ -318,3 +325,10 @@ def test_there_are_no_statistics_that_could_change_a_plan(found: Found) -> None:
 def test_every_index_has_a_use(found: Found) -> None:
     everything = " ".join(line for plan in found.plans.values() for line in plan)
     assert [name for name in found.indexes if f" {name} " not in f"{everything} "] == []
+
+
+def test_the_statements_take_their_words_from_where_each_partial_index_on_jobs_has_its_condition(found: Found) -> None:
+    assert len(found.conditions) == 10
+    assert {name: getattr(indexes, name.removeprefix("jobs_").upper(), None) for name in found.conditions} == (
+        found.conditions
+    )

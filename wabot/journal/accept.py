@@ -23,7 +23,7 @@ from wabot.core.messages import (
     said_at,
 )
 from wabot.core.optout import Consent, Wish
-from wabot.journal import contacts, opt_outs, receipts, templates
+from wabot.journal import contacts, indexes, opt_outs, receipts, templates
 from wabot.journal.jobs import fail_message
 from wabot.journal.queue import enqueue
 from wabot.journal.receipts import ReceiptRules
@@ -129,10 +129,9 @@ def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> 
 
 def _cancel_open(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     open_sends = (
-        "SELECT id FROM jobs WHERE contact_id = ? AND kind = 'send' AND state = 'waiting'"
-        " UNION ALL SELECT id FROM jobs WHERE contact_id = ? AND kind = 'send'"
-        " AND state IN ('queued', 'running', 'in_doubt') AND state = 'queued'"
-        " UNION ALL SELECT id FROM jobs WHERE state = 'held' AND state IN ('in_doubt', 'held') AND contact_id = ?"
+        f"SELECT id FROM jobs WHERE contact_id = ? AND {indexes.WAITING}"
+        f" UNION ALL SELECT id FROM jobs WHERE contact_id = ? AND {indexes.QUEUED_HEAD}"
+        f" UNION ALL SELECT id FROM jobs WHERE contact_id = ? AND {indexes.HELD}"
     )
     ids = [row[0] for row in db.execute(open_sends, (contact_id,) * 3)]
     for job_id in ids:
@@ -142,8 +141,7 @@ def _cancel_open(db: sqlite3.Connection, contact_id: int, now: float) -> None:
         )
         fail_message(db, job_id, "Opted out", "opted_out")
     db.execute(
-        "UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out' WHERE contact_id = ? AND kind = 'reply'"
-        " AND state IN ('queued', 'waiting')",
+        f"UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out' WHERE contact_id = ? AND {indexes.JOINABLE}",
         (State.CANCELLED, now, contact_id),
     )
 
@@ -216,13 +214,13 @@ def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, 
     due, expires = now + rules.quiet_seconds, now + rules.reply_expires_seconds
     joined = db.execute(
         "UPDATE jobs SET due_at = max(due_at, min(?, created_at + ?)), expires_at = max(expires_at, ?)"
-        " WHERE contact_id = ? AND kind = 'reply' AND state IN ('queued', 'waiting')",
+        f" WHERE contact_id = ? AND {indexes.JOINABLE}",
         (due, rules.quiet_max_seconds, expires, contact_id),
     ).rowcount
     if not joined:
         db.execute(
             "INSERT INTO jobs (kind, contact_id, state, due_at, created_at, expires_at, since) SELECT 'reply', ?,"
-            " CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'reply' AND state = 'running')"
+            f" CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING})"
             " THEN 'waiting' ELSE 'queued' END, ?, ?, ?, ?",
             (contact_id, contact_id, due, now, expires, since),
         )

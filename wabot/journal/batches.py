@@ -16,7 +16,7 @@ from typing import Any
 
 from wabot.core.jobs import Outgoing
 from wabot.core.messages import Stop
-from wabot.journal import contacts, contents, outbox
+from wabot.journal import contacts, contents, indexes, outbox
 from wabot.journal.queue import enqueue_bulk
 
 
@@ -248,10 +248,7 @@ def forget(db: sqlite3.Connection, batch_id: str) -> int:
 
 def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
     """Whether something of a batch is still to come."""
-    open_jobs = (
-        "SELECT 1 FROM jobs WHERE batch_id = ? AND batch_id IS NOT NULL"
-        " AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held') LIMIT 1"
-    )
+    open_jobs = f"SELECT 1 FROM jobs WHERE batch_id = ? AND {indexes.OPEN_OF_BATCH} LIMIT 1"
     unqueued = "SELECT 1 FROM batches WHERE id = ? AND next_position IS NOT NULL"
     return any(db.execute(sql, (batch_id,)).fetchone() for sql in (unqueued, open_jobs))
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from wabot.core.jobs import State
-from wabot.journal import outbox
-from wabot.journal.listing import IS_ASIDE
+from wabot.journal import indexes, outbox
 
 PAGE, SLICE = 1000, 200
 """Sends that are looked at in one question, and changed in one commit."""
@@ -24,7 +23,7 @@ MAY_REPEAT = "(j.state IN ('parked', 'in_doubt') OR j.doubts <> '[]')"
 """Whether a send may have been accepted, and be on its way or there: then another attempt may say it twice."""
 
 _ABOVE = " UNION ALL ".join(
-    f"SELECT j.id FROM jobs j WHERE j.kind = 'send' AND j.state = '{state}' AND j.{IS_ASIDE} AND j.id > :after"
+    f"SELECT j.id FROM jobs j WHERE j.kind = 'send' AND state = '{state}' AND {indexes.ASIDE} AND j.id > :after"
     for state in RETRIED
 )
 _OF_BATCH = "SELECT j.id FROM jobs j WHERE j.batch_id = :batch AND j.id > :after"

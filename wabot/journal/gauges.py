@@ -5,14 +5,16 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from wabot.journal import indexes
+
 _OPEN = (
-    ("reply", "queued", "kind = 'reply' AND state = 'queued'"),
-    ("send", "queued", "kind = 'send' AND state = 'queued'"),
-    ("reply", "running", "kind = 'reply' AND state = 'running'"),
-    ("send", "running", "kind = 'send' AND state = 'running'"),
-    ("send", "waiting", "kind = 'send' AND state = 'waiting'"),
-    ("send", "in_doubt", "state = 'in_doubt' AND state IN ('in_doubt', 'held')"),
-    ("send", "held", "state = 'held' AND state IN ('in_doubt', 'held')"),
+    ("reply", "queued", f"kind = 'reply' AND {indexes.READY}"),
+    ("send", "queued", f"kind = 'send' AND {indexes.READY}"),
+    ("reply", "running", f"kind = 'reply' AND {indexes.RUNNING}"),
+    ("send", "running", f"kind = 'send' AND {indexes.RUNNING}"),
+    ("send", "waiting", indexes.WAITING),
+    ("send", "in_doubt", indexes.DOUBTFUL),
+    ("send", "held", indexes.HELD),
 )
 
 

@@ -13,7 +13,7 @@ from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
 from wabot.core.jobs import Origin
 from wabot.core.json_values import dict_of, stored, stored_text
 from wabot.core.messages import Contact, Direction
-from wabot.journal import contacts
+from wabot.journal import contacts, indexes
 
 MESSAGE = (
     "SELECT m.*, coalesce(t.raw, m.raw) AS content, c.wa_id, c.bsuid,"
@@ -112,10 +112,7 @@ def _is_asked(row: sqlite3.Row, job_id: int, since: int) -> bool:
 
 def more_waits(db: sqlite3.Connection, job_id: int) -> bool:
     """Whether the contact of a reply said something meanwhile that the next reply is to answer."""
-    waiting = (
-        "SELECT 1 FROM jobs WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = ?) AND kind = 'reply'"
-        " AND state IN ('queued', 'waiting')"
-    )
+    waiting = f"SELECT 1 FROM jobs WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = ?) AND {indexes.JOINABLE}"
     return db.execute(waiting, (job_id,)).fetchone() is not None
 
 

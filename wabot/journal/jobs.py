@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
 from wabot.core.messages import Receipt, Status
-from wabot.journal import contacts, copies, merging, refusal_effects, templates
+from wabot.journal import contacts, copies, indexes, merging, refusal_effects, templates
 from wabot.journal.queue import BULK, bound_waits, enqueue, promote, promote_reply
 from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt
 
@@ -21,7 +21,7 @@ _CLAIMABLE = (
     " coalesce((SELECT raw FROM contents WHERE id = m.content_id), m.raw) AS raw, m.body, m.origin,"
     " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
-    " WHERE j.kind = ? AND j.state = 'queued' AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
+    f" WHERE j.kind = ? AND {indexes.READY} AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
 )
 
 _BEFORE_THE_ANSWER = (
@@ -99,22 +99,19 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
 
     Receipts were late while we were down, so a hold that ended meanwhile proves nothing. Returns (replies, sends).
     """
-    replies = db.execute("SELECT contact_id FROM jobs WHERE kind = 'reply' AND state = 'running'").fetchall()
+    replies = db.execute(f"SELECT contact_id FROM jobs WHERE kind = 'reply' AND {indexes.RUNNING}").fetchall()
     for row in replies:
         _absorb(db, row["contact_id"], now)
     db.execute(
-        "UPDATE jobs SET state = ?, spent = spent + 1 WHERE kind = 'reply' AND state = 'running'",
+        f"UPDATE jobs SET state = ?, spent = spent + 1 WHERE kind = 'reply' AND {indexes.RUNNING}",
         (move(State.RUNNING, Event.RETRY),),
     )
     sends = db.execute(
         f"UPDATE jobs SET state = ?, spent = spent + 1, doubts = {copies.DOUBTED}"
-        " WHERE kind = 'send' AND state = 'running'",
+        f" WHERE kind = 'send' AND {indexes.RUNNING}",
         (move(State.RUNNING, Event.LOSE_TRACK),),
     ).rowcount
-    db.execute(
-        "UPDATE jobs SET due_at = ? WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')",
-        (now + policy.hold_seconds,),
-    )
+    db.execute(f"UPDATE jobs SET due_at = ? WHERE {indexes.DOUBTFUL}", (now + policy.hold_seconds,))
     _end_known_failures(db, policy=policy, now=now)
     bound_waits(db, now=now, policy=policy, longest=policy.backoff_max_seconds)
     return len(replies), sends
@@ -122,7 +119,7 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
 
 def next_due(db: sqlite3.Connection, kind: Kind) -> float | None:
     """When the first of a kind's queued jobs is due."""
-    first = "SELECT min(due_at) FROM jobs WHERE kind = ? AND state = 'queued' AND priority = ?"
+    first = f"SELECT min(due_at) FROM jobs WHERE kind = ? AND {indexes.READY} AND priority = ?"
     due = [db.execute(first, (kind, priority)).fetchone()[0] for priority in (0, BULK)]
     return min((at for at in due if at is not None), default=None)
 
@@ -130,7 +127,7 @@ def next_due(db: sqlite3.Connection, kind: Kind) -> float | None:
 def recently_sent(db: sqlite3.Connection, since: float) -> list[tuple[int, float]]:
     """(contact id, time) of the sends that Meta may count since a time, oldest first."""
     rows = db.execute(
-        "SELECT contact_id, settled_at FROM jobs WHERE settled_at >= ? AND settled_at IS NOT NULL"
+        "SELECT contact_id, settled_at FROM jobs WHERE settled_at >= ?"
         " AND kind = 'send' AND state = 'done' ORDER BY settled_at",
         (since,),
     ).fetchall()
@@ -215,7 +212,7 @@ def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: floa
 def _end_known_failures(db: sqlite3.Connection, *, policy: Policy, now: float) -> None:
     """The doubts of which a receipt had said, while their answer was on the way, that they failed."""
     rows = db.execute(
-        "SELECT j.id, j.attempt FROM jobs j WHERE j.state = 'in_doubt' AND j.state IN ('in_doubt', 'held')"
+        f"SELECT j.id, j.attempt FROM jobs j WHERE {indexes.DOUBTFUL}"
         " AND EXISTS (SELECT 1 FROM copies c WHERE c.job_id = j.id AND c.attempt = j.attempt AND c.status = 'failed')"
     ).fetchall()
     for row in rows:
@@ -237,13 +234,13 @@ def _absorb(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     """The reply that waits for a contact's running one is not needed: that one takes its time to live."""
     absorbed = db.execute(
         "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply before it' WHERE contact_id = ?"
-        " AND kind = 'reply' AND state IN ('queued', 'waiting') AND state = 'waiting' RETURNING id, since, expires_at",
+        f" AND {indexes.WAITING_REPLY} RETURNING id, since, expires_at",
         (move(State.WAITING, Event.CANCEL), now, contact_id),
     ).fetchall()
     for row in absorbed:
         running = db.execute(
             "UPDATE jobs SET expires_at = max(expires_at, ?), since = min(since, ?) WHERE contact_id = ?"
-            " AND kind = 'reply' AND state = 'running' RETURNING id",
+            f" AND {indexes.ANSWERING} RETURNING id",
             (row["expires_at"], row["since"], contact_id),
         ).fetchall()
         for (job_id,) in running:

@@ -11,19 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wabot.core.jobs import Kind, State
-from wabot.journal import outbox
+from wabot.journal import indexes, outbox
 
 ASIDE = frozenset({State.IN_DOUBT, State.HELD, State.FAILED, State.CANCELLED, State.EXPIRED, State.PARKED})
 """The states that few jobs are in."""
 
-IS_ASIDE = "state IN ('in_doubt', 'held', 'failed', 'cancelled', 'expired', 'parked')"
-"""In the words of the index `jobs_aside`."""
-
-_OWED = "jobs j INDEXED BY jobs_joinable WHERE j.kind = 'reply' AND j.state IN ('queued', 'waiting')"
-_RUNNING = "jobs j WHERE j.kind = '{kind}' AND j.state = 'running'"
+_UNANSWERED = f"jobs j INDEXED BY jobs_joinable WHERE {indexes.JOINABLE}"
+_RUNNING = f"jobs j WHERE kind = '{{kind}}' AND {indexes.RUNNING}"
 _ON_THE_WAY = {
-    State.WAITING: "jobs j INDEXED BY jobs_waiting WHERE j.kind = '{kind}' AND j.state = 'waiting'",
-    State.QUEUED: "jobs j INDEXED BY jobs_ready WHERE j.kind = '{kind}' AND j.state = 'queued'",
+    State.WAITING: f"jobs j INDEXED BY jobs_waiting WHERE {indexes.WAITING}",
+    State.QUEUED: f"jobs j INDEXED BY jobs_ready WHERE kind = '{{kind}}' AND {indexes.READY}",
     State.RUNNING: _RUNNING,
 }
 _CARRIED = (
@@ -77,7 +74,7 @@ def _sources(query: Query) -> list[str]:
     if query.state in ASIDE:
         return [f"SELECT j.id FROM {_aside(query.kind, query.state)} AND j.id < :before{_fate(query)}"]
     if query.state is not State.DONE and query.kind is Kind.REPLY:
-        which = [_OWED, _RUNNING.format(kind=query.kind)]
+        which = [_UNANSWERED, _RUNNING.format(kind=query.kind)]
     elif query.state in _ON_THE_WAY:
         which = [_ON_THE_WAY[query.state].format(kind=query.kind)]
     else:
@@ -106,8 +103,7 @@ def _of_somebody(query: Query) -> str:
 
 
 def _aside(kind: Kind, state: State) -> str:
-    """Jobs of a kind in a state, in the words of the index `jobs_aside`."""
-    return f"jobs j WHERE j.kind = '{kind}' AND j.state = '{state}' AND j.{IS_ASIDE}"
+    return f"jobs j WHERE kind = '{kind}' AND state = '{state}' AND {indexes.ASIDE}"
 
 
 def _in_state(query: Query) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from wabot.core.errors import InvalidInput
 from wabot.core.jobs import Kind
-from wabot.journal import opt_outs
+from wabot.journal import indexes, opt_outs
 from wabot.journal.queue import promote, promote_reply
 from wabot.journal.sqlite import Reader, Writer
 from wabot.log import get_logger
@@ -83,7 +83,7 @@ def _check_undoable(db: sqlite3.Connection, merge: sqlite3.Row) -> None:
     if not db.execute("SELECT 1 FROM contacts WHERE id = ?", (merge["keep"],)).fetchone():
         raise CannotUndo("what came of this merge was merged again: undo the later merge first")
     waiting = "SELECT 1 FROM merges WHERE done_at IS NULL AND ? IN (keep, gone)"
-    answering = "SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'reply' AND state = 'running'"
+    answering = f"SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING}"
     for busy in (waiting, answering):  # an answer that is being thought of knows the words of both
         if db.execute(busy, (merge["keep"],)).fetchone():
             raise CannotUndo("an answer or another merge of this contact is on its way: try again in a moment")
@@ -137,7 +137,7 @@ def _restore(db: sqlite3.Connection, merge: sqlite3.Row) -> None:
 def _say_what_is_asked(db: sqlite3.Connection, contact_id: int) -> int | None:
     """Let all that the open reply of a contact is to answer name it; the reply's id. None runs."""
     reply = db.execute(
-        "SELECT id, since FROM jobs WHERE contact_id = ? AND kind = 'reply' AND state IN ('queued', 'waiting')",
+        f"SELECT id, since FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}",
         (contact_id,),
     ).fetchone()
     if reply is None:

@@ -11,18 +11,14 @@ import json
 import sqlite3
 
 from wabot.core.jobs import Event, State, move
-from wabot.journal import opt_outs
+from wabot.journal import indexes, opt_outs
 from wabot.journal.queue import promote, promote_reply
 from wabot.log import get_logger
 
 log = get_logger()
 
-# The states are named as in the indexes: see schema.sql.
-_SENDING = (
-    "EXISTS (SELECT 1 FROM jobs WHERE kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
-    " AND state <> 'queued' AND contact_id = merges.{})"
-)
-_ANSWERING = "EXISTS (SELECT 1 FROM jobs WHERE kind = 'reply' AND state = 'running' AND contact_id = merges.{})"
+_SENDING = f"EXISTS (SELECT 1 FROM jobs WHERE {indexes.HEAD_IN_FLIGHT} AND contact_id = merges.{{}})"
+_ANSWERING = f"EXISTS (SELECT 1 FROM jobs WHERE {indexes.ANSWERING} AND contact_id = merges.{{}})"
 _BOTH_BUSY = "({})".format(
     " OR ".join(f"({busy.format('keep')} AND {busy.format('gone')})" for busy in (_SENDING, _ANSWERING))
 )
@@ -123,11 +119,10 @@ def _join(db: sqlite3.Connection, merge_id: int, keep: int, gone: int, now: floa
 
 def _join_sends(db: sqlite3.Connection, keep: int, gone: int) -> None:
     """Make the open sends of both fit into one queue: one head."""
-    head = "SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'send' AND state IN ('queued', 'running', 'in_doubt')"
+    head = f"SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.HEAD}"
     if all(db.execute(head, (contact,)).fetchone() for contact in (keep, gone)):
         db.execute(
-            "UPDATE jobs SET state = ? WHERE contact_id IN (?, ?) AND kind = 'send'"
-            " AND state IN ('queued', 'running', 'in_doubt') AND state = 'queued'",
+            f"UPDATE jobs SET state = ? WHERE contact_id IN (?, ?) AND {indexes.QUEUED_HEAD}",
             (move(State.QUEUED, Event.DEMOTE), keep, gone),
         )
 
@@ -135,7 +130,7 @@ def _join_sends(db: sqlite3.Connection, keep: int, gone: int) -> None:
 def _join_replies(db: sqlite3.Connection, keep: int, gone: int, now: float) -> None:
     """Make the open replies of both fit together: one that further bubbles join, behind the one that runs if any."""
     _say_who_answers(db, keep, gone)
-    joinable = "contact_id = ? AND kind = 'reply' AND state IN ('queued', 'waiting')"
+    joinable = f"contact_id = ? AND {indexes.JOINABLE}"
     spare = db.execute(f"SELECT id, since, expires_at FROM jobs WHERE {joinable}", (gone,)).fetchone()
     if spare is not None:
         joined = db.execute(
@@ -148,10 +143,10 @@ def _join_replies(db: sqlite3.Connection, keep: int, gone: int, now: float) -> N
                 "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply of the same person' WHERE id = ?",
                 (State.CANCELLED, now, spare["id"]),
             )
-    running = "SELECT 1 FROM jobs WHERE contact_id IN (?, ?) AND kind = 'reply' AND state = 'running'"
+    running = f"SELECT 1 FROM jobs WHERE contact_id IN (?, ?) AND {indexes.ANSWERING}"
     if db.execute(running, (keep, gone)).fetchone():
         db.executemany(
-            f"UPDATE jobs SET state = ? WHERE {joinable} AND state = 'queued'",
+            f"UPDATE jobs SET state = ? WHERE contact_id = ? AND {indexes.QUEUED_REPLY}",
             [(move(State.QUEUED, Event.DEMOTE), contact) for contact in (keep, gone)],
         )
 
@@ -168,9 +163,9 @@ def _say_who_answers(db: sqlite3.Connection, keep: int, gone: int) -> None:
     """
     replies = [
         row
-        for states in ("state IN ('queued', 'waiting')", "state = 'running'")
+        for unfinished in (indexes.JOINABLE, indexes.ANSWERING)
         for row in db.execute(
-            f"SELECT id, contact_id, since FROM jobs WHERE contact_id IN (?, ?) AND kind = 'reply' AND {states}",
+            f"SELECT id, contact_id, since FROM jobs WHERE contact_id IN (?, ?) AND {unfinished}",
             (keep, gone),
         ).fetchall()
     ]

@@ -45,7 +45,7 @@ def _prune_batch(db: sqlite3.Connection, before: float) -> int:
 def _prune_jobs(db: sqlite3.Connection, before: float, limit: int) -> int:
     """Settled jobs, once their batch is gone. What they carried stays as long as a message does."""
     rows = db.execute(
-        "SELECT id FROM jobs WHERE settled_at < ? AND settled_at IS NOT NULL"
+        "SELECT id FROM jobs WHERE settled_at < ?"
         " AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.id = jobs.batch_id) ORDER BY settled_at LIMIT ?",
         (before, limit),
     ).fetchall()

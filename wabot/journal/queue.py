@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wabot.core.jobs import Event, Kind, Origin, Outgoing, Policy, State, move
+from wabot.journal import indexes
 
 HELD_MAX_SECONDS = 86400.0
 """The longest that a send is held before somebody looks at it again: Meta's longest wait."""
@@ -21,7 +22,7 @@ HELD_MAX_SECONDS = 86400.0
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
 
-_HEAD = "SELECT 1 FROM jobs WHERE kind = 'send' AND state IN ('queued', 'running', 'in_doubt') AND contact_id ="
+_HEAD = f"SELECT 1 FROM jobs WHERE {indexes.HEAD} AND contact_id ="
 
 _OWE = (
     "INSERT INTO jobs (id, kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
@@ -99,7 +100,7 @@ def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     """Make a contact's oldest waiting send the head, if there is no head."""
     db.execute(
         "UPDATE jobs SET state = :next, due_at = max(due_at, :now) WHERE id = ("
-        " SELECT id FROM jobs WHERE kind = 'send' AND state = 'waiting' AND contact_id = :contact ORDER BY id LIMIT 1)"
+        f" SELECT id FROM jobs WHERE {indexes.WAITING} AND contact_id = :contact ORDER BY id LIMIT 1)"
         f" AND NOT EXISTS ({_HEAD} :contact)",
         {"next": NEXT, "now": now, "contact": contact_id},
     )
@@ -108,9 +109,8 @@ def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
 def promote_reply(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     """The reply that new bubbles made while another ran is next, once that one has ended."""
     db.execute(
-        "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE contact_id = ? AND kind = 'reply'"
-        " AND state IN ('queued', 'waiting') AND state = 'waiting'"
-        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND kind = 'reply' AND state = 'running')",
+        f"UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE contact_id = ? AND {indexes.WAITING_REPLY}"
+        f" AND NOT EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING})",
         (NEXT, now, contact_id, contact_id),
     )
 
@@ -126,14 +126,12 @@ def bound_waits(db: sqlite3.Connection, *, now: float, policy: Policy, longest: 
     for kind in Kind:
         for priority in (0, BULK):
             pulled += db.execute(
-                "UPDATE jobs SET due_at = :latest WHERE kind = :kind AND priority = :priority AND state = 'queued'"
+                f"UPDATE jobs SET due_at = :latest WHERE kind = :kind AND priority = :priority AND {indexes.READY}"
                 " AND due_at > :limit",
                 {"kind": kind, "priority": priority, "latest": latest, "limit": now + longest},
             ).rowcount
-    for state, most in ((State.IN_DOUBT, policy.hold_seconds), (State.HELD, HELD_MAX_SECONDS)):
+    for jobs, most in ((indexes.DOUBTFUL, policy.hold_seconds), (indexes.HELD, HELD_MAX_SECONDS)):
         pulled += db.execute(
-            f"UPDATE jobs SET due_at = :latest WHERE state = '{state}' AND state IN ('in_doubt', 'held')"
-            " AND due_at > :latest",
-            {"latest": now + most},
+            f"UPDATE jobs SET due_at = :latest WHERE {jobs} AND due_at > :latest", {"latest": now + most}
         ).rowcount
     return pulled

@@ -1,6 +1,6 @@
--- The journal: the truth of this machine. Times are Unix seconds. Every partial index names its states in the very
--- words that the statements use: SQLite takes such an index only where the predicate reads the same. There are no
--- statistics (ANALYZE) here, so that its plans are everywhere those that the tests saw.
+-- The journal: the truth of this machine. Times are Unix seconds. indexes.py repeats the
+-- conditions of the partial indexes on jobs, for the statements that use them. There are no statistics (ANALYZE) here,
+-- so that SQLite's plans are everywhere those that the tests saw.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,

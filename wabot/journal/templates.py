@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Outcome, Outgoing, Pause
 from wabot.core.messages import TemplateNews
+from wabot.journal import indexes
 
 RESTRICTED = "restricted"
 """The code of what waits because Meta lets the account only answer."""
@@ -53,7 +54,7 @@ def heed(db: sqlite3.Connection, news: TemplateNews, now: float) -> bool:
         {"name": news.name, "language": language, "all": ALL},
     ).fetchall()
     released = db.executemany(
-        "UPDATE jobs SET due_at = ? WHERE state = 'held' AND state IN ('in_doubt', 'held')"
+        f"UPDATE jobs SET due_at = ? WHERE {indexes.HELD}"
         " AND (error_code IS NULL OR error_code = ?)"  # what waits for a reason of its own goes on waiting
         " AND EXISTS (SELECT 1 FROM messages m WHERE m.job_id = jobs.id"
         f" AND {_NAME} = ? AND ? IN ({_LANGUAGE}, '{ALL}'))",
@@ -71,7 +72,7 @@ def restrict(db: sqlite3.Connection, reason: str, until: float | None, now: floa
 def lift(db: sqlite3.Connection, now: float) -> bool:
     """Meta lets the account begin talks again; whether sends that were held may go."""
     db.execute("DELETE FROM paused_templates WHERE name = ? AND language = ?", BEGUN)
-    held = "UPDATE jobs SET due_at = ? WHERE state = 'held' AND state IN ('in_doubt', 'held') AND error_code = ?"
+    held = f"UPDATE jobs SET due_at = ? WHERE {indexes.HELD} AND error_code = ?"
     return db.execute(held, (now, RESTRICTED)).rowcount > 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wabot.core.failure import after_hold
 from wabot.core.jobs import Event, Kind, Policy, State, move
-from wabot.journal import merging
+from wabot.journal import indexes, merging
 from wabot.journal.jobs import change, fail_message
 from wabot.journal.queue import bound_waits, promote
 
@@ -48,8 +48,7 @@ def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
 def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = 500) -> list[tuple[int, State]]:
     """The sends whose hold is over, no receipt having come: resent, parked or given up."""
     rows = db.execute(
-        "SELECT id, contact_id, spent FROM jobs WHERE state = 'in_doubt' AND state IN ('in_doubt', 'held')"
-        " AND due_at <= ? ORDER BY due_at LIMIT ?",
+        f"SELECT id, contact_id, spent FROM jobs WHERE {indexes.DOUBTFUL} AND due_at <= ? ORDER BY due_at LIMIT ?",
         (now, limit),
     ).fetchall()
     ended = []
@@ -67,8 +66,7 @@ def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int
 def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
     """Let sends back into their queues whose long wait is over; how many."""
     rows = db.execute(
-        "SELECT id, contact_id FROM jobs WHERE state = 'held' AND state IN ('in_doubt', 'held') AND due_at <= ?"
-        " ORDER BY due_at LIMIT ?",
+        f"SELECT id, contact_id FROM jobs WHERE {indexes.HELD} AND due_at <= ? ORDER BY due_at LIMIT ?",
         (now, limit),
     ).fetchall()
     for row in rows:
@@ -81,8 +79,8 @@ def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int
 def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
     """End what has waited beyond its time; how many."""
     rows = db.execute(
-        "SELECT id, kind, contact_id, state FROM jobs WHERE expires_at <= ?"
-        " AND expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held') ORDER BY expires_at LIMIT ?",
+        f"SELECT id, kind, contact_id, state FROM jobs WHERE expires_at <= ? AND {indexes.PERISHABLE}"
+        " ORDER BY expires_at LIMIT ?",
         (now, limit),
     ).fetchall()
     for row in rows:
