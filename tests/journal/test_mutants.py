@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
 
 MUTANTS = {
-    "a late settle counts": Fault("AND state = 'running' AND token = ?", "AND state = 'running' AND ? IS NOT NULL"),
+    "a late settle counts": Fault("(:token IS NULL OR token = :token)", "1"),
     "promotion looks for no head": Fault(" LIMIT 1) AND NOT EXISTS (", " LIMIT 1) AND 1 OR 0 = ("),
     "the youngest is promoted": Fault(":contact ORDER BY id LIMIT 1)", ":contact ORDER BY id DESC LIMIT 1)"),
     "a doubtful send is no head": Fault("('queued', 'running', 'in_doubt') AND", "('queued', 'running') AND"),
@@ -42,14 +42,14 @@ MUTANTS = {
         "error = 'joined the reply before it' WHERE", "error = 'joined the reply before it' WHERE 0 AND"
     ),
     "a settled reply promotes no other": Fault(
-        "UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE", "UPDATE jobs SET state = ?, due_at = ? WHERE 0 AND"
+        "due_at = max(due_at, :now) WHERE contact_id", "due_at = max(due_at, :now) WHERE 0 AND contact_id"
     ),
     "what the archive lacks may be forgotten": Fault("AND m.archived >= m.version AND NOT EXISTS", "AND NOT EXISTS"),
     "what changed meanwhile is forgotten": Fault("AND archived >= version RETURNING", "RETURNING"),
     "stop leaves what waits": Fault("state = 'waiting' UNION ALL", "state = 'waiting' AND 0 UNION ALL"),
     "a failed attempt is forgotten": Fault("AND attempt = ? AND status = 'failed'", "AND attempt = ? AND 0"),
     "a copy that failed is forgotten": Fault("coalesce(wamid, shared_wamid) IS NOT NULL", "0"),
-    "a lost answer is no doubt": Fault("doubts = iif(?, ", "doubts = iif(0 * ?, "),
+    "a lost answer is no doubt": Fault("iif(:doubtful, ", "iif(0 * :doubtful, "),
     "news of a request ends no doubt": Fault(
         "FROM json_each(doubts) WHERE value <> ?", "FROM json_each(doubts) WHERE 0 <> ?"
     ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from wabot.core.account import AccountNews, Standing
 from wabot.core.errors import DeliveryError
-from wabot.core.jobs import Origin, Outgoing, State
+from wabot.core.jobs import Event, Origin, Outgoing, State
 from wabot.core.messages import (
     Direction,
     Inbound,
@@ -27,6 +27,7 @@ from wabot.journal import contacts, indexes, opt_outs, receipts, templates
 from wabot.journal.jobs import fail_message
 from wabot.journal.queue import enqueue
 from wabot.journal.receipts import ReceiptRules
+from wabot.journal.transitions import apply_event
 
 SLICE = 200
 """Entries of a webhook that one commit takes in."""
@@ -129,21 +130,17 @@ def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> 
 
 def _cancel_open(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     open_sends = (
-        f"SELECT id FROM jobs WHERE contact_id = ? AND {indexes.WAITING}"
-        f" UNION ALL SELECT id FROM jobs WHERE contact_id = ? AND {indexes.QUEUED_HEAD}"
-        f" UNION ALL SELECT id FROM jobs WHERE contact_id = ? AND {indexes.HELD}"
+        f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.WAITING}"
+        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.QUEUED_HEAD}"
+        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.HELD}"
     )
-    ids = [row[0] for row in db.execute(open_sends, (contact_id,) * 3)]
-    for job_id in ids:
-        db.execute(
-            "UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out', error_code = 'opted_out' WHERE id = ?",
-            (State.CANCELLED, now, job_id),
-        )
+    why = "error = 'Opted out'"
+    for job_id, state in db.execute(open_sends, (contact_id,) * 3).fetchall():
+        apply_event(db, job_id, State(state), Event.CANCEL, now, also=f"{why}, error_code = 'opted_out'")
         fail_message(db, job_id, "Opted out", "opted_out")
-    db.execute(
-        f"UPDATE jobs SET state = ?, settled_at = ?, error = 'Opted out' WHERE contact_id = ? AND {indexes.JOINABLE}",
-        (State.CANCELLED, now, contact_id),
-    )
+    open_replies = f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"
+    for job_id, state in db.execute(open_replies, (contact_id,)).fetchall():
+        apply_event(db, job_id, State(state), Event.CANCEL, now, also=why)
 
 
 def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:

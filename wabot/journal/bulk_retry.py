@@ -11,24 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from wabot.core.jobs import State
+from wabot.core.jobs import Event, State
 from wabot.journal import indexes, outbox
+from wabot.journal.transitions import states_before
 
 PAGE, SLICE = 1000, 200
 """Sends that are looked at in one question, and changed in one commit."""
 
-RETRIED = (State.FAILED, State.HELD, State.PARKED, State.IN_DOUBT)
+RETRIED = (*states_before(Event.REOPEN), State.IN_DOUBT)
 
 MAY_REPEAT = "(j.state IN ('parked', 'in_doubt') OR j.doubts <> '[]')"
 """Whether a send may have been accepted, and be on its way or there: then another attempt may say it twice."""
 
+_STATES = ", ".join(f"'{state}'" for state in RETRIED)
 _ABOVE = " UNION ALL ".join(
     f"SELECT j.id FROM jobs j WHERE j.kind = 'send' AND state = '{state}' AND {indexes.ASIDE} AND j.id > :after"
     for state in RETRIED
 )
 _OF_BATCH = "SELECT j.id FROM jobs j WHERE j.batch_id = :batch AND j.id > :after"
 _CANDIDATES = (
-    f"SELECT j.id, +j.state IN ('failed', 'held', 'parked', 'in_doubt') AS stuck, {MAY_REPEAT} AS may_repeat,"
+    f"SELECT j.id, +j.state IN ({_STATES}) AS stuck, {MAY_REPEAT} AS may_repeat,"
     " coalesce(m.error_code, j.error_code) AS code FROM jobs j LEFT JOIN messages m ON m.job_id = j.id"
     " WHERE j.id IN ({ids} ORDER BY 1 LIMIT :limit) ORDER BY j.id"
 )

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
 from wabot.core.messages import Receipt, Status
-from wabot.journal import contacts, copies, indexes, merging, refusal_effects, templates
-from wabot.journal.queue import BULK, bound_waits, enqueue, promote, promote_reply
+from wabot.journal import contacts, copies, indexes, merging, refusal_effects, templates, transitions
+from wabot.journal.queue import BULK, bound_waits, enqueue
 from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt
+from wabot.journal.transitions import apply_event, promote, promote_reply
 
 _CLAIMABLE = (
     "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
@@ -22,6 +23,11 @@ _CLAIMABLE = (
     " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
     f" WHERE j.kind = ? AND {indexes.READY} AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
+)
+
+_OUTCOME = (
+    "due_at = :due_at, spent = spent + :spent, error = :error, error_code = :code,"
+    f" answer = coalesce(:answer, answer), doubts = iif(:doubtful, {copies.DOUBTED}, doubts)"
 )
 
 _BEFORE_THE_ANSWER = (
@@ -36,11 +42,7 @@ def claim(db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: 
     rows = db.execute(_CLAIMABLE, (kind, 0, now, limit)).fetchall()
     if kind is Kind.SEND and len(rows) < limit:
         rows += db.execute(_CLAIMABLE, (kind, BULK, now, limit - len(rows))).fetchall()
-    running = move(State.QUEUED, Event.CLAIM)
-    db.executemany(
-        "UPDATE jobs SET state = ?, token = ?, attempt = attempt + 1 WHERE id = ? AND state = 'queued'",
-        [(running, token, row["id"]) for row in rows],
-    )
+    transitions.claim(db, [row["id"] for row in rows], token)
     paused = templates.paused(db, now) if kind is Kind.SEND else {}
     claimed = []
     for row in rows:
@@ -56,40 +58,36 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
 
     Faster: a receipt that proved the send while its answer was on the way, or a restart.
     """
-    state = move(State.RUNNING, outcome.event)
-    if job.kind is Kind.REPLY and state is State.QUEUED:
+    if job.kind is Kind.REPLY and outcome.event is Event.RETRY:
         _absorb_next_reply(db, job, now)
-    changed = db.execute(
-        "UPDATE jobs SET state = ?, due_at = ?, spent = spent + ?, settled_at = ?,"
-        f" doubts = iif(?, {copies.DOUBTED}, doubts), answer = coalesce(?, answer), error = ?, error_code = ?"
-        " WHERE id = ? AND state = 'running' AND token = ?"
-        " RETURNING contact_id, EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL"
-        " AND contact_id IN (keep, gone)) AS merges_wait",
-        (
-            state,
-            outcome.due_at or now,
-            outcome.spent,
-            None if state in OPEN else now,
-            outcome.event is Event.LOSE_TRACK,
-            json.dumps(outcome.answer) if outcome.answer is not None else None,
-            outcome.error,
-            outcome.code,
-            job.id,
-            job.token,
-        ),
-    ).fetchall()
-    if not changed:
+    moved = apply_event(
+        db,
+        job.id,
+        State.RUNNING,
+        outcome.event,
+        now,
+        token=job.token,
+        also=_OUTCOME,
+        due_at=outcome.due_at or now,
+        spent=outcome.spent,
+        doubtful=outcome.event is Event.LOSE_TRACK,
+        answer=json.dumps(outcome.answer) if outcome.answer is not None else None,
+        error=outcome.error,
+        code=outcome.code,
+    )
+    if moved is None:
         if outcome.event is Event.SUCCEED and outcome.wamid:
             _answered_late(db, job, outcome, now, patience)
         contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
         return None
-    if changed[0]["contact_id"] != job.contact.id:  # since the claim, two contacts became one
-        job = replace(job, contact=replace(job.contact, id=changed[0]["contact_id"]))
+    if moved.contact_id != job.contact.id:  # since the claim, two contacts became one
+        job = replace(job, contact=replace(job.contact, id=moved.contact_id))
+    state = moved.state
     if job.kind is Kind.REPLY:
         _settle_reply(db, job, outcome, now)
     else:
         state = _settle_send(db, job, outcome, now, patience)
-    if changed[0]["merges_wait"]:
+    if moved.merges_wait:
         merging.finish(db, now, job.contact.id)
     return state
 
@@ -102,15 +100,8 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
     replies = db.execute(f"SELECT contact_id FROM jobs WHERE kind = 'reply' AND {indexes.RUNNING}").fetchall()
     for row in replies:
         _absorb(db, row["contact_id"], now)
-    db.execute(
-        f"UPDATE jobs SET state = ?, spent = spent + 1 WHERE kind = 'reply' AND {indexes.RUNNING}",
-        (move(State.RUNNING, Event.RETRY),),
-    )
-    sends = db.execute(
-        f"UPDATE jobs SET state = ?, spent = spent + 1, doubts = {copies.DOUBTED}"
-        f" WHERE kind = 'send' AND {indexes.RUNNING}",
-        (move(State.RUNNING, Event.LOSE_TRACK),),
-    ).rowcount
+    transitions.interrupt_replies(db)
+    sends = transitions.interrupt_sends(db)
     db.execute(f"UPDATE jobs SET due_at = ? WHERE {indexes.DOUBTFUL}", (now + policy.hold_seconds,))
     _end_known_failures(db, policy=policy, now=now)
     bound_waits(db, now=now, policy=policy, longest=policy.backoff_max_seconds)
@@ -132,26 +123,6 @@ def recently_sent(db: sqlite3.Connection, since: float) -> list[tuple[int, float
         (since,),
     ).fetchall()
     return [(row[0], row[1]) for row in rows]
-
-
-def change(
-    db: sqlite3.Connection,
-    job_id: int,
-    before: State,
-    after: State,
-    *,
-    due_at: float,
-    now: float,
-    error: str | None = None,
-) -> bool:
-    """Move a job that nobody holds from one state to another; False where it is not (any more) in `before`."""
-    return bool(
-        db.execute(
-            "UPDATE jobs SET state = ?, due_at = ?, settled_at = ?, error = coalesce(?, error)"
-            " WHERE id = ? AND state = ?",
-            (after, due_at, None if after in OPEN else now, error, job_id, before),
-        ).rowcount
-    )
 
 
 def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: int | str | None) -> None:
@@ -232,24 +203,33 @@ def _absorb_next_reply(db: sqlite3.Connection, job: Job, now: float) -> None:
 
 def _absorb(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     """The reply that waits for a contact's running one is not needed: that one takes its time to live."""
-    absorbed = db.execute(
-        "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply before it' WHERE contact_id = ?"
-        f" AND {indexes.WAITING_REPLY} RETURNING id, since, expires_at",
-        (move(State.WAITING, Event.CANCEL), now, contact_id),
+    waiting = db.execute(
+        f"SELECT id, since, expires_at FROM jobs WHERE contact_id = ? AND {indexes.WAITING_REPLY}", (contact_id,)
+    ).fetchone()
+    if waiting is None:
+        return
+    apply_event(db, waiting["id"], State.WAITING, Event.CANCEL, now, also="error = 'joined the reply before it'")
+    running = db.execute(
+        "UPDATE jobs SET expires_at = max(expires_at, ?), since = min(since, ?) WHERE contact_id = ?"
+        f" AND {indexes.ANSWERING} RETURNING id",
+        (waiting["expires_at"], waiting["since"], contact_id),
     ).fetchall()
-    for row in absorbed:
-        running = db.execute(
-            "UPDATE jobs SET expires_at = max(expires_at, ?), since = min(since, ?) WHERE contact_id = ?"
-            f" AND {indexes.ANSWERING} RETURNING id",
-            (row["expires_at"], row["since"], contact_id),
-        ).fetchall()
-        for (job_id,) in running:
-            merging.hand_over(db, row["id"], job_id)
+    for (job_id,) in running:
+        merging.hand_over(db, waiting["id"], job_id)
 
 
 def _fail_unreadable(db: sqlite3.Connection, row: sqlite3.Row, error: Exception, now: float) -> None:
     reason = f"The journal's row cannot be read: {error}"
-    change(db, row["id"], State.RUNNING, move(State.RUNNING, Event.GIVE_UP), due_at=now, now=now, error=reason)
+    apply_event(
+        db,
+        row["id"],
+        State.RUNNING,
+        Event.GIVE_UP,
+        now,
+        also="due_at = :due_at, error = :error",
+        due_at=now,
+        error=reason,
+    )
     fail_message(db, row["id"], reason, "unreadable")
     promote(db, row["contact_id"], now)
 

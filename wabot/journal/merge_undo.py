@@ -13,8 +13,8 @@ from typing import Any
 from wabot.core.errors import InvalidInput
 from wabot.core.jobs import Kind
 from wabot.journal import indexes, opt_outs
-from wabot.journal.queue import promote, promote_reply
 from wabot.journal.sqlite import Reader, Writer
+from wabot.journal.transitions import promote, promote_reply
 from wabot.log import get_logger
 
 log = get_logger()

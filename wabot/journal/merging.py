@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from wabot.core.jobs import Event, State, move
-from wabot.journal import indexes, opt_outs
-from wabot.journal.queue import promote, promote_reply
+from wabot.core.jobs import Event, State
+from wabot.journal import indexes, opt_outs, transitions
+from wabot.journal.transitions import apply_event, promote, promote_reply
 from wabot.log import get_logger
 
 log = get_logger()
@@ -121,17 +121,14 @@ def _join_sends(db: sqlite3.Connection, keep: int, gone: int) -> None:
     """Make the open sends of both fit into one queue: one head."""
     head = f"SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.HEAD}"
     if all(db.execute(head, (contact,)).fetchone() for contact in (keep, gone)):
-        db.execute(
-            f"UPDATE jobs SET state = ? WHERE contact_id IN (?, ?) AND {indexes.QUEUED_HEAD}",
-            (move(State.QUEUED, Event.DEMOTE), keep, gone),
-        )
+        transitions.demote_heads(db, (keep, gone))
 
 
 def _join_replies(db: sqlite3.Connection, keep: int, gone: int, now: float) -> None:
     """Make the open replies of both fit together: one that further bubbles join, behind the one that runs if any."""
     _say_who_answers(db, keep, gone)
     joinable = f"contact_id = ? AND {indexes.JOINABLE}"
-    spare = db.execute(f"SELECT id, since, expires_at FROM jobs WHERE {joinable}", (gone,)).fetchone()
+    spare = db.execute(f"SELECT id, state, since, expires_at FROM jobs WHERE {joinable}", (gone,)).fetchone()
     if spare is not None:
         joined = db.execute(
             f"UPDATE jobs SET since = min(since, ?), expires_at = max(expires_at, ?) WHERE {joinable} RETURNING id",
@@ -139,16 +136,11 @@ def _join_replies(db: sqlite3.Connection, keep: int, gone: int, now: float) -> N
         ).fetchall()
         for (job_id,) in joined:
             hand_over(db, spare["id"], job_id)
-            db.execute(
-                "UPDATE jobs SET state = ?, settled_at = ?, error = 'joined the reply of the same person' WHERE id = ?",
-                (State.CANCELLED, now, spare["id"]),
-            )
+            why = "error = 'joined the reply of the same person'"
+            apply_event(db, spare["id"], State(spare["state"]), Event.CANCEL, now, also=why)
     running = f"SELECT 1 FROM jobs WHERE contact_id IN (?, ?) AND {indexes.ANSWERING}"
     if db.execute(running, (keep, gone)).fetchone():
-        db.executemany(
-            f"UPDATE jobs SET state = ? WHERE contact_id = ? AND {indexes.QUEUED_REPLY}",
-            [(move(State.QUEUED, Event.DEMOTE), contact) for contact in (keep, gone)],
-        )
+        transitions.demote_replies(db, (keep, gone))
 
 
 def hand_over(db: sqlite3.Connection, reply: int, to: int) -> None:

@@ -10,8 +10,8 @@ from wabot.core.jobs import TRANSITIONS, Event, State, move
 from wabot.core.json_values import stored
 from wabot.core.messages import Status
 from wabot.journal import copies
-from wabot.journal.jobs import change, fail_message
-from wabot.journal.queue import promote
+from wabot.journal.jobs import fail_message
+from wabot.journal.transitions import apply_event, promote
 
 SENDS = (
     "SELECT j.*, c.wa_id, c.bsuid, m.type, m.origin, m.wamid, m.shared_wamid, m.status, m.status_times,"
@@ -73,6 +73,7 @@ def withdraw(db: sqlite3.Connection, job_id: int, now: float) -> bool:
     return _may(send, Event.CANCEL) and bool(_move(db, send, Event.CANCEL, now))
 
 
+_AFRESH = "spent = 0, error = NULL, error_code = NULL, expires_at = NULL"
 _STANDING = "SELECT id, state, contact_id FROM jobs WHERE id = ? AND kind = 'send'"
 
 
@@ -91,13 +92,11 @@ def _may(send: sqlite3.Row | None, event: Event) -> bool:
 
 def _move(db: sqlite3.Connection, send: sqlite3.Row, event: Event, now: float) -> State:
     before = State(send["state"])
-    change(db, send["id"], before, move(before, event), due_at=now, now=now)
+    also = "due_at = :due_at" if event is Event.CANCEL else f"due_at = :due_at, {_AFRESH}"
+    apply_event(db, send["id"], before, event, now, also=also, due_at=now)
     if event is Event.CANCEL:
         fail_message(db, send["id"], "Cancelled", "cancelled")
     else:
-        db.execute(
-            "UPDATE jobs SET spent = 0, error = NULL, error_code = NULL, expires_at = NULL WHERE id = ?", (send["id"],)
-        )
         copies.start_over(db, send["id"])
     promote(db, send["contact_id"], now)
     return move(before, event)

@@ -1,8 +1,7 @@
-"""The outbox as a queue per contact: how a send gets in, and who is next.
+"""The outbox as a queue per contact: how a send gets in.
 
-Of a contact's open sends only the oldest is claimable; a unique index enforces it. Each stands behind it as WAITING
-until `promote`, which follows in the commit that settles the head. That keeps a claim as quick with 500 000 sends
-queued for one blocked contact as with none.
+Of a contact's open sends only the oldest, the head, is claimable; the others are WAITING. That keeps a claim as quick
+with 500 000 sends queued for one blocked contact as with none.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wabot.core.jobs import Event, Kind, Origin, Outgoing, Policy, State, move
+from wabot.core.jobs import Kind, Origin, Outgoing, Policy
 from wabot.journal import indexes
 
 HELD_MAX_SECONDS = 86400.0
@@ -42,8 +41,6 @@ _SAY = (
 """`owed` is `[[contact, content], …]`, content null where the message's own `type`, `body` and `raw` are given."""
 
 _DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": "", "raw": "{}"}
-
-NEXT = move(State.WAITING, Event.PROMOTE)
 
 
 def enqueue(
@@ -94,25 +91,6 @@ def _once_each(owed: Sequence[tuple[int, int]]) -> Iterable[list[int]]:
         times[contact_id] += 1
         groups.setdefault(times[contact_id], []).append(place)
     return groups.values()
-
-
-def promote(db: sqlite3.Connection, contact_id: int, now: float) -> None:
-    """Make a contact's oldest waiting send the head, if there is no head."""
-    db.execute(
-        "UPDATE jobs SET state = :next, due_at = max(due_at, :now) WHERE id = ("
-        f" SELECT id FROM jobs WHERE {indexes.WAITING} AND contact_id = :contact ORDER BY id LIMIT 1)"
-        f" AND NOT EXISTS ({_HEAD} :contact)",
-        {"next": NEXT, "now": now, "contact": contact_id},
-    )
-
-
-def promote_reply(db: sqlite3.Connection, contact_id: int, now: float) -> None:
-    """The reply that new bubbles made while another ran is next, once that one has ended."""
-    db.execute(
-        f"UPDATE jobs SET state = ?, due_at = max(due_at, ?) WHERE contact_id = ? AND {indexes.WAITING_REPLY}"
-        f" AND NOT EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING})",
-        (NEXT, now, contact_id, contact_id),
-    )
 
 
 def bound_waits(db: sqlite3.Connection, *, now: float, policy: Policy, longest: float) -> int:

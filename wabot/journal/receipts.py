@@ -17,11 +17,11 @@ from typing import NamedTuple
 from wabot.core.errors import DeliveryError
 from wabot.core.failure import after_bounce, after_failure
 from wabot.core.graph import meaning
-from wabot.core.jobs import OPEN, TRANSITIONS, Event, Outcome, Policy, State, move
+from wabot.core.jobs import TRANSITIONS, Event, Outcome, Policy, State, move
 from wabot.core.json_values import stored
 from wabot.core.messages import Receipt, Status, is_news, outshines
 from wabot.journal import contacts, copies, refusal_effects
-from wabot.journal.queue import promote
+from wabot.journal.transitions import apply_event, promote
 
 _TAG = re.compile(r"wabot:([0-9a-z]+)-(\d{1,18}):(\d{1,9})", re.ASCII)
 
@@ -268,19 +268,16 @@ def _keep(db: sqlite3.Connection, receipt: Receipt, now: float) -> None:
 
 def _move(db: sqlite3.Connection, job_id: int, before: State, outcome: Outcome, now: float) -> State:
     """Move a send whose attempt was counted already: where the outcome spends none, its try is given back."""
-    state = move(before, outcome.event)
-    db.execute(
-        "UPDATE jobs SET state = ?, due_at = ?, settled_at = ?, spent = max(spent - ?, 0), error = ?, error_code = ?"
-        " WHERE id = ? AND state = ?",
-        (
-            state,
-            outcome.due_at or now,
-            None if state in OPEN else now,
-            not outcome.spent,
-            outcome.error,
-            outcome.code,
-            job_id,
-            before,
-        ),
+    apply_event(
+        db,
+        job_id,
+        before,
+        outcome.event,
+        now,
+        also="due_at = :due_at, spent = max(spent - :given_back, 0), error = :error, error_code = :code",
+        due_at=outcome.due_at or now,
+        given_back=not outcome.spent,
+        error=outcome.error,
+        code=outcome.code,
     )
-    return state
+    return move(before, outcome.event)

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wabot.core.jobs import OPEN, TRANSITIONS, Event, move
+from wabot.core.jobs import Event, Kind
 from wabot.core.json_values import dict_of
+from wabot.journal import transitions
 
 SUFFIX = ".pulse"
 """Of the file beside the journal: `{"journal": name, "pulse": n}`."""
@@ -99,8 +100,8 @@ def hold(db: sqlite3.Connection, now: float) -> Held | None:
         ahead = max(start, (last[0] if last else 0) + APART)
         db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, ahead))
     held = Held(
-        _end_all(db, "send", Event.PARK, SAID_SINCE, now),
-        _end_all(db, "reply", Event.EXPIRE, ANSWERED_SINCE, now),
+        transitions.end_restored(db, Kind.SEND, Event.PARK, SAID_SINCE, now),
+        transitions.end_restored(db, Kind.REPLY, Event.EXPIRE, ANSWERED_SINCE, now),
     )
     _hold_batches(db)
     db.execute("INSERT OR REPLACE INTO meta VALUES ('restored', ?)", (str(now),))
@@ -124,16 +125,3 @@ def _hold_batches(db: sqlite3.Connection) -> None:
             (SAID_SINCE, row["id"]),
         )
         db.execute("UPDATE batches SET next_position = NULL WHERE id = ?", (row["id"],))
-
-
-def _end_all(db: sqlite3.Connection, kind: str, event: Event, why: str, now: float) -> int:
-    """Move all open jobs of a kind by an event; how many."""
-    return sum(
-        db.execute(
-            "UPDATE jobs SET state = ?, settled_at = ?, error = ?, error_code = 'restored',"
-            " doubts = json_insert(doubts, '$[#]', 0) WHERE kind = ? AND state = ?",
-            (move(state, event), now, why, kind, state),
-        ).rowcount
-        for state in OPEN
-        if event in TRANSITIONS[state]
-    )

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from wabot.core.failure import after_hold
 from wabot.core.jobs import Event, Kind, Policy, State, move
 from wabot.journal import indexes, merging
-from wabot.journal.jobs import change, fail_message
-from wabot.journal.queue import bound_waits, promote
+from wabot.journal.jobs import fail_message
+from wabot.journal.queue import bound_waits
+from wabot.journal.transitions import apply_event, promote
 
 WAIT_MAX_SECONDS = 3600.0
 """Nothing is queued for later than that, unless a back-off may be longer: then the clock was set back meanwhile."""
+
+TOO_LATE = "Too late to be of use"
+
+_DUE = "due_at = :due_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int
     for row in rows:
         outcome = after_hold(spent=row["spent"], policy=policy, now=now)
         state = move(State.IN_DOUBT, outcome.event)
-        change(db, row["id"], State.IN_DOUBT, state, due_at=outcome.due_at or now, now=now)
+        apply_event(db, row["id"], State.IN_DOUBT, outcome.event, now, also=_DUE, due_at=outcome.due_at or now)
         if state is State.FAILED:
             fail_message(db, row["id"], "Nobody can say whether Meta has it", "in_doubt")
         promote(db, row["contact_id"], now)
@@ -70,7 +75,7 @@ def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int
         (now, limit),
     ).fetchall()
     for row in rows:
-        change(db, row["id"], State.HELD, move(State.HELD, Event.RELEASE), due_at=now, now=now)
+        apply_event(db, row["id"], State.HELD, Event.RELEASE, now, also=_DUE, due_at=now)
     for contact_id in {row["contact_id"] for row in rows}:  # all are back: the oldest is first
         promote(db, contact_id, now)
     return len(rows)
@@ -84,10 +89,10 @@ def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
         (now, limit),
     ).fetchall()
     for row in rows:
-        state = State(row["state"])
-        change(db, row["id"], state, move(state, Event.EXPIRE), due_at=now, now=now, error="Too late to be of use")
+        also = f"{_DUE}, error = :error"
+        apply_event(db, row["id"], State(row["state"]), Event.EXPIRE, now, also=also, due_at=now, error=TOO_LATE)
         if row["kind"] == Kind.SEND:
-            fail_message(db, row["id"], "Too late to be of use", "expired")
+            fail_message(db, row["id"], TOO_LATE, "expired")
     for contact_id in {row["contact_id"] for row in rows if row["kind"] == Kind.SEND}:  # whoever is left then
         promote(db, contact_id, now)
     return len(rows)
