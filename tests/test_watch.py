@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections import namedtuple
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +15,12 @@ import pytest
 from tests.business import ANA, BEN, Business, business
 from tests.doctor.test_doctor import WHATSAPP, meta
 from tests.process import eventually
+from tests.virtual_time import START, clock, virtual_time
+from wabot.core import doctor_checks
+from wabot.core.doctor_checks import Check
 from wabot.core.errors import AssistantFailed
-from wabot.core.jobs import Kind
+from wabot.core.jobs import Event, Kind, Outcome
+from wabot.monitor.watch import ASKED_SECONDS, Watch
 from wabot.sandbox.behaviour import error
 
 BANNED = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": ["DISABLE"]}}
@@ -197,3 +203,72 @@ async def test_a_send_and_doctor_see_one_problem_which_ends_when_neither_does(tm
 
 async def test_without_mongodb_it_is_embedded(wabot: Business) -> None:
     assert (await wabot.get("/readyz")).json["mongo"] == "embedded"
+
+
+async def test_a_secret_that_meta_does_not_take_is_a_problem_unless_meta_signs_with_it(wabot: Business) -> None:
+    secret, wabot.meta.receipts = wabot.meta.app_secret, False
+    wabot.meta._caller.app_secret = "f" * 32  # Graph compares with this one
+    await examine(wabot)
+    assert "whatsapp.app_secret" in (await the_problem(wabot))["remedy"]
+    await wabot.meta.deliver({})
+    await the_problem(wabot)  # doctor and the webhook that was refused see one problem
+
+    wabot.meta._caller.app_secret = secret
+    await wabot.meta.say("Hi", from_=ANA)
+    assert await problems(wabot) == []
+    wabot.meta._caller.app_secret = "f" * 32
+    await examine(wabot)
+    assert await problems(wabot) == [], "Meta's own webhook proves more than what Graph says of an app"
+
+
+class Examiner:
+    """A doctor that notes when it is asked."""
+
+    reached = True
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+        self.finds: list[Check] = []
+
+    async def examine(self) -> list[Check]:
+        self.at.append(clock() - START)
+        return self.finds
+
+
+class Sound:
+    """A journal that is well."""
+
+    refused_lately = None
+
+    async def foreign_kept(self, _: object) -> SimpleNamespace:
+        return SimpleNamespace(webhooks=0)
+
+
+@virtual_time
+async def test_doctor_comes_hourly_sooner_where_it_found_something_and_at_once_where_something_fails() -> None:
+    doctor = Examiner()
+    watch = Watch(Sound(), data_dir=Path("/tmp"), ignored_numbers=frozenset(), clock=clock)
+    running = asyncio.create_task(watch.run(doctor))
+    failed = Outcome(Event.GIVE_UP, code=132001)
+
+    await asyncio.sleep(4000)
+    assert [round(at) for at in doctor.at] == [0, 3600]
+    for _ in range(40):
+        watch.job_settled(failed)
+        watch.job_settled(Outcome(Event.GIVE_UP, code=131026))
+        await asyncio.sleep(1)
+    assert [round(at) for at in doctor.at[2:]] == [4000, 4030]
+
+    doctor.finds = [doctor_checks.broken("template", "it is PAUSED", "See there.")]
+    watch.examine_soon(ASKED_SECONDS)
+    await asyncio.sleep(700)
+    watch.job_settled(failed)  # it is named already
+    await asyncio.sleep(1)
+    assert [round(at) for at in doctor.at[4:]] == [4041, 4641]
+
+    doctor.finds = [doctor_checks.ok("template", "it is approved")]
+    watch.template_changed()
+    await asyncio.sleep(3000)
+    assert [round(at) for at in doctor.at[6:]] == [4741]
+    assert not watch.problems
+    running.cancel()

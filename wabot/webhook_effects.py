@@ -29,9 +29,10 @@ class WebhookEffects:
         clock: Callable[[], float],
         *,
         on_account: Callable[[AccountNews], None] = lambda _news: None,
+        on_template: Callable[[], None] = lambda: None,
     ) -> None:
         self._lane, self._bucket, self._clock = lane, bucket, clock
-        self._on_account = on_account
+        self._on_account, self._on_template = on_account, on_template
 
     def heed(self, incoming: Webhook, taken: Taken) -> None:
         """Of a webhook that is on disk, what was new in it. Meta counts what people write against our throughput."""
@@ -40,6 +41,8 @@ class WebhookEffects:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
         self._heed_failures(taken.failures)
         self._heed_account(taken.account)
+        if incoming.templates:
+            self._on_template()
 
     def _heed_failures(self, failures: Sequence[DeliveryError]) -> None:
         """What receipts say of messages that Meta had accepted; some of it concerns everybody."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from tests.adapters.archive_contract import ANA, OUR_NUMBER, ArchiveContract, document
@@ -328,3 +329,8 @@ async def test_why_a_server_is_down_is_told_without_its_address(database: str) -
         with pytest.raises(ArchiveDown) as raised:
             await archive.lacks({"a": 1})
     assert str(raised.value) == "MongoDB does not answer (ServerSelectionTimeoutError)"
+
+
+def test_a_mongodb_that_refuses_is_not_said_to_be_away() -> None:
+    refused = OperationFailure("Authentication failed.", 18, {"codeName": "AuthenticationFailed"})
+    assert str(mongo._down(refused)) == "MongoDB refuses (AuthenticationFailed)"

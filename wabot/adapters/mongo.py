@@ -97,7 +97,8 @@ class MongoArchive:
             raise _down(error) from error
 
     async def examine(self) -> list[str]:
-        """Write, read and remove a document that is nobody's message; the indexes that are missing, by their keys."""
+        """Write, read and remove a document that is nobody's message; the indexes that could not be made."""
+        await self._prepare()
         try:
             trial = {"_id": f"wabot-doctor-{secrets.token_hex(8)}"}
             await self._surely.insert_one(trial)
@@ -248,4 +249,8 @@ def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _down(error: Exception) -> ArchiveDown:
+    if isinstance(error, OperationFailure):  # it answers: no such user, no rights, no room, no primary
+        return ArchiveDown(
+            f"MongoDB refuses ({text_of((error.details or {}).get('codeName')) or type(error).__name__})"
+        )
     return ArchiveDown(f"MongoDB does not answer ({type(error).__name__})")

@@ -15,7 +15,7 @@ import aiohttp
 from wabot import api_keys, running_address
 from wabot.assembly import factories
 from wabot.assembly.clock import SteadyClock
-from wabot.core.jobs import Kind
+from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.doctor.doctor import Doctor
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
@@ -89,7 +89,9 @@ async def run(
         lanes = metrics.lanes = _lanes(settings, journal, replies, sends, watching=(metrics, watch), clock=clock)
         recorder = Recorder(journal, archive, circuit) if archive is not None else None
         upkeep = factories.upkeep(settings, journal, limits, recorder, clock)
-        news = WebhookEffects(lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said)
+        news = WebhookEffects(
+            lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said, on_template=watch.template_changed
+        )
         service = factories.service(settings, journal, lanes, clock, archive=asked, news=news, watch=watch)
         mongo_works = None if archive is None else lambda: circuit.works
         world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
@@ -173,6 +175,11 @@ def _lanes(
 ) -> dict[Kind, Lane]:
     """A lane for each kind of job, woken by the journal when there is one."""
     metrics, watch = watching
+
+    def settled(job: Job, outcome: Outcome, state: State | None) -> None:
+        metrics.job_settled(job, outcome, state)
+        watch.job_settled(outcome)
+
     handlers: Mapping[Kind, Handler] = {Kind.REPLY: replies, Kind.SEND: sends}
     lanes = {
         kind: Lane(
@@ -181,7 +188,7 @@ def _lanes(
             handler,
             concurrency=settings.delivery.concurrency,
             clock=clock,
-            on_settled=metrics.job_settled,
+            on_settled=settled,
             on_change=watch.lane_changed,
         )
         for kind, handler in handlers.items()

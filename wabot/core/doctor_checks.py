@@ -38,6 +38,7 @@ WANTED_FIELDS = (
 """Optional fields of the app's webhook: without them wabot notices problems only when requests fail."""
 
 SYSTEM_USERS = "Business settings > System users"
+RENEW = f"Generate a token that never expires in {SYSTEM_USERS}, put it into whatsapp.access_token and restart wabot."
 
 
 class State(StrEnum):
@@ -51,12 +52,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One result: the check's name, its state, details in plain words, and a remedy ("" if there is nothing to do)."""
+    """One result: the check's name, its state, details in plain words, and a remedy ("" if there is nothing to do).
+
+    `problem`: the name of the problem that it is, where that is not the check's.
+    """
 
     name: str
     state: State
     detail: str
     remedy: str = ""
+    problem: str = ""
 
     def document(self) -> dict[str, str]:
         """As `--json` shows it."""
@@ -112,35 +117,44 @@ def is_of_the_token(error: Mapping[str, Any]) -> bool:
 def refused(name: str, error: Mapping[str, Any]) -> Check:
     """Graph answered with an error, about the token or about the object asked for."""
     code, said = text_of(error.get("code")), text_of(error.get("message")) or "no reason given"
-    detail = f"Meta refuses the request: {said} ({code})"
+    said = f"{said} ({code})"
     if is_of_the_token(error):
-        return broken(name, detail, f"Generate a new token in {SYSTEM_USERS} and put it into whatsapp.access_token.")
+        return broken(name, f"Meta refuses the access token: {said}", RENEW)
     if code in ("3", "10") or re.fullmatch(r"2\d\d", code):
-        rights = " and ".join(NEEDED_SCOPES)
-        return broken(name, detail, f"Generate the token with {rights} in {SYSTEM_USERS}, for this WhatsApp account.")
-    place = {"number": "whatsapp.phone_number_id", "account": "whatsapp.business_account_id"}.get(name, "whatsapp")
-    return broken(
-        name, detail, f"See that {place} is right, and assign the account to the system user in {SYSTEM_USERS}."
+        remedy = f"{RENEW} Give it {' and '.join(NEEDED_SCOPES)}, and this WhatsApp account."
+        return broken(name, f"the access token has no right to see it: {said}", remedy)
+    setting = "phone_number_id" if name == "number" else "business_account_id"
+    remedy = (
+        f"Compare whatsapp.{setting} with WhatsApp > API setup, and restart wabot. If it is right, assign the WhatsApp"
+        f" account to the system user in {SYSTEM_USERS}."
     )
+    detail = f"Meta does not know whatsapp.{setting}, or hides it from this access token: {said}"
+    return broken(name, detail, remedy)
+
+
+def secret_refused(app_id: str) -> Check:
+    """Meta does not take the app secret as that of the token's app, so that webhooks with its signature are refused."""
+    detail = f"Meta does not take whatsapp.app_secret as the secret of the token's app ({app_id}): webhooks are refused"
+    remedy = "Copy it from the app's App settings > Basic into whatsapp.app_secret, and restart wabot."
+    return Check("settings", State.BROKEN, detail, remedy, problem="signature")
 
 
 def token(data: Mapping[str, Any], now: float) -> Check:
     """The access token. `data`: the answer of `GET /debug_token`; `now` in Unix seconds."""
-    renew = f"Generate a token that never expires in {SYSTEM_USERS} and put it into whatsapp.access_token."
     if data.get("is_valid") is not True:
         why = text_of(dict_of(data.get("error")).get("message"))
-        return broken("token", f"Meta says that it is not valid{f': {why}' if why else ''}", renew)
+        return broken("token", f"Meta says that it is not valid{f': {why}' if why else ''}", RENEW)
     missing = [scope for scope in NEEDED_SCOPES if scope not in list_of(data.get("scopes"))]
     if missing:
-        return broken("token", f"it lacks the permission {' and '.join(missing)}", f"{renew} Tick these permissions.")
+        return broken("token", f"it lacks the permission {' and '.join(missing)}", f"{RENEW} Tick these permissions.")
     ends = seconds_of(data.get("expires_at"))
     if ends is None:
         return ok("token", "valid, and never expires")
     days = (ends - now) / DAY
     if days <= 0:
-        return broken("token", "it has expired", renew)
+        return broken("token", "it has expired", RENEW)
     detail = f"it expires in {days:.0f} days" if days >= 2 else f"it expires in {days * 24:.0f} hours"
-    return warning("token", detail, renew)
+    return warning("token", detail, RENEW)
 
 
 def number(data: Mapping[str, Any]) -> Check:
@@ -203,7 +217,7 @@ def subscription(apps: Sequence[Any], app_id: str, fields: Sequence[str] | None)
         return warning(
             "subscription",
             "the app is subscribed; the fields of its webhook cannot be read",
-            "Compare them in WhatsApp > Configuration, or put the right app_secret into [whatsapp].",
+            "See in WhatsApp > Configuration that the field messages is subscribed.",
         )
     if missing := [field for field in NEEDED_FIELDS if field not in fields]:
         return broken("subscription", f"the webhook's field {', '.join(missing)} is not subscribed", fix)
@@ -214,21 +228,25 @@ def subscription(apps: Sequence[Any], app_id: str, fields: Sequence[str] | None)
 
 def template(found: Iterable[Any], *, name: str, language: str, given: int) -> Check:
     """The first-contact template, looked up in `found` (Graph's list). `given`: body parameters in the settings."""
-    called = f"template {name} ({language})"
+    called = f"{name} ({language})"
     manager = "WhatsApp Manager > Message templates"
     same_name = [dict_of(one) for one in found if dict_of(one).get("name") == name]
     mine = next((one for one in same_name if one.get("language") == language), None)
     if mine is None:
         there = ", ".join(sorted({text_of(one.get("language")) for one in same_name}))
         detail = f"{called} does not exist" + (f"; it exists in {there}" if there else "")
-        return broken("template", detail, f"Create it in {manager}, or correct [first_contact].")
+        remedy = (
+            f"Create it in {manager}, or correct first_contact.template and first_contact.language and restart wabot."
+        )
+        return broken("template", detail, remedy)
     status = text_of(mine.get("status"))
     if status != "APPROVED":
-        return broken("template", f"{called} is {status or 'not approved'}", f"See {manager}, or choose another.")
+        remedy = f"See {manager} for why, or name another in first_contact.template and restart wabot."
+        return broken("template", f"{called} is {status or 'not approved'}", remedy)
     wanted = parameters_of(mine)
     if wanted != given:
         detail = f"{called} takes {wanted} body parameters, first_contact.components gives {given}"
-        return broken("template", detail, "Correct first_contact.components.")
+        return broken("template", detail, "Correct first_contact.components and restart wabot.")
     return ok("template", f"{called} is approved")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wabot.core.conversation import Prompt
+from wabot.core.doctor_checks import NEEDED_SCOPES, RENEW, SYSTEM_USERS
 from wabot.core.errors import AssistantFailed
 from wabot.core.whatsapp_text import sendable
 
@@ -19,20 +20,16 @@ class Trouble:
     remedy: str
 
 
-_TOKEN = Trouble(
-    "token",
-    "Generate a token that never expires in Business settings > System users, put it into whatsapp.access_token and"
-    " restart wabot.",
-)
+_TOKEN = Trouble("token", RENEW)
 _PERMISSION = Trouble(
     "token",
-    "In Business settings > System users assign the app and the WhatsApp account to the system user with full control,"
-    " and generate the token with whatsapp_business_messaging and whatsapp_business_management.",
+    f"In {SYSTEM_USERS} assign the app and the WhatsApp account to the system user with full control, generate the"
+    f" token with {' and '.join(NEEDED_SCOPES)}, put it into whatsapp.access_token and restart wabot.",
 )
 _NUMBER = Trouble(
     "number",
-    "Compare whatsapp.phone_number_id with WhatsApp > API setup: it is the id, not the number, and the token's account"
-    " must have it.",
+    "Compare whatsapp.phone_number_id with WhatsApp > API setup, and restart wabot: it is the id, not the number, and"
+    " the token's account must have it.",
 )
 _REGISTER = Trouble("number", "Register the number in WhatsApp > API setup.")
 _PAYMENT = Trouble("account", "See the payment method in Business settings > Billing & payments.")
@@ -53,6 +50,12 @@ _BY_CODE: Mapping[Collection[int], Trouble] = {
     (131042,): _PAYMENT,
     (368, 131031, 131037, 141008, 141014): _ACCOUNT,
 }
+
+
+MONGO = (
+    "See that MongoDB runs, and mongo.uri: address, user, rights; restart wabot when you have changed it. Meanwhile the"
+    " journal keeps everything."
+)
 
 
 def of_sends(code: int | str | None, *, blocked: bool) -> Trouble:
@@ -81,17 +84,20 @@ def words_of_model(status: int, said: object, prompt: Prompt) -> str:
     return f"HTTP {status}: {words[:WORDS_LIMIT]}"
 
 
+_KEY = "Put a key that the model's provider accepts into assistant.api_key, and restart wabot."
+
+
 def of_model(failure: AssistantFailed) -> str:
     """What to do if the model fails, by the HTTP status of its answer."""
     match failure.status:
         case 401 | 403:
-            return "See assistant.api_key: the model's provider refuses it."
+            return _KEY
         case 400 if _SPEAKS_OF_KEY(str(failure)):
-            return "See assistant.api_key: the model's provider refuses it."
+            return _KEY
         case 404:
-            return "See assistant.model and assistant.base_url: there is no such model."
+            return "Correct assistant.model or assistant.base_url and restart wabot: there is no such model."
         case 429 | 402:
             return "See the quota and the payment at the model's provider; replies wait and are tried again."
         case status if status is not None and status < 500:
-            return "See [assistant]: provider, model, base_url."
+            return "See [assistant]: provider, model, base_url; restart wabot when you have changed them."
     return "Replies wait and are tried again. If it lasts, see [assistant]: base_url, and the provider's status."

@@ -15,7 +15,7 @@ from typing import Protocol
 import aiohttp
 
 from wabot.adapters.graph_api import GraphApi, Unreachable
-from wabot.core import credentials, doctor_checks
+from wabot.core import credentials, doctor_checks, remedies
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.credentials import Credentials
 from wabot.core.doctor_checks import Check, State
@@ -120,7 +120,7 @@ class Doctor:
             )
 
     def _settings_check(self, token: Check, number: Check) -> Check:
-        """What the service would refuse; then the form, unless Meta knows it: that is right, whatever it looks like."""
+        """What the service would refuse, the form, and the secret. What Meta accepted is right, whatever its form."""
         try:
             self._settings.refuse_unsafe()
         except SettingsError as error:
@@ -134,8 +134,9 @@ class Doctor:
             verify_token=meta.verify_token.get_secret_value(),
         )
         known = {check.name for check in (token, number) if check.state in (State.OK, State.WARNING)}
-        known |= {"secret"} if self._meta.knows_secret else set()
-        return credentials.check(given, known=known)
+        known |= {"secret"} if self._meta.secret_accepted else set()
+        found = credentials.check(given, known=known)
+        return self._meta.secret() if self._meta.secret_accepted is False and found.state is not State.BROKEN else found
 
     async def _disk(self) -> Check:
         folder = self._settings.server.data_dir.absolute()
@@ -165,9 +166,7 @@ class Doctor:
         try:
             missing = await self._around.archive.examine()
         except ArchiveDown as error:
-            return doctor_checks.broken(
-                "mongo", str(error), "See that MongoDB runs, and mongo.uri: address, user, rights."
-            )
+            return doctor_checks.broken("mongo", str(error), remedies.MONGO)
         if missing:
             detail = f"indexes are missing: {', '.join(missing)}"
             return doctor_checks.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
@@ -179,7 +178,7 @@ class Doctor:
         try:
             await self._around.assistant.answer(Prompt("", (Turn(Role.USER, "Answer with one word: hello."),)))
         except AssistantFailed as error:
-            return doctor_checks.broken("model", str(error), "See [assistant]: provider, model, api_key, base_url.")
+            return doctor_checks.broken("model", str(error), remedies.of_model(error))
         return doctor_checks.ok("model", f"{self._settings.assistant.provider} answers")
 
     async def _events(self) -> Check:

@@ -21,7 +21,8 @@ class Meta:
     """One examination's questions to Graph. Every method raises Unreachable.
 
     `skew`: seconds by which our clock is ahead of Meta's, None until Meta answered. `callback`: the address to which
-    Meta sends the app's webhooks, "" until it is known.
+    Meta sends the app's webhooks, "" until it is known. `secret_accepted`: whether Meta takes the app secret as that of
+    the token's app, None while it did not say.
     """
 
     def __init__(self, graph: GraphApi, settings: Settings, *, clock: Callable[[], float]) -> None:
@@ -31,20 +32,16 @@ class Meta:
         self._fields: list[str] | None = None
         self.skew: float | None = None
         self.callback = ""
+        self.secret_accepted: bool | None = None
 
     @property
     def reached(self) -> bool:
         """Whether Meta answered at all."""
         return self._token is not None
 
-    @property
-    def knows_secret(self) -> bool:
-        """Whether it accepted the app secret as the app's."""
-        return self._fields is not None
-
     async def meet(self) -> Check:
         """Ask what the others build on: whose token this is, and where the app's webhooks go. The token's check."""
-        self._token, self.skew, self.callback, self._fields = None, None, "", None
+        self._token, self.skew, self.callback, self._fields, self.secret_accepted = None, None, "", None, None
         token = self._settings.whatsapp.access_token.get_secret_value()
         self._token = await self._graph.get("debug_token", input_token=token)
         if self._token.date is not None:
@@ -61,6 +58,10 @@ class Meta:
         if "is_valid" not in self._about_token:
             return doctor_checks.unanswered("token")
         return doctor_checks.token(self._about_token, self._clock())
+
+    def secret(self) -> Check:
+        """That the app secret was refused."""
+        return doctor_checks.secret_refused(self._app_id)
 
     async def number(self) -> Check:
         """Registered, quality, throughput, limit."""
@@ -137,8 +138,9 @@ class Meta:
             return
         answer = await self._graph.get(f"{self._app_id}/subscriptions", token=self._app_token)
         if answer.error is not None:
+            self.secret_accepted = False if doctor_checks.is_of_the_token(answer.error) else None
             return
-        self._fields = []
+        self.secret_accepted, self._fields = True, []
         for subscription in map(dict_of, list_of(answer.data.get("data"))):
             if subscription.get("object") == _OBJECT:
                 self.callback = text_of(subscription.get("callback_url"))

@@ -9,7 +9,7 @@ from typing import Any
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Kind
 from wabot.journal.journal import Journal
-from wabot.monitor.watch import Watch
+from wabot.monitor.watch import ASKED_SECONDS, Watch
 from wabot.work.lane import Lane
 
 
@@ -51,11 +51,12 @@ class Health:
         }
 
     def probe(self, kind: str) -> dict[str, Any] | None:
-        """Try at once whether the jobs of a paused lane get through; None for a lane that there is not."""
+        """Try at once whether the jobs of a paused lane get through, and let doctor look again; None: no such lane."""
         lane = next((lane for known, lane in self._lanes.items() if known == kind), None)
         if lane is None:
             return None
         lane.probe()
+        self._watch.examine_soon(ASKED_SECONDS)
         return {"lane": kind, "state": lane.state, "reason": lane.paused.reason if lane.paused else None}
 
 

@@ -67,5 +67,8 @@ class Problems:
         """All that there are, oldest first."""
         return [problem.document() for problem in sorted(self._open.values(), key=lambda problem: problem.since)]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._open
+
     def __bool__(self) -> bool:
         return bool(self._open)

@@ -7,6 +7,7 @@ and know nothing of problems. Disk and journal are looked at often, all that doc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
@@ -16,23 +17,46 @@ from wabot.core import doctor_checks, remedies
 from wabot.core.account import AccountNews, Standing
 from wabot.core.doctor_checks import Check, State
 from wabot.core.errors import AssistantFailed, JournalDown
-from wabot.core.jobs import Halt
+from wabot.core.jobs import Halt, Outcome
 from wabot.log import get_logger
 from wabot.monitor.problems import Problems
 from wabot.work.lane import Lane
 
 LOOK_SECONDS = 10.0
 EXAMINE_SECONDS = 3600.0
+EXAMINE_AGAIN_SECONDS = 600.0
+"""While doctor finds something broken: what was mended is soon seen to be. It asks Meta about seven questions each
+time, and Meta takes 200 an hour: https://developers.facebook.com/documentation/business-messaging/whatsapp/about-the-platform"""
+DOUBT_SECONDS = 30.0
+"""How far apart examinations are that failures ask for; those that a person asks for may be ASKED_SECONDS apart."""
+ASKED_SECONDS = 1.0
+
+_TEMPLATE_CODES = range(132000, 132100)
+"""https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes"""
+_TITLES = {
+    "settings": "Settings",
+    "disk": "Disk",
+    "clock": "This machine's clock",
+    "journal": "Journal",
+    "token": "Access token",
+    "number": "Phone number",
+    "account": "WhatsApp account",
+    "subscription": "Webhooks",
+    "template": "First-contact template",
+    "webhook": "Public address",
+    "mongo": "MongoDB",
+    "events": "Events",
+}
+"""What a check is about, for those who do not know doctor's names."""
 
 BY_DOCTOR = "doctor"
 _SIGNATURE = (
-    "Compare whatsapp.app_secret with App settings > Basic: Meta's webhooks are refused until they are the same."
-    " If they are, somebody else sends them, and this ends with Meta's next one."
+    "Compare whatsapp.app_secret with the app's App settings > Basic, and restart wabot: Meta's webhooks are refused"
+    " until they are the same. If they are, somebody else sent this one, and the problem ends with Meta's next webhook."
 )
-_MONGO = "See that MongoDB runs, and mongo.uri: address, user, rights. Meanwhile the journal keeps everything."
 _FOREIGN = (
-    "If one is your number, correct whatsapp.phone_number_id; else name them in whatsapp.ignore_phone_number_ids. They"
-    " are kept for 7 days."
+    "If one is your number, correct whatsapp.phone_number_id; else name them in whatsapp.ignore_phone_number_ids. Then"
+    " restart wabot. They are kept for 7 days."
 )
 
 log = get_logger()
@@ -71,6 +95,10 @@ class Watch:
         self._ignored_numbers, self._clock = ignored_numbers, clock
         self._model: Check | None = None
         self._lane_problems: dict[str, str] = {}
+        self._check_problems: dict[str, str] = {}
+        self._examine_at = self._examined_soon_at = 0.0
+        self._soon = asyncio.Event()
+        self._refused_by_disk = False
         self._warned: Mapping[str, str] = {}
 
     # What others meet
@@ -87,6 +115,15 @@ class Watch:
             what = f"Nothing is sent: {pause.reason}" + (f" ({pause.code})" if pause.code is not None else "")
             self.problems.begin(trouble.name, what, trouble.remedy, by=name, next_probe=lane.next_probe)
 
+    def job_settled(self, outcome: Outcome) -> None:
+        """A send may have failed by its template: the first-contact one is doctor's to examine."""
+        if outcome.code in _TEMPLATE_CODES and "template" not in self.problems:
+            self.examine_soon()
+
+    def template_changed(self) -> None:
+        """Meta says that a template was approved, paused or rejected."""
+        self.examine_soon()
+
     def webhook_refused(self) -> None:
         """A webhook came whose signature is missing or wrong."""
         self.problems.begin("signature", "Webhooks are refused: their signature is missing or wrong", _SIGNATURE)
@@ -95,6 +132,7 @@ class Watch:
         """Meta signed one, and it said something: doctor's own says nothing, and proves nothing of Meta's secret."""
         self.last_webhook_at = self._clock()
         self.problems.end("signature")
+        self.problems.end("signature", by=BY_DOCTOR)
 
     def model_answered(self, failure: AssistantFailed | None) -> None:
         """The model gave a text, or `failure`."""
@@ -111,7 +149,7 @@ class Watch:
         if works:
             self.problems.end("mongo", by="recorder")
         else:
-            self.problems.begin("mongo", f"MongoDB does not answer: {reason}", _MONGO, by="recorder")
+            self.problems.begin("mongo", reason, remedies.MONGO, by="recorder")
 
     def account_said(self, news: AccountNews) -> None:
         """Meta restricts the account, or lifts that. While it is blocked altogether, the lane is paused."""
@@ -130,11 +168,7 @@ class Watch:
     async def look(self) -> None:
         """The disk, the journal and what is kept of other numbers' webhooks."""
         self._look_at_disk()
-        if (reason := self._journal.refused_lately) is not None:
-            remedy = f"See that {self._data_dir} has room and works, and that no other program holds wabot.db."
-            self.problems.begin("journal", f"The journal cannot be written: {reason}", remedy)
-        else:
-            self.problems.end("journal")
+        self._look_at_journal()
         await self._look_at_foreign()
 
     def _look_at_disk(self) -> None:
@@ -144,6 +178,16 @@ class Watch:
             return
         check = doctor_checks.disk(usage.free, usage.total, str(self._data_dir))
         self._heed(check, by="look")
+
+    def _look_at_journal(self) -> None:
+        """What it refuses for want of room is the disk's problem, also for the moment until that is forgotten."""
+        reason = self._journal.refused_lately
+        self._refused_by_disk = reason is not None and ("disk" in self.problems or self._refused_by_disk)
+        if reason is None or self._refused_by_disk:
+            self.problems.end("journal")
+        else:
+            remedy = f"See that {self._data_dir} has room and works, and that no other program holds wabot.db."
+            self.problems.begin("journal", f"{reason[0].upper()}{reason[1:]}", remedy)
 
     async def _look_at_foreign(self) -> None:
         try:
@@ -168,29 +212,50 @@ class Watch:
         for check in checks:
             if check.name == "model" or (check.name == "token" and not doctor.reached):
                 continue  # said where it was met
-            if check.name == "webhook" and self._heard_within(EXAMINE_SECONDS):
-                continue  # Meta gets through, whatever this machine sees of its own address
+            if (check.name == "webhook" or check.problem == "signature") and self._heard_within(EXAMINE_SECONDS):
+                continue  # Meta gets through, whatever this machine sees of its own address, and signs as we do
             self._heed(check, by=BY_DOCTOR)
         self._warn({check.name: f"{check.detail}. {check.remedy}" for check in checks if check.state is State.WARNING})
 
     async def run(self, doctor: Doctor) -> None:
         """Look and examine until cancelled."""
-        examine_at = self._clock()
         while True:
+            self._soon.clear()
             await self.look()
-            if not 0 < examine_at - self._clock() <= EXAMINE_SECONDS:  # the clock may have been set back
+            if not 0 < self._examine_at - self._clock() <= EXAMINE_SECONDS:  # the clock may have been set back
+                self._examine_at = self._clock() + EXAMINE_SECONDS
                 await self.examine(doctor)
-                examine_at = self._clock() + EXAMINE_SECONDS
-            await asyncio.sleep(LOOK_SECONDS)
+                if self._check_problems or not doctor.reached:
+                    self._examine_at = min(self._examine_at, self._clock() + EXAMINE_AGAIN_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_SECONDS, max(self._examine_at - self._clock(), 0.0))):
+                    await self._soon.wait()
+
+    def examine_soon(self, apart: float = DOUBT_SECONDS) -> None:
+        """Something happened that doctor can explain: examine now, or `apart` seconds after the last time this was so.
+
+        With ASKED_SECONDS, a person asks for it: what was broken may be mended.
+        """
+        now = self._clock()
+        at = min(max(now, self._examined_soon_at + apart), now + apart)
+        if at < self._examine_at:
+            self._examine_at = self._examined_soon_at = at
+            self._soon.set()
 
     def _heard_within(self, seconds: float) -> bool:
         return self.last_webhook_at is not None and self._clock() - self.last_webhook_at < seconds
 
     def _heed(self, check: Check, *, by: str) -> None:
+        name = check.problem or check.name
+        before = self._check_problems.pop(check.name, name)
+        if check.state is not State.BROKEN or before != name:
+            self.problems.end(before, by=by)
         if check.state is State.BROKEN:
-            self.problems.begin(check.name, f"{check.name}: {check.detail}", check.remedy, by=by)
-        else:
-            self.problems.end(check.name, by=by)
+            self._check_problems[check.name] = name
+            detail = check.detail
+            title = _TITLES.get(check.name, "")
+            what = detail if detail.startswith(title) else f"{title}: {detail}"
+            self.problems.begin(name, what, check.remedy, by=by)
 
     def _warn(self, warnings: Mapping[str, str]) -> None:
         """What is no problem yet, once each."""
