@@ -20,7 +20,7 @@ from wabot.journal import batches, foreign_webhooks
 from wabot.journal.batch_queueing import Slices
 from wabot.journal.journal import Journal
 
-WHAT: dict[str, tuple[type, str]] = {"batch": (Slices, "_slice"), "reclaim": (Journal, "reclaim")}
+WHAT: dict[str, tuple[type, str]] = {"batch": (Slices, "write"), "reclaim": (Journal, "reclaim")}
 """Whose method makes one commit."""
 
 
