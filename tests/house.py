@@ -108,6 +108,7 @@ PURE = {
     "enum",
     "hashlib",
     "hmac",
+    "ipaddress",
     "itertools",
     "json",
     "math",

@@ -129,3 +129,23 @@ async def test_it_runs_as_a_process_of_its_own(webhook: Webhook) -> None:
         process.terminate()
     assert await asyncio.wait_for(process.wait(), 5) == 0
     assert webhook.told("messages")[0]["text"] == {"body": "Hi"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://shop.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "shop.example"},
+        {"X-Forwarded-For": "192.0.2.1"},
+    ],
+)
+async def test_no_page_in_a_browser_speaks_for_a_person_or_reads_what_was_sent(
+    business: Business, webhook: Webhook, headers: dict[str, str]
+) -> None:
+    said, url = {"from": PHONE, "text": "Hi"}, f"{business.url}/sandbox"
+    async with business.session.post(f"{url}/say", json=said, headers=headers) as response:
+        assert response.status == 403
+    async with business.session.get(f"{url}/sent", headers=headers) as response:
+        assert (response.status, "messages" in await response.text()) == (403, False)
+    assert webhook.told("messages") == []

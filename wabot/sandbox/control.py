@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from wabot.core.direct_request import is_direct, is_loopback
 from wabot.sandbox import behaviour
 
 if TYPE_CHECKING:
     from wabot.sandbox.ledger import Sent
     from wabot.sandbox.meta import Meta
+
+    Handler = Callable[[Meta, web.Request], Awaitable[web.Response]]
 
 KINDS: Mapping[str, Callable[..., behaviour.Answer]] = {
     "accept": behaviour.accept,
@@ -46,9 +49,23 @@ PERSON = frozenset({"name", "username", "hides_number", "wrote_at", "blocked"})
 def add_routes(app: web.Application, meta: Meta) -> None:
     """Add the routes above to the stand-in's app."""
     for path, handler in _ROUTES.items():
-        app.router.add_post(f"/sandbox/{path}", partial(handler, meta))
-    app.router.add_get("/sandbox/sent", partial(_sent, meta))
-    app.router.add_get("/sandbox/attempts", partial(_attempts, meta))
+        app.router.add_post(f"/sandbox/{path}", partial(_guarded, handler, meta))
+    app.router.add_get("/sandbox/sent", partial(_guarded, _sent, meta))
+    app.router.add_get("/sandbox/attempts", partial(_guarded, _attempts, meta))
+
+
+async def _guarded(handler: Handler, meta: Meta, request: web.Request) -> web.Response:
+    """On a loopback address, serve only programs of this machine.
+
+    A page in somebody's browser could otherwise write to wabot as a customer, for which the owner's model is paid, and
+    read the answer. Whoever serves the stand-in at another address decides who gets there.
+    """
+    ends = [request.transport.get_extra_info(end) if request.transport else None for end in ("sockname", "peername")]
+    ours, theirs = (end[0] if isinstance(end, tuple) else None for end in ends)
+    if ours is not None and is_loopback(ours) and not is_direct(theirs, request.headers.items()):
+        text = json.dumps({"error": {"message": "the sandbox serves only direct requests from this machine"}})
+        return web.Response(status=403, text=text, content_type="application/json")
+    return await handler(meta, request)
 
 
 async def _say(meta: Meta, request: web.Request) -> web.Response:
@@ -122,7 +139,7 @@ async def _clear(meta: Meta, _: web.Request) -> web.Response:
     return web.json_response({"success": True})
 
 
-_ROUTES: Mapping[str, Callable[[Meta, web.Request], Awaitable[web.Response]]] = {
+_ROUTES: Mapping[str, Handler] = {
     "say": _say, "person": _person, "script": _script, "template": _template, "news": _news, "mend": _mend,
     "clear": _clear,
 }  # fmt: skip

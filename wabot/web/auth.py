@@ -1,19 +1,17 @@
 """Who may call. `/webhook` is for whoever signs, `/healthz` for anyone; all else needs a key.
 
-Only the sandbox is open without one, to direct requests from this machine: a loopback peer, nothing that a proxy
-adds, a Host that is this machine (or a page in somebody's browser could call us under a name of its own), and no
-Origin or Sec-Fetch-Site that is another's (or it could call us under ours).
+Only the sandbox is open without one, to direct requests from this machine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
-import re
 from collections.abc import Iterable
 
 from aiohttp import web
+
+from wabot.core.direct_request import is_direct
 
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
 
@@ -30,10 +28,6 @@ _NEEDED = (
 )
 _WRONG = "the key is not one of server.api_keys (where none is set: not the one in the file api-key of server.data_dir)"
 _ONLY_DIRECT = "the sandbox serves only direct requests from this machine"
-_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.]+?)\.?)(?::[0-9]+)?", re.IGNORECASE | re.ASCII)
-_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
-_OWN_SITES = frozenset({"none", "same-origin", "same-site"})
-"""https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header: where the Host is this machine, these are it, too."""
 
 
 class Gate:
@@ -90,28 +84,4 @@ def _given_key(request: web.Request) -> bytes | None:
 
 def _is_direct(request: web.Request) -> bool:
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    host = peer[0] if isinstance(peer, tuple) else None
-    if host is None or not _is_loopback(host) or any(header in request.headers for header in _PROXY_HEADERS):
-        return False
-    if any(name.lower().startswith("x-forwarded-") for name in request.headers):
-        return False
-    if not _OWN_SITES.issuperset(request.headers.getall("Sec-Fetch-Site", [])):
-        return False
-    origins = (origin.partition("://")[2] for origin in request.headers.getall("Origin", []))
-    return all(map(_is_this_machine, (*request.headers.getall("Host", [""]), *origins)))
-
-
-def _is_this_machine(authority: str) -> bool:
-    """Whether `host[:port]`, with IPv6 in brackets, names this machine and nothing else."""
-    named = _AUTHORITY.fullmatch(authority)
-    name = (named["v6"] or named["name"]).lower() if named else ""
-    return name == "localhost" or _is_loopback(name)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
+    return is_direct(peer[0] if isinstance(peer, tuple) else None, request.headers.items())

@@ -1,0 +1,49 @@
+"""Whether a request comes straight from a program on this machine, judged by its addresses and headers.
+
+The peer is a loopback address, there is no header of a proxy, and `Host` names this machine: otherwise a page in a
+browser could reach us by DNS rebinding. `Origin` and `Sec-Fetch-Site`, if any, are this machine's: otherwise a page of
+another site could post to us.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.]+?)\.?)(?::[0-9]+)?", re.IGNORECASE | re.ASCII)
+_PROXY_HEADERS = frozenset({"forwarded", "x-real-ip", "via"})
+_OWN_SITES = frozenset({"none", "same-origin", "same-site"})
+"""https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header: where the Host is this machine, these are it, too."""
+
+
+def is_direct(peer: str | None, headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether the request comes from this machine, without a proxy. `peer`: the client's IP address."""
+    said: dict[str, list[str]] = {}
+    for name, value in headers:
+        said.setdefault(name.lower(), []).append(value)
+    if peer is None or not is_loopback(peer) or said.keys() & _PROXY_HEADERS:
+        return False
+    if any(name.startswith("x-forwarded-") for name in said):
+        return False
+    if not _OWN_SITES.issuperset(said.get("sec-fetch-site", [])):
+        return False
+    origins = (origin.partition("://")[2] for origin in said.get("origin", []))
+    return all(map(_is_this_machine, (*said.get("host", [""]), *origins)))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an IP address is one of this machine's own."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _is_this_machine(authority: str) -> bool:
+    """Whether `host[:port]`, with IPv6 in brackets, names this machine and nothing else."""
+    named = _AUTHORITY.fullmatch(authority)
+    name = (named["v6"] or named["name"]).lower() if named else ""
+    return name == "localhost" or is_loopback(name)
