@@ -132,6 +132,16 @@ async def test_what_meta_says_of_the_account_is_a_problem_until_it_is_lifted(wab
         assert await problems(wabot) == []
 
 
+async def test_a_warning_of_metas_is_a_problem_for_a_day(wabot: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+    category = {"message_template_name": "sale", "message_template_language": "de", "new_category": "MARKETING"}
+    await wabot.meta.news("template_category_update", category)
+    found = await the_problem(wabot)
+    assert "sale (de) is MARKETING" in found["what"]
+    assert "WhatsApp Manager" in found["remedy"]
+    monkeypatch.setattr(wabot.running.watch, "_clock", lambda: found["since"] + 86401)
+    assert await problems(wabot) == []
+
+
 async def test_a_model_that_refuses_the_key_says_so_itself(wabot: Business) -> None:
     watch = wabot.running.watch
     watch.model_answered(AssistantFailed("HTTP 401: Incorrect API key provided", 401))

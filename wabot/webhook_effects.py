@@ -55,8 +55,7 @@ class WebhookEffects:
     def _heed_account(self, account: Sequence[AccountNews]) -> None:
         last: AccountNews | None = None
         for (standing, reason), times in Counter((news.standing, news.reason) for news in account).most_common(LOGGED):
-            tell = log.info if standing in (Standing.LIFTED, Standing.FASTER) else log.warning
-            tell("account.news", standing=str(standing), reason=reason, times=times)
+            log.info("account.news", standing=str(standing), reason=reason, times=times)  # what is wrong is a problem
         for news in account:
             self._on_account(news)
             if news.standing is Standing.FASTER:

@@ -27,7 +27,8 @@ class Standing(StrEnum):
     RESTRICTED = "restricted"  # until a time we may only answer, and start no conversation
     LIFTED = "lifted"  # no block and no restriction any more
     FASTER = "faster"  # the number may send UPGRADED_RATE
-    NOTED = "noted"  # nothing changes for us, but a person should know
+    WARNED = "warned"  # nothing changes yet, but a person should act
+    NOTED = "noted"  # nothing changes for us
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def _update(value: Object, at: float) -> AccountNews | None:
         return _restriction(list_of(value.get("restriction_info")), at)
     if event == "ACCOUNT_VIOLATION":
         kind = text_of(dict_of(value.get("violation_info")).get("violation_type")) or "unknown"
-        return AccountNews(Standing.NOTED, f"Meta sees a violation of its policies by the account: {kind}", at)
+        return AccountNews(Standing.WARNED, f"Meta sees a violation of its policies by the account: {kind}", at)
     if event in ("ACCOUNT_DELETED", "ACCOUNT_OFFBOARDED"):
         return AccountNews(Standing.BLOCKED, f"Meta says that the account is {event[8:].lower()}", at)
     return (
@@ -71,7 +72,7 @@ def _ban(ban: Object, at: float) -> AccountNews | None:
         return AccountNews(Standing.BLOCKED, "Meta has disabled the account", at)
     if "SCHEDULE_FOR_DISABLE" in states:
         day = text_of(ban.get("waba_ban_date"))
-        return AccountNews(Standing.NOTED, f"Meta is going to disable the account{f' on {day}' if day else ''}", at)
+        return AccountNews(Standing.WARNED, f"Meta is going to disable the account{f' on {day}' if day else ''}", at)
     return None
 
 
@@ -84,14 +85,14 @@ def _restriction(info: list[Any], at: float) -> AccountNews:
     if "RESTRICTED_BIZ_INITIATED_MESSAGING" in until:
         return AccountNews(Standing.RESTRICTED, "Meta lets the account only answer, and begin nothing", at, last)
     kinds = ", ".join(sorted(filter(None, until))) or "unknown"
-    return AccountNews(Standing.NOTED, f"Meta restricts the account: {kinds}", at, last)
+    return AccountNews(Standing.WARNED, f"Meta restricts the account: {kinds}", at, last)
 
 
 def _alert(value: Object, at: float) -> AccountNews:
     info = dict_of(value.get("alert_info")) or value
     kind = text_of(info.get("alert_type")) or "unknown"
     said = text_of(info.get("alert_description"))
-    return AccountNews(Standing.NOTED, f"Meta warns: {kind}{f' ({said})' if said else ''}"[:500], at)
+    return AccountNews(Standing.WARNED, f"Meta warns: {kind}{f' ({said})' if said else ''}"[:500], at)
 
 
 def _category(value: Object, at: float) -> AccountNews | None:
@@ -101,7 +102,7 @@ def _category(value: Object, at: float) -> AccountNews | None:
         return None
     becomes = "is" if value.get("new_category") else "will be"
     reason = f"The template {name} ({language}) {becomes} {category}: that decides what it costs and who gets it"
-    return AccountNews(Standing.NOTED, reason[:500], at)
+    return AccountNews(Standing.WARNED, reason[:500], at)
 
 
 def _quality(value: Object, at: float) -> AccountNews | None:
@@ -109,7 +110,8 @@ def _quality(value: Object, at: float) -> AccountNews | None:
     if event == "THROUGHPUT_UPGRADE":
         return AccountNews(Standing.FASTER, f"Meta takes up to {UPGRADED_RATE:g} messages a second", at)
     tier = f" ({limit})" if limit else ""
-    return AccountNews(Standing.NOTED, f"Meta says of the number: {event}{tier}", at) if event else None
+    standing = Standing.WARNED if event in ("FLAGGED", "DOWNGRADE") else Standing.NOTED
+    return AccountNews(standing, f"Meta says of the number: {event}{tier}", at) if event else None
 
 
 def _capability(value: Object, at: float) -> AccountNews | None:

@@ -42,6 +42,11 @@ _OUTAGE = Trouble(
 
 _SPEAKS_OF_KEY = re.compile(r"api.?key", re.IGNORECASE).search
 
+OF_WARNING = (
+    "See WhatsApp Manager > Account overview, Phone numbers and Message templates for what Meta asks."
+    " This is shown for a day."
+)
+
 _BY_CODE: Mapping[Collection[int], Trouble] = {
     (0, 104, 190, 401): _TOKEN,
     (3, 10, 403, 131005, *range(200, 300)): _PERMISSION,

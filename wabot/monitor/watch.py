@@ -22,6 +22,8 @@ from wabot.log import get_logger
 from wabot.monitor.problems import Problems
 from wabot.work.lane import Lane
 
+WARNING_SECONDS = 86400.0
+"""How long a warning of Meta's is a problem: Meta does not say when it is over."""
 LOOK_SECONDS = 10.0
 EXAMINE_SECONDS = 3600.0
 EXAMINE_AGAIN_SECONDS = 600.0
@@ -100,6 +102,7 @@ class Watch:
         self._soon = asyncio.Event()
         self._refused_by_disk = False
         self._warned: Mapping[str, str] = {}
+        self._warning_ends_at = 0.0
 
     # What others meet
 
@@ -152,12 +155,15 @@ class Watch:
             self.problems.begin("mongo", reason, remedies.MONGO, by="recorder")
 
     def account_said(self, news: AccountNews) -> None:
-        """Meta restricts the account, or lifts that. While it is blocked altogether, the lane is paused."""
+        """Meta restricts the account, lifts that, or warns. While it is blocked altogether, the lane is paused."""
         if news.standing is Standing.RESTRICTED:
             remedy = remedies.of_sends(None, blocked=True).remedy
             self.problems.begin("account", news.reason, remedy, by="news", next_probe=news.until)
         elif news.standing is Standing.LIFTED:
             self.problems.end("account", by="news")
+        elif news.standing is Standing.WARNED:
+            self._warning_ends_at = self._clock() + WARNING_SECONDS
+            self.problems.begin("warning", news.reason, remedies.OF_WARNING, by="news")
 
     # What is looked at
 
@@ -167,6 +173,8 @@ class Watch:
 
     async def look(self) -> None:
         """The disk, the journal and what is kept of other numbers' webhooks."""
+        if self._clock() >= self._warning_ends_at:
+            self.problems.end("warning", by="news")
         self._look_at_disk()
         self._look_at_journal()
         await self._look_at_foreign()
