@@ -1,4 +1,4 @@
-"""An assistant that needs nothing and always says the same to the same: for the sandbox and the tests."""
+"""An assistant without a model: fixed answers to a few words, for the sandbox and the tests."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PERSON = (
     r"|إنسان|شخص|موظف|נציג|אדם|इंसान|व्यक्ति|एजेंट"  # Arabic, Hebrew, Hindi
 )
 _PERSON_WITHIN = r"人工|真人|客服|人間|オペレーター|担当者|상담원|사람"
-"""Chinese and Japanese write no spaces between words, and Korean puts endings to them."""
+"""Chinese and Japanese have no spaces between words, and Korean words take endings."""
 
 
 def _whole(words: str, within: str = "(?!)") -> re.Pattern[str]:
-    """Finds whole words. Not by `\\b`, which sees an end of the word in the vowel signs of Hindi."""
+    """A pattern for whole words. `\\b` would not do: it takes the vowel signs of Hindi for the end of a word."""
     return re.compile(rf"(?<!\w)(?:{words})(?!\w)|{within}", re.IGNORECASE)
 
 
@@ -36,13 +36,13 @@ _ANSWERS = (
     (_whole(r"thanks?|thank you|thx"), "You are welcome!"),
     (_whole(r"hi|hello|hey|good (?:morning|afternoon|evening)"), "Hello, and welcome! How can I help you?"),
 )
-"""Words → what they are answered with; the first that fits."""
+"""Words and their answers; the first match counts."""
 
 _QUOTED = 200
 
 
 class Canned:
-    """Knows a few words, and otherwise repeats what was said and how much of the talk it was shown."""
+    """Knows a few words; otherwise it repeats the message and the number of turns in the prompt."""
 
     async def answer(self, prompt: Prompt) -> str:
         """The answer to the last turn. Never fails."""

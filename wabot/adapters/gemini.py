@@ -1,6 +1,6 @@
 """Google's Gemini through the google-generativeai package.
 
-Importing this module costs half a second and 64 MB: only bootstrap does it, when Gemini is chosen.
+Importing this module costs half a second and 64 MB, so it is imported only if Gemini is configured.
 https://ai.google.dev/api/generate-content
 """
 
@@ -16,7 +16,7 @@ from wabot.core.errors import AssistantFailed
 from wabot.core.remedies import words_of_model
 
 with warnings.catch_warnings():
-    # The package announces its own end of life, and its parts that of the Python version, at every start.
+    # At every start the package warns of its own end of life, and its parts warn of that of the Python version.
     warnings.simplefilter("ignore")
     from google.ai.generativelanguage import GenerativeServiceClient
     from google.api_core.client_options import ClientOptions
@@ -30,11 +30,11 @@ with warnings.catch_warnings():
 _ROLES = {Role.USER: "user", Role.ASSISTANT: "model"}
 _OPENING = "(The business began this conversation.)"
 _CUT_SHORT = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE"})
-"""Reasons to stop after which the text, if there is any, is not meant to be shown."""
+"""Finish reasons after which the text, if any, must not be used."""
 
 
 class Gemini:
-    """Asks over REST, in at most `threads` threads: the package's asyncio client speaks gRPC only.
+    """Calls Gemini over REST, in at most `threads` threads: the package's asyncio client supports gRPC only.
 
     `base_url` (scheme and host, with a path if need be) replaces Google's own endpoint.
     """
@@ -45,8 +45,8 @@ class Gemini:
         self._client = _client(api_key, base_url.rstrip("/"))
         self._model = model
         self._seconds = timeout_seconds
-        # How often and when to ask again is decided by the job, not in here: no retries. The time-out only frees
-        # the thread, for it counts silence; `answer` has the one that counts everything, and should be the first.
+        # No retries here: the job decides about them. This timeout only frees the thread, since it counts time without
+        # data; the timeout in `answer` counts everything and should end first.
         self._options = RequestOptions(timeout=timeout_seconds + 1, retry=None)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="gemini")
 
@@ -54,7 +54,7 @@ class Gemini:
         """The model's text. Raises AssistantFailed, which never quotes the key or the prompt."""
         loop = asyncio.get_running_loop()
         try:
-            # The wait for a free thread counts too; a request that has not begun by then is never made.
+            # The wait for a free thread counts too; a request that has not begun by then is not made.
             async with asyncio.timeout(self._seconds):
                 response = await loop.run_in_executor(self._threads, self._ask, prompt)
         except TimeoutError:
@@ -62,14 +62,14 @@ class Gemini:
         return _text(response)
 
     async def close(self) -> None:
-        """Close the connections; threads still waiting for an answer end with their time-out."""
+        """Close the connections; threads that wait for an answer end with their timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.transport.close()
 
     def _ask(self, prompt: Prompt) -> Any:
         model = GenerativeModel(self._model, system_instruction=prompt.system or None)
-        # Otherwise the model takes the client that `genai.configure` keeps for the whole process, and the
-        # key and the endpoint of one instance would be those of all.
+        # Otherwise the model would use the client that `genai.configure` keeps for the whole process, and all
+        # instances would share one key and endpoint.
         model._client = self._client
         try:
             return model.generate_content(_contents(prompt), request_options=self._options)
@@ -79,19 +79,19 @@ class Gemini:
             raise AssistantFailed(words_of_model(int(error.code), error.message, prompt), int(error.code)) from None
         except (ParseError, UnicodeDecodeError):
             raise AssistantFailed("the answer is not JSON") from None
-        except (OSError, GoogleAuthError, GoogleAPIError) as error:  # an OSError is what `requests` raises
+        except (OSError, GoogleAuthError, GoogleAPIError) as error:  # `requests` raises OSError
             raise AssistantFailed(f"no connection ({type(error).__name__})") from error
 
 
 def _client(api_key: str, base_url: str) -> Any:
-    """A client over HTTP. Without a key it asks nobody for credentials (the default would search the machine)."""
+    """A client over HTTP. Without a key it uses no credentials (the default would search the machine for some)."""
     options = ClientOptions(api_endpoint=base_url or None, api_key=api_key or None)
     credentials = None if api_key else AnonymousCredentials()  # type: ignore[no-untyped-call]
     return GenerativeServiceClient(transport="rest", client_options=options, credentials=credentials)
 
 
 def _contents(prompt: Prompt) -> list[dict[str, Any]]:
-    """The turns as Gemini wants them: the first one must be the user's."""
+    """The turns in Gemini's format, in which the first one must be the user's."""
     contents = [{"role": _ROLES[turn.role], "parts": [turn.text]} for turn in prompt.turns]
     if prompt.turns[0].role is Role.ASSISTANT:
         contents.insert(0, {"role": "user", "parts": [_OPENING]})
@@ -99,7 +99,7 @@ def _contents(prompt: Prompt) -> list[dict[str, Any]]:
 
 
 def _text(response: Any) -> str:
-    """What the model says; its reason where it says nothing."""
+    """The model's text. Raises AssistantFailed with the reason if there is none."""
     if not response.candidates:
         raise AssistantFailed(f"blocked ({response.prompt_feedback.block_reason.name})")
     candidate = response.candidates[0]

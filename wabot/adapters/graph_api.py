@@ -1,4 +1,4 @@
-"""Questions to Meta's Graph API about the token, the number, the account: what `doctor` asks. Nothing here sends."""
+"""The calls of Meta's Graph API that `doctor` needs: token, number, account. It sends no messages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ANSWER_LIMIT = 1 << 20
 
 
 class Unreachable(WabotError):
-    """Nobody, or nobody who speaks Graph's JSON, answers there."""
+    """There is no answer, or it is not Graph's JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`data` is the JSON object that came; `error` is Graph's, or None; `date`: when, in Unix seconds."""
+    """An answer of Graph. `data`: the JSON object; `error`: its error, or None; `date`: its time in Unix seconds."""
 
     data: Mapping[str, Any]
     error: Mapping[str, Any] | None
@@ -30,14 +30,14 @@ class Answer:
 
 
 class GraphApi:
-    """One token's view of Graph. The session stays its owner's."""
+    """Graph, called with one token. The caller closes the session."""
 
     def __init__(self, session: aiohttp.ClientSession, *, base: str, access_token: str) -> None:
         self._session, self._base, self._token = session, base, access_token
         self._timeout = aiohttp.ClientTimeout(total=SECONDS)
 
     async def get(self, path: str, *, token: str = "", **params: str) -> Answer:
-        """`GET {base}/{path}`, with another token than our own if one is given. Raises Unreachable."""
+        """`GET {base}/{path}`, with our own token unless another is given. Raises Unreachable."""
         return await self._ask("GET", path, params, token)
 
     async def post(self, path: str, *, token: str = "", **params: str) -> Answer:

@@ -1,4 +1,4 @@
-"""The archive in MongoDB: history and results for good, in the shape of the earlier service's documents."""
+"""The archive in MongoDB: keeps history and results for good, in the document format of the earlier service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wabot.core.json_values import loads, seconds_of, text_of
 from wabot.core.messages import Direction, Status, is_bsuid
 from wabot.lean_imports import without
 
-with without("pymongo.pyopenssl_context"):  # Python's own ssl does; this one costs 8 MB
+with without("pymongo.pyopenssl_context"):  # costs 8 MB, and Python's own ssl is enough
     import pymongo
     from bson.errors import BSONError
     from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCursor
@@ -26,22 +26,22 @@ with without("pymongo.pyopenssl_context"):  # Python's own ssl does; this one co
 
 SELECT_MS, SOCKET_MS = 2_000, 10_000
 MAJORITY_MS = 8_000
-"""For so long a majority of a replica set may take to have a batch on disk; then it is recorded again."""
+"""How long a majority of a replica set may take to write a batch to disk; then the batch is recorded again."""
 
 ASK_SECONDS = 1.0
-"""For so long somebody who waits for an answer is kept waiting for MongoDB's next word."""
+"""How long a query waits for MongoDB's next answer."""
 
 PAGE = 500
-"""Documents of a history that are fetched at once."""
+"""Documents of a history that are fetched per request."""
 
 CLOSE_SECONDS = 1.0
 
 _ANYBODY = frozenset({13, 50, 91, 112, 189, 8000, 10107, 11600, 11602, 13435, 13436, 14031})
-"""Codes by which MongoDB refuses whatever is written: no rights, no room, no primary, shutting down. All others are
-about the document. https://www.mongodb.com/docs/manual/reference/error-codes/"""
+"""Codes with which MongoDB refuses any write: no rights, no space, no primary, shutting down. All others concern the
+document. https://www.mongodb.com/docs/manual/reference/error-codes/"""
 
 _ONLY_THIS = frozenset({2, 9, 15, 22, 52, 57, 121, 10334, 17280, 17419, 17420})
-"""Codes by which a whole command is refused for one document: its values, depth, keys, size, or a validator."""
+"""Codes with which MongoDB refuses a whole command because of one document: values, depth, keys, size, a validator."""
 
 
 _INDEXES = (
@@ -51,7 +51,7 @@ _INDEXES = (
 
 
 class MongoArchive:
-    """One collection. Every method raises ArchiveDown where MongoDB does not answer; nothing here waits for long."""
+    """One collection. Every method raises ArchiveDown if MongoDB does not answer; none waits for long."""
 
     def __init__(self, uri: str, *, database: str, collection: str) -> None:
         self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
@@ -63,7 +63,7 @@ class MongoArchive:
             appname="wabot",
         )
         self._collection = self._client[database][collection]
-        # What the journal will forget must outlive a power cut and an election.
+        # The journal deletes what is archived, so it must survive a power cut and an election.
         self._surely = self._collection.with_options(
             write_concern=WriteConcern(w="majority", j=True, wtimeout=MAJORITY_MS),
             read_concern=ReadConcern("majority"),
@@ -71,12 +71,12 @@ class MongoArchive:
         self._prepared = False
 
     async def close(self) -> None:
-        """Close the connections. The driver tells the server first; one that does not answer is not waited for."""
+        """Close the connections. The driver notifies the server first; wait at most CLOSE_SECONDS for that."""
         loop, closed = asyncio.get_running_loop(), asyncio.Event()
 
         def close() -> None:
             self._client.close()
-            with contextlib.suppress(RuntimeError):  # nobody waited, and the loop is gone
+            with contextlib.suppress(RuntimeError):  # the wait has timed out and the loop is closed
                 loop.call_soon_threadsafe(closed.set)
 
         threading.Thread(target=close, name="mongo.close", daemon=True).start()
@@ -85,19 +85,19 @@ class MongoArchive:
                 await closed.wait()
 
     async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]:
-        """Upsert documents by `_id`; the positions of those that MongoDB refuses, each with its reason."""
+        """Upsert documents by `_id`. Returns position → reason of those that MongoDB refuses."""
         await self._prepare()
         return await self._write(documents, range(len(documents)))
 
     async def ping(self) -> None:
-        """Look whether it answers, with the patience of recording."""
+        """Check whether it answers, with the timeouts of recording."""
         try:
             await self._client.admin.command("ping")
         except PyMongoError as error:
             raise _down(error) from error
 
     async def examine(self) -> list[str]:
-        """Write, read and remove a document that is nobody's message; the indexes that could not be made."""
+        """Write, read and delete a test document. Returns the keys of indexes that could not be made."""
         await self._prepare()
         try:
             trial = {"_id": f"wabot-doctor-{secrets.token_hex(8)}"}
@@ -108,14 +108,14 @@ class MongoArchive:
         except PyMongoError as error:
             raise _down(error) from error
         if found is None:
-            raise ArchiveDown("MongoDB does not give back what was written")
+            raise ArchiveDown("MongoDB does not return what was written")
         wanted = [tuple(index.document["key"]) for index in _INDEXES]
         return [" ".join(keys) for keys in wanted if keys not in have]
 
     async def lacks(self, versions: Mapping[str, int]) -> set[str]:
-        """Of documents (key → version) those that are not there for good, or are in an earlier version.
+        """Those of the documents (key → version) that are not stored durably, or only in an earlier version.
 
-        A document without a version was recorded before there were any; it counts as whole.
+        A document without a version was recorded before versions existed; it counts as complete.
         """
         try:
             cursor = self._surely.find({"_id": {"$in": list(versions)}}, {"version": 1})
@@ -126,16 +126,16 @@ class MongoArchive:
         return versions.keys() - whole
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
-        """What is known of somebody by these names or by our `key`, newest first, whole: accepted or received only."""
+        """The latest messages with the contact of these names or our `key`, newest first: received or accepted ones."""
         found = await self.history(names, key, limit, ())
         return [_whole(document) for document in found if is_theirs(document, names, key)]
 
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """The messages with somebody, newest first; `limit` 0 = all. `contact` is the key that our documents carry.
+        """The messages with somebody, newest first; `limit` 0 = all. `contact`: the key in our own documents.
 
-        Received ones and those that Meta accepted, and of the others those whose status is in `include`.
+        Messages that were received or that Meta accepted, and others whose status is in `include`.
         """
         names = [name for name in identities if name]
         people: list[dict[str, Any]] = [{"participant_numbers": {"$in": names}}]
@@ -145,16 +145,16 @@ class MongoArchive:
         if include:
             shown.append({"status": {"$in": list(include)}})
         query = {"$and": [{"$or": people}, {"$or": shown}]}
-        # By one field, for which there are indexes: MongoDB begins to answer before it has read all of a long history.
+        # Sorted by one field, so that an index serves and MongoDB answers before it has read all of a long history.
         cursor = self._collection.find(query).sort("timestamp", DESCENDING).limit(limit)
-        told: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
         while page := await self._next(cursor):
-            told += [_told(document, names) for document in page]
-        told.sort(key=lambda document: (document["timestamp"], document["_id"]), reverse=True)
-        return told
+            found += [_completed(document, names) for document in page]
+        found.sort(key=lambda document: (document["timestamp"], document["_id"]), reverse=True)
+        return found
 
     async def _next(self, cursor: AsyncIOMotorCursor[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The next page, within ASK_SECONDS: of ours, and of the driver's, lest its threads stay taken."""
+        """The next page. ASK_SECONDS bounds our wait, and also the driver's, so that its threads become free."""
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 with pymongo.timeout(ASK_SECONDS):
@@ -163,14 +163,14 @@ class MongoArchive:
             raise _down(error) from error
 
     async def _prepare(self) -> None:
-        """Indexes, made when MongoDB is first reached: it may be down when we start."""
+        """Create the indexes when MongoDB is first reached, since it may be down when we start."""
         if self._prepared:
             return
         for index in _INDEXES:
             try:
                 await self._collection.create_indexes([index])
             except OperationFailure:
-                continue  # no right to, or one like it is there: that is speed, and no reason not to record
+                continue  # no permission, or a similar index exists: indexes are only for speed, so recording goes on
             except PyMongoError as error:
                 raise _down(error) from error
         self._prepared = True
@@ -185,7 +185,7 @@ class MongoArchive:
                 raise _down(error) from error
             return {positions[one["index"]]: _why(one) for one in failed}
         except (BSONError, OverflowError, UnicodeError, RecursionError, OperationFailure) as error:
-            # The driver, or MongoDB, refuses all of them for one: find the guilty one.
+            # The driver or MongoDB refuses all documents because of one: find that one.
             if isinstance(error, OperationFailure) and error.code not in _ONLY_THIS:
                 raise _down(error) from error
             if len(documents) == 1:
@@ -200,9 +200,9 @@ class MongoArchive:
 
 
 def is_theirs(document: Mapping[str, Any], names: Sequence[str], key: str) -> bool:
-    """Whether a document that has one of these names is about them: a number may have been somebody else's before.
+    """Whether a document with one of these names is of this contact: the number may have been somebody else's before.
 
-    Then it names another BSUID, unless our own key says that it was they, before Meta gave them a new one.
+    A document that names another BSUID is somebody else's, unless it has our own `key`: then Meta changed the BSUID.
     """
     people = document.get("participant_numbers")
     others = [name for name in people if text_of(name) not in names] if isinstance(people, list) else []
@@ -210,7 +210,7 @@ def is_theirs(document: Mapping[str, Any], names: Sequence[str], key: str) -> bo
 
 
 def _why(refused: Mapping[str, Any]) -> str:
-    """MongoDB's reason without the values that it quotes: it is logged."""
+    """MongoDB's reason, for the log: without the values that it quotes."""
     return f"{str(refused.get('errmsg', '')).partition('{')[0].strip()[:200]} ({refused.get('code')})"
 
 
@@ -218,8 +218,8 @@ def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "_id"}
 
 
-def _told(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """With all that `/get` promises: the earlier service's documents have an ObjectId, and no direction."""
+def _completed(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A document with all fields of `/get`: those of the earlier service have an ObjectId and no direction."""
     inbound = str(document.get("from")) in names
     return {
         "direction": str(Direction.IN if inbound else Direction.OUT),
@@ -232,7 +232,7 @@ def _told(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document as the journal can hold it: the earlier service's lack our own fields, and anything may be in it."""
+    """A document in the journal's format: those of the earlier service lack our fields, and may hold anything."""
     inbound = document["direction"] == Direction.IN
     origin = text_of(document.get("origin"))
     return {

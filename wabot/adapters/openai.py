@@ -1,4 +1,4 @@
-"""The model behind any OpenAI-compatible endpoint: Ollama, vLLM, OpenRouter, OpenAI, Gemini's own.
+"""A model behind any OpenAI-compatible endpoint: Ollama, vLLM, OpenRouter, OpenAI, Gemini's own.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -20,7 +20,7 @@ MAX_REASON_BYTES = 65_536
 
 
 class OpenAI:
-    """`POST {base_url}/chat/completions`. The session stays its owner's."""
+    """`POST {base_url}/chat/completions`. The caller closes the session."""
 
     def __init__(
         self, session: aiohttp.ClientSession, *, base_url: str, api_key: str, model: str, timeout_seconds: float
@@ -42,7 +42,7 @@ class OpenAI:
         return _text(answer)
 
     async def close(self) -> None:
-        """Nothing of its own is open."""
+        """Nothing to close: the session belongs to the caller."""
 
     async def _ask(self, prompt: Prompt) -> bytes:
         messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
@@ -52,7 +52,7 @@ class OpenAI:
             json={"model": self._model, "messages": messages, "stream": False},
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._seconds),
-            allow_redirects=False,  # it would carry the conversation to a host that nobody configured
+            allow_redirects=False,  # a redirect would send the conversation to a host that is not configured
         ) as response:
             if response.status != HTTPStatus.OK:
                 said = await response.content.read(MAX_REASON_BYTES)
@@ -66,7 +66,7 @@ class OpenAI:
 
 
 def _said(answer: bytes) -> object:
-    """The endpoint's own words: `{"error": {"message": …}}`, in a list (Gemini's compatible endpoint), or as a text."""
+    """The endpoint's error message: `{"error": {"message": …}}`, the same in a list (Gemini), or `{"error": "…"}`."""
     try:
         found = json.loads(answer)
     except (ValueError, RecursionError):
@@ -76,7 +76,7 @@ def _said(answer: bytes) -> object:
 
 
 def _text(answer: bytes) -> str:
-    """What the model says in a chat completion."""
+    """The model's text in a chat completion."""
     try:
         completion = json.loads(answer)
     except (ValueError, RecursionError):
@@ -103,9 +103,9 @@ def _part(part: object) -> str:
 
 
 def _without_thoughts(text: str) -> str:
-    """`text` without the `<think>…</think>` that local reasoning models put before (or between) what they say.
+    """`text` without the `<think>…</think>` parts that local reasoning models put before or between their texts.
 
-    Some chat templates swallow the opening tag; a thought that never ends is all that there is.
+    Some chat templates drop the opening tag. If the closing tag is missing, all that follows counts as thought.
     """
     said, *thoughts = text.split("<think>")
     return said.rpartition("</think>")[2] + "".join(rest.partition("</think>")[2] for rest in thoughts)

@@ -1,4 +1,4 @@
-"""Carries requests to Meta's Graph API, and names what can go wrong on the way."""
+"""Sends requests to Meta's Graph API, and turns transport errors into our own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wabot.core.graph import Accepted, read_answer
 
 CONNECT_SECONDS, TOTAL_SECONDS = 5.0, 30.0
 ANSWER_LIMIT = 256 * 1024
-"""Bytes of an answer that are read. Graph's are a few hundred; whatever sends more is not Graph."""
+"""The most bytes of an answer that are read. Graph's answers have a few hundred."""
 
 
 class WhatsApp:
@@ -33,7 +33,7 @@ class WhatsApp:
         self._timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=CONNECT_SECONDS)
 
     async def send(self, request: Mapping[str, Any]) -> Accepted:
-        """Hand one message to Meta. Raises DeliveryError, each kind named for what may have happened."""
+        """Send one message to Meta. Raises DeliveryError; its subclass says whether Meta may have accepted it."""
         try:
             async with self._session.post(
                 self._url, json=request, headers=self._headers, timeout=self._timeout, allow_redirects=False
@@ -47,7 +47,7 @@ class WhatsApp:
                     usage=response.headers.get("X-Business-Use-Case-Usage"),
                 )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            # Name look-up, connection, TLS: nothing was written yet, and no other message would fare better.
+            # DNS, connection or TLS failed: nothing was written yet, and other messages would fail in the same way.
             reason = f"Meta cannot be reached ({type(error).__name__})"
             raise Unavailable(reason, code="connect", scope=Scope.NUMBER) from error
         except TimeoutError as error:

@@ -1,1 +1,1 @@
-"""HTTP: routes, who may call, errors as JSON, and the shapes of requests."""
+"""HTTP: routes, authentication, errors as JSON, and the request models."""

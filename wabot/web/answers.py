@@ -24,7 +24,7 @@ _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=s
 
 
 PIECE = 65_536
-"""Bytes of a long answer that are written at once."""
+"""The bytes of a long answer that are written at a time."""
 
 
 class Refusal(Exception):
@@ -49,7 +49,7 @@ def reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None
 
 
 class Encoded:
-    """A list that is JSON already, entry by entry, so that it may be made in a thread and written in pieces."""
+    """A list whose entries are JSON already, so that it can be made in a thread and written in pieces."""
 
     __slots__ = ("entries", "size")
 
@@ -59,7 +59,7 @@ class Encoded:
 
 
 def _entry(entry: object) -> str:
-    """An entry as JSON; what is JSON in it already stands at its end."""
+    """An entry as JSON; fields that are JSON already come last."""
     if not isinstance(entry, dict) or not any(isinstance(value, Json) for value in entry.values()):
         return _to_json(entry)
     ready = {name: value for name, value in entry.items() if isinstance(value, Json)}
@@ -68,7 +68,7 @@ def _entry(entry: object) -> str:
 
 
 def reply_long(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """`value` as JSON; what may be long in it is Encoded. Written as fast as the client reads."""
+    """`value` as JSON; lists that may be long must be Encoded. Written as fast as the client reads."""
     pieces = list(_pieces(value))
     size = sum(map(len, pieces))
     more = {**(headers or {}), "Content-Length": str(size)} if size > PIECE else headers
@@ -117,9 +117,9 @@ def error(
     headers: Mapping[str, str] | None = None,
     beside: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    """An error as JSON; `beside`: other fields of the answer."""
-    told = {"code": CODES.get(status, "error"), "message": message, "details": list(details)}
-    response = reply({"error": told, **(beside or {})}, status=status, headers=headers)
+    """An error as JSON; `beside`: further fields of the answer."""
+    described = {"code": CODES.get(status, "error"), "message": message, "details": list(details)}
+    response = reply({"error": described, **(beside or {})}, status=status, headers=headers)
     if status in (408, 413):
-        response.force_close()  # what is left of the body is not worth reading
+        response.force_close()  # the rest of the body is not read
     return response

@@ -1,4 +1,4 @@
-"""The application: middleware around everything, and the table of routes."""
+"""The application: middleware, error handling, and all routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wabot.service import BadSignature, KeyConflict, Service
 from wabot.web import answers, batches, contacts, health, metrics, outbox, routes
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
-from wabot.web.body import API_BODIES, ASIDE, WEBHOOK_BODIES, Bodies
+from wabot.web.body import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,7 +26,7 @@ STATUS: dict[type[InvalidInput], int] = {
     BadSignature: 401, InvalidNumber: 422, KeyConflict: 422, CannotMove: 409, CannotUndo: 409,
     InvalidInput: 422,
 }  # fmt: skip
-"""How errors of the service are told."""
+"""The HTTP status of each error of the service."""
 
 ROUTES = [*routes.ROUTES, *health.ROUTES, *outbox.ROUTES, *batches.ROUTES, *contacts.ROUTES, *metrics.ROUTES]
 
@@ -36,10 +36,10 @@ log = get_logger()
 
 
 def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: float) -> web.Application:
-    """Everything of section "HTTP" over one service."""
+    """The HTTP API of one service."""
     app = web.Application(middlewares=[_answer_all(gate)])
     app[routes.SERVICE] = service
-    app[ASIDE] = Offload()
+    app[OFFLOAD] = Offload()
     app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
     app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()
@@ -49,14 +49,14 @@ def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: f
 
 
 async def _let_go(app: web.Application) -> None:
-    """Whoever waits for a batch gets the answer that there is now."""
+    """Requests that wait for a batch are answered with its current state."""
     app[routes.SERVICE].stop_waiting()
 
 
 def _answer_all(gate: Gate) -> Middleware:
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """One answer and one line of log for every request, whatever happens."""
+        """Answers and logs every request, whatever happens."""
         started = time.perf_counter()
         try:
             refusal = await gate.refuses(request)
@@ -71,7 +71,7 @@ def _answer_all(gate: Gate) -> Middleware:
             response = answers.error(http.status, http.reason, headers=_allow(http))
         except Exception:
             log.exception("request.broken", method=request.method, route=_route(request))
-            response = answers.error(500, "something went wrong here; the log knows more")
+            response = answers.error(500, "internal error; see the log")
         log.info(
             "request.served",
             method=request.method,
@@ -86,7 +86,7 @@ def _answer_all(gate: Gate) -> Middleware:
 
 
 def _route(request: web.Request) -> str:
-    """The route's pattern: a path may hold a phone number."""
+    """The route's pattern instead of its path, which may contain a phone number."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "unknown"
 

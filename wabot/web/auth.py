@@ -1,6 +1,6 @@
-"""Who may call. `/webhook` is for whoever signs, `/healthz` for anyone; all else needs a key.
+"""Authentication. `/webhook` needs a signature and `/healthz` nothing; everything else needs an API key.
 
-Only the sandbox is open without one, to direct requests from this machine.
+Only the sandbox accepts requests without a key, if they come directly from this machine.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from wabot.core.direct_request import is_direct
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
-"""Seconds until a wrong key is refused: each waits twice as long as the one before."""
+"""Seconds until a wrong key is refused; the delay doubles each time."""
 FORGET_SECONDS = 60.0
-"""After so long without a wrong key, the next one waits as the first."""
+"""After this time without a wrong key, the delay starts anew."""
 MOST_DELAYED = 32
-"""How many may wait at once; further ones are refused at once, so that nobody can pile up requests here."""
+"""The most requests that are delayed at a time; more are refused at once, so that requests cannot pile up."""
 
 _NEEDED = (
     "a key is needed: Authorization: Bearer KEY, or X-API-Key: KEY, with one of server.api_keys"
@@ -31,7 +31,7 @@ _ONLY_DIRECT = "the sandbox serves only direct requests from this machine"
 
 
 class Gate:
-    """Knows the keys. `open_to_this_machine`: for direct requests from here it asks for none."""
+    """Decides who may call the API. `open_to_this_machine`: direct requests from this machine need no key."""
 
     def __init__(self, keys: Iterable[str], *, open_to_this_machine: bool = False) -> None:
         self._keys = tuple(key.encode(errors="surrogateescape") for key in keys)
@@ -39,13 +39,13 @@ class Gate:
         self._wrong = WrongKeys()
 
     async def refuses(self, request: web.Request) -> str | None:
-        """Why a request may not be served; None if it may. A wrong key learns it late."""
+        """Why a request is refused; None if it may be served. The answer to a wrong key is delayed."""
         if request.path in OPEN_PATHS or (self._open_to_this_machine and _is_direct(request)):
             return None
         given = _given_key(request)
         if given is None:
             return _ONLY_DIRECT if self._open_to_this_machine else _NEEDED
-        # Every key is compared, so that the time tells nothing.
+        # Compare all keys, so that the time reveals nothing.
         matches = [hmac.compare_digest(given, key) for key in self._keys]
         if any(matches):
             return None
@@ -54,15 +54,15 @@ class Gate:
 
 
 class WrongKeys:
-    """Makes trying keys slow. All wrong keys count together: behind a proxy everybody has its address, a right key
-    never waits, and there is nothing to remember for each address.
+    """Slows down attempts to guess a key. All wrong keys count together, not per address: behind a proxy all clients
+    have the same address, and a right key never waits.
     """
 
     def __init__(self) -> None:
         self._delay, self._last, self._waiting = 0.0, float("-inf"), 0
 
     async def wait(self) -> None:
-        """Return when this wrong key may be refused."""
+        """Wait before a wrong key is refused."""
         now = asyncio.get_running_loop().time()
         recent = now - self._last < FORGET_SECONDS
         self._delay = min(max(self._delay * 2, FIRST_DELAY), LONGEST_DELAY) if recent else FIRST_DELAY

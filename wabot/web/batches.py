@@ -1,4 +1,4 @@
-"""Batches: a list of them, what became of one, as JSON or as a table for a spreadsheet, and the end of one."""
+"""Batches: list them, show the results of one as JSON or CSV, cancel one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from aiohttp import web
 
 from wabot.web.answers import Refusal, reply
-from wabot.web.body import ASIDE, validate
+from wabot.web.body import OFFLOAD, validate
 from wabot.web.models import BatchesQuery
-from wabot.web.routes import SERVICE, told
+from wabot.web.routes import SERVICE, reply_batch
 
 _SIGNS = frozenset("=+-@")
 _ENDS = ";,\t\n\v\f\r\x85\u2028\u2029\uff1b\uff0c"
-"""What some spreadsheet takes for the end of a cell, though it stands inside of one."""
+"""Characters that some spreadsheet programs take for the end of a cell, even inside quotes."""
 _AFTER_AN_END = re.compile(rf"(?<=[{_ENDS}])[^{_ENDS}]++")
 CSV_COLUMNS = ("number", "status", "success", "duplicate", "outbox_id", "wamid", "error_code", "error")
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /batches: the batches with their counts, newest first; `next_cursor` where there may be more."""
+    """GET /batches: the batches with their counts, newest first; `next_cursor` if there may be more."""
     asked = validate(BatchesQuery, dict(request.query))
     found = await request.app[SERVICE].batches(asked.limit, asked.cursor or None)
     if found is None:
@@ -33,7 +33,7 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """POST /batches/{id}/cancel: nothing more of a batch leaves; its counts."""
+    """POST /batches/{id}/cancel: cancel all sends that have not left; the batch's counts."""
     found = await request.app[SERVICE].cancel_batch(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such batch")
@@ -41,17 +41,17 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def batch(request: web.Request) -> web.Response:
-    """GET /batches/{id}: counts and per-recipient results; `?format=csv` for a table."""
+    """GET /batches/{id}: counts and results per recipient; `?format=csv` for CSV."""
     found = await request.app[SERVICE].batch(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such batch")
     wanted = request.query.get("format", "json")
     if wanted == "csv":
-        table = await request.app[ASIDE](_table, found["results"])
+        table = await request.app[OFFLOAD](_table, found["results"])
         return web.Response(text=table, content_type="text/csv", charset="utf-8")
     if wanted != "json":
         raise Refusal(422, "format: json or csv")
-    return await told(request, found)
+    return await reply_batch(request, found)
 
 
 def _table(results: list[dict[str, Any]]) -> str:
@@ -66,9 +66,9 @@ def _table(results: list[dict[str, Any]]) -> str:
 
 
 def _plain(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula: an invalid number is whatever somebody wrote.
+    """A cell that no spreadsheet program takes for a formula: an invalid number can be any text.
 
-    Neither at its start, be that blank or a line end, nor after what another program takes for the end of a cell.
+    Checks the start of the cell, after blanks and line ends, and every place that may count as the end of a cell.
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     if not isinstance(cell, str):
@@ -80,7 +80,7 @@ def _plain(cell: object) -> object:
 
 
 def _is_formula(text: str) -> bool:
-    """Whether the first sign that can be seen begins a formula; the full-width ones do, too."""
+    """Whether the first visible character starts a formula; full-width ones count too."""
     shown = (char for char in unicodedata.normalize("NFKC", text) if char.isprintable() and not char.isspace())
     return next(shown, "") in _SIGNS
 

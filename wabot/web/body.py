@@ -1,5 +1,6 @@
-"""Reading requests: bounded in size and time, each and all together, then parsed once into a model; what is large,
-beside the loop.
+"""Reads request bodies and parses them into models. Each has limits of size and time; all together have one of size.
+
+Large bodies are parsed in a thread.
 """
 
 from __future__ import annotations
@@ -19,26 +20,26 @@ from wabot.web.answers import RETRY_AFTER, Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
 IN_FLIGHT = 64 << 20
-"""Bytes of bodies that may be on their way at once: so much of webhooks, and so much again of all the rest."""
+"""The most bytes of bodies being received: this much for webhooks, and as much for all other requests."""
 READ_SECONDS = 30.0
 NESTING = 32
 FIELD_LENGTH, FIELDS, PROBLEMS = 100, 256, 50
-"""Characters of a field's name in an error, fields of one object, and places that an error names."""
+"""The most characters of a field's name in an error, fields of one object, and errors that are listed."""
 
-ASIDE = web.AppKey("aside", Offload)
+OFFLOAD = web.AppKey("offload", Offload)
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
 def refuse_large(request: web.Request, limit: int) -> None:
-    """Raise Refusal for a body that says itself that it is larger than `limit` bytes."""
+    """Raise Refusal if the Content-Length is larger than `limit` bytes."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
 
 
 class _Reading:
-    """A body on its way."""
+    """A body that is being received."""
 
     def __init__(self) -> None:
         self.deadline = asyncio.timeout(READ_SECONDS)
@@ -48,10 +49,10 @@ class _Reading:
 
 
 class Bodies:
-    """Keeps the bodies on their way to IN_FLIGHT bytes in all.
+    """Limits the bodies being received to IN_FLIGHT bytes in all.
 
-    When there is no room for more, the oldest gives way: it is the slowest, so nobody can keep others out by being
-    slow, and what comes at an ordinary speed is through before it is the oldest.
+    Beyond that the oldest is dropped: it is the slowest, so slow clients cannot keep others out, and a request of
+    normal speed ends before it is the oldest.
     """
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class Bodies:
     async def read(self, request: web.Request, limit: int) -> bytes:
         """The body, at most `limit` bytes in at most READ_SECONDS."""
         refuse_large(request, limit)
-        if request.content.is_eof():  # small ones come with their headers
+        if request.content.is_eof():  # small bodies arrive with the headers
             return _bounded(request.content.read_nowait(), limit)
         with self._reading() as reading:
             try:
@@ -74,10 +75,10 @@ class Bodies:
                 if not reading.gave_way:
                     raise Refusal(408, f"the request took longer than {READ_SECONDS:g} s") from None
             except (web.RequestPayloadError, ConnectionError) as broken:
-                broken.__traceback__ = None  # the stream keeps it, and with it every frame on the way, and their bytes
-                raise Refusal(400, "the body broke off") from None
+                broken.__traceback__ = None  # the stream keeps the exception, and with it all frames and their bytes
+                raise Refusal(400, "the connection broke while the body was received") from None
             if reading.gave_way:
-                raise Refusal(503, "too much is being sent at once", headers=RETRY_AFTER)
+                raise Refusal(503, "too many bytes are being received at once", headers=RETRY_AFTER)
             return b"".join(reading.chunks)
 
     @contextmanager
@@ -119,7 +120,7 @@ WEBHOOK_BODIES, API_BODIES = web.AppKey("webhook_bodies", Bodies), web.AppKey("a
 
 
 async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], limit: int) -> T:
-    """What `shape` makes of the JSON object in a body of at most `limit` bytes; 415, 400, 413 or 422 where it is none.
+    """`shape` of the JSON object in the body, of at most `limit` bytes; refused with 415, 400, 413 or 422 if invalid.
 
     `shape` may run in a thread. It raises Refusal.
     """
@@ -132,7 +133,7 @@ async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], l
     body = await request.app[API_BODIES].read(request, limit)
     if len(body) <= json_limits.SMALL:
         return _understand(body, shape)
-    return await request.app[ASIDE](_understand, body, shape)
+    return await request.app[OFFLOAD](_understand, body, shape)
 
 
 def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> T:
@@ -149,7 +150,7 @@ def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> T:
 
 
 def validate(model: type[M], value: Mapping[str, Any]) -> M:
-    """`value` as a `model`, or 422 with every place that is wrong."""
+    """`value` as a `model`, or 422 with all invalid fields."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -157,9 +158,9 @@ def validate(model: type[M], value: Mapping[str, Any]) -> M:
 
 
 def validate_each(model: type[M], values: Sequence[Any], field: str) -> list[M]:
-    """The entries of the list `field` as models, or 422 with the first places that are wrong.
+    """The entries of the list `field` as models, or 422 with the first invalid fields.
 
-    One by one: pydantic would go through all of them, and through all that is wrong, in one call.
+    Validated one by one: pydantic would validate all entries in one call, without a pause for others.
     """
     found: list[M] = []
     problems: list[dict[str, str]] = []
@@ -200,12 +201,12 @@ def _finite(text: str) -> float:
     return value
 
 
-# NaN and 1e999 are Python's JSON, not everybody's: Meta would refuse what we make of them.
+# Python accepts NaN and 1e999, but they are not JSON, and Meta would refuse them.
 _READER = json_limits.Reader(parse_float=_finite, parse_constant=_finite)
 
 
 def _check(value: Any, levels: int) -> None:
-    """Refuse what could not be written down again: nesting without end, and (ValueError) half a character."""
+    """Refuse what cannot be written as JSON again: too deep nesting, and lone surrogates (ValueError)."""
     if not levels:
         raise Refusal(422, "the body is nested too deeply")
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Contacts: who wants no messages, and who turned out to be one person."""
+"""Contacts: opt-out, opt-in, and merged contacts."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def merges(request: web.Request) -> web.Response:
-    """GET /merges: contacts that turned out to be one person, newest first."""
+    """GET /merges: merges of contacts that are one person, newest first."""
     found = await request.app[SERVICE].merges(validate(MergesQuery, dict(request.query)).limit)
     return reply({"count": len(found), "merges": found})
 
 
 async def undo_merge(request: web.Request) -> web.Response:
-    """POST /merges/{id}/undo: they were two after all."""
+    """POST /merges/{id}/undo: make two contacts of it again."""
     found = await request.app[SERVICE].undo_merge(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such merge")

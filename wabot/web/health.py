@@ -1,4 +1,4 @@
-"""How it is: alive, ready, what is wrong; and a try of a lane that is paused."""
+"""Health checks, the list of problems, and probes of paused lanes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HEALTH = web.AppKey("health", Health)
 
 
 async def healthz(_: web.Request) -> web.Response:
-    """GET /healthz: the process lives."""
+    """GET /healthz: the process is alive."""
     return reply({"status": "ok"})
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: the journal can be written and the lanes run; how the rest is, and what is wrong.
+    """GET /readyz: 503 unless the journal can be written and the lanes run; the state of the rest, and the problems.
 
     `?strict=1`: 503 while there is any problem.
     """
@@ -32,7 +32,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def probe(request: web.Request) -> web.Response:
-    """POST /lanes/{kind}/probe: try now whether what is paused gets through."""
+    """POST /lanes/{kind}/probe: send a probe through a paused lane now."""
     found = request.app[HEALTH].probe(request.match_info["kind"])
     if found is None:
         raise Refusal(404, "no such lane")

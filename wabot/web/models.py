@@ -1,4 +1,4 @@
-"""The shapes of requests. What does not fit is refused with the place and the reason."""
+"""The request models. Invalid requests are refused, with the field and the reason."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
 MAX_COMPONENTS = 32
 MAX_CONTENT = 131_072
-"""Characters of the components of one message, many times what Meta takes."""
+"""The most characters in the components of one message; Meta accepts far fewer."""
 CODE_LENGTH = 18
-"""Characters of an error code; as many digits fit into an integer of the journal's."""
+"""The most characters of an error code; that many digits fit into an SQLite integer."""
 
 
 def _digits(value: object) -> object:
-    """A number may be a JSON integer; a fraction must not: its point and zero would become part of the number."""
+    """A phone number may be a JSON integer, but no float: its ".0" would become part of the number."""
     return str(value) if type(value) is int else value
 
 
@@ -32,7 +32,7 @@ def _bounded(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _size(value: Any) -> int:
-    """Characters that JSON takes for a value, more or less."""
+    """About how many characters a value has as JSON."""
     if isinstance(value, dict):
         return sum(len(key) + 4 + _size(item) for key, item in value.items()) + 2
     if isinstance(value, list):
@@ -41,12 +41,12 @@ def _size(value: Any) -> int:
 
 
 def _code(value: object) -> object:
-    """Meta's codes are numbers; who types one, or passes on an argument, may send its digits."""
+    """Meta's codes are numbers, but may also come as text (from the command line, say)."""
     if isinstance(value, str) and 0 < len(value) <= CODE_LENGTH:
         return int(value) if value.isascii() and value.isdigit() else value
     if type(value) is int and abs(value) < 10**CODE_LENGTH:
         return value
-    raise ValueError(f"must be a number of Meta's or a word of ours, of {CODE_LENGTH} characters at most")
+    raise ValueError(f"must be one of Meta's numbers or of our words, of {CODE_LENGTH} characters at most")
 
 
 ErrorCode = Annotated[int | str, BeforeValidator(_code)]
@@ -56,7 +56,7 @@ Components = Annotated[list[Component], Field(max_length=MAX_COMPONENTS), AfterV
 
 
 class Model(BaseModel):
-    """Unknown fields are errors: a misspelt one would silently do something else than asked."""
+    """The base of all models. Unknown fields are errors: a misspelt one would be silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,14 +70,14 @@ class Template(Model):
 
 
 class RecipientModel(Model):
-    """One recipient with parameters of their own; none = the template's."""
+    """One recipient, with their own parameters or (None) those of the template."""
 
     number: Number
     components: Components | None = None
 
 
 class InitiateBulk(Model):
-    """`POST /initiate-bulk`: either `numbers` or `recipients`, of which each is a RecipientModel."""
+    """`POST /initiate-bulk`: either `numbers` or `recipients` (each a RecipientModel, validated one by one)."""
 
     numbers: Annotated[list[Number], Field(max_length=MAX_RECIPIENTS)] = []
     recipients: Annotated[list[Any], Field(max_length=MAX_RECIPIENTS)] = []
@@ -118,7 +118,7 @@ class MergesQuery(Model):
 
 
 class OutboxQuery(Model):
-    """`GET /outbox`: all optional; `cursor` is the outbox id after which to go on. `message` is for sends alone."""
+    """`GET /outbox`: all optional. `cursor`: the outbox id after which to continue. `message`: for sends only."""
 
     kind: Literal["send", "reply", "event"] = "send"
     message: Literal["undelivered", "unread"] | None = None
@@ -135,12 +135,12 @@ class OutboxQuery(Model):
     @model_validator(mode="after")
     def _message_of_a_send(self) -> Self:
         if self.message and self.kind != "send":
-            raise ValueError("message: only a send has a message at the customer's; leave out kind")
+            raise ValueError("message: only for sends; leave out kind")
         return self
 
 
 class RetryAll(Model):
-    """`POST /outbox/retry`: which sends to try again. Without `may_repeat` none that may arrive twice."""
+    """`POST /outbox/retry`: which sends to retry. Without `may_repeat` none that may arrive twice."""
 
     batch_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     error_code: ErrorCode | None = None
@@ -148,7 +148,7 @@ class RetryAll(Model):
 
 
 class BatchesQuery(Model):
-    """`GET /batches`: `cursor` is the batch id after which to go on."""
+    """`GET /batches`: `cursor` is the batch id after which to continue."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str, Field(max_length=100)] = ""

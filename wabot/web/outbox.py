@@ -1,4 +1,4 @@
-"""The outbox in the open, sends and the replies that are owed: list, look, retry, cancel."""
+"""The outbox, and replies that are not done yet: list, show, retry, cancel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wabot.web.routes import QUESTION_LIMIT, SERVICE
 
 
 async def listing(request: web.Request) -> web.Response:
-    """GET /outbox: the sends or replies, newest first; `next_cursor` where there are more."""
+    """GET /outbox: sends or replies, newest first; `next_cursor` if there may be more."""
     asked = validate(OutboxQuery, dict(request.query))
     service = request.app[SERVICE]
     before = service.job_id(asked.cursor) if asked.cursor else None
@@ -42,7 +42,7 @@ async def listing(request: web.Request) -> web.Response:
 
 
 async def retry_all(request: web.Request) -> web.Response:
-    """POST /outbox/retry: try again what failed, is held or is parked; `left`: what may arrive twice then."""
+    """POST /outbox/retry: retry sends that failed, are held or parked; `left`: those that may arrive twice."""
     asked = await parse(request, partial(validate, RetryAll), QUESTION_LIMIT)
     return reply(await request.app[SERVICE].retry_all(Retry(asked.batch_id, asked.error_code, asked.may_repeat)))
 

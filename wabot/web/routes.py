@@ -17,32 +17,41 @@ from wabot.core.messages import InvalidNumber
 from wabot.offload import MANY
 from wabot.service import History, Service, identify
 from wabot.web.answers import Encoded, Refusal, reply, reply_long
-from wabot.web.body import API_LIMIT, ASIDE, WEBHOOK_BODIES, WEBHOOK_LIMIT, parse, refuse_large, validate, validate_each
+from wabot.web.body import (
+    API_LIMIT,
+    OFFLOAD,
+    WEBHOOK_BODIES,
+    WEBHOOK_LIMIT,
+    parse,
+    refuse_large,
+    validate,
+    validate_each,
+)
 from wabot.web.models import Get, GetBulk, InitiateBulk, RecipientModel
 
 SERVICE = web.AppKey("service", Service)
 VERIFY_TOKEN = web.AppKey("verify_token", str)
 WAIT_SECONDS = web.AppKey("wait_seconds", float)
 LINE = web.RequestKey("line", dict[str, Any])
-"""What a handler adds to the request's line in the log."""
+"""Fields that a handler adds to the request's log line."""
 
 _RESPOND_ASYNC = re.compile(r"(?:^|,)\s*respond-async\s*(?:[;,]|$)", re.IGNORECASE)
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]+)\"?\s*(?:[;,]|$)", re.IGNORECASE)
 KEY_LENGTH = 255
 MAX_WAIT_SECONDS = 300.0
 AT_ONCE = 8
-"""Histories of one request that are read side by side."""
+"""Histories of one request that are read concurrently."""
 QUESTION_LIMIT, BULK_QUESTION_LIMIT = 131_072, 262_144
-"""Bytes of a question about one person, and about a thousand."""
+"""The most bytes of a request about one person, and about a thousand."""
 REPEATED = 8 << 20
-"""Bytes of messages that an answer repeats for numbers that were asked for again."""
+"""The most bytes of messages that an answer repeats for duplicate numbers."""
 A_WHILE = 100
-"""Numbers that are understood before others get a turn."""
+"""Numbers that are parsed before other tasks get a turn."""
 _NOTHING: Mapping[str, Any] = {"success": False, "count": 0, "messages": []}
 
 
 async def verify(request: web.Request) -> web.Response:
-    """GET /webhook: Meta asks whether this is our address.
+    """GET /webhook: Meta verifies our address.
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
     """
@@ -55,7 +64,7 @@ async def verify(request: web.Request) -> web.Response:
 
 
 async def webhook(request: web.Request) -> web.Response:
-    """POST /webhook: on disk first, then 200. Of strangers as little as possible is read."""
+    """POST /webhook: store on disk, then answer 200. Of unsigned requests as little as possible is read."""
     service, signature = request.app[SERVICE], request.headers.get("X-Hub-Signature-256")
     refuse_large(request, WEBHOOK_LIMIT)
     service.refuse_unsigned(signature)
@@ -67,7 +76,7 @@ async def webhook(request: web.Request) -> web.Response:
 
 
 async def initiate_bulk(request: web.Request) -> web.Response:
-    """POST /initiate-bulk: queue, then wait for what Meta says, as long as the caller wants to."""
+    """POST /initiate-bulk: queue the batch, then wait for its results, as long as the caller wants."""
     recipients, template = await parse(request, _bulk, API_LIMIT)
     wait, preference = _wait(request)
     service = request.app[SERVICE]
@@ -82,25 +91,25 @@ async def initiate_bulk(request: web.Request) -> web.Response:
         headers["Idempotent-Replayed"] = "true"
     request[LINE] = {"batch": batch_id, "recipients": len(recipients)}
     accepted = batch is None or batch["queued"] or preference == "respond-async"
-    return await told(request, batch, status=202 if accepted else 200, headers=headers)
+    return await reply_batch(request, batch, status=202 if accepted else 200, headers=headers)
 
 
-async def told(
+async def reply_batch(
     request: web.Request,
     batch: dict[str, Any] | None,
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """A batch with its results as JSON."""
+    """The answer with a batch and its results."""
     if batch is None or len(batch["results"]) <= MANY:
         return reply(batch, status=status, headers=headers)
-    results = await request.app[ASIDE](Encoded, batch["results"])
+    results = await request.app[OFFLOAD](Encoded, batch["results"])
     return reply_long({**batch, "results": results}, status=status, headers=headers)
 
 
 async def get(request: web.Request) -> web.Response:
-    """POST /get: what was said with one number."""
+    """POST /get: the messages with one number."""
     asked = await parse(request, partial(validate, Get), QUESTION_LIMIT)
     history = await request.app[SERVICE].history(asked.number, asked.limit, asked.include)
     partly = {"partial": True} if history.partial else {}
@@ -108,7 +117,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def get_bulk(request: web.Request) -> web.Response:
-    """POST /get-bulk: what was said with many. Who is asked for several times is looked up once."""
+    """POST /get-bulk: the messages with many numbers. Duplicate numbers are looked up once."""
     asked = await parse(request, partial(validate, GetBulk), BULK_QUESTION_LIMIT)
     people = await _identities(asked.numbers)
     lines = await _lines(request, {person for person in people if person}, asked.limit)
@@ -133,7 +142,7 @@ async def get_bulk(request: web.Request) -> web.Response:
 
 
 async def _identities(numbers: Sequence[str]) -> list[str | None]:
-    """Whom each number means; None where it cannot be one."""
+    """The digits or BSUID of each number; None if invalid."""
     people: list[str | None] = []
     for place, number in enumerate(numbers, start=1):
         if place % A_WHILE == 0:
@@ -146,12 +155,12 @@ async def _identities(numbers: Sequence[str]) -> list[str | None]:
 
 
 async def _lines(request: web.Request, people: Iterable[str], limit: int) -> dict[str, dict[str, Any]]:
-    """The result of each person for `/get-bulk`; all of them share what one answer may hold."""
+    """The result of each person for `/get-bulk`; they share the space of one answer."""
     service, room, gate = request.app[SERVICE], Room(), asyncio.Semaphore(AT_ONCE)
 
     async def line(person: str) -> dict[str, Any]:
         async with gate:
-            room.take(0, 0)  # where it was too much already, nobody else need be read
+            room.take(0, 0)  # raises if the answer is too long already, so that no more is read
             history = await service.history(person, limit, room=room)
             messages = await _encoded(request, history)
         count = len(history.messages)
@@ -166,9 +175,9 @@ _INSIDE = ("_id", "version")
 
 
 async def _encoded(request: web.Request, history: History) -> Encoded:
-    """Messages as `/get` tells them: our own key and counters stay inside."""
+    """Messages as `/get` shows them, without our internal fields."""
     shown = ({name: value for name, value in message.items() if name not in _INSIDE} for message in history.messages)
-    return Encoded(shown) if history.size <= SMALL else await request.app[ASIDE](Encoded, shown)
+    return Encoded(shown) if history.size <= SMALL else await request.app[OFFLOAD](Encoded, shown)
 
 
 def _bulk(body: Mapping[str, Any]) -> tuple[list[Asked], dict[str, Any] | None]:

@@ -1,4 +1,4 @@
-"""The connections under the application: what is not even HTTP is answered, and logged, like everything else."""
+"""The connections below the application: invalid HTTP is answered and logged like everything else."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from wabot.log import get_logger
 from wabot.web import answers
 
 IDLE_SECONDS = 150.0
-"""How long a connection may take to say what it wants, or stay for more: longer than common proxies keep one."""
+"""How long a connection may be idle before or between requests: longer than common proxies keep one."""
 
 HEADERS = {"Server": "wabot", "X-Content-Type-Options": "nosniff"}
-"""Of every answer. aiohttp would tell its version, and Python's, to whoever looks for one with a known hole; a browser
-that guesses types could take for a page what somebody wrote to us."""
+"""Headers of every answer. By default aiohttp names its version and Python's, which helps attackers; and a browser that
+guesses content types could take a customer's message for a web page."""
 
 READ_BYTES = 1 << 16
-"""What a connection reads ahead of whoever wants it, and half of what it may hold."""
+"""The bytes that a connection reads ahead, and half of what it may buffer."""
 PIECE_BYTES = 1 << 14
-"""What is read, and taken apart, in one go. By itself uvloop reads 250 KB: in chunks of a byte each, 40 000 of them,
-for which everybody else would wait 0.2 s."""
+"""The bytes that are read and parsed at a time. By default uvloop reads 250 KB: in chunks of one byte these are 40 000
+chunks, which would block the loop for 0.2 s."""
 
 log = get_logger()
 
 
 class CannotListen(WabotError):
-    """The address in `[server]` is not to be had; the text says what to do."""
+    """The address in `[server]` cannot be used; the text says what to do."""
 
 
 async def listen(runner: web.AppRunner, host: str, port: int) -> str:
-    """Accept connections; the address. Raises CannotListen."""
+    """Start to accept connections; the URL. Raises CannotListen."""
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
     except OSError as error:
@@ -54,28 +54,28 @@ def _remedy(number: int | None) -> str:
 
 
 class Runner(web.AppRunner):
-    """An AppRunner with our own connections. `_make_server` is the one protected name; a test pins it."""
+    """An AppRunner with our own connections. `_make_server` is the only protected name used; a test covers it."""
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
 
         async def handle(request: Any) -> web.StreamResponse:
-            # aiohttp looks at this before any middleware, and breaks where it is not text.
+            # aiohttp checks this header before any middleware, and fails if it is invalid.
             if request.headers.get("Expect", "100-continue").lower() != "100-continue":
-                return answers.error(417, "of all expectations only 100-continue is understood")
+                return answers.error(417, "only the expectation 100-continue is supported")
             return await server.request_handler(request)
 
         return _Server(handle, request_factory=server.request_factory)
 
 
 class _Server(web.Server):
-    def __call__(self) -> _InPieces:  # type: ignore[override]  # the loop is all that calls it, and wants a protocol
+    def __call__(self) -> _InPieces:  # type: ignore[override]  # only the loop calls it, and needs a protocol
         return _InPieces(
             _Connection(
                 self,
                 loop=asyncio.get_running_loop(),
-                access_log=None,  # type: ignore[arg-type]  # aiohttp takes None, and our own line costs less
-                auto_decompress=False,  # Meta signs the bytes as they are, and nobody unpacks a bomb
+                access_log=None,  # type: ignore[arg-type]  # aiohttp accepts None; our own log line is cheaper
+                auto_decompress=False,  # Meta signs the raw bytes; and no zip bombs
                 keepalive_timeout=IDLE_SECONDS,
                 read_bufsize=READ_BYTES,
             )
@@ -83,9 +83,9 @@ class _Server(web.Server):
 
 
 class _InPieces(asyncio.BufferedProtocol):
-    """Reads for a connection, PIECE_BYTES at a time; it may say in between that it has enough."""
+    """Reads PIECE_BYTES at a time for a connection, which can pause reading in between."""
 
-    _PIECE = bytearray(PIECE_BYTES)  # one for all: the loop fills it and hands it over in one go
+    _PIECE = bytearray(PIECE_BYTES)  # shared by all: the loop fills it and passes it on in one step
 
     def __init__(self, connection: web.RequestHandler) -> None:
         self._connection = connection
@@ -118,7 +118,7 @@ class _Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Every answer passes here, also to what reached no application."""
+        """Adds HEADERS to every answer, also of requests that do not reach the application."""
         resp.headers.update(HEADERS)
         return await super().finish_response(request, resp, start_time)
 
@@ -129,13 +129,13 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what cannot be parsed. The open internet is full of it: that is no error of ours."""
+        """The answer to invalid HTTP. It is common on the internet and no error of ours, so it is logged as info."""
         if status == 400:
             log.info("request.garbled", reason=type(exc).__name__)
         else:
             log.error("request.broken", exc_info=exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("half an answer is out already")
+            raise ConnectionError("part of an answer was sent already")
         response = answers.error(status, "this is not a well-formed HTTP request")
         response.force_close()
         return response
