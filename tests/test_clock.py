@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.assembly.clock import BELIEVE_SECONDS, DRIFT_SECONDS, RIDDEN_OUT_SECONDS, SteadyClock
+from wabot.assembly.clock import CONFIRM_SECONDS, DRIFT_SECONDS, RIDDEN_OUT_SECONDS, SteadyClock
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -57,7 +57,7 @@ def test_a_jump_that_lasts_is_followed_after_a_minute(set_by: float) -> None:
     clock = machine.clock()
     before = clock()
     machine.wait(1, set_by=set_by)
-    assert after(machine, clock, BELIEVE_SECONDS - 1) == before + BELIEVE_SECONDS
+    assert after(machine, clock, CONFIRM_SECONDS - 1) == before + CONFIRM_SECONDS
     assert after(machine, clock, 2) == machine.wall
     machine.wait(5)
     assert clock() == machine.wall
@@ -122,7 +122,7 @@ def test_however_the_machine_is_set_two_minutes_later_it_is_followed(steps: list
     for seconds, set_by in steps:
         machine.wait(seconds, set_by=set_by)
         clock()
-    now = after(machine, clock, 2 * BELIEVE_SECONDS)
+    now = after(machine, clock, 2 * CONFIRM_SECONDS)
     assert machine.wall - DRIFT_SECONDS <= now <= machine.wall + RIDDEN_OUT_SECONDS + 1e-3
 
 

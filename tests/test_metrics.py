@@ -78,7 +78,7 @@ async def test_what_was_settled_is_counted_and_what_is_done_is_timed(scene: Scen
     samples = await told(metrics)
     assert samples["wabot_jobs_settled_total", labelled(kind="send", state="done")] == 1
     assert samples["wabot_jobs_settled_total", labelled(kind="send", state="failed")] == 1
-    assert samples["wabot_jobs_settled_total", labelled(kind="send", state="settled_before")] == 1
+    assert samples["wabot_jobs_settled_total", labelled(kind="send", state="already_settled")] == 1
     assert samples["wabot_job_seconds_count", labelled(kind="send")] == 1
     assert samples["wabot_job_seconds_sum", labelled(kind="send")] == 2
     assert samples["wabot_job_seconds_bucket", labelled(kind="send", le="1.0")] == 0

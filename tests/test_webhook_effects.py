@@ -127,7 +127,7 @@ NOBODY = cast("Lane", None)
 def test_what_people_write_counts_against_the_throughput() -> None:
     bucket = Bucket(rate=100, now=0)
     before = bucket.room(0)
-    WebhookEffects(NOBODY, bucket, lambda: 0.0).heed(Webhook(), Taken(stored=2))
+    WebhookEffects(NOBODY, bucket, lambda: 0.0).apply(Webhook(), Taken(stored=2))
     assert bucket.room(0) == before - 2
 
 
@@ -135,5 +135,5 @@ def test_an_upgrade_makes_the_throughput_whole() -> None:
     bucket = Bucket(rate=100, now=0)
     bucket.slow_down(0)
     upgrade = AccountNews(Standing.FASTER, "faster", 0)
-    WebhookEffects(NOBODY, bucket, lambda: 0.0).heed(Webhook(), Taken(account=[upgrade]))
+    WebhookEffects(NOBODY, bucket, lambda: 0.0).apply(Webhook(), Taken(account=[upgrade]))
     assert bucket.rate == 100

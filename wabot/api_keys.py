@@ -1,4 +1,4 @@
-"""The key that opens the API where `server.api_keys` names none: made at the first start, kept in `data_dir`."""
+"""The API keys: those of `server.api_keys`, or one that the first start makes and keeps in `data_dir`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ log = get_logger()
 
 
 class UnusableKey(WabotError):
-    """The file with the key cannot be used; the text says why and what to do."""
+    """The key file cannot be used; the text says why and what to do."""
 
 
 def of_service(server: Server) -> tuple[str, ...]:
-    """The keys that open the API. Needs a `data_dir` that is ours alone. Raises UnusableKey, OSError (full disk)."""
+    """The keys that the API accepts. Needs a private `data_dir`. Raises UnusableKey, OSError (full disk)."""
     if server.api_keys:
         return tuple(key.get_secret_value() for key in server.api_keys)
     path = server.data_dir / FILE
@@ -33,14 +33,14 @@ def of_service(server: Server) -> tuple[str, ...]:
 
 
 def of_terminal(server: Server) -> str | None:
-    """A key for our own calls of the running service; None before its first start. Raises UnusableKey."""
+    """A key for the terminal commands; None before the first start of the service. Raises UnusableKey."""
     if server.api_keys:
         return server.api_keys[0].get_secret_value()
     return _read(server.data_dir / FILE)
 
 
 def _read(path: Path) -> str | None:
-    """The kept key; None if there is none."""
+    """The key in the file; None without a file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def _read(path: Path) -> str | None:
 
 
 def _make_private(path: Path, descriptor: int) -> None:
-    """Raises UnusableKey where the open file is not ours (root may read anybody's)."""
+    """Make the open file private. Raises UnusableKey if it belongs to another user (root may read all files)."""
     state = os.fstat(descriptor)
     if not stat.S_ISREG(state.st_mode) or os.geteuid() not in (state.st_uid, 0):
         raise UnusableKey(f"{whose(path)}: must be a file of wabot's user: move it away, the next start makes one")
@@ -70,7 +70,7 @@ def _make_private(path: Path, descriptor: int) -> None:
 
 
 def _make(path: Path) -> str:
-    """A new key, on disk as a whole or not at all."""
+    """Make a key and write its file atomically."""
     key = secrets.token_urlsafe(MADE_BYTES)
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A bulk request becomes a batch: numbers are read, messages made, and the request gets its fingerprint."""
+"""Turns a bulk request into a batch: parses the numbers, makes the messages, computes the fingerprint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """What `/initiate-bulk` was asked: `template` is `{name, language, components}`, None = the first-contact one."""
+    """A request of `/initiate-bulk`. `template`: `{name, language, components}`, None = the first-contact one."""
 
     recipients: Sequence[Asked]
     template: Mapping[str, Any] | None = None
@@ -33,7 +33,7 @@ class Bulk:
 
 
 def new_batch(bulk: Bulk, default: Mapping[str, Any]) -> NewBatch:
-    """The batch that a request asks for; `default` is the template where it names none. May take a second."""
+    """The batch for a request; `default`: the template if the request has none. May take a second."""
     template = bulk.template or default
     whole = template_message(template, Origin.BULK)
     recipients = []

@@ -1,4 +1,4 @@
-"""The terminal: run the service, the sandbox, and small commands for whoever keeps it."""
+"""The command line: runs the service, the sandbox, and the operator's commands."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from typing import Any, NoReturn, TypeAlias
 
 from wabot import __version__, log, running_address
 
-log.quiet_warnings()  # before the imports below: what libraries tell programmers is not for this terminal
+log.quiet_warnings()  # before the imports below, which would print warnings for programmers
 
 from wabot.core.errors import WabotError  # noqa: E402
 from wabot.ownership import whose  # noqa: E402
 from wabot.settings.loading import Settings, SettingsError, is_journald, load  # noqa: E402
 
 FAILED, MISUSED = 1, 2
-"""Misused: the settings or the arguments, which no other attempt changes, so that systemd leaves it at that. All else
-may pass (a full disk, a busy file, an address in use) or waits for a person, and is tried again."""
+"""Exit statuses. MISUSED: wrong settings or arguments; systemd does not restart, since another try would not help.
+FAILED: all else, such as a full disk, a locked file or an address in use; systemd restarts."""
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 13
 
 
@@ -32,7 +32,7 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; the exit status."""
+    """Run the command in `argv`. Returns the exit status."""
     args = _arguments(argv)
     try:
         settings = _settings(args)
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    """Those of the service; a command needs less, and where nothing is set up it is meant for the sandbox that runs."""
+    """The settings. A command needs fewer than the service; with nothing set up, it uses those of a running sandbox."""
     settings = load(args.config, sandbox=args.sandbox, whole=args.command is None)
     if args.command is None:
         return settings
@@ -72,7 +72,7 @@ def _complain(text: str) -> None:
 
 
 def end(status: int) -> NoReturn:
-    """Leave at once: all is written and closed, but Python would wait for a thread that waits for a model's answer."""
+    """Exit at once. Everything is closed, but Python would wait for threads that wait for a model's answer."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -98,14 +98,14 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
     if args.command == "restore":
         from wabot.journal import restore  # noqa: PLC0415
 
-        aside = restore.put_in_place(args.file, settings.server.data_dir)
-        print(_RESTORED.format(file=args.file, journal=settings.server.data_dir, aside=aside or "nothing"))  # noqa: T201
+        previous = restore.put_in_place(args.file, settings.server.data_dir)
+        print(_RESTORED.format(file=args.file, journal=settings.server.data_dir, previous=previous or "nothing"))  # noqa: T201
         return 0
     return _run(_sandbox(settings, keep=args.keep) if args.sandbox else _serve(settings))
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
-    """On uvloop, where there is one: it pays where threads wake the loop, and the journal's does."""
+    """Run on uvloop if it is installed: it is faster when threads wake the loop, as the journal's thread does."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
@@ -129,10 +129,10 @@ async def _serve(settings: Settings) -> int:
 
 
 def _settle_in() -> None:
-    """What was loaded at start stays: the collector need not look at it again. What is large goes back when freed."""
+    """Exclude what was loaded at the start from garbage collection, and return large freed memory to the system."""
     gc.collect()
     gc.freeze()
-    # By itself glibc keeps what many bodies took at once, for good; they come in pieces of web.server.PIECE_BYTES.
+    # By default glibc never returns the memory of many bodies at once; they come in pieces of web.server.PIECE_BYTES.
     # https://man7.org/linux/man-pages/man3/mallopt.3.html
     with contextlib.suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
@@ -155,7 +155,7 @@ async def _sandbox(settings: Settings, *, keep: bool) -> int:
 
 
 _RESTORED = """\
-wabot: {file} is the journal of {journal} now; {aside} was there before.
+wabot: {file} is the journal of {journal} now; {previous} was there before.
 wabot: at the next start, sends that were open are parked: python run.py outbox list --state parked"""
 
 
@@ -168,7 +168,7 @@ wabot sandbox: no account, no key, no database
 
 
 async def _until_quit(meta: Any, chat: Any) -> None:
-    """The chat; where it merely runs out of lines, the service goes on."""
+    """Run the chat until the user quits. At the end of its input the service goes on."""
     if not await chat(meta, number="919876500100", stdin=sys.stdin, out=sys.stdout):
         await asyncio.Event().wait()
 
@@ -193,7 +193,7 @@ async def _stop_signal() -> Any:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options of all commands stand before or after the command."""
+    """Parse the arguments. Common options may stand before or after the command."""
     everywhere = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     everywhere.add_argument("--config", type=Path, metavar="PATH", help="instead of ./config.toml")
     everywhere.add_argument("--sandbox", action="store_true", help="a stand-in for Meta: no account, key or database")
@@ -222,10 +222,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _add_outbox(commands: _Commands) -> argparse.ArgumentParser:
-    """The commands of the outbox; returns the one that retries."""
+    """Add the outbox commands; returns the parser of `retry`."""
     outbox = commands.add_parser("outbox", help="look at the outbox of the running service, retry or cancel a send")
     verbs = outbox.add_subparsers(dest="verb", required=True)
-    listing = verbs.add_parser("list", help="the newest sends, or the replies that are owed")
+    listing = verbs.add_parser("list", help="the newest sends, or the replies that wait")
     for option in ("--state", "--number", "--batch-id", "--cursor"):
         listing.add_argument(option, default="")
     listing.add_argument("--kind", choices=("send", "reply", "event"), default="send", help="default: send")
@@ -237,13 +237,13 @@ def _add_outbox(commands: _Commands) -> argparse.ArgumentParser:
     retry.add_argument("id", nargs="?", default="", help="an outbox id; or else, for many:")
     retry.add_argument("--batch-id", default="", help="those of a batch")
     retry.add_argument("--error-code", default="", help="those with this code")
-    retry.add_argument("--may-repeat", action="store_true", help="also those that may arrive twice then")
+    retry.add_argument("--may-repeat", action="store_true", help="also those that may then arrive twice")
     for command in verbs.choices.values():
         command.add_argument("--json", action="store_true", help="for programs")
     return retry
 
 
 def _check_retry(retry: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """One send by its id, or many by what they have in common. Ends the process where it is neither, or both."""
+    """Exit with an error unless `retry` got either an id, or options for many sends."""
     if bool(args.id) == bool(args.batch_id or args.error_code or args.may_repeat):
         retry.error("give an outbox id, or else --batch-id, --error-code or --may-repeat for many")

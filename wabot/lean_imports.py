@@ -1,4 +1,4 @@
-"""Importing a library without the parts of it that only cost memory here."""
+"""Imports a library without optional parts that we do not use, to save memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def without(*modules: str) -> Iterator[None]:
-    """While this lasts these modules cannot be imported: what wants them only if they are there goes without them."""
+    """Hide these modules within the block, so that libraries that use them only if installed do without them."""
     hidden = [module for module in modules if module not in sys.modules]
     for module in hidden:
-        sys.modules[module] = None  # type: ignore[assignment] # so the import system says: not to be had
+        sys.modules[module] = None  # type: ignore[assignment] # makes `import` raise ImportError
     try:
         yield
     finally:

@@ -1,11 +1,10 @@
 """One line per event on stdout, for a person (`console`) or a machine (`json`); cheap enough for every request.
 
-Events are `noun.past` with ids. Phone numbers and BSUIDs are masked, what people write is left out (unless
-`log.bodies`), known secrets are starred wherever they turn up. What nobody can
-see (controls, also those from U+0080 up, line separators, marks that turn the direction) is escaped, for it could forge
-lines, or drive the terminal of whoever reads them. What libraries log comes out the same way, from
-WARNING up. Loggers are made at import and bound at the first line, so a later `configure` reaches all of them:
-the state of this module is the one thing here that belongs to the process.
+Events are `noun.past` with ids. Phone numbers and BSUIDs are masked, message texts are left out (unless `log.bodies`),
+and known secrets are replaced by `***`. Invisible characters (control characters, line separators, bidirectional marks)
+are escaped, since they could forge lines or control the reader's terminal. Library logs are included from WARNING up.
+Loggers are made at import and bound at the first line, so that a later `configure` affects all of them; this is the
+only global state in wabot.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class LogSettings(Protocol):
 
 
 class _Output:
-    """The end of the line: stdout, as UTF-8 whatever the terminal says, in one write."""
+    """Writes each line to stdout in one call, always as UTF-8."""
 
     def __init__(self) -> None:
         self.hidden: tuple[str, ...] = ()
@@ -65,7 +64,7 @@ class _Output:
             stream.write(line.encode("utf-8", "backslashreplace"))
             stream.flush()
         except (OSError, ValueError, AttributeError):
-            pass  # a full disk, a closed pipe, no stdout at all: that silences the log; it must not stop the work
+            pass  # full disk, closed pipe, no stdout: lines are lost, but the work goes on
 
     debug = info = warning = error = critical = write
 
@@ -74,7 +73,7 @@ _output = _Output()
 
 
 class _Logger:
-    """Looks like structlog's logger; takes its set-up at every line, so that it may be made before `configure`."""
+    """A structlog logger that looks up its configuration for each line, so it can be made before `configure`."""
 
     __slots__ = ()
 
@@ -83,17 +82,17 @@ class _Logger:
 
 
 def get_logger() -> FilteringBoundLogger:
-    """A logger for a module to keep; until `configure` was called it writes for a person, from INFO up."""
+    """A logger for a module. Before `configure` it writes the console format, from INFO up."""
     return cast(FilteringBoundLogger, _Logger())
 
 
 def configure(settings: LogSettings, *, journald: bool = False) -> None:
-    """Log from now on, everywhere in this process, as `settings` say.
+    """Apply `settings` to all loggers of this process.
 
-    `journald`: systemd's journal listens: each line tells its priority (sd-daemon(3)), and leaves the time to it.
+    `journald`: systemd's journal reads the lines: each starts with its priority (sd-daemon(3)) and has no time.
     """
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(line_buffering=True)  # what is printed keeps its place among the lines
+        reconfigure(line_buffering=True)  # keeps printed lines in order with logged ones
     _bind(settings.format, settings.level, bodies=settings.bodies, journald=journald)
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Libraries)]:
@@ -102,7 +101,7 @@ def configure(settings: LogSettings, *, journald: bool = False) -> None:
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Star these values, and no others, in every line, also where it spells them escaped or as part of a URL."""
+    """Replace these values, instead of those given before, by `***` in every line, also in escaped and URL form."""
     known = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
     spelled = {spelling for secret in known for spelling in (secret, repr(secret)[1:-1], quote(secret, safe=""))}
     spelled |= {_to_json(spelling)[1:-1] for spelling in spelled}
@@ -110,7 +109,7 @@ def hide(secrets: Iterable[str]) -> None:
 
 
 def quiet_warnings() -> None:
-    """Keep what libraries tell programmers from the terminal of whoever runs this; call it before importing them."""
+    """Suppress the deprecation warnings of libraries; call it before importing them."""
     warnings.simplefilter("ignore", DeprecationWarning)
     warnings.simplefilter("ignore", FutureWarning)
 
@@ -137,7 +136,7 @@ def _redact(*, bodies: bool) -> structlog.typing.Processor:
     def redact(_: Any, __: str, event: EventDict) -> EventDict:
         for key in IDENTITIES.intersection(event):
             value = event[key]
-            if not (key == "contact" and isinstance(value, int)):  # the journal's own id tells nothing
+            if not (key == "contact" and isinstance(value, int)):  # the internal id is not personal
                 event[key] = mask(None if value is None else str(value))
         for key in dropped.intersection(event):
             del event[key]
@@ -151,7 +150,7 @@ def _trace(logger: Any, method: str, event: EventDict) -> EventDict:
 
 
 def _clock(shape: str, convert: Callable[[float], time.struct_time]) -> Callable[[], str]:
-    """A clock that reads `shape` and milliseconds; it formats once a second, for that costs more than the line."""
+    """A clock that returns `shape` with milliseconds; it formats only once a second, since formatting is expensive."""
     second, shown = 0, ""
 
     def read() -> str:
@@ -171,12 +170,12 @@ def _to_json(value: object) -> str:
 
 
 def _visible(text: str, *, escape: Callable[[str], str] = ascii, kept: str = "") -> str:
-    """`text` with all that cannot be seen escaped as `escape` quotes it, except what is in `kept`."""
+    """`text` with invisible characters escaped by `escape`, except those in `kept`."""
     return "".join(char if char.isprintable() or char in kept else escape(char)[1:-1] for char in text)
 
 
 def _for_journald(style: str) -> structlog.typing.Processor:
-    """Each line with its priority in front (sd-daemon(3)); when it was written, journald knows."""
+    """Puts the priority before each line (sd-daemon(3)), and no time: journald adds it."""
     render = _json(timed=False) if style == "json" else _console(colours=False, timed=False)
 
     def prefixed(logger: Any, level: str, event: EventDict) -> str:
@@ -212,7 +211,7 @@ def _console(*, colours: bool, timed: bool = True) -> structlog.typing.Processor
 
 
 def _word(value: object) -> str:
-    """`value` as one word: quoted where it has spaces, escaped where it could move the cursor or forge a line."""
+    """`value` as one word: quoted if it has spaces, escaped if it has invisible characters."""
     text = str(value)
     if text.isprintable() and text and " " not in text:
         return text
@@ -220,7 +219,7 @@ def _word(value: object) -> str:
 
 
 class _Libraries(logging.Handler):
-    """What libraries log, as `library.logged`."""
+    """Logs the lines of libraries as `library.logged`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -233,5 +232,5 @@ class _Libraries(logging.Handler):
 
 
 def _level(number: int) -> int:
-    """The named level at or below `number`: libraries make up their own."""
+    """The standard level at or below `number`, since libraries define their own."""
     return max(level for level in (logging.WARNING, logging.ERROR, logging.CRITICAL) if level <= number)

@@ -1,4 +1,4 @@
-"""What Prometheus is told. Counters and latencies are fed as things happen, gauges read when somebody asks."""
+"""Metrics for Prometheus. Counters and histograms are updated by events; gauges are read for each request."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Metrics:
         self._journal, self._clock, self._archive = journal, clock, archive
         self._registry = CollectorRegistry()
         self._settled = Counter(
-            "wabot_jobs_settled", "Jobs by kind and what became of them", ["kind", "state"], registry=self._registry
+            "wabot_jobs_settled", "Settled jobs by kind and final state", ["kind", "state"], registry=self._registry
         )
         self._latency = Histogram(
-            "wabot_job_seconds", "From when a job was owed to its end", ["kind"], buckets=SECONDS,
+            "wabot_job_seconds", "From the creation of a job to its end", ["kind"], buckets=SECONDS,
             registry=self._registry,
         )  # fmt: skip
         self._llm = Histogram("wabot_llm_seconds", "How long the model took", buckets=SECONDS, registry=self._registry)
         self._lane = Gauge(
             "wabot_lane_up", "1 running, 0 paused or stopped", ["lane", "state"], registry=self._registry
         )
-        self._in_flight = Gauge("wabot_lane_in_flight", "Jobs in hand", ["lane"], registry=self._registry)
+        self._in_flight = Gauge("wabot_lane_in_flight", "Jobs being handled", ["lane"], registry=self._registry)
         self._lag = Gauge("wabot_archive_lag_messages", "Messages that the archive lacks", registry=self._registry)
         self._bytes = Gauge("wabot_journal_bytes", "Size of the journal", ["file"], registry=self._registry)
         self._commit = Gauge("wabot_journal_commit_seconds", "How long the last commit took", registry=self._registry)
@@ -51,16 +51,16 @@ class Metrics:
 
     def job_settled(self, job: Job, _outcome: Outcome, state: State | None) -> None:
         """A lane settled a job."""
-        self._settled.labels(job.kind, state or "settled_before").inc()
+        self._settled.labels(job.kind, state or "already_settled").inc()
         if state is State.DONE:
             self._latency.labels(job.kind).observe(max(self._clock() - job.created_at, 0.0))
 
     def model_answered(self, seconds: float) -> None:
-        """The model answered, or failed to."""
+        """The model answered or failed."""
         self._llm.observe(seconds)
 
     async def render(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         self._depths.found = await self._journal.depths()
         if self._archive:
             self._lag.set(await self._journal.archive_lag())
@@ -90,7 +90,7 @@ class _Depths(Collector):
 
 
 class _Totals(Collector):
-    """Counts that the writer keeps itself."""
+    """The writer's own counters."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

@@ -1,4 +1,4 @@
-"""Work that takes long is done beside the loop, one piece at a time: many threads would only take turns with it."""
+"""Runs long work in a thread, one task at a time: more threads would only compete for Python's lock."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MANY = 500
-"""Entries from which something is worth a thread of its own."""
+"""The number of entries from which work is done in a thread."""
 
 
 class Offload:
-    """Runs functions in a thread, each after the one before it. They must be written in Python, not one call into C:
-    such a call holds up the loop as if it ran there."""
+    """Runs functions in a thread, one after the other. They must be Python code: a long call into C blocks the loop as
+    if it ran there."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
-        """What `function(…)` returns."""
+        """The result of `function(*args, **kw)`."""
         async with self._turn:
             return await asyncio.to_thread(function, *args, **kw)

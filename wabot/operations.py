@@ -1,4 +1,4 @@
-"""The verbs for whoever keeps wabot: batches and the outbox, looked at and acted on."""
+"""The operator's part of the service: shows batches and the outbox, and acts on them."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ JOB_ID = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class Operations:
-    """The part of the service that shows batches and the outbox, and lets a person decide about them."""
+    """Lists, shows, retries and cancels sends and batches."""
 
     _journal: Journal
     _lanes: Mapping[Kind, Lane]
-    _aside: Offload
+    _offload: Offload
     _clock: Callable[[], float]
 
     async def batch(self, batch_id: str) -> dict[str, Any] | None:
-        """A batch with its counts and results in the order asked; None if it is unknown."""
+        """A batch with its counts, and its results in the order of the request; None if unknown."""
         head = await self._journal.batch_head(batch_id)
         found = await self._journal.results(batch_id)
         if head is None or found is None:
             return None
-        results = await self._aside(lambda: [self._result(result) for result in found])
+        results = await self._offload(lambda: [self._result(result) for result in found])
         of = Counter(result["status"] for result in results)
         counts = Counts(len(results), of[SENT], of[FAILED], of[QUEUED])
         return {**_batch(head, counts), "results": results}
 
     async def batches(self, limit: int, cursor: str | None) -> list[dict[str, Any]] | None:
-        """A page of the batches with their counts, newest first; None for a cursor that is no batch."""
+        """A page of the batches with their counts, newest first; None if the cursor is no batch."""
         heads = await self._journal.batches(limit, cursor)
         return None if heads is None else [_batch(head, await self._journal.batch_counts(head.id)) for head in heads]
 
     async def cancel_batch(self, batch_id: str) -> dict[str, Any] | None:
-        """Cancel all of a batch that has not left: its counts then; None if it is unknown."""
+        """Cancel all sends of a batch that have not left; its counts afterwards, None if unknown."""
         if not await self._journal.cancel_batch(batch_id, self._clock()):
             return None
         head, counts = await self._journal.batch_head(batch_id), await self._journal.batch_counts(batch_id)
@@ -55,36 +55,36 @@ class Operations:
         return None if head is None else _batch(head, counts)
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
-        """The sends or replies that `query` asks for, newest first, each with why it waits."""
+        """The sends or replies that match `query`, newest first, each with why it waits."""
         return [self._explained(job) for job in await self._journal.outbox(query)]
 
     async def outbox_one(self, outbox_id: str) -> dict[str, Any] | None:
-        """One send, whole, or one reply; None if it is unknown."""
+        """One send or reply with all details; None if unknown."""
         job_id = self.job_id(outbox_id)
         return None if job_id is None else await self._shown(job_id)
 
     async def retry(self, outbox_id: str) -> dict[str, Any] | None:
-        """Try a failed, parked or held send now. Raises CannotMove."""
+        """Retry a failed, parked or held send now; None if unknown. Raises CannotMove."""
         job_id = self.job_id(outbox_id)
         if job_id is None or await self._journal.retry(job_id, self._clock()) is None:
             return None
         return await self._shown(job_id)
 
     async def retry_all(self, retry: Retry) -> dict[str, int]:
-        """Try again all that `retry` means: how many are, and how many are `left` since they may arrive twice."""
+        """Retry all sends that match `retry`. `left`: how many were skipped because they may arrive twice."""
         retried, left = await self._journal.retry_all(retry, self._clock())
         log.info("outbox.retried", retried=retried, left=left, batch=retry.batch_id, code=retry.error_code)
         return {"retried": retried, "left": left}
 
     async def cancel(self, outbox_id: str) -> dict[str, Any] | None:
-        """Cancel a send that has not left. Raises CannotMove."""
+        """Cancel a send that has not left; None if unknown. Raises CannotMove."""
         job_id = self.job_id(outbox_id)
         if job_id is None or await self._journal.cancel(job_id, self._clock()) is None:
             return None
         return await self._shown(job_id)
 
     def job_id(self, outbox_id: str) -> int | None:
-        """The job that an outbox id names, if it can be one of this journal's."""
+        """The job id in an outbox id; None if it is not one of this journal."""
         name, _, number = outbox_id.partition("-")
         return int(number) if name == self._journal.name and JOB_ID.fullmatch(number) else None
 

@@ -1,4 +1,4 @@
-"""The outbox from the terminal: asks the running service, which alone writes the journal."""
+"""The `outbox` command. It calls the running service, which is the only one that writes the journal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from wabot.core.errors import WabotError
 from wabot.settings.loading import Settings
 
 ANSWER_SECONDS = 300
-"""How long an answer may take: a retry of very many sends is done before it is answered."""
+"""How long an answer may take: the service answers a retry of many sends when it is done."""
 
 
 class NotReached(WabotError):
-    """The service does not run, or does not answer as it should."""
+    """The service does not run, or refuses the request."""
 
 
 async def outbox(settings: Settings, args: argparse.Namespace) -> int:
-    """`list`, `show`, `retry` or `cancel`; the exit status. Raises NotReached."""
+    """Runs `list`, `show`, `retry` or `cancel`. Returns the exit status. Raises NotReached."""
     if args.verb == "list":
         names = ("kind", "message", "state", "number", "batch_id", "cursor", "limit")
         query = {name: str(getattr(args, name)) for name in names if getattr(args, name)}

@@ -1,4 +1,4 @@
-"""Whose a file is: most trouble with files is trouble of users, so an error says who owns it and who asks."""
+"""The owner of a file, for error messages: most file errors come from running as the wrong user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def whose(path: Path | str) -> str:
-    """`path` with its owner, its mode and who this runs as, for an error's text; `path` alone if there is none."""
+    """`path` with its owner, its mode and the current user, for error messages; `path` alone if there is no file."""
     try:
         status = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:
@@ -22,7 +22,7 @@ def whose(path: Path | str) -> str:
 
 
 def user(uid: int) -> str:
-    """The name of a user, or the number of one without a name (in a container, say)."""
+    """The name of a user, or its number if it has no name (in a container, say)."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

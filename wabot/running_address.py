@@ -1,4 +1,4 @@
-"""Where the running wabot is found, kept in its data directory for the terminal's commands."""
+"""The address of the running wabot, stored in its data directory for the terminal commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "address"
 
 @contextmanager
 def kept(data_dir: Path, **urls: str) -> Iterator[None]:
-    """While wabot runs, the file has its `urls`. Without it nothing is lost but the ease of finding them."""
+    """Keep `urls` in the file while wabot runs. Errors are ignored: the file is only a convenience."""
     path = data_dir / FILE
     with suppress(OSError):
         path.unlink(missing_ok=True)
@@ -27,7 +27,7 @@ def kept(data_dir: Path, **urls: str) -> Iterator[None]:
 
 
 def of_running(data_dir: Path) -> Mapping[str, str]:
-    """The urls of the wabot that runs on this data directory (or was killed); empty where there is none."""
+    """The URLs of the wabot that runs on this data directory (or was killed); empty without one."""
     try:
         urls = json.loads((data_dir / FILE).read_text("utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The verbs that HTTP offers. This module knows no HTTP: it takes and gives plain values, and raises named errors."""
+"""The operations behind the HTTP API, without HTTP: plain values in and out, named errors."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from wabot.work.lane import Lane
 
 _BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 ENVELOPE = 600
-"""Bytes of JSON that a message takes beside what it says."""
+"""Bytes of JSON that a message takes beside its texts."""
 
 log = get_logger()
 
 
 class BadSignature(InvalidInput):
-    """A webhook that Meta did not sign with our app secret."""
+    """The webhook is not signed with our app secret."""
 
 
 class KeyConflict(InvalidInput):
-    """An Idempotency-Key that was used for another request."""
+    """The Idempotency-Key was used for another request."""
 
 
 class HistoryArchive(Protocol):
-    """The archive, as reading needs it. Raises ArchiveDown."""
+    """The archive, as `/get` needs it. Raises ArchiveDown."""
 
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
@@ -47,7 +47,7 @@ class HistoryArchive(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What was in a webhook: how many messages, how many of them were new, and what they said."""
+    """The messages of a webhook: how many, how many of them were new, and their texts."""
 
     count: int
     stored: int
@@ -56,7 +56,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Messages newest first; `partial`: the archive did not answer, so this is what the journal has.
+    """Messages, newest first. `partial`: the archive did not answer, so they are from the journal alone.
 
     `size`: about how many bytes they take as JSON.
     """
@@ -67,7 +67,7 @@ class History:
 
 
 class Service(Operations):
-    """Everything that can be asked of wabot."""
+    """The operations of wabot: webhooks, bulk sends, history, contacts, and (Operations) outbox and batches."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Service(Operations):
         lanes: Mapping[Kind, Lane],
         *,
         archive: HistoryArchive | None,
-        news: WebhookEffects,
+        effects: WebhookEffects,
         watch: Watch,
         template: Mapping[str, Any],
         app_secret: bytes | None,
@@ -85,21 +85,21 @@ class Service(Operations):
         clock: Callable[[], float],
     ) -> None:
         self._journal, self._lanes, self._archive = journal, lanes, archive
-        self._news, self._watch = news, watch
+        self._effects, self._watch = effects, watch
         self._template, self._app_secret = template, app_secret
         self._phone_number_id, self._account_id = phone_number_id, account_id
         self._ignored_numbers = ignored_numbers
         self._clock = clock
-        self._aside, self._aside_for_meta = Offload(), Offload()
+        self._offload, self._offload_webhooks = Offload(), Offload()
 
     def refuse_unsigned(self, signature: str | None) -> None:
-        """Raises BadSignature where no body can be the one that was signed, so that it need not be read."""
+        """Raises BadSignature if the signature is malformed, so that the body need not be read."""
         if self._app_secret is not None and not webhook.looks_signed(signature):
             self._watch.webhook_refused()
             raise BadSignature(_BAD_SIGNATURE)
 
     async def receive(self, body: bytes, signature: str | None) -> Received:
-        """Take in a webhook; what is returned is on disk. Raises BadSignature, JournalDown."""
+        """Process a webhook; when this returns, it is on disk. Raises BadSignature, JournalDown."""
         if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
             self._watch.webhook_refused()
             raise BadSignature(_BAD_SIGNATURE)
@@ -109,16 +109,16 @@ class Service(Operations):
             account_id=self._account_id,
             ignored=self._ignored_numbers,
         )
-        incoming = parse(body) if len(body) <= SMALL else await self._aside_for_meta(parse, body)
+        incoming = parse(body) if len(body) <= SMALL else await self._offload_webhooks(parse, body)
         if incoming != Webhook():
             self._watch.webhook_arrived()
         taken = await self._journal.accept(incoming, self._clock())
-        self._news.heed(incoming, taken)
+        self._effects.apply(incoming, taken)
         return Received(incoming.count, taken.stored, [message.body for message in incoming.messages])
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
-        """Queue a batch in one commit: its id, and whether it was there already. Raises KeyConflict, JournalDown."""
-        batch = await self._aside(new_batch, bulk, self._template)
+        """Queue a batch: its id, and whether it existed already. Raises KeyConflict, JournalDown."""
+        batch = await self._offload(new_batch, bulk, self._template)
         queued = await self._journal.queue_batch(batch, self._clock())
         if queued.conflict:
             raise KeyConflict("this Idempotency-Key was used for another request")
@@ -127,17 +127,17 @@ class Service(Operations):
         return queued.id, queued.known
 
     async def wait(self, batch_id: str, seconds: float) -> None:
-        """Wait until a batch is settled, so many seconds at the most."""
+        """Wait until a batch is settled, at most `seconds`."""
         await self._journal.batch_settled(batch_id, seconds)
 
     def stop_waiting(self) -> None:
-        """We are stopping: whoever waits for a batch waits no longer."""
+        """End all waits for batches, because wabot stops."""
         self._journal.let_watchers_go()
 
     async def history(self, number: str, limit: int, include: Sequence[str] = (), room: Room | None = None) -> History:
-        """What was said with a person: the archive, with what it does not have yet laid over.
+        """The messages with a person: those of the archive, and those that only the journal has so far.
 
-        Raises InvalidNumber, and TooLong where it does not fit into `room`.
+        Raises InvalidNumber, and TooLong if they do not fit into `room`.
         """
         identity, room = identify(number), room or Room()
         size_before = room.size
@@ -152,23 +152,23 @@ class Service(Operations):
         except ArchiveDown:
             return History(ours, partial=True, size=size)
         room.take(len(theirs), 0)
-        size += len(theirs) * ENVELOPE * 2  # what the archive's messages say is not counted
+        size += len(theirs) * ENVELOPE * 2  # the texts of the archive's messages are not counted
         if len(ours) + len(theirs) <= MANY:
             return History(_merged(ours, theirs, limit), size=size)
-        return History(await self._aside(_merged, ours, theirs, limit), size=size)
+        return History(await self._offload(_merged, ours, theirs, limit), size=size)
 
     async def set_stop(self, number: str, *, stop: bool) -> str:
-        """Somebody wants no more messages, or wants them again; their digits or BSUID. Raises InvalidNumber."""
+        """Opt a person out, or in again. Returns their digits or BSUID. Raises InvalidNumber."""
         identity = identify(number)
         await self._journal.set_stop(identity, self._clock(), stop=stop)
         return identity
 
     async def merges(self, limit: int) -> list[dict[str, Any]]:
-        """The last contacts that turned out to be one person, newest first."""
+        """The latest merges of contacts that are one person, newest first."""
         return await self._journal.merges(limit)
 
     async def undo_merge(self, merge_id: str) -> dict[str, Any] | None:
-        """They were two after all; the merge as it is then, None if it is unknown. Raises CannotUndo."""
+        """Make two contacts of it again. Returns the merge as it is then, None if unknown. Raises CannotUndo."""
         return await self._journal.undo_merge(int(merge_id), self._clock()) if JOB_ID.fullmatch(merge_id) else None
 
 
@@ -178,7 +178,7 @@ def identify(number: str) -> str:
 
 
 def _merged(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    """What both have, once and as we know it, newest first."""
+    """The messages of both, newest first; of duplicates only ours."""
     have = {name for message in ours for name in (message["_id"], message["id"]) if name}
     merged = ours + [m for m in theirs if m["_id"] not in have and m.get("id") not in have]
     merged.sort(key=_seconds, reverse=True)
@@ -186,5 +186,5 @@ def _merged(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], limit: int
 
 
 def _seconds(message: Mapping[str, Any]) -> float:
-    """When it was said; 0 where the archive has something that is no time."""
+    """The time of a message; 0 if the archive has no valid one."""
     return seconds_of(message.get("timestamp")) or 0.0

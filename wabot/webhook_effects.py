@@ -1,4 +1,4 @@
-"""What a webhook changes beyond the journal: the throughput's budget, the send lane, and the log."""
+"""What a webhook changes beyond the journal: the throughput limit, the send lane, the problems, and the log."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from wabot.log import get_logger
 from wabot.work.lane import Lane
 
 LOGGED = 20
-"""Lines of the log that one webhook may make of each kind."""
+"""The most log lines of each kind for one webhook."""
 
 log = get_logger()
 
 
 class WebhookEffects:
-    """Heeds what comes in; `lane` is that of the sends."""
+    """Applies the effects of webhooks. `lane`: the send lane; `on_account`: called for each report on the account."""
 
     def __init__(
         self,
@@ -34,34 +34,34 @@ class WebhookEffects:
         self._lane, self._bucket, self._clock = lane, bucket, clock
         self._on_account, self._on_template = on_account, on_template
 
-    def heed(self, incoming: Webhook, taken: Taken) -> None:
-        """Of a webhook that is on disk, what was new in it. Meta counts what people write against our throughput."""
+    def apply(self, incoming: Webhook, taken: Taken) -> None:
+        """Apply what was new (`taken`) in a webhook that is on disk. Inbound messages count against our throughput."""
         self._bucket.spend(taken.stored, self._clock())
         for notice in incoming.notices[:LOGGED]:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
-        self._heed_failures(taken.failures)
-        self._heed_account(taken.account)
+        self._apply_failures(taken.failures)
+        self._apply_account(taken.account)
         if incoming.templates:
             self._on_template()
 
-    def _heed_failures(self, failures: Sequence[DeliveryError]) -> None:
-        """What receipts say of messages that Meta had accepted; some of it concerns everybody."""
+    def _apply_failures(self, failures: Sequence[DeliveryError]) -> None:
+        """Failures by receipt. Those that block the whole number pause the lane."""
         for (reason, code), times in Counter((each.reason, each.code) for each in failures).most_common(LOGGED):
             log.warning("message.failed", error=reason, code=code, times=times)
         for failure in failures:
             if isinstance(failure, Blocked) and failure.scope is Scope.NUMBER:
                 self._lane.pause(failure.reason, failure.code, by_receipt=True)
 
-    def _heed_account(self, account: Sequence[AccountNews]) -> None:
+    def _apply_account(self, account: Sequence[AccountNews]) -> None:
         last: AccountNews | None = None
         for (standing, reason), times in Counter((news.standing, news.reason) for news in account).most_common(LOGGED):
-            log.info("account.news", standing=str(standing), reason=reason, times=times)  # what is wrong is a problem
+            log.info("account.news", standing=str(standing), reason=reason, times=times)  # problems are logged as such
         for news in account:
             self._on_account(news)
             if news.standing is Standing.FASTER:
                 self._bucket.allow(UPGRADED_RATE)
             elif news.standing in (Standing.BLOCKED, Standing.LIFTED):
-                last = news  # of these only the latest holds
+                last = news  # only the latest of these counts
         if last is not None and last.standing is Standing.BLOCKED:
             self._lane.pause(last.reason)
         elif last is not None:

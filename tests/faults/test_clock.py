@@ -11,7 +11,7 @@ import pytest
 
 from tests.business import ANA, BEN, EVA, business
 from tests.process import eventually
-from wabot.assembly.clock import BELIEVE_SECONDS, SteadyClock
+from wabot.assembly.clock import CONFIRM_SECONDS, SteadyClock
 from wabot.sandbox.behaviour import Answer, Behaviour, error
 from wabot.sandbox.meta import Meta
 
@@ -88,7 +88,7 @@ async def test_the_clock_set_forward_expires_only_what_the_new_time_makes_too_la
         wall.ahead = 25 * HOUR
         await wabot.meta.say("Hi", from_=ANA, timestamp=time.time())
         await asyncio.sleep(0.1)
-        wall.passed += BELIEVE_SECONDS
+        wall.passed += CONFIRM_SECONDS
         await wabot.meta.say("Hi", from_=BEN, timestamp=wall())
         await wabot.meta.until(lambda meta: [sent.to for sent in meta.sent] == [BEN])
 
@@ -111,13 +111,13 @@ async def test_a_clock_that_was_wrong_for_long_is_set_right_and_nothing_waits_fo
         wall.ahead = 400 * 24 * HOUR
         await wabot.meta.say("Hi", from_=EVA, timestamp=wall())
         await wabot.meta.until(lambda meta: len(meta.sent) == 1)
-        wall.passed += BELIEVE_SECONDS
+        wall.passed += CONFIRM_SECONDS
         await wabot.post("/initiate-bulk", {"numbers": [BEN]}, headers={"Prefer": "respond-async"})
         await wabot.meta.until(lambda meta: len(meta.attempts) == 2)
 
         wall.ahead = 0.0
         await wabot.meta.say("Hi", from_=ANA)
-        wall.passed += BELIEVE_SECONDS
+        wall.passed += CONFIRM_SECONDS
 
         await wabot.meta.until(lambda meta: [sent.to for sent in meta.sent][1:] in ([BEN, ANA], [ANA, BEN]))
         await wabot.meta.say("prices?", from_=ANA, timestamp=wall())

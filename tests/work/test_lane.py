@@ -304,7 +304,7 @@ async def test_what_a_receipt_settled_first_is_left_as_it_is(capsys: pytest.Capt
         await asyncio.sleep(10)
         assert works.settled == [(1, None)]
     (line,) = lines(capsys.readouterr().out, "send.settled")
-    assert "state='settled before'" in line
+    assert "state=already_settled" in line
 
 
 # A journal that is down.

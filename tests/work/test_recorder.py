@@ -43,7 +43,7 @@ def recorder(scene: Scene, archive: MemoryArchive, circuit: Circuit) -> Recorder
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long."""
     monkeypatch.setattr("wabot.work.recorder.EVERY_SECONDS", 0.01)
-    monkeypatch.setattr("wabot.work.recorder.PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr("wabot.work.recorder.RETRY_MAX_SECONDS", 0.02)
 
 
 @asynccontextmanager

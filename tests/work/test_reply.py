@@ -19,7 +19,7 @@ from wabot.core.whatsapp_text import MAX_BODY
 from wabot.work.reply import Replies, ReplyStyle, template_message, text_message
 
 WELCOME = {"name": "welcome", "language": "en_US", "components": []}
-MANNER = ReplyStyle(
+STYLE = ReplyStyle(
     system="You sell flowers.",
     first_contact=FirstContact.AI,
     template=WELCOME,
@@ -39,7 +39,7 @@ class Desk:
         *,
         assistant: ScriptedAssistant,
         archive: MemoryArchive | None,
-        manner: ReplyStyle,
+        style: ReplyStyle,
         pace: Pace,
     ) -> None:
         self.scene, self.assistant = scene, assistant
@@ -48,7 +48,7 @@ class Desk:
             scene.journal,
             assistant,
             archive,
-            manner=manner,
+            style=style,
             policy=POLICY,
             pace=pace,
             clock=lambda: scene.now,
@@ -91,10 +91,10 @@ def desk(scene: Scene) -> Callable[..., Desk]:
         text: str = "We open at nine.",
         archive: MemoryArchive | None = None,
         pace: Pace = Pace(0.0, 1),  # noqa: B008  bounds nothing, and so keeps nothing
-        **manner: Any,
+        **style: Any,
     ) -> Desk:
         assistant = ScriptedAssistant(text, failures=failures)
-        return Desk(scene, assistant=assistant, archive=archive, manner=replace(MANNER, **manner), pace=pace)
+        return Desk(scene, assistant=assistant, archive=archive, style=replace(STYLE, **style), pace=pace)
 
     return make
 

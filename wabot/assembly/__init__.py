@@ -1,1 +1,1 @@
-"""Putting wabot together: what the settings come to, opened in order and closed in reverse."""
+"""Builds wabot from its settings: opens everything in order and closes it in reverse."""

@@ -1,4 +1,4 @@
-"""Opens everything in order, closes it in reverse. With parts, the only module that knows all the others."""
+"""Opens everything in order and closes it in reverse. Only this module and `factories` know all the others."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from wabot.work.reply import Replies
 from wabot.work.send import Sends
 
 ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
-"""At the end: for requests to be answered (aiohttp may take it twice), then for jobs in flight; the promise is 10."""
+"""At the stop: time for open requests (aiohttp may use it twice), then for jobs in flight; at most 10 s in all."""
 BROKEN_SECONDS = 5.0
-"""How long a loop rests that a bug has ended."""
+"""Pause before a background loop is restarted after a bug."""
 
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
@@ -49,7 +49,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """wabot at work: where it listens, and its parts for whoever must look inside."""
+    """A running wabot: its URL, and its parts (for the sandbox and tests)."""
 
     url: str
     service: Service
@@ -64,11 +64,11 @@ class Running:
 async def run(
     settings: Settings, *, sandbox: bool = False, fresh: bool = False, examine: bool = True
 ) -> AsyncIterator[Running]:
-    """Everything, from the journal to the socket.
+    """Run the whole service, from the journal to the socket.
 
-    Raises journal.files.CannotOpen, api_keys.UnusableKey, web.server.CannotListen. The sandbox is open to this machine
-    without a key; `fresh`: it begins with an empty journal. `examine`: what doctor finds, now and every hour, becomes
-    a problem.
+    Raises journal.files.CannotOpen, api_keys.UnusableKey, web.server.CannotListen. `sandbox`: requests from
+    this machine need no key. `fresh`: start with an empty journal. `examine`: run doctor now and every hour, and turn
+    its findings into problems.
     """
     async with AsyncExitStack() as stack:
         clock = SteadyClock()
@@ -89,10 +89,10 @@ async def run(
         lanes = metrics.lanes = _lanes(settings, journal, replies, sends, watching=(metrics, watch), clock=clock)
         recorder = Recorder(journal, archive, circuit) if archive is not None else None
         upkeep = factories.upkeep(settings, journal, limits, recorder, clock)
-        news = WebhookEffects(
+        effects = WebhookEffects(
             lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said, on_template=watch.template_changed
         )
-        service = factories.service(settings, journal, lanes, clock, archive=asked, news=news, watch=watch)
+        service = factories.service(settings, journal, lanes, clock, archive=asked, effects=effects, watch=watch)
         mongo_works = None if archive is None else lambda: circuit.works
         world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
         health = Health(journal, lanes, watch, world)
@@ -111,7 +111,7 @@ async def run(
 async def _journal(
     settings: Settings, clock: SteadyClock, stack: AsyncExitStack, purpose: Purpose, fresh: bool
 ) -> Journal:
-    """The journal, open and recovered from whatever ended the last run."""
+    """Open the journal and recover it from a crash; accept webhooks kept for a number that is configured now."""
     journal = await open_journal(
         settings.server.data_dir,
         rules=factories.rules(settings),
@@ -133,10 +133,10 @@ async def _journal(
 
 @asynccontextmanager
 async def run_sandbox(settings: Settings, *, keep: bool = False) -> AsyncIterator[tuple[Running, Meta, str]]:
-    """wabot with a stand-in for Meta in the same process: (wabot, the stand-in, its address).
+    """Run wabot with a stand-in for Meta in the same process: (wabot, the stand-in, its address).
 
-    It starts clean, as the stand-in does, unless it is to `keep` the last run's journal. Then the stand-in, which has
-    forgotten who wrote and when, leaves the 24-hour window to wabot.
+    It starts with a new journal unless `keep`. With `keep` the stand-in, which remembers nothing of the last run, does
+    not check the 24-hour window.
     """
     from wabot.sandbox.behaviour import Behaviour  # noqa: PLC0415
     from wabot.sandbox.meta import Meta, serve  # noqa: PLC0415
@@ -173,7 +173,7 @@ def _lanes(
     watching: tuple[Metrics, Watch],
     clock: SteadyClock,
 ) -> dict[Kind, Lane]:
-    """A lane for each kind of job, woken by the journal when there is one."""
+    """A lane for each kind of job; the journal wakes it when it has one."""
     metrics, watch = watching
 
     def settled(job: Job, outcome: Outcome, state: State | None) -> None:
@@ -209,7 +209,7 @@ async def _background(*loops: Callable[[], Awaitable[None]]) -> AsyncIterator[No
 
 
 async def _again_and_again(loop: Callable[[], Awaitable[None]]) -> None:
-    """A loop that a bug must not end in silence: without it no doubt would be settled, and nothing recorded."""
+    """Run a background loop, and restart it after a bug: without it holds would not end, and nothing be archived."""
     while True:
         try:
             await loop()
@@ -220,7 +220,7 @@ async def _again_and_again(loop: Callable[[], Awaitable[None]]) -> None:
 
 @asynccontextmanager
 async def _working(lanes: Any) -> AsyncIterator[None]:
-    """The lanes; at the end what is in flight gets some seconds, and the rest stays queued."""
+    """Run the lanes. At the end jobs in flight get DRAIN_SECONDS; the rest stays queued."""
     tasks = [asyncio.create_task(lane.run(), name=f"lane {lane.kind}") for lane in lanes]
     try:
         yield

@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable
 
 DRIFT_SECONDS = 5.0
-"""By so much the machine's clock may wander at once; more is a jump."""
+"""A larger difference between two readings is a jump of the machine's clock."""
 
-BELIEVE_SECONDS = 60.0
-"""So long a jump must last before it is believed. By a jump of a moment every reply would expire."""
+CONFIRM_SECONDS = 60.0
+"""How long a jump must last before it is followed. Otherwise a momentary jump would expire every reply."""
 
 RIDDEN_OUT_SECONDS = 3600.0
-"""A machine's clock that is set back by no more than this is not followed until the next start: ours stays ahead."""
+"""If the machine's clock is set back by up to this, it is not followed until the next start: ours stays ahead."""
 
 
 class SteadyClock:
-    """Wall-clock time that goes on evenly: it follows the machine's clock, but not at once and not back by a little.
+    """Wall-clock time without jumps: it follows the machine's clock, but with a delay, and not if set back a little.
 
-    What is due in a second must be due in a second, also where the clock is set back an hour meanwhile. A jump, forward
-    or far back, is believed once it has lasted for a minute; what is a moment's mistake changes nothing.
+    What is due in a second must be due in a second, even if the clock is set back by an hour meanwhile. A jump forward
+    or far back is followed once it has lasted for CONFIRM_SECONDS; a momentary error changes nothing.
     """
 
     def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -35,6 +35,6 @@ class SteadyClock:
             self._ahead = self._jump = max(self._ahead, ahead)
         elif abs(ahead - self._jump) > DRIFT_SECONDS:
             self._jump, self._jumped_at = ahead, steady
-        elif steady - self._jumped_at >= BELIEVE_SECONDS and not 0 <= self._ahead - ahead <= RIDDEN_OUT_SECONDS:
+        elif steady - self._jumped_at >= CONFIRM_SECONDS and not 0 <= self._ahead - ahead <= RIDDEN_OUT_SECONDS:
             self._ahead = self._jump = ahead
         return steady + self._ahead

@@ -1,4 +1,4 @@
-"""What the settings come to: each function makes one part of the service, for bootstrap to put together."""
+"""Makes the parts of the service from the settings, one function each; bootstrap puts them together."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DAY = 86400.0
 
 
 def policy(settings: Settings) -> Policy:
-    """How patient we are."""
+    """The limits and waits of sends."""
     delivery = settings.delivery
     return Policy(
         attempts=delivery.attempts,
@@ -48,7 +48,7 @@ def policy(settings: Settings) -> Policy:
 
 
 def rules(settings: Settings) -> Rules:
-    """What a delivery is taken in by."""
+    """How webhooks are processed."""
     words = settings.optout
     return Rules(
         quiet_seconds=settings.assistant.quiet_seconds,
@@ -64,8 +64,8 @@ def template(settings: Settings) -> dict[str, Any]:
     return {"name": first.template, "language": first.language, "components": list(first.components)}
 
 
-def manner(settings: Settings) -> ReplyStyle:
-    """How we answer. The prompt and the knowledge are read once, here."""
+def reply_style(settings: Settings) -> ReplyStyle:
+    """How to answer. The prompt and the knowledge files are read once, here."""
     assistant = settings.assistant
     instructions = assistant.prompt_file.read_text("utf-8") if assistant.prompt_file else None
     files = sorted(assistant.knowledge_dir.iterdir()) if assistant.knowledge_dir else []
@@ -80,7 +80,7 @@ def manner(settings: Settings) -> ReplyStyle:
 
 
 async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: AsyncExitStack) -> Assistant:
-    """The chosen model. Its module is imported only then: Google's package costs half a second and 64 MB."""
+    """The configured model. Only its own module is imported: Google's package costs half a second and 64 MB."""
     chosen = settings.assistant
     if chosen.provider == "gemini":
         from wabot.adapters.gemini import Gemini  # noqa: PLC0415
@@ -110,7 +110,7 @@ async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: A
 
 
 async def mongo(settings: Settings, stack: AsyncExitStack) -> Any:
-    """MongoDB, or None: then the journal is the archive."""
+    """MongoDB, or None if the journal is the archive."""
     uri = settings.mongo.uri.get_secret_value()
     if not uri:
         return None
@@ -122,12 +122,13 @@ async def mongo(settings: Settings, stack: AsyncExitStack) -> Any:
 
 
 async def archive(settings: Settings, stack: AsyncExitStack) -> tuple[Any, Guarded | None, Circuit]:
-    """MongoDB for the recorder, for all who wait for its answer, and the circuit that both go by; None without it."""
+    """MongoDB for the recorder and, guarded, for queries (both None without MongoDB); and the circuit of both."""
     archive, circuit = await mongo(settings, stack), Circuit()
     return archive, Guarded(archive, circuit) if archive is not None else None, circuit
 
 
 def whatsapp(settings: Settings, session: aiohttp.ClientSession) -> WhatsApp:
+    """The client for the messages endpoint."""
     meta = settings.whatsapp
     return WhatsApp(
         session,
@@ -138,7 +139,7 @@ def whatsapp(settings: Settings, session: aiohttp.ClientSession) -> WhatsApp:
 
 
 async def limits(settings: Settings, journal: Journal, clock: SteadyClock) -> Limits:
-    """Both budgets, as what was sent before the restart leaves them."""
+    """Both rate limits, with what was sent before the restart counted."""
     delivery, now = settings.delivery, clock()
     pairs = PairLedger(delivery.pair_interval_seconds, delivery.pair_burst)
     limits = Limits(Bucket(delivery.messages_per_second, now), pairs)
@@ -148,12 +149,12 @@ async def limits(settings: Settings, journal: Journal, clock: SteadyClock) -> Li
 
 
 def sends(settings: Settings, session: aiohttp.ClientSession, limits: Limits, clock: SteadyClock) -> Sends:
-    """Who hands messages to Meta."""
+    """The handler of send jobs."""
     return Sends(whatsapp(settings, session), limits=limits, policy=policy(settings), clock=clock)
 
 
 def app_secret(settings: Settings) -> bytes | None:
-    """None: unsigned webhooks are taken, because whoever runs this said so and there is no secret to check with."""
+    """The app secret; None (accept unsigned webhooks) if it is not set and `whatsapp.allow_unsigned` is."""
     secret = settings.whatsapp.app_secret.get_secret_value()
     return secret.encode() if secret or not settings.whatsapp.allow_unsigned else None
 
@@ -168,12 +169,12 @@ def replies(
     observe_seconds: Callable[[float], None],
     on_answer: Callable[[AssistantFailed | None], None],
 ) -> Replies:
-    """Who answers."""
+    """The handler of reply jobs."""
     return Replies(
         journal,
         assistant,
         archive,
-        manner=manner(settings),
+        style=reply_style(settings),
         policy=policy(settings),
         pace=Pace(ANSWER_EVERY_QUIETS * settings.assistant.quiet_seconds, ANSWERS_AT_ONCE),
         clock=clock,
@@ -185,7 +186,7 @@ def replies(
 def upkeep(
     settings: Settings, journal: Journal, limits: Limits, recorder: Recorder | None, clock: SteadyClock
 ) -> Upkeep:
-    """The timers. With no MongoDB the journal is the archive, and messages stay."""
+    """The timers. Without MongoDB the journal is the archive, and messages are not deleted."""
     return Upkeep(
         journal,
         limits.pairs,
@@ -196,7 +197,7 @@ def upkeep(
 
 
 def watch(settings: Settings, journal: Journal, clock: SteadyClock) -> Watch:
-    """What makes a problem of what goes wrong."""
+    """The watch, which turns failures into problems."""
     return Watch(
         journal,
         data_dir=settings.server.data_dir,
@@ -206,7 +207,7 @@ def watch(settings: Settings, journal: Journal, clock: SteadyClock) -> Watch:
 
 
 def doctor(settings: Settings, session: aiohttp.ClientSession, archive: Any, watch: Watch) -> Doctor:
-    """The doctor that accompanies a running wabot: it reads no whole journal and calls no model."""
+    """The doctor within the service: it does not read the whole journal and does not call the model."""
     data_dir = settings.server.data_dir
     around = Surroundings(
         session,
@@ -225,15 +226,15 @@ def service(
     clock: SteadyClock,
     *,
     archive: Guarded | None,
-    news: WebhookEffects,
+    effects: WebhookEffects,
     watch: Watch,
 ) -> Service:
-    """What HTTP offers."""
+    """The operations behind the HTTP API."""
     return Service(
         journal,
         lanes,
         archive=archive,
-        news=news,
+        effects=effects,
         watch=watch,
         template=template(settings),
         app_secret=app_secret(settings),

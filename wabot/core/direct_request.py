@@ -1,8 +1,8 @@
-"""Whether a request comes straight from a program on this machine, judged by its addresses and headers.
+"""Whether a request comes directly from a program on this machine, judged by its address and headers.
 
-The peer is a loopback address, there is no header of a proxy, and `Host` names this machine: otherwise a page in a
-browser could reach us by DNS rebinding. `Origin` and `Sec-Fetch-Site`, if any, are this machine's: otherwise a page of
-another site could post to us.
+The peer must be a loopback address, there must be no proxy headers, and `Host` must be this machine: otherwise a web
+page could reach us by DNS rebinding. `Origin` and `Sec-Fetch-Site`, if any, must be this machine's: otherwise a page
+of another site could post to us.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections.abc import Iterable
 _AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.]+?)\.?)(?::[0-9]+)?", re.IGNORECASE | re.ASCII)
 _PROXY_HEADERS = frozenset({"forwarded", "x-real-ip", "via"})
 _OWN_SITES = frozenset({"none", "same-origin", "same-site"})
-"""https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header: where the Host is this machine, these are it, too."""
+"""Values that mean this machine, if the Host does. https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header"""
 
 
 def is_direct(peer: str | None, headers: Iterable[tuple[str, str]]) -> bool:
     """Whether the request comes from this machine, without a proxy. `peer`: the client's IP address."""
-    said: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for name, value in headers:
-        said.setdefault(name.lower(), []).append(value)
-    if peer is None or not is_loopback(peer) or said.keys() & _PROXY_HEADERS:
+        found.setdefault(name.lower(), []).append(value)
+    if peer is None or not is_loopback(peer) or found.keys() & _PROXY_HEADERS:
         return False
-    if any(name.startswith("x-forwarded-") for name in said):
+    if any(name.startswith("x-forwarded-") for name in found):
         return False
-    if not _OWN_SITES.issuperset(said.get("sec-fetch-site", [])):
+    if not _OWN_SITES.issuperset(found.get("sec-fetch-site", [])):
         return False
-    origins = (origin.partition("://")[2] for origin in said.get("origin", []))
-    return all(map(_is_this_machine, (*said.get("host", [""]), *origins)))
+    origins = (origin.partition("://")[2] for origin in found.get("origin", []))
+    return all(map(_is_this_machine, (*found.get("host", [""]), *origins)))
 
 
 def is_loopback(host: str) -> bool:

@@ -54,7 +54,7 @@ class State(StrEnum):
 class Check:
     """One result: the check's name, its state, details in plain words, and a remedy ("" if there is nothing to do).
 
-    `problem`: the name of the problem that it is, where that is not the check's.
+    `problem`: the name of its problem, if that differs from `name`.
     """
 
     name: str
@@ -133,8 +133,10 @@ def refused(name: str, error: Mapping[str, Any]) -> Check:
 
 
 def secret_refused(app_id: str) -> Check:
-    """Meta does not take the app secret as that of the token's app, so that webhooks with its signature are refused."""
-    detail = f"Meta does not take whatsapp.app_secret as the secret of the token's app ({app_id}): webhooks are refused"
+    """Meta does not accept the app secret for the token's app, so Meta's webhooks are refused."""
+    detail = (
+        f"Meta does not accept whatsapp.app_secret as the secret of the token's app ({app_id}): webhooks are refused"
+    )
     remedy = "Copy it from the app's App settings > Basic into whatsapp.app_secret, and restart wabot."
     return Check("settings", State.BROKEN, detail, remedy, problem="signature")
 

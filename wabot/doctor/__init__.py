@@ -1,1 +1,1 @@
-"""`python run.py doctor`: asks all that wabot depends on how it is, and says what to do where something is wrong."""
+"""`python run.py doctor`: checks everything that wabot depends on, and names a remedy for each problem."""

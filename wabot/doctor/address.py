@@ -1,4 +1,4 @@
-"""The public address as Meta sees it: its handshake, then a webhook that says nothing, signed as Meta signs."""
+"""Checks the public address as Meta would use it: the verification request, then a signed webhook without content."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from wabot.core.doctor_checks import Check
 
 SECONDS = 9.0
 NO_OP = b'{"object":"whatsapp_business_account","entry":[]}'
-"""A webhook that says nothing: it is accepted, and changes nothing."""
+"""A webhook without content: it is accepted, and changes nothing."""
 
-_RESTART = "Restart wabot with these settings, or correct the ones that it runs with."
+_RESTART = "Restart wabot with these settings, or correct the settings that it runs with."
 
 
 async def knock(session: aiohttp.ClientSession, address: str, *, verify_token: str, app_secret: str) -> Check:
-    """Whether name, certificate, proxy, verify token and app secret work together at `address`.
+    """Whether DNS name, certificate, proxy, verify token and app secret work at `address`.
 
-    That Meta itself gets through, and signs with the same secret, only its own webhooks can show.
+    Only Meta's own webhooks prove that Meta reaches the address and signs with the same secret.
     """
     try:
         return await _handshake(session, address, verify_token) or await _deliver(session, address, app_secret)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         detail = f"{address} cannot be reached from here ({type(error).__name__})"
         return doctor_checks.broken(
-            "webhook", detail, "See the name, the certificate and the proxy, and that wabot runs."
+            "webhook", detail, "Check the name, the certificate and the proxy, and that wabot runs."
         )
 
 

@@ -1,4 +1,4 @@
-"""All checks in their order, each bounded in time.
+"""Runs all checks in order, each with a time limit.
 
 The terminal runs them on demand; the service runs them at its start and every hour, for `/readyz`. Then it calls no
 model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/doctor_checks.py.
@@ -25,14 +25,14 @@ from wabot.doctor.meta import Meta
 from wabot.settings.loading import Settings, SettingsError
 
 CHECK_SECONDS = 20.0
-"""No check takes longer: what has not answered by then is broken."""
+"""The time limit of each check: without an answer by then it is broken."""
 
 
 class ArchiveToExamine(Protocol):
     """MongoDB, as doctor needs it. Raises ArchiveDown."""
 
     async def examine(self) -> Sequence[str]:
-        """Write, read and remove a document; the names of indexes that are missing."""
+        """Write, read and delete a test document. Returns the keys of missing indexes."""
 
 
 class Assistant(Protocol):
@@ -43,10 +43,10 @@ class Assistant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What there is to examine.
+    """What is examined.
 
-    `journal` makes the journal's check. `archive` None: there is no MongoDB. `assistant` None: the model is not called,
-    and `model` says what its last real answer was like (None: there was none yet).
+    `journal`: makes the journal's check. `archive`: None without MongoDB. `assistant`: None if the model must not be
+    called; then `model` returns the check of its last real answer (None before the first).
     """
 
     session: aiohttp.ClientSession
@@ -57,7 +57,7 @@ class Surroundings:
 
 
 class Doctor:
-    """One examination after another. `url`: the public address, where the settings do not have it."""
+    """Runs examinations. `url`: the public address, if the settings do not have it."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Doctor:
         return [found[name] for name in doctor_checks.NAMES]
 
     async def _bounded(self, name: str, check: Callable[[], Awaitable[Check]]) -> Check:
-        """One check's answer, however long others take to answer it."""
+        """The result of a check, within its time limit."""
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 return await check()
@@ -116,11 +116,11 @@ class Doctor:
                 return doctor_checks.skipped(name, str(error))
             host = self._settings.whatsapp.graph_api_base
             return doctor_checks.broken(
-                name, str(error), f"See that this machine reaches {host}: name, firewall, proxy."
+                name, str(error), f"Check that this machine reaches {host}: DNS, firewall, proxy."
             )
 
     def _settings_check(self, token: Check, number: Check) -> Check:
-        """What the service would refuse, the form, and the secret. What Meta accepted is right, whatever its form."""
+        """What the service would refuse at start, the app secret, and the form of what Meta has not accepted."""
         try:
             self._settings.refuse_unsafe()
         except SettingsError as error:
@@ -185,6 +185,6 @@ class Doctor:
         return doctor_checks.skipped("events", "no endpoints are configured")
 
     def _callback(self) -> str:
-        """Where Meta finds our webhook, as far as anybody said."""
+        """The public address of our webhook, from the settings, `--url` or Meta; "" if unknown."""
         address = self._address or self._meta.callback
         return f"{address.rstrip('/').removesuffix('/webhook')}/webhook" if address else ""

@@ -1,4 +1,4 @@
-"""What Meta says of the token, the number, the account, the app's subscription and the first-contact template."""
+"""The checks that ask Meta: token, number, account, subscription of the app, first-contact template."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _OBJECT = "whatsapp_business_account"
 
 
 class Meta:
-    """One examination's questions to Graph. Every method raises Unreachable.
+    """The requests to Graph of one examination. Every method raises Unreachable.
 
-    `skew`: seconds by which our clock is ahead of Meta's, None until Meta answered. `callback`: the address to which
-    Meta sends the app's webhooks, "" until it is known. `secret_accepted`: whether Meta takes the app secret as that of
-    the token's app, None while it did not say.
+    `skew`: seconds by which our clock is ahead of Meta's, None before Meta answered. `callback`: the address to which
+    Meta sends the app's webhooks, "" if unknown. `secret_accepted`: whether Meta accepts the app secret for the token's
+    app, None if unknown.
     """
 
     def __init__(self, graph: GraphApi, settings: Settings, *, clock: Callable[[], float]) -> None:
@@ -36,11 +36,11 @@ class Meta:
 
     @property
     def reached(self) -> bool:
-        """Whether Meta answered at all."""
+        """Whether Meta answered."""
         return self._token is not None
 
     async def meet(self) -> Check:
-        """Ask what the others build on: whose token this is, and where the app's webhooks go. The token's check."""
+        """Ask what the other checks need: the token's app, and the app's webhook address. Returns the token's check."""
         self._token, self.skew, self.callback, self._fields, self.secret_accepted = None, None, "", None, None
         token = self._settings.whatsapp.access_token.get_secret_value()
         self._token = await self._graph.get("debug_token", input_token=token)
@@ -50,7 +50,7 @@ class Meta:
         return await self.token()
 
     async def token(self) -> Check:
-        """Valid, with the permissions, and for how long."""
+        """Whether the token is valid and has the permissions, and for how long."""
         if self._token is None:
             return await self.meet()
         if self._token.error is not None:
@@ -60,18 +60,18 @@ class Meta:
         return doctor_checks.token(self._about_token, self._clock())
 
     def secret(self) -> Check:
-        """That the app secret was refused."""
+        """The check for an app secret that Meta refused."""
         return doctor_checks.secret_refused(self._app_id)
 
     async def number(self) -> Check:
-        """Registered, quality, throughput, limit."""
+        """The phone number: registration, quality, throughput, messaging limit."""
         answer = await self._graph.get(self._settings.whatsapp.phone_number_id, fields=_NUMBER_FIELDS)
         if answer.error is not None:
             return self._refused("number", answer.error)
         return doctor_checks.number(answer.data) if "id" in answer.data else doctor_checks.unanswered("number")
 
     async def account(self) -> Check:
-        """The WhatsApp Business Account: reviewed, and allowed to send."""
+        """The WhatsApp Business Account: its review, and whether it may send."""
         if not self._account:
             return _no_account("account")
         answer = await self._graph.get(self._account, fields="name,account_review_status,health_status")
@@ -80,7 +80,7 @@ class Meta:
         return doctor_checks.account(answer.data) if "id" in answer.data else doctor_checks.unanswered("account")
 
     async def subscription(self) -> Check:
-        """Whether the account's webhooks reach the token's own app, and which fields."""
+        """Whether the token's app gets the account's webhooks, and which fields."""
         if not self._account:
             return _no_account("subscription")
         apps = await self._graph.get(f"{self._account}/subscribed_apps")
@@ -91,10 +91,10 @@ class Meta:
         return doctor_checks.subscription(list_of(apps.data.get("data")), self._app_id, self._fields)
 
     async def template(self) -> Check:
-        """Whether the first-contact template is approved and takes what the settings give it."""
+        """Whether the first-contact template is approved and has as many parameters as the settings."""
         first = self._settings.first_contact
         if first.answer == "ai":
-            return doctor_checks.skipped("template", "first_contact.answer is ai: newcomers get no template")
+            return doctor_checks.skipped("template", "first_contact.answer is ai: no template is sent")
         if not self._account:
             return _no_account("template")
         answer = await self._graph.get(f"{self._account}/message_templates", name=first.template, limit="100")
@@ -108,7 +108,7 @@ class Meta:
         return doctor_checks.template(found, name=first.template, language=first.language, given=given)
 
     async def subscribe(self, callback: str) -> Check:
-        """What `--fix` does: the app to the account, and all fields to the app's webhook at `callback`, if known."""
+        """`--fix`: subscribe the app to the account, and (with a `callback`) its webhook to all fields."""
         if not self._account:
             return _no_account("subscription")
         await self._graph.post(f"{self._account}/subscribed_apps")
@@ -126,14 +126,14 @@ class Meta:
         return await self.subscription()
 
     def _refused(self, name: str, error: Mapping[str, Any]) -> Check:
-        """A dead token is one trouble, and not one of everything that is asked with it."""
+        """The check for an error. Errors because of an invalid token are skipped: the token's own check reports it."""
         dead = self._token is not None and (self._token.error is not None or self._about_token.get("is_valid") is False)
         if dead and doctor_checks.is_of_the_token(error):
-            return doctor_checks.skipped(name, "Meta answers nothing to this token")
+            return doctor_checks.skipped(name, "Meta does not answer requests with this token")
         return doctor_checks.refused(name, error)
 
     async def _learn_callback(self) -> None:
-        """The app's webhook: its address and fields (None where they cannot be read)."""
+        """Read the address and the fields of the app's webhook; the fields stay None if they cannot be read."""
         if not self._app_id:
             return
         answer = await self._graph.get(f"{self._app_id}/subscriptions", token=self._app_token)
@@ -152,7 +152,7 @@ class Meta:
 
     @property
     def _app_id(self) -> str:
-        """The token's own app: that another app of the same account is subscribed does not help us."""
+        """The token's own app; subscriptions of other apps of the account do not help us."""
         return text_of(self._about_token.get("app_id"))
 
     @property

@@ -1,4 +1,4 @@
-"""`python run.py doctor` in the terminal, with a client, a model and an archive of its own: wabot need not run."""
+"""The `doctor` command. It makes its own client, model and archive, so wabot need not run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def run(
     assistant: Callable[[Settings, aiohttp.ClientSession, AsyncExitStack], Awaitable[Any]],
     archive: Callable[[Settings, AsyncExitStack], Awaitable[Any]],
 ) -> int:
-    """Examine and print; 0: nothing is broken, 1: something is. `assistant` and `archive` make what they are called."""
+    """Examine and print. Returns 1 if anything is broken, else 0. `assistant` and `archive` are factories."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         around = Surroundings(

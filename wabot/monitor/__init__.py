@@ -1,1 +1,1 @@
-"""Whether wabot is well: what is watched, what is wrong, and what to do about it."""
+"""Monitoring: what wabot watches, the problems it found, and their remedies."""

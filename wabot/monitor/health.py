@@ -1,4 +1,4 @@
-"""Whether wabot can do its job, what the rest of its world is like, and what is wrong."""
+"""The state that `/readyz` shows: readiness, the external services, and the problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wabot.work.lane import Lane
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Whether each part of it answers, as it was last seen; None before it was asked. `mongo` None: there is none."""
+    """Whether each external service answered last time (None before the first). `mongo` is None without MongoDB."""
 
     meta: Callable[[], bool | None]
     model: Callable[[], bool | None]
@@ -23,13 +23,13 @@ class World:
 
 
 class Health:
-    """What `/readyz` says."""
+    """Collects the state for `/readyz`."""
 
     def __init__(self, journal: Journal, lanes: Mapping[Kind, Lane], watch: Watch, world: World) -> None:
         self._journal, self._lanes, self._watch, self._world = journal, lanes, watch, world
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Whether we can do our job, and the state of all that it takes."""
+        """Whether the journal and the lanes work, and the state of everything."""
         journal = "ok"
         try:
             await self._journal.ping()
@@ -51,7 +51,7 @@ class Health:
         }
 
     def probe(self, kind: str) -> dict[str, Any] | None:
-        """Try at once whether the jobs of a paused lane get through, and let doctor look again; None: no such lane."""
+        """Send a probe through a paused lane at once, and run doctor soon; its state, None for an unknown lane."""
         lane = next((lane for known, lane in self._lanes.items() if known == kind), None)
         if lane is None:
             return None

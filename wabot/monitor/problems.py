@@ -1,7 +1,7 @@
-"""What is wrong now: each problem begins once, with a warning and its remedy, and ends once, with an info line.
+"""The current problems. Each is logged as one warning with its remedy when it begins, and one info line when it ends.
 
-`/readyz` shows them. A problem may have several witnesses (a send that was refused, and doctor): it ends when none of
-them sees it any more. Only changes are logged, and one that comes and goes is logged once a minute.
+`/readyz` shows them. Several witnesses can report the same problem (a failed send, and doctor); it ends when none of
+them sees it any more. A problem that comes and goes is logged at most once a minute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = get_logger()
 
 @dataclass(slots=True)
 class Problem:
-    """`what` and `remedy` in plain words; `since` and `next_probe` in Unix seconds (None: nothing is tried again)."""
+    """`what` and `remedy` in plain words; `since` and `next_probe` in Unix seconds (None: no probe)."""
 
     what: str
     remedy: str
@@ -34,26 +34,26 @@ class Problem:
 
 
 class Problems:
-    """The problems there are, by name."""
+    """The current problems by name."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._open: dict[str, Problem] = {}
-        self._seldom = Throttle()
+        self._throttle = Throttle()
 
     def begin(self, name: str, what: str, remedy: str, *, by: str = "", next_probe: float | None = None) -> None:
-        """`by` sees this problem: since now, unless it is known. Its words are those of whoever saw it last."""
+        """Witness `by` sees this problem. A new one begins now; a known one gets the latest texts."""
         known = self._open.get(name)
         if known is None:
             known = self._open[name] = Problem(what, remedy, self._clock())
-            known.logged = self._seldom.count(name, self._clock()) > 0
+            known.logged = self._throttle.count(name, self._clock()) > 0
             if known.logged:
                 log.warning("problem.began", problem=name, what=what, remedy=remedy)
         known.what, known.remedy, known.next_probe = what, remedy, next_probe
         known.witnesses.add(by)
 
     def end(self, name: str, *, by: str = "") -> None:
-        """`by` does not see it, or not any more."""
+        """Witness `by` does not see this problem, or no longer."""
         known = self._open.get(name)
         if known is None:
             return
@@ -64,7 +64,7 @@ class Problems:
                 log.info("problem.ended", problem=name, what=known.what, seconds=round(self._clock() - known.since))
 
     def documents(self) -> list[dict[str, Any]]:
-        """All that there are, oldest first."""
+        """All current problems, oldest first."""
         return [problem.document() for problem in sorted(self._open.values(), key=lambda problem: problem.since)]
 
     def __contains__(self, name: object) -> bool:

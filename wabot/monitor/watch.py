@@ -1,7 +1,7 @@
-"""What is watched, and what it makes a problem of: for each trouble its name, its words and its remedy.
+"""Turns failures into problems: the name, text and remedy of each.
 
-Those who meet a trouble (lanes, the model's answers, the archive's circuit, webhooks, news of the account) say so here
-and know nothing of problems. Disk and journal are looked at often, all that doctor examines at the start and hourly.
+Other parts (lanes, the model, the archive's circuit, webhooks) report their failures here and know nothing of problems.
+Disk and journal are checked often; doctor runs at the start and every hour.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from wabot.monitor.problems import Problems
 from wabot.work.lane import Lane
 
 WARNING_SECONDS = 86400.0
-"""How long a warning of Meta's is a problem: Meta does not say when it is over."""
+"""How long a warning of Meta's is shown as a problem, since Meta does not report its end."""
 LOOK_SECONDS = 10.0
 EXAMINE_SECONDS = 3600.0
 EXAMINE_AGAIN_SECONDS = 600.0
-"""While doctor finds something broken: what was mended is soon seen to be. It asks Meta about seven questions each
-time, and Meta takes 200 an hour: https://developers.facebook.com/documentation/business-messaging/whatsapp/about-the-platform"""
+"""The interval while doctor finds something broken, so that a fix is seen soon. It makes about seven calls to Meta each
+time, and Meta allows 200 an hour: https://developers.facebook.com/documentation/business-messaging/whatsapp/about-the-platform"""
 DOUBT_SECONDS = 30.0
-"""How far apart examinations are that failures ask for; those that a person asks for may be ASKED_SECONDS apart."""
+"""The least time between two runs because of failures; between two runs for a person it is ASKED_SECONDS."""
 ASKED_SECONDS = 1.0
 
 _TEMPLATE_CODES = range(132000, 132100)
@@ -49,7 +49,7 @@ _TITLES = {
     "mongo": "MongoDB",
     "events": "Events",
 }
-"""What a check is about, for those who do not know doctor's names."""
+"""The subject of each check, in words for people."""
 
 BY_DOCTOR = "doctor"
 _SIGNATURE = (
@@ -57,15 +57,15 @@ _SIGNATURE = (
     " until they are the same. If they are, somebody else sent this one, and the problem ends with Meta's next webhook."
 )
 _FOREIGN = (
-    "If one is your number, correct whatsapp.phone_number_id; else name them in whatsapp.ignore_phone_number_ids. Then"
-    " restart wabot. They are kept for 7 days."
+    "If one is your number, correct whatsapp.phone_number_id; else list them in whatsapp.ignore_phone_number_ids. Then"
+    " restart wabot. The webhooks are kept for 7 days."
 )
 
 log = get_logger()
 
 
 class Journal(Protocol):
-    """The journal, as far as it is watched."""
+    """The journal, as the watch needs it."""
 
     @property
     def refused_lately(self) -> str | None: ...
@@ -73,7 +73,7 @@ class Journal(Protocol):
 
 
 class Doctor(Protocol):
-    """Examines everything. `reached`: whether Meta answered the last time."""
+    """Runs all checks. `reached`: whether Meta answered last time."""
 
     @property
     def reached(self) -> bool: ...
@@ -81,7 +81,7 @@ class Doctor(Protocol):
 
 
 class Watch:
-    """Turns what happens into problems. `last_webhook_at`: Unix seconds of Meta's last one since the start, or None."""
+    """Turns events into problems. `last_webhook_at`: Unix seconds of Meta's last webhook since the start, or None."""
 
     def __init__(
         self,
@@ -104,10 +104,10 @@ class Watch:
         self._warned: Mapping[str, str] = {}
         self._warning_ends_at = 0.0
 
-    # What others meet
+    # Reports of other parts
 
     def lane_changed(self, lane: Lane) -> None:
-        """A lane paused, probed in vain, or goes on."""
+        """A lane paused, its probe failed, or it resumed."""
         name, pause = str(lane.kind), lane.paused
         trouble = remedies.of_sends(pause.code, blocked=pause.halt is Halt.BLOCKED) if pause is not None else None
         before = self._lane_problems.pop(name, None)
@@ -119,28 +119,28 @@ class Watch:
             self.problems.begin(trouble.name, what, trouble.remedy, by=name, next_probe=lane.next_probe)
 
     def job_settled(self, outcome: Outcome) -> None:
-        """A send may have failed by its template: the first-contact one is doctor's to examine."""
+        """If a send failed because of its template, doctor examines the first-contact template soon."""
         if outcome.code in _TEMPLATE_CODES and "template" not in self.problems:
             self.examine_soon()
 
     def template_changed(self) -> None:
-        """Meta says that a template was approved, paused or rejected."""
+        """Meta approved, paused or rejected a template."""
         self.examine_soon()
 
     def webhook_refused(self) -> None:
-        """A webhook came whose signature is missing or wrong."""
+        """A webhook had no valid signature."""
         self.problems.begin("signature", "Webhooks are refused: their signature is missing or wrong", _SIGNATURE)
 
     def webhook_arrived(self) -> None:
-        """Meta signed one, and it said something: doctor's own says nothing, and proves nothing of Meta's secret."""
+        """A signed webhook with content came. (Doctor's own, without content, proves nothing about Meta's secret.)"""
         self.last_webhook_at = self._clock()
         self.problems.end("signature")
         self.problems.end("signature", by=BY_DOCTOR)
 
     def model_answered(self, failure: AssistantFailed | None) -> None:
-        """The model gave a text, or `failure`."""
+        """The model answered, or failed with `failure`."""
         if failure is None:
-            self._model = doctor_checks.ok("model", "its last answer was well")
+            self._model = doctor_checks.ok("model", "its last answer was good")
             self.problems.end("model")
         else:
             remedy = remedies.of_model(failure)
@@ -148,14 +148,14 @@ class Watch:
             self.problems.begin("model", f"The model does not answer: {failure}", remedy)
 
     def archive_changed(self, works: bool, reason: str) -> None:
-        """MongoDB was lost, or found again."""
+        """MongoDB stopped answering, or answers again."""
         if works:
             self.problems.end("mongo", by="recorder")
         else:
             self.problems.begin("mongo", reason, remedies.MONGO, by="recorder")
 
     def account_said(self, news: AccountNews) -> None:
-        """Meta restricts the account, lifts that, or warns. While it is blocked altogether, the lane is paused."""
+        """Meta restricted the account, lifted that, or warned. (A blocked account pauses the lane: `lane_changed`.)"""
         if news.standing is Standing.RESTRICTED:
             remedy = remedies.of_sends(None, blocked=True).remedy
             self.problems.begin("account", news.reason, remedy, by="news", next_probe=news.until)
@@ -165,14 +165,14 @@ class Watch:
             self._warning_ends_at = self._clock() + WARNING_SECONDS
             self.problems.begin("warning", news.reason, remedies.OF_WARNING, by="news")
 
-    # What is looked at
+    # Regular checks
 
     def last_answer(self) -> Check | None:
-        """What the model's last real answer was like: calling it to find out would cost money."""
+        """The check of the model's last real answer, since a call just for the check would cost money."""
         return self._model
 
     async def look(self) -> None:
-        """The disk, the journal and what is kept of other numbers' webhooks."""
+        """Check the disk, the journal, and webhooks kept for other numbers; end an old warning of Meta's."""
         if self._clock() >= self._warning_ends_at:
             self.problems.end("warning", by="news")
         self._look_at_disk()
@@ -185,16 +185,18 @@ class Watch:
         except OSError:
             return
         check = doctor_checks.disk(usage.free, usage.total, str(self._data_dir))
-        self._heed(check, by="look")
+        self._report(check, by="look")
 
     def _look_at_journal(self) -> None:
-        """What it refuses for want of room is the disk's problem, also for the moment until that is forgotten."""
+        """Errors because of a full disk count as the disk's problem, also shortly after the disk has room again."""
         reason = self._journal.refused_lately
         self._refused_by_disk = reason is not None and ("disk" in self.problems or self._refused_by_disk)
         if reason is None or self._refused_by_disk:
             self.problems.end("journal")
         else:
-            remedy = f"See that {self._data_dir} has room and works, and that no other program holds wabot.db."
+            remedy = (
+                f"Check that the disk of {self._data_dir} has room and works, and that nothing else locks wabot.db."
+            )
             self.problems.begin("journal", f"{reason[0].upper()}{reason[1:]}", remedy)
 
     async def _look_at_foreign(self) -> None:
@@ -210,7 +212,7 @@ class Watch:
         self.problems.begin("foreign", f"{what}{dropped}", _FOREIGN)
 
     async def examine(self, doctor: Doctor) -> None:
-        """All checks of doctor's, once."""
+        """Run doctor once, and turn its results into problems."""
         checks = await doctor.examine()
         if doctor.reached:
             self.problems.end("graph", by=BY_DOCTOR)
@@ -219,14 +221,14 @@ class Watch:
             self.problems.begin(outage.name, "Meta cannot be reached", outage.remedy, by=BY_DOCTOR)
         for check in checks:
             if check.name == "model" or (check.name == "token" and not doctor.reached):
-                continue  # said where it was met
+                continue  # reported by other parts already
             if (check.name == "webhook" or check.problem == "signature") and self._heard_within(EXAMINE_SECONDS):
-                continue  # Meta gets through, whatever this machine sees of its own address, and signs as we do
-            self._heed(check, by=BY_DOCTOR)
+                continue  # Meta gets through with our secret, even if this machine cannot reach its own address
+            self._report(check, by=BY_DOCTOR)
         self._warn({check.name: f"{check.detail}. {check.remedy}" for check in checks if check.state is State.WARNING})
 
     async def run(self, doctor: Doctor) -> None:
-        """Look and examine until cancelled."""
+        """Check regularly until cancelled."""
         while True:
             self._soon.clear()
             await self.look()
@@ -240,9 +242,9 @@ class Watch:
                     await self._soon.wait()
 
     def examine_soon(self, apart: float = DOUBT_SECONDS) -> None:
-        """Something happened that doctor can explain: examine now, or `apart` seconds after the last time this was so.
+        """Run doctor now, or `apart` seconds after the last such run, because an event needs its explanation.
 
-        With ASKED_SECONDS, a person asks for it: what was broken may be mended.
+        With ASKED_SECONDS a person asks for it, who may have solved a problem.
         """
         now = self._clock()
         at = min(max(now, self._examined_soon_at + apart), now + apart)
@@ -253,7 +255,7 @@ class Watch:
     def _heard_within(self, seconds: float) -> bool:
         return self.last_webhook_at is not None and self._clock() - self.last_webhook_at < seconds
 
-    def _heed(self, check: Check, *, by: str) -> None:
+    def _report(self, check: Check, *, by: str) -> None:
         name = check.problem or check.name
         before = self._check_problems.pop(check.name, name)
         if check.state is not State.BROKEN or before != name:
@@ -266,7 +268,7 @@ class Watch:
             self.problems.begin(name, what, check.remedy, by=by)
 
     def _warn(self, warnings: Mapping[str, str]) -> None:
-        """What is no problem yet, once each."""
+        """Log each new warning once."""
         for name, detail in warnings.items():
             if name not in self._warned:
                 log.warning("doctor.warned", check=name, detail=detail)

@@ -1,1 +1,1 @@
-"""What can be set, where it is read from, and what is refused."""
+"""The settings: sections and defaults, loading, and start-up checks."""

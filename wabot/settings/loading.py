@@ -1,6 +1,6 @@
-"""config.toml, `.env` and the environment, read once into one frozen `Settings`.
+"""Reads config.toml, `.env` and the environment once into one frozen `Settings`.
 
-What wins, from the top: `WABOT_SECTION__KEY` in the environment, a flat name (`PORT`) in the environment, the
+Priority, highest first: `WABOT_SECTION__KEY` in the environment, a flat name (`PORT`) in the environment, the
 same two inside `.env`, config.toml, the defaults. An empty flat name counts as not set; an empty WABOT_* is a value.
 """
 
@@ -41,14 +41,14 @@ from wabot.settings.sections import (
 )
 
 Place = tuple[str, str]
-"""Where a setting stands: section and key."""
+"""The place of a setting: section and key."""
 
 Layer = dict[str, Any]
-"""What one source says: sections of keys."""
+"""The settings of one source: section → key → value."""
 
 
 class SettingsError(WabotError):
-    """The settings cannot be used. `problems` has one line each, naming the key; no line shows a value."""
+    """The settings are invalid. `problems`: one line each, with the key but never the value."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -56,7 +56,7 @@ class SettingsError(WabotError):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Made by hand it holds what it is given, never the environment: see `load`."""
+    """All settings. The constructor does not read the environment; `load` does."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True, hide_input_in_errors=True)
 
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     def secrets(self) -> Iterator[str]:
-        """Every secret that is set, and the password inside `mongo.uri`: what no log may show."""
+        """All secrets that are set, and the password in `mongo.uri`: values that no log may show."""
         for name in SECTIONS:
             for value in dict(getattr(self, name)).values():
                 for item in value if isinstance(value, tuple) else (value,):
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
             yield from {password, unquote(password)}
 
     def refuse_unsafe(self) -> None:
-        """Raise SettingsError where these settings cannot work, or would serve people whom nobody let in."""
+        """Raise SettingsError if these settings cannot work, or would let strangers in."""
         if problems := [_refusal(*refused) for refused in refusals(self)]:
             raise SettingsError(problems)
 
@@ -125,13 +125,13 @@ def load(
     sandbox: bool = False,
     whole: bool = True,
 ) -> Settings:
-    """The settings of this start; raises SettingsError with every problem found.
+    """The settings. Raises SettingsError with every problem found.
 
-    `whole`: they must do for the service; without it, for a command that needs address, key and data directory alone.
+    `whole`: check that they suffice for the service; commands need only address, key and data directory.
 
-    Without `config`, config.toml of the current directory is read if it is there. In the sandbox neither it nor
-    `.env` is read, and of `config` and the environment only PORT, the sections of SANDBOX_TAKES and, with `config`,
-    GOOGLE_API_KEY count: no real address, journal, database, token or key of ours gets in.
+    Without `config`, config.toml of the current directory is read if it exists. The sandbox reads neither that nor
+    `.env`; of `config` and the environment it uses only PORT, the sections of SANDBOX_TAKES and, with `config`,
+    GOOGLE_API_KEY: it must not touch a real address, journal, database, token or key.
     """
     if config is None and not sandbox and Path("config.toml").is_file():
         config = Path("config.toml")
@@ -169,12 +169,12 @@ def is_journald(stream: int, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def _sandbox_names(config: Path | None) -> list[Mapping[str, Place]]:
-    taken = {name: place for name, place in WABOT_NAMES.items() if place[0] in SANDBOX_TAKES}
-    return [taken, {name: FLAT_NAMES[name] for name in (["PORT", "GOOGLE_API_KEY"] if config else ["PORT"])}]
+    allowed = {name: place for name, place in WABOT_NAMES.items() if place[0] in SANDBOX_TAKES}
+    return [allowed, {name: FLAT_NAMES[name] for name in (["PORT", "GOOGLE_API_KEY"] if config else ["PORT"])}]
 
 
 def _sandboxed(table: Layer) -> Layer:
-    """`table` without the keys that the sandbox does not take; a misspelt one stays, and is refused."""
+    """`table` without the keys that the sandbox ignores; misspelt ones stay, and are refused."""
     return {
         name: {key: value for key, value in section.items() if name in SANDBOX_TAKES or (name, key) not in PLACES}
         if name in SECTIONS
@@ -193,8 +193,8 @@ def _read_toml(path: Path) -> Layer:
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
-    """The assignments of a `.env`, taken literally: `${…}` inside a secret stays what it is."""
-    if not path.is_file():  # nothing there, or a virtual environment of that name
+    """The assignments of a `.env`, without interpolation: `${…}` in a secret stays as it is."""
+    if not path.is_file():  # missing, or a virtual environment of that name
         return {}
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -204,7 +204,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 
 
 def _variables(source: Mapping[str, str], names: Mapping[str, Place]) -> dict[Place, tuple[str, str]]:
-    """Of `source`, what `names` knows: place → (name, text)."""
+    """The variables of `source` that are in `names`: place → (name, text)."""
     return {
         place: (name, source[name].strip())
         for name, place in names.items()
@@ -220,7 +220,7 @@ def _layer(variables: Mapping[Place, tuple[str, str]]) -> Layer:
 
 
 def _decode(text: str, wanted: Any) -> Any:
-    """`text` as the type that is `wanted`; where it cannot be, `text` as it is, for validation to refuse."""
+    """`text` as the type `wanted`; if that fails, `text` unchanged, which validation refuses."""
     with suppress(ValueError):
         if get_origin(wanted) is tuple:
             words = json.loads(text) if text.startswith("[") else text.split(",")
@@ -244,7 +244,7 @@ def _hint(word: str, words: Iterable[str]) -> str:
 
 
 def _explain(kind: str, loc: tuple[int | str, ...], message: str, origins: Mapping[Place, str]) -> str:
-    """One line for one of pydantic's complaints, with the variable that the value came from."""
+    """One line for one of pydantic's errors, with the variable that the value came from."""
     path = ".".join(str(part) for part in loc)
     word = str(loc[-1])
     if kind == "extra_forbidden":
@@ -260,7 +260,7 @@ def _explain(kind: str, loc: tuple[int | str, ...], message: str, origins: Mappi
 
 
 def _refusal(setting: str, why: str) -> str:
-    """One line, with the names under which a setting that is missing can be set."""
+    """One line for a refused setting; if it is missing, with the names by which it can be set."""
     if not why.startswith("missing"):
         return f"{setting}: {why}"
     names = [name for known in (FLAT_NAMES, WABOT_NAMES) for name, place in known.items() if ".".join(place) == setting]

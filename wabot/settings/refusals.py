@@ -1,4 +1,4 @@
-"""Settings that are well-formed and yet refused: wabot could not work with them, or would let strangers in."""
+"""Refuses valid settings with which wabot could not work, or would let strangers in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wabot.settings.sections import Assistant, Server, WhatsApp
 
 
 class Settings(Protocol):
-    """The sections that are looked at."""
+    """The sections that are checked."""
 
     @property
     def server(self) -> Server: ...
@@ -23,7 +23,7 @@ class Settings(Protocol):
 
 
 def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Each as (setting, why); a `why` that begins with "missing" is mended by setting it."""
+    """Each refusal as (setting, why). A `why` that begins with "missing" means that the setting must be set."""
     whatsapp = settings.whatsapp
     if not whatsapp.access_token:
         yield "whatsapp.access_token", "missing: nothing can be sent without it"
@@ -53,7 +53,7 @@ def _of_assistant(assistant: Assistant) -> Iterator[tuple[str, str]]:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to a server that listens on `host`."""
+    """Whether `host` accepts connections from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -61,7 +61,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _unreadable(path: Path | None, *, folder: bool) -> str:
-    """Why the file (UTF-8 text) or folder `path` cannot be used; "" if it can, or if there is none."""
+    """Why the file (UTF-8 text) or folder `path` cannot be read; "" if it can, or if `path` is None."""
     try:
         if path is not None:
             _ = list(path.iterdir()) if folder else path.read_text(encoding="utf-8")

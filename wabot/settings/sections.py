@@ -26,11 +26,11 @@ def _http_url(text: str) -> str:
 
 
 SHORTEST_KEY = 16
-"""Characters; whoever can ask as often as they like must not find one by trying."""
+"""The fewest characters of an API key, so that it cannot be guessed."""
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:
-    key = secret.get_secret_value().strip()  # no header can carry what is around it
+    key = secret.get_secret_value().strip()  # a header cannot carry spaces around it
     if len(key) < SHORTEST_KEY:
         raise ValueError(f"must have at least {SHORTEST_KEY} characters (`openssl rand -hex 32` makes a good one)")
     return SecretStr(key)
@@ -48,7 +48,7 @@ OptionalPath = Annotated[
 
 
 class Section(BaseModel):
-    """A table of config.toml. Strict, since TOML has types; text from the environment is decoded before."""
+    """A table of config.toml. Strict, since TOML has types; text from the environment is converted before."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -152,7 +152,7 @@ class Delivery(Section):
 
 
 class OptOut(Section):
-    """Words count when they are the whole message; upper and lower case are alike."""
+    """A word counts only if it is the whole message; case does not matter."""
 
     stop_words: Words = (
         "STOP", "STOPP", "UNSUBSCRIBE", "OPT OUT", "BAJA", "PARAR",
@@ -173,7 +173,7 @@ class Log(Section):
 
 
 SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "delivery", "optout", "log"})
-"""The sections that the sandbox takes from outside: how to answer and how patiently, never where or as whom."""
+"""The sections that the sandbox reads: how to answer and how to retry, but no addresses and no credentials."""
 
 SANDBOX: dict[str, dict[str, Any]] = {
     "server": {"data_dir": "data/sandbox"},
@@ -183,7 +183,7 @@ SANDBOX: dict[str, dict[str, Any]] = {
         "business_account_id": "200000000000002",
         "verify_token": "sandbox-verify",
         "app_secret": "sandbox-secret",
-        "graph_api_base": "http://127.0.0.1:9/v26.0",  # nobody listens there: the stand-in's address comes later
+        "graph_api_base": "http://127.0.0.1:9/v26.0",  # replaced by the stand-in's address later
     },
 }
 SANDBOX_DEFAULTS: dict[str, dict[str, Any]] = {"assistant": {"provider": "canned", "quiet_seconds": 1}}

@@ -1,8 +1,8 @@
-"""A circuit breaker around the archive: nobody who waits for an answer waits for a MongoDB that is known to be away.
+"""A circuit breaker around the archive: a request never waits for a MongoDB that is known to be down.
 
-There is one for all who use the archive, so that what one of them finds out all others know. A question that fails
-opens it, as does a failure of the recorder's; from then on questions are refused at once, and only the recorder goes
-on asking. It closes the circuit when the archive answers as quickly as a question needs it.
+All users of the archive share one circuit. A failed query or a failed write of the recorder opens it. While it is open,
+queries fail at once, and only the recorder keeps trying. The recorder closes it when the archive answers fast enough
+for queries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = get_logger()
 
 
 class ReadableArchive(Protocol):
-    """The archive, as questions need it. Raises ArchiveDown, after a second of silence at the latest."""
+    """The archive, as queries need it. Raises ArchiveDown, after at most a second without an answer."""
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
     async def history(
@@ -28,21 +28,21 @@ class ReadableArchive(Protocol):
 
 
 class Circuit:
-    """Whether the archive answers. `works`: as it was last seen, None before it was asked."""
+    """Whether the archive answers. `works`: the result of the last access, None before the first."""
 
     def __init__(self) -> None:
         self.works: bool | None = None
         self.on_change: Callable[[bool, str], None] = lambda _works, _reason: None
 
     def open(self, reason: str) -> None:
-        """It did not answer."""
+        """The archive did not answer."""
         if self.works is not False:
             log.info("archive.lost", reason=reason)
             self.on_change(False, reason)
         self.works = False
 
     def close(self) -> None:
-        """It answers."""
+        """The archive answers."""
         if self.works is False:
             log.info("archive.found")
             self.on_change(True, "")
@@ -50,13 +50,13 @@ class Circuit:
 
 
 class Guarded:
-    """The archive behind its circuit, for all that somebody waits for. Raises ArchiveDown."""
+    """The archive behind its circuit, for queries. Raises ArchiveDown."""
 
     def __init__(self, archive: ReadableArchive, circuit: Circuit) -> None:
         self._archive, self._circuit = archive, circuit
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
-        """What is known of a contact, newest first."""
+        """The latest messages with a contact, newest first."""
         return await self._ask(lambda: self._archive.recent(names, key, limit))
 
     async def history(
@@ -67,7 +67,7 @@ class Guarded:
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if self._circuit.works is False:
-            raise ArchiveDown("MongoDB does not answer (it is asked again in the background)")
+            raise ArchiveDown("MongoDB does not answer (wabot retries in the background)")
         try:
             return await question()
         except ArchiveDown as error:

@@ -1,4 +1,4 @@
-"""A lane: claim what is due, handle it, settle it. It sleeps until something is due, and it never dies of one job."""
+"""A lane: claims due jobs, handles and settles them. It sleeps until a job is due, and no job can stop it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from wabot.core.pausing import LanePause, Pausing
 from wabot.log import get_logger
 
 IDLE_SECONDS = 30.0
-"""How long a lane sleeps at the most: a safety net under the wake-ups, not a way of working."""
+"""The longest sleep of a lane: a safety net in case a wake-up is missed."""
 
 GATHER_SECONDS = 0.02
-"""What falls due one by one is taken together: a claim costs a commit."""
+"""Jobs that become due within this time are claimed together, since each claim costs a commit."""
 
 JOURNAL_RETRY_SECONDS = 1.0
 
@@ -36,22 +36,22 @@ class Source(Protocol):
 
 
 class Handler(Protocol):
-    """What one kind of job takes."""
+    """Handles the jobs of one kind."""
 
     def room(self, now: float) -> float:
         """How many more jobs may start now."""
 
     def room_in(self, now: float) -> float:
-        """Seconds until there is room for one."""
+        """Seconds until one more job may start."""
 
     def started(self, count: int, now: float) -> None:
-        """So many were claimed."""
+        """`count` jobs were claimed."""
 
     async def handle(self, job: Job) -> Outcome:
-        """Do the job; what became of it. JournalDown: nothing was done yet. Whatever else it raises is a bug."""
+        """Do the job; its outcome. Raises JournalDown if nothing was done yet; any other exception is a bug."""
 
     def gave_up(self, job: Job, error: str) -> Outcome:
-        """What becomes of a job that cannot be handled."""
+        """The outcome of a job that cannot be handled."""
 
 
 Settled = Callable[[Job, Outcome, State | None], None]
@@ -60,9 +60,9 @@ Settled = Callable[[Job, Outcome, State | None], None]
 class Lane:
     """Works off one kind of job, `concurrency` at a time.
 
-    When nobody gets through (`Outcome.halt`), it pauses: one job at a time goes as a probe, at growing intervals up to
-    PROBE_SECONDS, until one succeeds. Where a receipt said so, Meta had accepted the message all the same: then a probe
-    that succeeds is on trial until no such receipt has followed for a while.
+    When no job gets through (`Outcome.halt`), it pauses and sends one job at a time as a probe, at growing intervals up
+    to PROBE_SECONDS, until one succeeds. If a receipt caused the pause, Meta had accepted that message, so a successful
+    probe is on trial until no such receipt has followed for a while.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Lane:
 
     @property
     def paused(self) -> LanePause | None:
-        """Why nobody gets through; None while it runs."""
+        """Why the lane is paused; None while it is not."""
         return self._pausing.pause
 
     @property
@@ -105,11 +105,11 @@ class Lane:
 
     @property
     def in_flight(self) -> int:
-        """Jobs in our hands."""
+        """Number of jobs being handled."""
         return len(self._running)
 
     def wake(self, due: float = 0.0) -> None:
-        """Something is due at a time (0: now): look then, unless we look earlier anyway."""
+        """A job is due at `due` (0: now): look for it then, unless the lane looks earlier anyway."""
         if due < self._alarm or self._clock() >= self._alarm:  # the machine's clock may have been set forward
             self._alarm = min(due, self._alarm)
             self._awake.set()
@@ -126,12 +126,12 @@ class Lane:
             self._over.set()
 
     async def drain(self, timeout: float) -> int:
-        """Claim no more, and wait up to `timeout` seconds for what is in flight; how many did not end in time."""
+        """Claim no more, and wait up to `timeout` seconds for jobs in flight; how many did not end in time."""
         self._stopping = True
         self.wake()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._over.wait()  # a claim that is on its way still brings jobs
+                await self._over.wait()  # a claim in progress still returns jobs
                 while self._running:
                     await asyncio.wait(self._running)
         late = set(self._running)
@@ -144,9 +144,9 @@ class Lane:
     def pause(
         self, reason: str, code: int | str | None = None, halt: Halt = Halt.BLOCKED, *, by_receipt: bool = False
     ) -> None:
-        """Nobody gets through, for a `reason` with Meta's `code` or our word: probe from now on.
+        """Pause for `reason`, with Meta's `code` or our own: send only probes from now on.
 
-        `by_receipt`: Meta said so of a message that it had accepted, so that accepting the next one proves nothing.
+        `by_receipt`: Meta had accepted the message and failed it by receipt, so an accepted probe alone proves nothing.
         """
         begins = self.paused is None
         pause = LanePause(reason, code, halt)
@@ -156,7 +156,7 @@ class Lane:
             self._on_change(self)
 
     def resume(self) -> None:
-        """It works again: go on at once."""
+        """End the pause at once."""
         if self.paused is not None:
             log.info("lane.resumed", lane=str(self.kind))
             self._pausing.end()
@@ -164,14 +164,14 @@ class Lane:
             self.wake()
 
     def probe(self) -> None:
-        """Try now, if it is paused: a person may know that it works again."""
+        """Send a probe now, if the lane is paused."""
         if self.paused is not None:
             self._pausing.probe_at_once(self._clock())
             self.wake()
 
     @property
     def next_probe(self) -> float | None:
-        """When one job is tried again, in Unix seconds; None where nothing is paused."""
+        """When the next probe is sent, in Unix seconds; None if the lane is not paused."""
         return self._pausing.next_probe
 
     async def _turn(self) -> None:
@@ -185,7 +185,7 @@ class Lane:
                 log.warning("lane.waiting", lane=str(self.kind), reason=str(error))
             self._waiting = True
             await self._sleep(JOURNAL_RETRY_SECONDS)
-        except Exception:  # a bug in what is claimed: whatever else is owed must not wait for it
+        except Exception:  # a bug in a claimed job must not stop the other jobs
             log.exception("lane.broken", lane=str(self.kind))
             await self._sleep(IDLE_SECONDS)
 
@@ -217,7 +217,7 @@ class Lane:
         if len(self._running) < self._concurrency and self._alarm > now:
             due = await self._source.next_due(self.kind)
             if due is not None:
-                present = self._clock()  # asking the journal took its time
+                present = self._clock()  # the query took time
                 room_in, probe_in = self._handler.room_in(present), self._probe_in(present)
                 wait = min(wait, max(due - now, room_in, probe_in, GATHER_SECONDS))
         if self._pausing.on_trial:
@@ -226,7 +226,7 @@ class Lane:
         while (wait := self._alarm - self._clock()) > 0:
             self._awake.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(wait, IDLE_SECONDS)):  # however far the clock was set back
+                async with asyncio.timeout(min(wait, IDLE_SECONDS)):  # bounded, in case the clock was set back
                     await self._awake.wait()
                     continue
             break
@@ -244,14 +244,14 @@ class Lane:
             elif outcome.event is Event.SUCCEED and self._pausing.succeeded(seen, self._clock()):
                 self.resume()
             state = await self._settle(job, outcome)
-        except Exception:  # a bug, or a poisoned job: it fails alone
+        except Exception:  # a bug, or a job that cannot be handled: only this job fails
             log.exception("job.broken", **describe(job))
             outcome = self._handler.gave_up(job, "internal error")
             state = await self._settle(job, outcome)
         self._on_settled(job, outcome, state)
 
     async def _handle(self, job: Job) -> Outcome:
-        """What the handler says; a journal that it cannot use is no fault of the job's, which goes back as it was."""
+        """The handler's outcome. If it could not use the journal, the job returns to the queue and uses up no try."""
         try:
             return await self._handler.handle(job)
         except JournalDown as error:
@@ -259,23 +259,23 @@ class Lane:
             return Outcome(Event.RETRY, due_at=self._clock() + wait, spent=False, error=str(error), code="journal")
 
     async def _settle(self, job: Job, outcome: Outcome) -> State | None:
-        """Write it down, however long the journal takes: what became of it is known only here."""
+        """Store the outcome, and retry until the journal accepts it: nothing else knows the outcome."""
         while True:
             try:
                 state = await self._source.settle(job, outcome, self._clock())
             except JournalDown:
                 await self._sleep(JOURNAL_RETRY_SECONDS)
                 continue
-            log.info(_SETTLED[self.kind], state=str(state or "settled before"), **describe(job), **reason(outcome))
+            log.info(_SETTLED[self.kind], state=str(state or "already_settled"), **describe(job), **reason(outcome))
             return state
 
 
 def describe(job: Job) -> dict[str, object]:
-    """A job as every log line tells it."""
+    """The fields of a job for its log lines."""
     body = {"body": job.outgoing.body} if job.outgoing is not None else {}
     return {"job": job.id, "contact": job.contact.address, "attempt": job.attempt, **body}
 
 
 def reason(outcome: Outcome) -> dict[str, object]:
-    """Why it did not simply succeed, if it did not."""
+    """The error of an outcome for its log line, if there is one."""
     return {} if outcome.error is None else {"error": outcome.error, "code": outcome.code}

@@ -1,10 +1,10 @@
-"""Recording: what changed goes to the archive in batches, as often as it takes.
+"""Writes new and changed messages to the archive in batches, and retries until it has them.
 
-The journal believes that the archive has what it took. Whoever points us at another MongoDB, or restores an old one,
-makes that wrong, and so does a MongoDB that loses what it had acknowledged. So whenever the archive is found, at start
-or after an outage, it is asked for some witnesses; from the first one on that it lacks, everything that the journal
-still keeps is recorded anew. And the journal forgets no message before the archive was asked for just that one: what
-the witnesses did not show is recorded then.
+The journal marks what the archive has acknowledged. Another MongoDB, an old backup, or a MongoDB that lost acknowledged
+writes makes these marks wrong. So whenever the archive becomes reachable, at the start or after an outage, the recorder
+checks whether it has some witnesses (a sample of messages); from the first missing one on, everything that the journal
+still has is recorded again. And before the journal deletes a message, the archive is asked for exactly that message,
+which finds what the sample missed.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from wabot.log import get_logger
 
 BATCH = 500
 EVERY_SECONDS = 0.5
-PATIENCE_SECONDS = 5.0
-"""The longest pause between two looks at an archive that is away: until one succeeds, no question is put to it."""
+RETRY_MAX_SECONDS = 5.0
+"""The longest wait between two tries while the archive is down; no queries go to it until one succeeds."""
 
 PROMPT_SECONDS = 1.0
-"""An archive that takes longer to answer a ping is recorded to, but nobody who waits may ask it."""
+"""If a ping takes longer than this, the recorder writes to the archive, but queries still do not use it."""
 
 REFUSED_SECONDS = 3600.0
-"""When a refused document is offered again: a rule of the database's may have been the reason, and be gone."""
+"""When a refused document is tried again: the database may have refused it by a rule that is gone by then."""
 
 WITNESSES = 50
-"""How many of the newest messages are looked for in an archive that was found; of the older ones, some."""
+"""How many of the newest messages are checked when the archive becomes reachable; and a sample of older ones."""
 
 FORGET_STEP = 5000
 PRUNE_STEP = 200
 STEP_SECONDS = 0.05
-"""Between two steps of forgetting, so that nobody waits for it."""
+"""Pause between two steps of deletion, so that other work is not delayed."""
 
 log = get_logger()
 
 
 class Held(Protocol):
-    """A message that the archive should have, by its key there, in this version or a later one."""
+    """A message that the archive should have under `key`, in this version or a later one."""
 
     @property
     def id(self) -> int: ...
@@ -66,20 +66,20 @@ class Ledger(Protocol):
 
 
 class WritableArchive(Protocol):
-    """Where history and results are kept for good. Raises ArchiveDown."""
+    """The archive, as recording needs it. Raises ArchiveDown."""
 
     async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]:
         """Upsert documents; the positions of those that were refused, each with the reason."""
 
     async def ping(self) -> None:
-        """Answer something."""
+        """Check that it answers."""
 
     async def lacks(self, versions: Mapping[str, int]) -> set[str]:
         """Of documents (key → version) those that are not there, or are in an earlier version."""
 
 
 class Circuit(Protocol):
-    """Who may ask the archive: `works` is what is known of it, None before it was asked."""
+    """The circuit breaker. `works`: the result of the last access to the archive, None before the first."""
 
     @property
     def works(self) -> bool | None: ...
@@ -88,9 +88,9 @@ class Circuit(Protocol):
 
 
 class Recorder:
-    """Ships messages whose version is ahead of the archive's. Twice does no harm: the key is our own.
+    """Writes messages whose version is newer than the archive's. Writing one twice is harmless: the key is our own.
 
-    `sure`: the archive has what the journal believes that it has.
+    `sure`: the archive was checked and has what the journal's marks say.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class Recorder:
             except ArchiveDown as error:
                 self._circuit.open(str(error))
                 self.sure, shipped = False, 0
-                wait = min(wait * 2, PATIENCE_SECONDS)
+                wait = min(wait * 2, RETRY_MAX_SECONDS)
             except JournalDown:
                 shipped = 0
             if not shipped:
                 await asyncio.sleep(wait)
 
     async def prune(self, *, before: float, now: float) -> None:
-        """Let the journal forget the messages from before a time that the archive has. Raises JournalDown."""
+        """Delete from the journal the messages before a time that the archive has. Raises JournalDown."""
         after: int | None = 0
         try:
             while after is not None and self._circuit.works:
@@ -125,7 +125,7 @@ class Recorder:
                 lacking = await self._lacking(held)
                 if lacking:
                     log.warning(
-                        "archive.behind", reason="it lacks what was to be forgotten here", messages=len(lacking)
+                        "archive.behind", reason="it lacks messages that were to be deleted here", messages=len(lacking)
                     )
                     await self._ledger.lost_by_archive([message.id for message in lacking])
                 await self._ledger.forget_messages([message for message in held if message not in lacking])
@@ -136,7 +136,7 @@ class Recorder:
             await asyncio.sleep(STEP_SECONDS)
 
     async def ship(self) -> int:
-        """One pass over everything that the archive lacks; how many messages it took."""
+        """One pass over everything that the archive lacks; how many messages were recorded."""
         if self._circuit.works is not True:
             await self._probe()
         if not self.sure:
@@ -152,35 +152,35 @@ class Recorder:
                 message_id, version, _ = rows[position]
                 self._refused[message_id] = version, self._clock() + REFUSED_SECONDS
                 log.warning("archive.refused", message=message_id, reason=why)
-            taken = [(row[0], row[1]) for position, row in enumerate(rows) if position not in refused]
-            await self._ledger.mark_archived(taken)
-            for message_id, _ in taken:
+            recorded = [(row[0], row[1]) for position, row in enumerate(rows) if position not in refused]
+            await self._ledger.mark_archived(recorded)
+            for message_id, _ in recorded:
                 self._refused.pop(message_id, None)
-            shipped += len(taken)
+            shipped += len(recorded)
         return shipped
 
     async def _probe(self) -> None:
-        """Look whether the archive is back; after an outage, of whomever's finding, nothing is sure."""
+        """Check whether the archive is reachable. After an outage its contents must be checked again."""
         self.sure, asked = False, self._clock()
         await self._archive.ping()
         if self._clock() - asked <= PROMPT_SECONDS:
             self._circuit.close()
 
     async def _make_sure(self) -> None:
-        """Compare the archive with what the journal believes of it."""
+        """Compare the archive with the journal's marks, and reset them from the first missing message on."""
         witnesses = await self._ledger.witnesses(WITNESSES)
         lacking = await self._lacking(witnesses)
         if lacking:
             first = lacking[0].id
             there = max((held.id for held in witnesses if held.id < first), default=0)
-            log.warning("archive.behind", reason="it lacks some of what it had: recording it again", since=there + 1)
+            log.warning("archive.behind", reason="it lost messages: recording them again", since=there + 1)
             before = await self._ledger.forget_archived(there + 1, None, FORGET_STEP)
             while before is not None:
                 before = await self._ledger.forget_archived(there + 1, before, FORGET_STEP)
         self.sure = True
 
     async def _lacking(self, held: Sequence[Held]) -> list[Held]:
-        """Of these messages those that the archive does not have, in the order given."""
+        """Those of these messages that the archive lacks, in the order given."""
         if not held:
             return []
         lacking = await self._archive.lacks({message.key: message.version for message in held})

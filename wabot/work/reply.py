@@ -1,4 +1,4 @@
-"""Answering a contact: what was said becomes a template, a text of the model, or silence."""
+"""The handler of reply jobs: answers a contact with a template, with texts of the model, or not at all."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = get_logger()
 
 
 class Transcript(Protocol):
-    """A conversation so far; `earlier`: something was said before what is being answered.
+    """A conversation so far. `earlier`: there are messages before those being answered.
 
-    The archive may be asked for `contact` by `names` and by `key`. `questions`: the wamids of what is being answered,
-    oldest first, as far as it can be quoted.
+    The archive knows `contact` by `names` and by `key`. `questions`: the wamids of the messages being answered that can
+    be quoted, oldest first. `searched`: the archive was asked before.
     """
 
     @property
@@ -51,7 +51,7 @@ class Memory(Protocol):
 
 
 class RecentArchive(Protocol):
-    """Where older talk is: under names that are theirs alone, or under our key for them. Raises ArchiveDown."""
+    """The archive, as replies need it: finds messages by names of one contact, or by our key. Raises ArchiveDown."""
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
 
@@ -64,7 +64,7 @@ class Assistant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplyStyle:
-    """How we answer: the system prompt, what newcomers get, what is said when the model gives up ("" = nothing)."""
+    """How to answer: the system prompt, what a first contact gets, the text if the model fails ("": nothing)."""
 
     system: str
     first_contact: FirstContact
@@ -82,7 +82,7 @@ class Replies:
         assistant: Assistant,
         archive: RecentArchive | None,
         *,
-        manner: ReplyStyle,
+        style: ReplyStyle,
         policy: Policy,
         pace: Pace,
         clock: Callable[[], float],
@@ -91,23 +91,23 @@ class Replies:
         on_answer: Callable[[AssistantFailed | None], None] = lambda _failure: None,
     ) -> None:
         self._memory, self._assistant, self._archive = memory, assistant, archive
-        self._manner, self._policy, self._pace = manner, policy, pace
+        self._style, self._policy, self._pace = style, policy, pace
         self._clock, self._noise = clock, noise
         self._observe_seconds, self._on_answer = observe_seconds, on_answer
         self.assistant_works: bool | None = None
 
     def room(self, _now: float) -> float:
-        """Replies are bounded by the lane alone."""
+        """Only the lane limits replies."""
         return float("inf")
 
     def room_in(self, _now: float) -> float:
         return 0.0
 
     def started(self, count: int, now: float) -> None:
-        """Nothing to count."""
+        """Replies have no budget."""
 
     async def handle(self, job: Job) -> Outcome:
-        """Answer all that the contact said since our last reply, once."""
+        """Answer all that the contact wrote since our last reply, once."""
         now = self._clock()
         if job.contact.stopped is Stop.ALL:
             return Outcome(Event.GIVE_UP, error="This person opted out", code="opted_out")
@@ -119,12 +119,12 @@ class Replies:
         if free_at > now:
             return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
         talk, earlier = await self._talk(job)
-        says = plan(first=not earlier, answer=self._manner.first_contact, answering=True)
+        planned = plan(first=not earlier, answer=self._style.first_contact, answering=True)
         outgoing: list[Outgoing] = []
-        if says.template:
-            outgoing.append(template_message(self._manner.template, Origin.TEMPLATE))
-        if says.ai:
-            asked = prompt(talk.said, system=self._manner.system, limit=self._manner.history_messages)
+        if planned.template:
+            outgoing.append(template_message(self._style.template, Origin.TEMPLATE))
+        if planned.ai:
+            asked = prompt(talk.said, system=self._style.system, limit=self._style.history_messages)
             try:
                 outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
             except AssistantFailed as error:
@@ -132,25 +132,25 @@ class Replies:
         return Outcome(Event.SUCCEED, says=tuple(outgoing))
 
     def gave_up(self, job: Job, error: str, welcome: Sequence[Outgoing] = ()) -> Outcome:
-        """The model does not answer: say so once, if there is a text for it, after the `welcome` of a newcomer."""
-        text = self._manner.fallback_text
+        """The model failed: send the fallback text, if there is one, after the `welcome` for a first contact."""
+        text = self._style.fallback_text
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
 
     async def _talk(self, job: Job) -> tuple[Transcript, bool]:
-        """The conversation so far, with what only the archive has of it: of somebody new, or forgotten meanwhile.
+        """The conversation so far, and whether there are messages before those being answered.
 
-        And whether something was said before what is being answered. The archive is asked once, unless it does not
-        answer.
+        If the journal has too little (a new contact, or old messages were deleted), the archive is asked; once it has
+        answered, it is not asked again.
         """
-        limit = self._manner.history_messages
+        limit = self._style.history_messages
         talk = await self._memory.talk(job, limit)
         if talk.searched or self._archive is None or (talk.earlier and len(talk.said) >= limit):
             return talk, talk.earlier
         try:
-            known = await self._archive.recent(talk.names, talk.key, max(limit, 1))  # 0 would be all
+            known = await self._archive.recent(talk.names, talk.key, max(limit, 1))  # 0 would mean all
         except ArchiveDown:
-            # Perhaps we know each other: a "welcome" to an old customer is worse than none to a new one.
+            # This may be an old customer: welcoming one as new is worse than not welcoming a new one.
             return talk, True
         await self._memory.adopt(job, known, self._clock())
         talk = await self._memory.talk(job, limit) if known else talk
@@ -183,13 +183,13 @@ class Replies:
 
 
 def text_message(text: str, origin: Origin, quotes: str | None = None) -> Outgoing:
-    """A plain text; `quotes`: the wamid of the message that it is shown as the answer to."""
+    """A text message. `quotes`: the wamid of the message that it quotes."""
     context = {"context": {"message_id": quotes}} if quotes else {}
     return Outgoing({**context, "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
 
 
 def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
-    """A template `{name, language, components}`; a reader sees its name and its texts."""
+    """A template message from `{name, language, components}`; its text for readers is its name and parameters."""
     content: dict[str, Any] = {"name": template["name"], "language": {"code": template["language"]}}
     if template.get("components"):
         content["components"] = template["components"]

@@ -1,4 +1,4 @@
-"""Handing one message to Meta: limits, the door, the request, and what its answer means."""
+"""The handler of send jobs: rate limits, checks, the request to Meta, and the outcome of its answer."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from wabot.core.outage import Blame, Outages, concerns
 
 
 class Graph(Protocol):
-    """Carries a request to Meta. Raises DeliveryError."""
+    """Sends a request to Meta. Raises DeliveryError."""
 
     async def send(self, request: Mapping[str, Any]) -> graph.Accepted: ...
 
 
 class Limits:
-    """Both of Meta's budgets, kept by the sender and fed with what comes in."""
+    """Meta's two rate limits. The throughput limit also counts inbound messages."""
 
     def __init__(self, bucket: Bucket, pairs: PairLedger) -> None:
         self.bucket, self.pairs = bucket, pairs
 
     def remember(self, sent: Iterable[tuple[int, float]], now: float) -> None:
-        """After a restart: what was sent lately, as (contact id, time), oldest first."""
+        """Count what was sent before a restart: (contact id, time), oldest first."""
         for contact_id, at in sent:
             self.pairs.spend(contact_id, min(at, now))
             if now - at < 1:
@@ -53,18 +53,18 @@ class Sends:
         self.meta_works: bool | None = None
 
     def room(self, now: float) -> float:
-        """Messages that Meta's throughput leaves us now."""
+        """How many messages the throughput limit allows now."""
         return self._limits.bucket.room(now)
 
     def room_in(self, now: float) -> float:
         return self._limits.bucket.wait(now)
 
     def started(self, count: int, now: float) -> None:
-        """Claimed is as good as sent; what does not leave is given back."""
+        """Claimed jobs count as sent; those that do not leave are given back."""
         self._limits.bucket.spend(count, now)
 
     async def handle(self, job: Job) -> Outcome:
-        """Hand one message to Meta; what it answers decides the outcome."""
+        """Send one message to Meta; its answer decides the outcome."""
         now = self._clock()
         outcome = send_checks.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
         if outcome is not None or job.outgoing is None:
@@ -82,7 +82,7 @@ class Sends:
         return Outcome(Event.SUCCEED, wamid=accepted.wamid, wa_id=accepted.wa_id, answer=accepted.answer)
 
     def gave_up(self, job: Job, error: str) -> Outcome:
-        """A bug on the way: never tried again by itself, lest it be said twice; a receipt may still prove it."""
+        """A bug: never retried automatically, since it might be sent twice; a receipt may still prove it."""
         return Outcome(Event.GIVE_UP, error=error, code="internal")
 
     def _pair_wait(self, job: Job, now: float) -> Outcome | None:
@@ -97,7 +97,7 @@ class Sends:
             error, spent=job.spent, attempt=job.attempt, policy=self._policy, now=now, noise=self._noise(),
             blame=self._blame(job, error, now),
         )  # fmt: skip
-        # A number is Graph's own code: it answers, if only that a person must act. A word of ours is of the way there.
+        # A number is Graph's own code, so Graph works, even if a person must act. Our own codes are transport errors.
         answers = isinstance(error.code, int) and not isinstance(error, Unclear)
         self.meta_works = answers and outcome.halt is not Halt.OUTAGE
         if outcome.event is Event.GIVE_UP:

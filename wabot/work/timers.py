@@ -1,4 +1,4 @@
-"""Timers: doubts that end, sends that were held, what expires, and what may be forgotten."""
+"""Timers: end of holds, retries, expiry, and deletion of old rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = get_logger()
 
 
 class Keeper(Protocol):
-    """The journal, as upkeep needs it."""
+    """The journal, as the timers need it."""
 
     async def tend(self, now: float) -> list[tuple[int, State]]: ...
     async def prune(self, *, before: float, now: float) -> int: ...
@@ -27,15 +27,15 @@ class Keeper(Protocol):
 
 
 class PruneMessages(Protocol):
-    """Forgets the messages from before a time that the archive has."""
+    """Deletes the messages before a time that the archive has."""
 
     async def __call__(self, *, before: float, now: float) -> None: ...
 
 
 class Upkeep:
-    """Keeps the journal's promises that no event triggers.
+    """Does what is due by time alone.
 
-    `prune_messages` forgets messages that an archive has; without one the journal is the archive, and they stay.
+    `prune_messages` deletes messages that the archive has; None if the journal is the archive: then they stay.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Upkeep:
                 self._waiting = True
 
     async def tend(self) -> None:
-        """What is due now."""
+        """Move all jobs whose time has come."""
         for job, state in await self._journal.tend(self._clock()):
             log.info("doubt.ended", job=job, state=str(state))
 
     async def prune(self) -> None:
-        """Forget what is old, in small steps so that nobody waits for it, and count on."""
+        """Delete old rows in small steps, so that other work is not delayed, and advance the journal's counter."""
         now = self._clock()
         self._pairs.forget(now)
         while await self._journal.prune(before=now - self._retention, now=now):
