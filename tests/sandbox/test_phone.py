@@ -212,10 +212,10 @@ async def test_what_is_refused_is_mended_and_broken_again(
     await business.send("919876540010")
     await shown(screen, "refused: a message to 919876540010 (190)   /mend makes Meta accept\n")
     keyboard.type("/mend")
-    await shown(screen, "Meta accepts again")
+    await shown(screen, "Meta accepts again what it refused")
     assert (await business.send("919876540010"))[0] == 200
     keyboard.type("/break")
-    await shown(screen, "misbehave again, as")
+    await shown(screen, "Numbers misbehave again, as")
     assert (await business.send("919876540010"))[0] == 401
     keyboard.close()
     await chatting

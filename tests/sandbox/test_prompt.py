@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sandbox.conftest import PHONE, Business, Webhook
+from tests.sandbox.test_phone import heard
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.phone import chat
 from wabot.sandbox.prompt import Line
@@ -90,7 +91,7 @@ async def test_an_answer_does_not_land_in_half_typed_text(
     await terminal.shows("a line of the log", "> how mu")
     terminal.type("ch?\n")
     await terminal.shows("> how much?", "> ")
-    assert [message["text"]["body"] for message in webhook.told("messages")] == ["how much?"]
+    assert [message["text"]["body"] for message in await heard(webhook, 1)] == ["how much?"]
 
     assert not terminal.echoes
     terminal.type("/quit\n")
@@ -107,7 +108,7 @@ async def test_of_a_long_line_one_sees_the_end_and_says_the_whole(
     await terminal.shows("> …" + ("word " * 40 + "end")[-76:])
     terminal.type("\n")
     await terminal.shows("> ")
-    assert [message["text"]["body"] for message in webhook.told("messages")] == ["word " * 40 + "end"]
+    assert [message["text"]["body"] for message in await heard(webhook, 1)] == ["word " * 40 + "end"]
     terminal.type("\x04")
     assert await asyncio.wait_for(chatting, 5) is False
 

@@ -14,15 +14,15 @@ from wabot.sandbox.meta import Meta, serve
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """What was asked on the command line."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(prog="python -m wabot.sandbox", description="A stand-in for Meta's Cloud API.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one (default)")
-    parser.add_argument("--webhook-url", help="whom to tell receipts and inbound messages")
-    parser.add_argument("--token", default="sandbox-token", help="the access token that it takes")
+    parser.add_argument("--webhook-url", help="where receipts and inbound messages are delivered")
+    parser.add_argument("--token", default="sandbox-token", help="the access token that it accepts")
     parser.add_argument("--phone-number-id", default="100000000000001")
     parser.add_argument("--business-account-id", default="200000000000002")
-    parser.add_argument("--app-secret", default="sandbox-secret", help="what webhooks are signed with")
+    parser.add_argument("--app-secret", default="sandbox-secret", help="the secret that signs webhooks")
     parser.add_argument("--verify-token", default="sandbox-verify")
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="how long each answer takes")
     parser.add_argument("--no-receipts", action="store_true")
@@ -31,15 +31,15 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pair-limit", action="store_true", help="keep Meta's limit per recipient (131056)")
     parser.add_argument("--people-a-day", type=int, metavar="N", help="the portfolio's limit outside of windows")
     late = parser.add_mutually_exclusive_group()
-    late.add_argument("--no-window", action="store_true", help="take free texts after the 24 hours too")
+    late.add_argument("--no-window", action="store_true", help="accept free texts after the 24 hours too")
     late.add_argument("--refuse-late", action="store_true", help="refuse them at once, not by a receipt (131047)")
-    parser.add_argument("--any-template", action="store_true", help="take templates that it does not know")
+    parser.add_argument("--any-template", action="store_true", help="accept templates that it does not know")
     parser.add_argument("--by-number", action="store_true", help="numbers ending in 0001, 0002, … misbehave")
     return parser.parse_args(argv)
 
 
 def build(args: argparse.Namespace) -> Meta:
-    """The stand-in that was asked for."""
+    """The stand-in, as the arguments describe it."""
     behaviour = Behaviour(
         default=accept(delay=args.delay),
         by_number=args.by_number,

@@ -1,4 +1,4 @@
-"""The business at Meta's as a plain object, and the routes of its account (WABA).
+"""The state of the business at Meta, and the routes of its account (WABA).
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/business-portfolios-and-wabas
 """
@@ -27,23 +27,23 @@ FIELDS = (
     "business_capability_update", "phone_number_quality_update", "phone_number_name_update", "user_preferences",
     "smb_message_echoes", "security",
 )  # fmt: skip
-"""The webhook fields that the app is subscribed to at the beginning."""
+"""The webhook fields that the app is subscribed to at the start."""
 TIERS: Mapping[int | None, str] = {
     250: "TIER_250", 2_000: "TIER_2K", 10_000: "TIER_10K", 100_000: "TIER_100K", None: "TIER_UNLIMITED",
 }  # fmt: skip
-"""Unique people outside their window in 24 hours, for the whole portfolio.
+"""Messaging limits: unique people who may be written to outside their window in 24 hours, per portfolio.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/messaging-limits"""
 DAY = 86400.0
 
 
 @dataclass(slots=True)
 class Account:
-    """What belongs to the business, and what calls change of it.
+    """The state of the account, its app and its number.
 
-    `limit`: people a day outside their windows; None for as many as it likes. `reached`: when each of them, by BSUID,
-    was last written to. `subscribed`: whether webhooks of the account reach the app; without it nothing arrives.
-    `fields`: those that the app wants. `overrides`: other addresses for the messages of the "account" or the "number".
-    `registered`: whether the number may send.
+    `limit`: people a day outside their windows; None: no limit. `reached`: when each of them, by BSUID, was last
+    written to. `subscribed`: whether the app is subscribed to the account; otherwise it gets no webhooks. `fields`: the
+    webhook fields that the app is subscribed to. `overrides`: other webhook addresses for the messages of the "account"
+    or the "number". `registered`: whether the number may send.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Account:
     reached: dict[str, float] = field(default_factory=dict)
 
     def may_reach(self, user_id: str, now: float) -> bool:
-        """Whether the portfolio's limit lets the business open a talk with this person; if so it is counted."""
+        """Whether the messaging limit lets the business start a conversation with this person; if so, count it."""
         self.reached = {person: at for person, at in self.reached.items() if at > now - DAY}
         if self.limit is not None and user_id not in self.reached and len(self.reached) >= self.limit:
             return False
@@ -78,16 +78,16 @@ class Account:
         return {"link": f"https://www.facebook.com/games/?app_id={self.app_id}", "name": self.name, "id": self.app_id}
 
     def apps(self) -> list[Json]:
-        """The apps that are subscribed: ours, or none."""
+        """The subscribed apps: ours, or none."""
         override = {"override_callback_uri": self.overrides["account"]} if self.overrides.get("account") else {}
         return [{"whatsapp_business_api_data": self.app} | override] if self.subscribed else []
 
-    def tells(self, field: str) -> bool:
-        """Whether the app hears of what this webhook field is about."""
+    def receives(self, field: str) -> bool:
+        """Whether the app gets webhooks of this field."""
         return self.subscribed and field in self.fields
 
     def number_node(self, id_: str, webhook: str | None) -> Json:
-        """The phone number as Graph shows it; `webhook`: where the app has its own."""
+        """The phone number as Graph shows it; `webhook`: the address of the app's webhook."""
         places = {"application": webhook, "whatsapp_business_account": self.overrides.get("account"),
                   "phone_number": self.overrides.get("number")}  # fmt: skip
         hooks = {name: url for name, url in places.items() if url}
@@ -123,7 +123,7 @@ async def list_apps(meta: Meta, call: Call) -> Json:
 
 
 async def subscribe(meta: Meta, call: Call) -> Json:
-    """POST /{account}/subscribed_apps, perhaps with another address for the account's webhooks."""
+    """POST /{account}/subscribed_apps, optionally with another address for the account's webhooks."""
     await meta.override("account", await call.fields())
     meta.account.subscribed = True
     return {"success": True}

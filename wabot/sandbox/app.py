@@ -1,4 +1,4 @@
-"""The routes of the app: its token, what that may do, and where its webhooks go.
+"""The routes of the app: its token and permissions, and its webhook subscription.
 
 https://developers.facebook.com/docs/graph-api/reference/debug_token
 """
@@ -17,7 +17,7 @@ SCOPES = ("whatsapp_business_management", "whatsapp_business_messaging")
 
 
 async def debug_token(meta: Meta, call: Call) -> Json:
-    """GET /debug_token?input_token=…: whether a token is good, whose it is, and what it may do."""
+    """GET /debug_token?input_token=…: whether a token is valid, its app, and its permissions."""
     token = call.query.get("input_token")
     if not token:
         raise invalid("The parameter input_token is required.")
@@ -48,7 +48,7 @@ async def show_app(meta: Meta, call: Call) -> Json:
 
 
 async def subscriptions(meta: Meta, call: Call) -> Json:
-    """GET /{app}/subscriptions: where webhooks go, and which."""
+    """GET /{app}/subscriptions: the address of the webhook, and its fields."""
     if meta.webhook_url is None:
         return {"data": []}
     fields = [{"name": name, "version": "v26.0"} for name in meta.account.fields]
@@ -57,7 +57,7 @@ async def subscriptions(meta: Meta, call: Call) -> Json:
 
 
 async def subscribe(meta: Meta, call: Call) -> Json:
-    """POST /{app}/subscriptions: webhooks go to `callback_url` once it has proved itself."""
+    """POST /{app}/subscriptions: webhooks go to `callback_url` after it has answered the handshake."""
     asked = await call.fields()
     url, token = str(asked.get("callback_url", "")), str(asked.get("verify_token", ""))
     await meta.prove(url, token)

@@ -1,9 +1,7 @@
-"""What the stand-in does with a send: as scripted, else by the number's last digits, else it accepts.
+"""What the stand-in does with a send: as scripted, else by the number's last digits (`BY_ENDING`), else it accepts.
 
-What it refuses for good can be mended: from then on it accepts.
-
-A person can try things out by number: `BY_ENDING` is the table. Tests script them: `script` for the next sends to a
-number (or to ANY), `always` for all further ones. Meta's two limits can be switched on; who runs into them is counted.
+Tests use `script` for the next sends to a number (or to ANY), and `always` for all later ones. `mend` ends the refusals
+that are permanent. Two of Meta's limits can be switched on; sends above them are counted.
 """
 
 from __future__ import annotations
@@ -24,10 +22,10 @@ HTML = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """What Meta tells of an accepted message afterwards: `statuses` (none: lost), in this order or in `reverse`.
+    """The receipts of an accepted message: `statuses` (none: no receipt is sent), in this order or in `reverse`.
 
-    `code` is the error of a `failed`, `details` what Meta says of it if not the usual; every receipt comes `times`
-    times; `early`: before the answer to the send.
+    `code`: the error of a `failed` receipt. `details`: the error's details, None for Meta's usual ones. `times`: how
+    often each receipt is delivered. `early`: receipts are delivered before the answer to the send.
     """
 
     statuses: tuple[str, ...] = SPOKEN_IN_ORDER
@@ -43,13 +41,13 @@ LOST = Receipts(())
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What becomes of one send. Made by the functions below; the fields are facts that do not depend on each other.
+    """The result of one send. Made by the functions below; the fields are independent of each other.
 
-    `accepts`: the message comes into being, and receipts will follow. `cut`: the connection is closed instead of an
+    `accepts`: Meta accepts the message, and receipts follow. `cut`: the connection is closed instead of an
     answer. `delay`: seconds until the answer (or cut). `code`: refused with this error. `body`: answered instead of
     Graph's JSON. `receipts` None: the behaviour's own. `wa_id`: the number as Meta writes it, if not as given.
     `message_status`: Meta's word about a template that is paced ("held_for_quality_assessment", "paused").
-    `regain_minutes`: of a throttled app, until it may ask again; told in `X-Business-Use-Case-Usage`.
+    `regain_minutes`: until a throttled app may send again, as `X-Business-Use-Case-Usage` says.
     """
 
     accepts: bool = True
@@ -68,7 +66,7 @@ class Answer:
 
     @property
     def status(self) -> int | None:
-        """The HTTP status that the sender gets to see; None if none."""
+        """The HTTP status of the answer; None if there is no answer."""
         return None if self.cut else self.http
 
 
@@ -76,7 +74,7 @@ def accept(
     *, delay: float = 0.0, receipts: Receipts | Iterable[str] | None = None, wa_id: str | None = None,
     message_status: str | None = None,
 ) -> Answer:  # fmt: skip
-    """Accepted, as nearly always. `receipts`: the statuses that follow, () for none."""
+    """Accepted. `receipts`: the statuses that follow, () for none."""
     if receipts is not None and not isinstance(receipts, Receipts):
         receipts = Receipts(tuple(receipts))
     return Answer(delay=delay, receipts=receipts, wa_id=wa_id, message_status=message_status)
@@ -114,7 +112,7 @@ def hang(seconds: float, *, accepts: bool = False) -> Answer:
 
 
 def raw(status: int, body: bytes = b"", content_type: str = "text/html", *, accepts: bool = False) -> Answer:
-    """Anything but Graph's JSON: a gateway's page, an empty or an endless body."""
+    """An answer that is not Graph's JSON: a gateway's page, an empty or an endless body."""
     return Answer(accepts=accepts, http=status, body=body, content_type=content_type)
 
 
@@ -146,7 +144,7 @@ class Meter:
         self._due = 0.0
 
     def passes(self, now: float) -> bool:
-        """Whether an event at `now` stays within the limit; if so it is counted."""
+        """Whether an event at `now` stays within the limit; if so, count it."""
         due = max(self._due, now)
         if due - now > self._slack + 1e-9:
             return False
@@ -154,24 +152,24 @@ class Meter:
         return True
 
     def count(self, now: float) -> None:
-        """An event that nobody can refuse."""
+        """Count an event that cannot be refused."""
         self._due = max(self._due, now) + self._interval
 
 
 class Limit(StrEnum):
-    """Which of Meta's limits a send ran into."""
+    """Which of Meta's limits a send exceeded."""
 
     THROUGHPUT = "throughput"
     PAIR = "pair"
 
 
 class Behaviour:
-    """Decides what becomes of each send; see the module's docstring for the order.
+    """Decides the result of each send; see the module's docstring for the order.
 
     `throughput`: messages per second in both directions, a second's worth at once; above it 130429. `pair_limit`: one
     message per 6 s to one person with bursts of 45; above it 131056. `breaches` counts both. `rewrite`: Brazilian and
-    Mexican numbers come back as WhatsApp writes them. `receipts`: what follows an acceptance that does not say
-    otherwise.
+    Mexican numbers come back as WhatsApp writes them. `receipts`: the receipts of accepted messages, where
+    the answer does not name its own.
     """
 
     def __init__(
@@ -218,7 +216,7 @@ class Behaviour:
         self._always[number] = answer
 
     def clear(self) -> None:
-        """Forget scripts, breaches, what was counted, and that it was mended."""
+        """Reset scripts, counters, and the effect of `mend`."""
         self._mended = False
         self._scripts.clear()
         self._always.clear()
@@ -228,18 +226,18 @@ class Behaviour:
         self.throughput = self._throughput
 
     def mend(self) -> None:
-        """Forget scripts, and accept from now on what would be refused by the number's last digits, until `clear`."""
+        """Remove scripts, and accept all numbers whatever their last digits, until `clear`."""
         self._scripts.clear()
         self._always.clear()
         self._mended = True
 
     def refuses(self, number: str) -> bool:
-        """Whether a number's last digits say that nothing to it is ever accepted."""
+        """Whether a number's last digits mean that every send to it is refused."""
         answers = BY_ENDING.get(number[-4:]) if self.by_number and not self._mended else None
         return answers is not None and not answers[-1].accepts
 
     def hear(self) -> None:
-        """Somebody wrote to the business: it counts against the throughput too.
+        """An inbound message: it counts against the throughput too.
 
         https://developers.facebook.com/documentation/business-messaging/whatsapp/throughput
         """
@@ -247,7 +245,7 @@ class Behaviour:
             self._number.count(self._clock())
 
     def answer(self, number: str) -> Answer:
-        """What becomes of a send to `number` (digits or BSUID), now."""
+        """The result of a send to `number` (digits or BSUID), now."""
         breach = self._breach(number)
         if breach is not None:
             self.breaches[breach] += 1

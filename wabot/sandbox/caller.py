@@ -1,4 +1,4 @@
-"""Meta's hand on our webhook: signed POSTs that are repeated until they are answered 200, and the handshake.
+"""The HTTP client that calls wabot's webhook: signed POSTs, retried until they are answered 200, and the handshake.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
 """
@@ -14,14 +14,14 @@ import aiohttp
 from wabot.sandbox import payloads
 
 NO_ANSWER = 0
-"""The status of a delivery that nobody answered."""
+"""The status of a webhook that was not answered."""
 
 OWN = "own"
-"""Asks for the true signature of what is delivered."""
+"""Stands for the valid signature of the body."""
 
 
 class Caller:
-    """Calls the webhook at `url` (None: nobody to call); repeats itself after `backoff` seconds, then 2×, 4×, …"""
+    """Calls the webhook at `url` (None: there is none); retries after `backoff` seconds, then 2×, 4×, …"""
 
     def __init__(self, url: str | None, app_secret: str, *, timeout: float = 10.0, backoff: float = 0.05) -> None:
         self.url = url
@@ -35,7 +35,7 @@ class Caller:
     ) -> tuple[int, Any]:
         """POST until it is answered 200, `attempts` times at the most: the last status and JSON (or NO_ANSWER, None).
 
-        `signature` replaces the true one; None leaves it out. `url` is another place than the usual one.
+        `signature` replaces the valid one; None leaves it out. `url`: another address than the usual one.
         """
         url = url or self.url
         if url is None:
@@ -61,7 +61,7 @@ class Caller:
             return NO_ANSWER, None
 
     async def type_behind(self, link: str) -> str | None:
-        """The MIME type of what is behind a link of the business's, None if nothing is."""
+        """The MIME type of the file at a link that the business sent; None if there is no file."""
         try:
             async with self._client().get(link) as response:
                 there = response.status == 200 and await response.content.read(1)

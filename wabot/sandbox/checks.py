@@ -1,4 +1,4 @@
-"""What Meta finds wrong with the body of a send. No network, no state: a body goes in, a complaint comes out.
+"""What Meta finds wrong with the body of a send: pure functions from a body to a complaint.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
 """
@@ -29,7 +29,7 @@ def _required(name: str) -> Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What only the account knows: what is wrong with a send's `template`, and which media ids exist."""
+    """What depends on the account: whether a send's `template` is valid, and which media ids exist."""
 
     template: Callable[[Mapping[str, Any]], Complaint | None] = lambda content: None
     has_media: Callable[[str], bool] = lambda id_: True
@@ -40,9 +40,9 @@ ANYTHING = Known()
 
 
 def address(payload: Mapping[str, Any]) -> str | None:
-    """To whom: digits, a BSUID, or None if neither `to` nor `recipient` is one. `to` wins where both are given.
+    """The recipient: digits, a BSUID, or None if neither `to` nor `recipient` is one. `to` wins where both are given.
 
-    A BSUID in `to` is taken for what it is, though such a message never arrives; see `astray`.
+    A BSUID in `to` is accepted, but such a message never arrives; see `astray`.
     """
     to, recipient = payload.get("to"), payload.get("recipient")
     if isinstance(to, str) and is_bsuid(to):
@@ -54,7 +54,7 @@ def address(payload: Mapping[str, Any]) -> str | None:
 
 
 def unfolded(payload: Any, objects: Collection[str] = (*TYPES, "context")) -> Any:
-    """A body whose `objects` are such: Graph takes them as JSON text too, and pywa and whatsapp-api-js use that."""
+    """The body with `objects` parsed where they are JSON text, as pywa and whatsapp-api-js send them."""
     if not isinstance(payload, dict):
         return payload
     return {name: _unfolded(value) if name in objects else value for name, value in payload.items()}
@@ -68,7 +68,7 @@ def _unfolded(value: Any) -> Any:
 
 
 def astray(payload: Mapping[str, Any]) -> bool:
-    """Whether a BSUID is where a number belongs: Meta says yes to it, and the message is never seen again.
+    """Whether `to`, which is for numbers, has a BSUID: Meta accepts such a message, but never delivers it.
 
     Reported by users (chatwoot), not documented: https://github.com/chatwoot/chatwoot
     """
@@ -77,7 +77,7 @@ def astray(payload: Mapping[str, Any]) -> bool:
 
 
 def complaint(payload: Any, known: Known = ANYTHING) -> Complaint | None:
-    """What is wrong with the body of a request to `/messages`; None if Meta would take it."""
+    """What is wrong with the body of a request to `/messages`; None if Meta accepts it."""
     if not isinstance(payload, dict) or payload.get("messaging_product") is None:
         return _required("messaging_product")
     if payload["messaging_product"] != "whatsapp":

@@ -1,14 +1,14 @@
-"""Routes to steer the stand-in from outside: for people with curl, and for tests when it is a process of its own.
+"""HTTP routes that control the stand-in: for people with curl, and for tests when it is a process of its own.
 
 POST /sandbox/say {"from"?, "user_id"?, "name"?, "text" | "message", "wamid"?, "timestamp"?, "times"?, "attempts"?}
 POST /sandbox/script {"number"?, "answers": [{"kind", ...}], "always"?}   number: digits, a BSUID or "*" (default)
 POST /sandbox/person {"number", "name"?, "username"?, "hides_number"?, "wrote_at"?, "new_user_id"?, "new_number"?}
-    who somebody is; the last two are told to the webhook
-POST /sandbox/template {"name", "language", "status"?, "category"?, "reason"?}   what Meta decides about a template
+    change a customer; the last two are also delivered as webhooks
+POST /sandbox/template {"name", "language", "status"?, "category"?, "reason"?}   Meta changes a template
 POST /sandbox/news {"field", "value"}   a webhook of any field, such as account_update
-GET /sandbox/sent, /sandbox/attempts [?after=N]   what was accepted, and every request; the first N are left out
+GET /sandbox/sent, /sandbox/attempts [?after=N]   accepted messages, or all requests; without the first N
 POST /sandbox/mend    accept from now on what was refused, by script or by the number's last digits
-POST /sandbox/clear   forget records, scripts, and that it was mended
+POST /sandbox/clear   remove records and scripts, and undo /sandbox/mend
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ KINDS: Mapping[str, Callable[..., behaviour.Answer]] = {
     "hang": behaviour.hang,
     "raw": lambda status, body="", **more: behaviour.raw(status, body.encode(), **more),
 }
-"""What an answer may be, by name; its other fields are the arguments."""
+"""The kinds of answers, by name; their other fields are the arguments."""
 
 
 PERSON = frozenset({"name", "username", "hides_number", "wrote_at", "blocked"})
-"""What may be set of a person."""
+"""The fields of a customer that can be set."""
 
 
 def add_routes(app: web.Application, meta: Meta) -> None:
@@ -58,7 +58,7 @@ async def _guarded(handler: Handler, meta: Meta, request: web.Request) -> web.Re
     """On a loopback address, serve only programs of this machine.
 
     A page in somebody's browser could otherwise write to wabot as a customer, for which the owner's model is paid, and
-    read the answer. Whoever serves the stand-in at another address decides who gets there.
+    read the answer. At any other address, access is up to the operator's network.
     """
     ends = [request.transport.get_extra_info(end) if request.transport else None for end in ("sockname", "peername")]
     ours, theirs = (end[0] if isinstance(end, tuple) else None for end in ends)

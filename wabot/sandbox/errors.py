@@ -1,4 +1,4 @@
-"""Meta's errors as Meta words them: in the answer to a send, and in the `errors` of a `failed` receipt.
+"""Meta's errors in Meta's words: in the answer to a send, and in the `errors` of a `failed` receipt.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes
 """
@@ -15,7 +15,7 @@ HREF = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-co
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How Meta puts an error: the HTTP status of the answer, its title, its details in plain words."""
+    """The words of an error: the HTTP status of the answer, the title, the details."""
 
     http: int
     title: str
@@ -115,12 +115,12 @@ def answer(
     `reason` is for a person, as the routes for templates give it.
     """
     words = wording(code)
-    told = words.details if details is None else details
+    details = words.details if details is None else details
     error: dict[str, Any] = {"message": message or f"(#{code}) {words.title}", "type": "OAuthException", "code": code}
     if code in (104, 190) and message is None:
         error["message"] = words.title
-    if told:
-        error["error_data"] = {"messaging_product": "whatsapp", "details": told}
+    if details:
+        error["error_data"] = {"messaging_product": "whatsapp", "details": details}
     if subcode:
         error["error_subcode"] = subcode
     if reason:

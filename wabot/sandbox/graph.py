@@ -1,7 +1,7 @@
-"""Graph's door: which object and which edge a path names, who may ask, and the JSON of every refusal.
+"""The entry of the Graph API: parses the path into object and edge, checks the token, and words every error.
 
 Every request is `/{version}/{object}/{edge}`; the version may be missing. The token comes in the `Authorization`
-header or as `?access_token=`. Whatever Graph does not know is answered in Graph's JSON too, never in a page.
+header or as `?access_token=`. Unknown paths are answered with Graph's JSON too, never with a page.
 https://developers.facebook.com/docs/graph-api/guides/error-handling
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _DEEPER = ("message_qrdls",)
-"""The edges below which something has a name of its own."""
+"""The edges that have named things below them."""
 _VERSION = re.compile(r"v\d{1,3}\.\d")
 _FIELD = re.compile(r"[^,(){}]+(?:[({][^(){}]*[)}]|\.\w+\([^()]*\))*")
 LARGEST = 110 * 1024 * 1024
@@ -33,7 +33,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/busine
 
 
 class Refusal(Exception):
-    """Graph declines: the HTTP status and the JSON that it answers with."""
+    """Graph refuses: the HTTP status and the JSON of the answer."""
 
     def __init__(
         self, code: int, details: str | None = "", *, http: int | None = None, message: str | None = None,
@@ -66,11 +66,11 @@ class Call:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """What stands after the question mark."""
+        """The query string."""
         return self.request.query
 
     async def body(self) -> bytes:
-        """What was sent. Raises Refusal if it cannot be read."""
+        """The body. Raises Refusal if it cannot be read."""
         with _reading():
             return await self.request.read()
 
@@ -89,7 +89,7 @@ class Call:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Refuses a body that is packed, framed or encoded in a way that nobody can undo, or that is too large."""
+    """Refuses a body whose compression, framing or charset cannot be decoded, or that is too large."""
     try:
         yield
     except (ValueError, LookupError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge) as error:
@@ -98,11 +98,11 @@ def _reading() -> Iterator[None]:
 
 Handler = Callable[["Meta", Call], Awaitable[web.StreamResponse | Json]]
 Routes = Mapping[tuple[str, str, str], Handler]
-"""(what the object is, method, edge) → who answers."""
+"""(kind of object, method, edge) → handler."""
 
 
 def parse(request: web.Request) -> Call:
-    """The request's path, taken apart."""
+    """The request with its path parsed."""
     words = [word for word in request.path.split("/") if word]
     if words and _VERSION.fullmatch(words[0]):
         del words[0]
@@ -120,7 +120,7 @@ def check_token(call: Call, accepted: Iterable[str]) -> None:
 
 
 async def answer(meta: Meta, call: Call, routes: Routes) -> web.StreamResponse | Json:
-    """What Graph answers to a call that may be made. Raises Refusal."""
+    """Graph's answer to a call with a valid token. Raises Refusal."""
     kind = meta.kind_of(call.object)
     if call.rest and call.edge not in _DEEPER:
         raise Refusal(2500, http=400, message=f"Unknown path components: /{call.rest}")

@@ -1,4 +1,4 @@
-"""What Meta finds wrong with buttons and lists; interactive messages of other kinds are taken as they are.
+"""What Meta finds wrong with buttons and lists; other kinds of interactive messages are not checked.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-reply-buttons-messages
 https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/interactive-list-messages

@@ -1,4 +1,4 @@
-"""What happened at the stand-in: records of it, those who watch, and those who wait."""
+"""Records of what happened at the stand-in, for subscribers, and for tests that wait."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The business marked an inbound message as read, perhaps with the bubble that says "typing"."""
+    """The business marked an inbound message as read, perhaps with a typing indicator."""
 
     wamid: str
     typing: bool
@@ -39,7 +39,9 @@ Event = Sent | Seen | Receipt
 
 
 class Ledger:
-    """`attempts`: every request to send; `sent`: the accepted ones; `seen`: read marks; `told`: receipts taken."""
+    """`attempts`: every request to send; `sent`: the accepted ones; `seen`: read marks; `told`: receipts that were
+    answered 200.
+    """
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
@@ -50,7 +52,7 @@ class Ledger:
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     def record(self, event: Event) -> None:
-        """Put it down, tell the subscribers, and wake whoever waits for just this."""
+        """Record an event, call the subscribers, and wake those waiters whose predicate holds."""
         match event:
             case Sent():
                 self.attempts.append(event)
@@ -67,12 +69,12 @@ class Ledger:
                 future.set_result(None)
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback` with whatever happens from now on; what is returned ends that."""
+        """Call `callback` with every event from now on; the result is a function that unsubscribes."""
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
 
     async def until(self, predicate: Callable[[Self], bool], timeout: float = 5.0) -> None:
-        """Wait until `predicate` holds, asked after everything that happens. Raises TimeoutError."""
+        """Wait until `predicate` holds; it is checked after every event. Raises TimeoutError."""
         if predicate(self):
             return
         entry = (lambda: predicate(self), asyncio.get_running_loop().create_future())
@@ -80,12 +82,12 @@ class Ledger:
         try:
             await asyncio.wait_for(entry[1], timeout)
         except TimeoutError:
-            counts = f"{len(self.attempts)} attempts, {len(self.sent)} sent, {len(self.told)} receipts told"
+            counts = f"{len(self.attempts)} attempts, {len(self.sent)} sent, {len(self.told)} receipts delivered"
             raise TimeoutError(f"not within {timeout} s: there were {counts}") from None
         finally:
             self._waiting.remove(entry)
 
     def clear(self) -> None:
-        """Forget what was recorded."""
+        """Remove all records."""
         for records in (self.sent, self.attempts, self.seen, self.told):
             records.clear()

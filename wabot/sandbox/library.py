@@ -1,4 +1,4 @@
-"""The templates of an account: what Graph's routes list, create, edit and delete, and what a send may name.
+"""The templates of an account: the routes that list, create, edit and delete them, and the lookup for sends.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/template-management
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
 
 MOST = 250
-"""Templates of an account that is not verified."""
+"""How many templates an account may have that is not verified."""
 
 FIELDS = (
     "id", "name", "language", "category", "status", "components", "parameter_format", "message_send_ttl_seconds",
@@ -60,7 +60,7 @@ def _body(text: str, *examples: str) -> Json:
 
 
 class Library:
-    """The account's templates. `lenient`: a send may name any template and bring any parameters."""
+    """The account's templates. `lenient`: a send may name any template, with any parameters."""
 
     def __init__(self, templates: Iterable[Template] | None = None, *, lenient: bool = False) -> None:
         self.lenient = lenient
@@ -96,7 +96,7 @@ class Library:
         return known or self.add(name, language, "UTILITY", list(_supposed(name, sent)), named=_is_named(sent))
 
     def remove(self, template: Template) -> None:
-        """The template is gone."""
+        """Delete a template."""
         del self._templates[template.id]
 
     def sent(self, content: Mapping[str, Any]) -> Template | None:
@@ -114,7 +114,7 @@ class Library:
 
 
 def _supposed(name: str, sent: list[Json]) -> Iterator[Json]:
-    """Components that take what is sent; the words are ours."""
+    """Components that match the parameters of a send; the text is made up."""
     by_type = {str(component.get("type", "")).upper(): component for component in sent}
     header = next(iter(parts(by_type.get("HEADER", {}), "parameters")), None)
     if header is not None:
@@ -168,7 +168,7 @@ def _named(meta: Meta, call: Call) -> Template:
 
 
 def _declined(subcode: int, reason: str) -> Refusal:
-    """How the template routes refuse: the reason is in words for a person."""
+    """A refusal of the template routes, with a reason for people."""
     return Refusal(100, message="Invalid parameter", subcode=subcode, reason=reason)
 
 
@@ -197,7 +197,7 @@ async def create_template(meta: Meta, call: Call) -> Json:
 
 
 def _check(name: str, language: str, category: str, components: list[Json]) -> None:
-    """Raises Refusal for what Meta would not even review."""
+    """Raises Refusal for a template that Meta refuses without a review."""
     if not NAME.fullmatch(name):
         raise invalid("Param name must be lowercase letters, digits and underscores, at most 512 of them.")
     if not language:
@@ -227,7 +227,7 @@ async def edit_template(meta: Meta, call: Call) -> Json:
 
 
 async def unpause_template(meta: Meta, call: Call) -> Json:
-    """POST /{template}/unpause: what was paused for pacing is approved again."""
+    """POST /{template}/unpause: a template that was paused for pacing is approved again."""
     template = _named(meta, call)
     if template.status != "PAUSED":
         return {"success": False, "reason": "The template is not paused."}

@@ -40,8 +40,8 @@ SENDABLE: Mapping[str, tuple[str, ...]] = {
     "video": ("video/mp4", "video/3gpp", "video/3gp"),
     "sticker": ("image/webp",),
 }
-"""What may be sent as what; as a document anything. Graph keeps more than that, and says so in a receipt only:
-https://github.com/chatwoot/chatwoot/issues/12713"""
+"""MIME types that may be sent as each kind; a document may be anything. Graph stores other types too, and refuses them
+only in a receipt: https://github.com/chatwoot/chatwoot/issues/12713"""
 _DOCUMENT = 100 * _MB
 _DOCUMENTS = ("text/", "application/")
 
@@ -61,12 +61,12 @@ _SAMPLES: Mapping[str, bytes] = {
     "document": b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n"
     b"trailer<</Root 1 0 R>>\n%%EOF\n",
 }
-"""What somebody sends who has nothing of their own to send."""
+"""Sample files, for inbound messages without content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file at Meta's. `until`: Unix seconds when it is gone."""
+    """A stored file. `until`: when it expires, in Unix seconds."""
 
     id: str
     content: bytes
@@ -75,12 +75,12 @@ class Media:
 
     @property
     def sha256(self) -> str:
-        """As a look-up writes it, in hex; a webhook writes base64."""
+        """The SHA-256 in hex, as a look-up gives it; webhooks give base64."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def unsuitable(kind: str, mime_type: str) -> str | None:
-    """In Meta's words why a file of `mime_type` cannot be sent as a `kind`; None if it can."""
+    """Why a file of `mime_type` cannot be sent as a `kind`, in Meta's words; None if it can."""
     known = SENDABLE.get(kind)
     if known is None or mime_type.partition(";")[0] in known:
         return None
@@ -88,7 +88,7 @@ def unsuitable(kind: str, mime_type: str) -> str | None:
 
 
 class Store:
-    """All files, by id. `base`: the address of the stand-in, once it is served; `uploads`: what is sent in pieces."""
+    """All files, by id. `base`: the address of the stand-in, once it is served; `uploads`: resumable uploads."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.base = ""
@@ -98,18 +98,18 @@ class Store:
         self._key = secrets.token_bytes(16)
 
     def keep(self, content: bytes, mime_type: str, *, id_: str | None = None, seconds: float = KEPT_SECONDS) -> Media:
-        """Put a file in."""
+        """Store a file."""
         media = Media(id_ or str(secrets.randbits(50)), content, mime_type, self._clock() + seconds)
         self._files[media.id] = media
         return media
 
     def get(self, id_: str) -> Media | None:
-        """The file with this id, if it is still there."""
+        """The file with this id; None if there is none, or it has expired."""
         media = self._files.get(id_)
         return media if media is not None and self._clock() < media.until else None
 
     def delete(self, id_: str) -> None:
-        """The file is gone."""
+        """Delete a file."""
         self._files.pop(id_, None)
 
     def url(self, media: Media) -> str:
@@ -130,17 +130,17 @@ class Store:
     def received(self, said: Mapping[str, Any], content: bytes | None = None) -> Json:
         """A message whose file can be downloaded: `content`, or a sample where the store has none of that id."""
         kind = said.get("type")
-        told = said.get(str(kind))
-        if kind not in MEDIA or not isinstance(told, dict):
+        file = said.get(str(kind))
+        if kind not in MEDIA or not isinstance(file, dict):
             return dict(said)
-        media = self.get(str(told.get("id"))) if content is None else None
+        media = self.get(str(file.get("id"))) if content is None else None
         if media is None:
-            type_ = str(told.get("mime_type") or _SAMPLE_TYPES[kind])
+            type_ = str(file.get("mime_type") or _SAMPLE_TYPES[kind])
             data = _SAMPLES[kind] if content is None else content
-            media = self.keep(data, type_, id_=told.get("id"), seconds=RECEIVED_SECONDS)
+            media = self.keep(data, type_, id_=file.get("id"), seconds=RECEIVED_SECONDS)
         digest = base64.b64encode(hashlib.sha256(media.content).digest()).decode()
         more = {"id": media.id, "mime_type": media.mime_type, "sha256": digest}
-        return {**said, kind: {**told, **more} | ({"url": self.url(media)} if self.base else {})}
+        return {**said, kind: {**file, **more} | ({"url": self.url(media)} if self.base else {})}
 
     def _hash(self, id_: str, expires: str) -> str:
         return hashlib.sha256(self._key + f"{id_}.{expires}".encode()).hexdigest()
@@ -189,7 +189,7 @@ async def delete(meta: Meta, call: Call) -> Json:
 
 
 async def download(meta: Meta, call: Call) -> web.StreamResponse:
-    """GET of a look-up's address. Without the token, or too late, there is nothing."""
+    """GET of a look-up's address: 404 without the token, or after it has expired."""
     media = meta.media.at(call.query)
     if media is None:
         return web.Response(status=404)
@@ -197,7 +197,7 @@ async def download(meta: Meta, call: Call) -> web.StreamResponse:
 
 
 async def begin_upload(meta: Meta, call: Call) -> Json:
-    """POST /{app}/uploads: room for an example or a profile picture, in pieces if one likes.
+    """POST /{app}/uploads: start a resumable upload of an example or a profile picture.
 
     https://developers.facebook.com/docs/graph-api/guides/upload
     """
@@ -209,7 +209,7 @@ async def begin_upload(meta: Meta, call: Call) -> Json:
 
 
 async def continue_upload(meta: Meta, call: Call) -> Json:
-    """POST /upload:…, with the header `file_offset`: a handle for what is there now."""
+    """POST /upload:…, with the header `file_offset`: store the bytes, and answer with a handle."""
     offset = call.request.headers.get("file_offset", "0")
     there = meta.media.uploads[call.object]
     if not offset.isdecimal() or int(offset) != len(there):
@@ -219,7 +219,7 @@ async def continue_upload(meta: Meta, call: Call) -> Json:
 
 
 async def show_upload(meta: Meta, call: Call) -> Json:
-    """GET /upload:…: how much is there."""
+    """GET /upload:…: how many bytes were received."""
     return {"id": call.object, "file_offset": len(meta.media.uploads[call.object])}
 
 

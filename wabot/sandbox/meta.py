@@ -1,8 +1,8 @@
-"""A stand-in for Meta's WhatsApp Cloud API over real sockets: takes sends, tells receipts, delivers inbound messages.
+"""A stand-in for Meta's WhatsApp Cloud API over real sockets: accepts sends, delivers receipts and inbound messages.
 
-It answers as Meta does in November 2026. `graph` is the door; `sends`, `media`, `library`, `number`, `account` and
-`app` answer behind it; what happens to a good send is decided by a `Behaviour`; `webhooks` is what it tells.
-Everything is recorded, and `until` waits for what shall happen.
+It answers as Meta does in November 2026. `graph` parses requests; `sends`, `media`, `library`, `number`, `account` and
+`app` answer them; a `Behaviour` decides the result of a valid send; `webhooks` delivers webhooks. Everything is
+recorded, and `until` waits for a condition.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/overview
 """
 
@@ -27,12 +27,12 @@ ROUTES: graph.Routes = {
 
 
 class Meta(Webhooks):
-    """The stand-in. Settings may be changed at any time; `webhook_url` None: nobody is told anything.
+    """The stand-in. Settings may be changed at any time; `webhook_url` None: no webhooks are delivered.
 
-    `receipts`: whether any are told; `receipt_delay`: seconds before each. `window`: where a free text after the 24
-    hours ends: in a `failed` receipt, in the answer, or (None) nowhere. `user_ids` False: without BSUIDs, as before
-    April 2026. `fetch_links`: whether media that are sent by link are looked for. `review_delay`: seconds until a new
-    template is approved. `templates` and `account` hold what else can be set.
+    `receipts`: whether receipts are delivered; `receipt_delay`: seconds before each. `window`: where a free text after
+    the 24 hours is refused: in a `failed` receipt, in the answer, or (None) nowhere. `user_ids` False: without BSUIDs,
+    as before April 2026. `fetch_links`: whether the stand-in requests media that are sent by link. `review_delay`:
+    seconds until a new template is approved. `templates` and `account` hold the other settings.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Meta(Webhooks):
 
     @property
     def known(self) -> checks.Known:
-        """What a send may name."""
+        """What sends may refer to."""
         return checks.Known(self.templates.complaint, lambda id_: self.media.get(id_) is not None)
 
     def served(self) -> web.Application:
@@ -96,11 +96,11 @@ class Meta(Webhooks):
         return served
 
     async def _let_go(self, _: web.Application) -> None:
-        """Nobody waits for a slow answer when the stand-in goes."""
+        """Cancel slow answers when the stand-in stops."""
         for task in self._held:
             task.cancel()
 
-    # --- what the business asks ---
+    # --- requests of the business ---
 
     async def _graph(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -118,7 +118,7 @@ class Meta(Webhooks):
         return found if isinstance(found, web.StreamResponse) else graph.answered(200, found)
 
     def kind_of(self, id_: str) -> str:
-        """What an id in a path stands for, "" if for nothing."""
+        """The kind of object that an id in a path names; "" if there is none."""
         fixed = {self.phone_number_id: "number", self.account.id: "account", self.account.app_id: "app", "app": "app"}
         if id_ in fixed:
             return fixed[id_]
@@ -129,17 +129,17 @@ class Meta(Webhooks):
         return "template" if self.templates.get(id_) else "media" if self.media.get(id_) else ""
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        """An entry of `messages[]` passes through Meta, and counts against the number's throughput."""
+        """Note an entry of `messages[]`; it counts against the number's throughput."""
         super().hear(message)
         self.behaviour.hear()
 
     def mend(self) -> None:
-        """Accept from now on what was refused (`Behaviour.mend`), and say so to the business in this process."""
+        """Accept from now on what was refused (`Behaviour.mend`), and call `on_mended`."""
         self.behaviour.mend()
         self.on_mended()
 
     async def pause(self, seconds: float) -> None:
-        """Sleep within a request, until the stand-in goes."""
+        """Sleep within a request, or until the stand-in stops."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         self._held.add(task)

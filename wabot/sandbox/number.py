@@ -1,4 +1,4 @@
-"""The routes of the business phone number: profile, settings, registration, QR codes, and whom it blocks.
+"""The routes of the business phone number: profile, settings, registration, QR codes, and blocked people.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/business-phone-numbers/phone-numbers
 """
@@ -65,7 +65,7 @@ async def register(meta: Meta, call: Call) -> Json:
 
 
 async def deregister(meta: Meta, call: Call) -> Json:
-    """POST /{number}/deregister: from then on 133010."""
+    """POST /{number}/deregister: from then on sends are refused with 133010."""
     meta.account.registered = False
     return {"success": True}
 
@@ -91,7 +91,7 @@ async def change_profile(meta: Meta, call: Call) -> Json:
 
 
 async def automate(meta: Meta, call: Call) -> Json:
-    """POST /{number}/conversational_automation: what the phone offers before anything was said."""
+    """POST /{number}/conversational_automation: ice breakers and commands."""
     asked = unfolded(await call.fields(), ("prompts", "commands"))
     offered = {name: asked[name] for name in ("prompts", "commands", "enable_welcome_message") if name in asked}
     meta.account.number["conversational_automation"] = offered | {"id": meta.phone_number_id}

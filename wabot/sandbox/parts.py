@@ -1,4 +1,4 @@
-"""Reading JSON that anybody may have written: whatever is not as it should be counts as not there. And a complaint."""
+"""Readers for untrusted JSON, which treat a value of the wrong type as missing; and the type of a complaint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Meta's code and details for a body that it does not take; "" are the details that go with the code."""
+    """Meta's code and details for a body that it refuses; details "": those of the code."""
 
     code: int
     details: str

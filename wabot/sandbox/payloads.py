@@ -1,4 +1,4 @@
-"""What Meta's webhooks say, built as Meta builds it: inbound messages of every kind, receipts, the envelope.
+"""The JSON of Meta's webhooks: inbound messages of every kind, receipts, the envelope.
 
 A *said* is the part of a message that its type decides: `{"type": "text", "text": {...}}`. `inbound` puts the sender,
 the id and the time around it, `value` and `envelope` the rest. Keys whose value is None are left out, as Meta does.
@@ -20,7 +20,7 @@ from wabot.sandbox import errors
 Json = dict[str, Any]
 
 FREE_ENTRY = "referral_conversion"
-"""The category of what costs nothing, since somebody came by an advertisement."""
+"""The pricing category of free messages to people who came by an advertisement."""
 
 
 def text(body: str) -> Json:
@@ -95,7 +95,7 @@ def flow_reply(answers: Mapping[str, Any]) -> Json:
 
 
 def reaction(wamid: str, emoji: str | None = "👍") -> Json:
-    """A reaction to the message `wamid`; None takes it back."""
+    """A reaction to the message `wamid`; None removes it."""
     return said("reaction", message_id=wamid, emoji=emoji)
 
 
@@ -107,7 +107,7 @@ def changed_number(old: str, new: str, user_id: str | None = None) -> Json:
 
 
 def changed_user_id(old: str, new: str, wa_id: str | None = None) -> Json:
-    """WhatsApp's own note that a person has a new BSUID; such a message comes from nobody."""
+    """WhatsApp's own note that a person has a new BSUID; such a message has no sender."""
     note = said("system", body=f"User A changed from {old} to {new}", type="user_changed_user_id", user_id=new,
                 previous_user_id=old, wa_id=wa_id)  # fmt: skip
     return note | {"from": None, "from_user_id": None}
@@ -131,7 +131,7 @@ def revoke(wamid: str) -> Json:
 
 
 def unsupported(kind: str = "poll_creation") -> Json:
-    """Something that the Cloud API does not carry."""
+    """A message of a type that the Cloud API does not support."""
     return said("unsupported", type=kind) | {"errors": [errors.in_receipt(131051)]}
 
 

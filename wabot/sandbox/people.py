@@ -1,7 +1,7 @@
 """The people on WhatsApp as Meta knows them: number, BSUID, username, what they show, and when they last wrote.
 
 Since April 2026 everybody has a business-scoped user id (BSUID), and it comes with every message and receipt; the phone
-number is left out for whoever has a username and hides it.
+number is left out for people who have a username and hide it.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
 """
 
@@ -20,11 +20,11 @@ COUNTRIES: Mapping[str, str] = {
     "81": "JP", "90": "TR", "91": "IN", "92": "PK", "234": "NG", "254": "KE", "880": "BD", "966": "SA", "971": "AE",
     "972": "IL",
 }  # fmt: skip
-"""By calling code; a BSUID begins with the country. Whoever is from elsewhere gets ZZ, the code for "unknown"."""
+"""By calling code; a BSUID begins with the country. All other countries get ZZ, the code for "unknown"."""
 
 
 FREE_SECONDS = 72 * 3600.0
-"""How long messages cost nothing for who came by an advertisement, from the answer to it on.
+"""How long messages are free for people who came by an advertisement, from the first answer on.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/pricing"""
 
 
@@ -48,15 +48,15 @@ class Customer:
 
     @property
     def shown_number(self) -> str | None:
-        """The number, where webhooks give it."""
+        """The number as webhooks show it; None where it is hidden."""
         return None if self.hides_number else self.number
 
     def window_is_open(self, now: float) -> bool:
-        """Whether the business may write freely."""
+        """Whether the 24-hour window is open."""
         return self.wrote_at is not None and now < self.wrote_at + SERVICE_WINDOW_SECONDS
 
     def answered(self, now: float) -> float | None:
-        """The business writes: until when that costs nothing (a free entry point), None if it costs."""
+        """The business writes: until when that is free (a free entry point), None if it is not."""
         if self.came_at is not None and now < self.came_at + SERVICE_WINDOW_SECONDS:
             self.free_until = now + FREE_SECONDS
         self.came_at = None
@@ -64,7 +64,7 @@ class Customer:
 
 
 class People:
-    """Everybody, found by number or BSUID; whoever is asked for exists from then on."""
+    """All customers, by number or BSUID; a look-up creates those that do not exist yet."""
 
     def __init__(self) -> None:
         self._by_number: dict[str, Customer] = {}
@@ -98,7 +98,7 @@ class People:
         return old, customer.user_id
 
     def move(self, customer: Customer, number: str) -> None:
-        """A person has another number from now on; whoever had it before is gone."""
+        """A person has another number from now on; the previous owner of the number is removed."""
         if customer.number is not None:
             self._by_number.pop(rewritten(customer.number), None)
         gone = self._by_number.get(rewritten(number))
@@ -108,7 +108,7 @@ class People:
         self._by_number[rewritten(number)] = customer
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        """Remember from an entry of `messages[]` that somebody wrote, and when; a system message is from nobody."""
+        """Remember from an entry of `messages[]` that somebody wrote, and when; a system message has no sender."""
         sender = message.get("from") or message.get("from_user_id")
         stamp = message.get("timestamp")
         if message.get("type") == "system" or not isinstance(sender, str) or not isinstance(stamp, str):

@@ -1,4 +1,4 @@
-"""A phone in the terminal: what is typed reaches the bot, what the bot sends appears with its ticks."""
+"""A phone in the terminal: typed lines go to the bot, and its messages appear with their ticks."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ TICKS = {
 
 
 async def chat(meta: Meta, *, number: str, stdin: TextIO, out: TextIO) -> bool:
-    """Chat as `number` until /quit (True) or the end of `stdin` (False); the stand-in goes on either way.
+    """Chat as `number` until /quit (True) or the end of `stdin` (False); the stand-in keeps running.
 
-    In a terminal what is typed so far stays below what is printed (`prompt`). All else is read in a daemon thread, so
-    that it holds up neither the loop nor the end of the process.
+    In a terminal, the line being typed stays below the output (`prompt`). Other input is read in a daemon thread, which
+    blocks neither the loop nor the end of the process.
     """
     if not (stdin.isatty() and out.isatty()) or Console(file=out).is_dumb_terminal:
         return await _chat(meta, number, _read(stdin), out)
@@ -53,7 +53,7 @@ async def _chat(meta: Meta, number: str, lines: asyncio.Queue[str | None], out: 
     phone = Phone(meta, number, Console(file=out, highlight=False, markup=False))
     leave = meta.subscribe(phone.show)
     try:
-        phone.note(f"You are {number}. /help tells what can be done.")
+        phone.note(f"You are {number}. /help lists what you can do.")
         while (line := await lines.get()) is not None:
             if not await phone.obey(line.strip()):
                 return True
@@ -63,7 +63,7 @@ async def _chat(meta: Meta, number: str, lines: asyncio.Queue[str | None], out: 
 
 
 class Phone:
-    """Who one is, and what the screen shows."""
+    """The person who chats, and the screen."""
 
     def __init__(self, meta: Meta, number: str, console: Console) -> None:
         self._meta = meta
@@ -72,7 +72,7 @@ class Phone:
         self._taps: dict[str, payloads.Json] = {}
 
     async def obey(self, line: str) -> bool:
-        """Do what was typed; False when the person wants to leave."""
+        """Carry out a typed line; False to leave."""
         word, _, rest = line.partition(" ")
         rest = rest.strip()
         match word:
@@ -99,13 +99,13 @@ class Phone:
                 self._meta.behaviour.clear()
                 self.note("Numbers misbehave again, as their last digits say.")
             case _ if word.startswith("/"):
-                self.note(f"{word}? /help tells what can be done.")
+                self.note(f"{word}? /help lists what you can do.")
             case _:
                 await self._say(payloads.text(line))
         return True
 
     def show(self, event: Event) -> None:
-        """Put on the screen what the bot did, or what became of it."""
+        """Show what the bot did, or a receipt."""
         match event:
             case Sent(wamid=""):
                 hint = "   /mend makes Meta accept" if self._meta.behaviour.refuses(event.to) else ""
@@ -121,7 +121,7 @@ class Phone:
                 self.note("the bot is typing …")
 
     def note(self, text: str) -> None:
-        """A remark that is not part of the chat."""
+        """Print a note that is not part of the chat."""
         self._print(text, "dim italic")
 
     def _is_me(self, address: str) -> bool:
@@ -217,12 +217,12 @@ def _digits(text: str) -> str:
 
 
 def _read(stdin: TextIO) -> asyncio.Queue[str | None]:
-    """The lines of `stdin` as they come, None at the end; read by a thread that nobody has to wait for."""
+    """The lines of `stdin` as they come, None at the end; read by a daemon thread."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[str | None] = asyncio.Queue()
 
     def read() -> None:
-        # Once the loop is closed nobody listens any more, and the thread may go.
+        # Once the loop is closed, nobody reads the lines, and the thread may end.
         with contextlib.suppress(RuntimeError):
             with contextlib.suppress(OSError, ValueError):  # the terminal may go away while it is read
                 for line in _lines(stdin):

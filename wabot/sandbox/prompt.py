@@ -1,7 +1,7 @@
-"""The line that a person types in a terminal, kept below all that is printed meanwhile.
+"""A line editor for the terminal that keeps the line being typed below the output.
 
-A terminal that edits lines by itself lets what is printed land in the middle of what is typed, and tells nobody what
-that was. So here keys are read one by one; what this process prints goes above the line, which is then drawn again.
+A terminal's own line editing lets output land in the middle of the typed line, and does not show programs that line. So
+keys are read one by one here; output of this process goes above the line, which is then redrawn.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, TextIO
 MARK = "> "
 
 _NO_TEXT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)?")
-"""What arrow and function keys send (ECMA-48, 5.4), and Escape itself."""
+"""The sequences of arrow and function keys (ECMA-48, 5.4), and Escape itself."""
 
 _RUBOUT, _KILL_LINE, _KILL_WORD, _END = "\x7f\b", "\x15", "\x17", "\x04"
 _ERASED = "\r\x1b[2K"

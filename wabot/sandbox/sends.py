@@ -1,7 +1,7 @@
-"""POST /{number}/messages: a send is checked, decided on, answered, and followed by its receipts.
+"""POST /{number}/messages: checks a send, decides its result, answers it, and delivers its receipts.
 
-Three things decide, in this order: the rules of `checks` and of the templates, the `Behaviour` that somebody scripted,
-and what the world is like: whether the number is registered, who is blocked, whose window is open.
+Three things decide, in this order: the rules of `checks` and of the templates, the scripted `Behaviour`, and the state
+of account and people: whether the number is registered, who is blocked, whose window is open.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
 """
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from wabot.sandbox.templates import Template
 
 NOT_ON_WHATSAPP = 131026
-"""The one failure of which Meta cannot tell whose BSUID it was."""
+"""The one failure whose receipt has no BSUID, since Meta does not know the person."""
 
 
 async def send(meta: Meta, call: Call) -> web.StreamResponse:
-    """A message to somebody, or the mark that one of theirs was read."""
+    """A send, or a read mark for an inbound message."""
     payload = checks.unfolded(decoded(await call.body()))
     complaint = checks.complaint(payload, meta.known)
     if complaint is not None:
@@ -49,7 +49,7 @@ async def send(meta: Meta, call: Call) -> web.StreamResponse:
 
 
 async def refused_at_the_door(meta: Meta, call: Call, refusal: Refusal) -> None:
-    """A send that Graph itself declined is an attempt all the same, though nobody could read it."""
+    """Record a send that Graph refused before it was checked, such as one with a wrong token."""
     body = b""
     with contextlib.suppress(Refusal):
         body = await call.body()
@@ -57,7 +57,7 @@ async def refused_at_the_door(meta: Meta, call: Call, refusal: Refusal) -> None:
 
 
 def _by_the_world(meta: Meta, payload: Mapping[str, Any], customer: Customer, answer: Answer) -> Answer:
-    """What becomes of a send that the behaviour accepts."""
+    """The result of a send that the behaviour accepts."""
     if not answer.accepts:
         return answer
     if checks.astray(payload):
@@ -125,7 +125,7 @@ def _recorded(meta: Meta, payload: Any, answer: Answer) -> Sent:
 
 
 async def _carry_out(meta: Meta, call: Call, sent: Sent, answer: Answer) -> web.StreamResponse:
-    """Answer a good send, or not, as was decided."""
+    """Answer a valid send, or not, as decided."""
     plan = answer.receipts or meta.behaviour.receipts
     follows = answer.accepts and meta.receipts and meta.messages_url is not None
     if follows and plan.early:
@@ -148,7 +148,7 @@ async def _carry_out(meta: Meta, call: Call, sent: Sent, answer: Answer) -> web.
 
 
 def _acceptance(meta: Meta, sent: Sent, answer: Answer) -> Json:
-    """Meta's yes: a number comes back as `wa_id`, a BSUID as `user_id`."""
+    """Meta's answer to an accepted send: a number comes back as `wa_id`, a BSUID as `user_id`."""
     if checks.astray(sent.payload):
         contact = {"input": sent.to, "wa_id": sent.to}
     elif is_bsuid(sent.to):
@@ -190,7 +190,7 @@ async def _tell_receipts(meta: Meta, sent: Sent, answer: Answer, plan: Receipts)
 
 
 def _addressee(meta: Meta, sent: Sent, answer: Answer) -> Person:
-    """As receipts name the person: a number that was written to is known, and so it is told."""
+    """The number in receipts: one that the business wrote to is shown, even if the person hides it."""
     customer = meta.people.of(sent.to)
     if is_bsuid(sent.to):
         return Person(wa_id=customer.shown_number, bsuid=sent.to)

@@ -1,4 +1,4 @@
-"""A message template: what it says, what a send of it must bring, and what the person then reads.
+"""A message template: its components, the parameters that a send needs, and the text that the person reads.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/templates/overview
 """
@@ -21,7 +21,7 @@ LONGEST_BODY = 1024
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _MEDIA_HEADERS = {"IMAGE": "image", "VIDEO": "video", "DOCUMENT": "document", "LOCATION": "location"}
 _STOPPED = {"PAUSED": 132015, "DISABLED": 132016}
-"""What a send is refused with, by the template's status; any other than APPROVED does not exist for a sender."""
+"""The error of a send, by the template's status; with any other status but APPROVED the template does not exist."""
 
 
 @dataclass(slots=True)

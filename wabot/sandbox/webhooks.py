@@ -1,4 +1,4 @@
-"""Meta's side of the webhook: what people say, what happens to them and to the account, all of it delivered, signed.
+"""Meta's side of the webhook: builds, signs and delivers what people say and what happens to them and the account.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
 """
@@ -22,14 +22,14 @@ from wabot.sandbox.people import Customer, People
 from wabot.sandbox.templates import Template
 
 SOMEBODY = "919876500100"
-"""Who says something if nobody is named."""
+"""The sender, where none is given."""
 
 PERSISTENCE = 5
-"""How often a webhook is called at the most until it answers 200; Meta goes on for 7 days."""
+"""How many attempts a webhook gets until it answers 200; Meta retries for 7 days."""
 
 
 class Webhooks(Ledger):
-    """All that Meta knows and tells. `webhook_url` None: nobody is told anything.
+    """Meta's state and its webhooks. `webhook_url` None: no webhooks are delivered.
 
     `user_ids` False: without BSUIDs, as before April 2026. `review_delay`: seconds until a new template is approved.
     """
@@ -62,7 +62,7 @@ class Webhooks(Ledger):
 
     @property
     def webhook_url(self) -> str | None:
-        """Where the app has its webhooks, unless the account or the number has another address for messages."""
+        """The address of the app's webhook; account and number may have another one for messages."""
         return self._caller.url
 
     @webhook_url.setter
@@ -71,7 +71,7 @@ class Webhooks(Ledger):
 
     @property
     def messages_url(self) -> str | None:
-        """Where receipts and inbound messages go: the number's own address goes before that of the account.
+        """The address for receipts and inbound messages: the number's own, else the account's, else the app's.
 
         https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/override
         """
@@ -80,12 +80,12 @@ class Webhooks(Ledger):
 
     @property
     def app_secret(self) -> str:
-        """What webhooks are signed with."""
+        """The key that signs webhooks."""
         return self._caller.app_secret
 
     @property
     def business_number(self) -> str:
-        """Digits of the number that people write to."""
+        """The digits of the business number."""
         return self.account.display_number
 
     def now(self) -> float:
@@ -93,7 +93,7 @@ class Webhooks(Ledger):
         return self._clock()
 
     async def close(self) -> None:
-        """Stop telling, and close the connections to the webhook."""
+        """Cancel open deliveries, and close the connections to the webhook."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -101,21 +101,21 @@ class Webhooks(Ledger):
         await self._caller.close()
 
     async def tell(self, body: bytes, field: str = "messages") -> int:
-        """Deliver something of Meta's own, again and again: the last HTTP status, 0 if nobody is to be told."""
+        """Deliver a webhook, with retries: the last HTTP status, NO_ANSWER (0) if the app does not get it."""
         url = self.messages_url if field == "messages" else self.webhook_url
-        if url is None or not self.account.tells(field):
+        if url is None or not self.account.receives(field):
             return NO_ANSWER
         return (await self._caller.deliver(body, attempts=PERSISTENCE, url=url))[0]
 
     async def news(self, field: str, value: Mapping[str, Any]) -> int:
-        """Tell what happened to the account: a webhook of any field, such as `account_update`. The HTTP status."""
+        """Deliver a webhook of any field, such as `account_update`: the HTTP status."""
         body = payloads.envelope(value, account=self.account.id, field=field, time=self.now())
         return await self.tell(payloads.encode(body), field)
 
     async def set_template(
         self, name: str, language: str, *, status: str | None = None, category: str | None = None, reason: str = ""
     ) -> int:
-        """Meta decides about a template, and says so: the HTTP status of the last webhook. Raises KeyError."""
+        """Meta changes a template, and delivers that: the HTTP status of the last webhook. Raises KeyError."""
         template = self.templates.find(name, language)
         if template is None:
             raise KeyError(f"no template {name} in {language}")
@@ -129,11 +129,11 @@ class Webhooks(Ledger):
         return http
 
     def review(self, template: Template) -> None:
-        """Approve a template in a while."""
+        """Approve a template after `review_delay`."""
         self.spawn(self.decide(template, "APPROVED", self.review_delay))
 
     async def decide(self, template: Template, status: str, delay: float = 0.0) -> None:
-        """Give a template, if it still exists, a status in `delay` seconds, unless that was done in between."""
+        """Change a template's status in `delay` seconds, if it still exists and its status has not changed by then."""
         before = template.status
         await asyncio.sleep(delay)
         if self.templates.get(template.id) is template and template.status == before:
@@ -171,7 +171,7 @@ class Webhooks(Ledger):
         system = said["type"] == "system"
         contacts = [] if system else [payloads.contact(shown, id_, name and (customer.name or name), customer.username)]
         body = payloads.encode(self.envelope(contacts=contacts, messages=[message]))
-        if not self.account.tells("messages"):
+        if not self.account.receives("messages"):
             return wamid, NO_ANSWER
         answers = await asyncio.gather(*(self.deliver(body, attempts=attempts) for _ in range(times)))
         return wamid, max(status for status, _ in answers)
@@ -182,13 +182,13 @@ class Webhooks(Ledger):
         return self.people.of(from_ or user_id or SOMEBODY)
 
     async def change_user_id(self, customer: Customer) -> int:
-        """Meta gives somebody a new BSUID, and says so: the HTTP status."""
+        """Meta gives a customer a new BSUID, and delivers that: the HTTP status."""
         old, new = self.people.change_user_id(customer)
         note = payloads.changed_user_id(old, new, customer.shown_number)
         return (await self.say(note, user_id=new, attempts=PERSISTENCE))[1]
 
     async def change_number(self, customer: Customer, number: str) -> int:
-        """Somebody has another number, and with it another BSUID; Meta says so: the HTTP status."""
+        """A customer changes number, and with it BSUID; Meta delivers that: the HTTP status."""
         old = customer.number or ""
         self.people.move(customer, number)
         _, new = self.people.change_user_id(customer)
@@ -198,23 +198,23 @@ class Webhooks(Ledger):
     async def deliver(
         self, payload: Mapping[str, Any] | bytes, signature: str | None = OWN, attempts: int = 1
     ) -> tuple[int, Any]:
-        """POST any webhook, signed (`signature` replaces the true one, None leaves it out): (HTTP status, JSON)."""
+        """POST any webhook, signed (`signature` replaces the valid one, None leaves it out): (HTTP status, JSON)."""
         body = payload if isinstance(payload, bytes) else payloads.encode(payload)
         for message in _messages(graph.decoded(body)):
             self.hear(message)
         return await self._caller.deliver(body, signature, attempts, url=self.messages_url)
 
     def hear(self, message: Mapping[str, Any]) -> None:
-        """An entry of `messages[]` passes through Meta."""
+        """Note an entry of `messages[]`."""
         self.people.hear(message)
 
     def envelope(self, **lists: Any) -> payloads.Json:
         """A webhook of this number: `messages`, `statuses`, `contacts`, `errors`."""
-        told = payloads.value(self.business_number, self.phone_number_id, **lists)
-        return payloads.envelope(told, account=self.account.id)
+        value = payloads.value(self.business_number, self.phone_number_id, **lists)
+        return payloads.envelope(value, account=self.account.id)
 
     async def verify_webhook(self) -> bool:
-        """Meta's handshake: whether the webhook returns the challenge to whoever knows the verify token."""
+        """Meta's handshake: whether the webhook returns the challenge for the verify token."""
         return await self._caller.handshake(self.verify_token, _challenge())
 
     async def prove(self, url: str, verify_token: str) -> None:
@@ -230,14 +230,14 @@ class Webhooks(Ledger):
             await caller.close()
 
     async def override(self, whose: str, asked: Mapping[str, Any]) -> None:
-        """Give the account's or the number's messages another address, or ("" or none) the app's. Raises Refusal."""
+        """Set another address for the messages of account or number; ("" or none) the app's. Raises Refusal."""
         url = str(asked.get("override_callback_uri") or "")
         if url:
             await self.prove(url, str(asked.get("verify_token", "")))
         self.account.overrides[whose] = url
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside, until the stand-in goes."""
+        """Run in the background, until the stand-in stops."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
