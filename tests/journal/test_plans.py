@@ -57,8 +57,8 @@ EXCEPTIONS = {
 }
 
 INDEXES = {
-    "INSERT INTO jobs (id, kind, contact_id": {"jobs_head"},
-    "INSERT INTO jobs (kind, contact_id": {"jobs_answering"},
+    "INSERT INTO jobs (kind, contact_id, state, priority": {"jobs_head"},
+    "INSERT INTO jobs (kind, contact_id, state, due_at": {"jobs_answering"},
     "LEFT JOIN messages m ON m.job_id = j.id WHERE j.kind = ? AND state = 'queued'": {
         "jobs_ready",
         "messages_job",

@@ -254,9 +254,9 @@ def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
 
 
 def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, int], now: float) -> dict[str, _Place]:
-    """Owe each number its content (id), unless its contact may not get it; where each went."""
+    """Queue for each number its content (id), unless its contact may not get it; where each went."""
     found = contacts.find_or_create(db, list(asked), now)
     places = {number: _STOPPED[stopped] for number, (_, stopped) in found.items() if stopped}
-    owed = [number for number in asked if number not in places]
-    ids = enqueue_bulk(db, [(found[number][0], asked[number]) for number in owed], now=now, batch_id=batch_id)
-    return places | {number: (job_id, None, None) for number, job_id in zip(owed, ids, strict=True)}
+    allowed = [number for number in asked if number not in places]
+    ids = enqueue_bulk(db, [(found[number][0], asked[number]) for number in allowed], now=now, batch_id=batch_id)
+    return places | {number: (job_id, None, None) for number, job_id in zip(allowed, ids, strict=True)}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from wabot.core.jobs import Kind, Origin, Outgoing, Policy
@@ -21,24 +20,21 @@ HELD_MAX_SECONDS = 86400.0
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
 
-_HEAD = f"SELECT 1 FROM jobs WHERE {indexes.HEAD} AND contact_id ="
-
-_OWE = (
-    "INSERT INTO jobs (id, kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
-    " SELECT :first + key, 'send', json_extract(value, '$[0]'),"
-    f" CASE WHEN EXISTS ({_HEAD} json_extract(value, '$[0]')) THEN 'waiting' ELSE 'queued' END,"
-    " :priority, :now, :now, :expires, :batch FROM json_each(:owed)"
+_SENDS = (
+    "INSERT INTO jobs (kind, contact_id, state, priority, due_at, created_at, expires_at, batch_id)"
+    " SELECT 'send', json_extract(value, '$[0]'), iif(json_extract(value, '$[2]') OR EXISTS (SELECT 1 FROM jobs"
+    f" WHERE {indexes.HEAD} AND contact_id = json_extract(value, '$[0]')), 'waiting', 'queued'),"
+    " :priority, :now, :now, :expires, :batch FROM json_each(:sends)"
 )
-_SAY = (
+_MESSAGES = (
     "INSERT INTO messages (contact_id, direction, origin, timestamp, type, body, raw, content_id, person, status,"
     " job_id) SELECT c.id, 'out', :origin, :said_at, coalesce(t.type, :type), coalesce(t.body, :body),"
-    " coalesce(t.head, t.raw, :raw), CASE WHEN t.head IS NOT NULL THEN t.id END,"
-    " coalesce(c.wa_id, c.bsuid, ''), 'queued', :first + n.key"
-    " FROM json_each(:owed) n"
-    " JOIN contacts c ON c.id = json_extract(n.value, '$[0]')"
+    " coalesce(t.head, t.raw, :raw), iif(t.head IS NULL, NULL, t.id), coalesce(c.wa_id, c.bsuid, ''), 'queued',"
+    " :first_job + n.key FROM json_each(:sends) n JOIN contacts c ON c.id = json_extract(n.value, '$[0]')"
     " LEFT JOIN contents t ON t.id = json_extract(n.value, '$[1]')"
 )
-"""`owed` is `[[contact, content], …]`, content null where the message's own `type`, `body` and `raw` are given."""
+"""`sends` is `[[contact, content, behind], …]`: `content` is null where the message has its own `type`, `body` and
+`raw`, and `behind` is true where an earlier entry has the same contact."""
 
 _DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": "", "raw": "{}"}
 
@@ -46,10 +42,10 @@ _DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": 
 def enqueue(
     db: sqlite3.Connection, contact_id: int, outgoing: Outgoing, *, now: float, expires_at: float | None = None
 ) -> int:
-    """Owe `outgoing` to a contact, last in line. Returns the job's id."""
-    return _enqueue(
+    """Queue a message to a contact, last in line. Returns the job's id."""
+    jobs = _enqueue(
         db,
-        [(contact_id, None)],
+        [(contact_id, None, False)],
         now=now,
         expires=expires_at,
         origin=outgoing.origin,
@@ -57,40 +53,27 @@ def enqueue(
         body=outgoing.body,
         raw=json.dumps(outgoing.content, ensure_ascii=False),
     )
+    return jobs[0]
 
 
-def enqueue_bulk(db: sqlite3.Connection, owed: Sequence[tuple[int, int]], *, now: float, batch_id: str) -> list[int]:
-    """Owe each contact (id) a content (id), as a batch does. Returns the jobs' ids, in order.
-
-    There is one writer, so the ids that come next are known beforehand, and many sends take two statements.
-    """
-    places = [0] * len(owed)
-    for group in _once_each(owed):
-        first = _enqueue(
-            db, [owed[place] for place in group], now=now, priority=BULK, batch=batch_id, origin=Origin.BULK
-        )
-        for offset, place in enumerate(group):
-            places[place] = first + offset
-    return places
+def enqueue_bulk(db: sqlite3.Connection, sends: Sequence[tuple[int, int]], *, now: float, batch_id: str) -> range:
+    """Queue contents (ids) to contacts (ids), as a batch does: (contact, content). Returns the jobs' ids, in order."""
+    earlier = set[int]()
+    rows = []
+    for contact_id, content_id in sends:
+        rows.append((contact_id, content_id, contact_id in earlier))
+        earlier.add(contact_id)
+    return _enqueue(db, rows, now=now, priority=BULK, batch=batch_id, origin=Origin.BULK)
 
 
-def _enqueue(db: sqlite3.Connection, owed: Sequence[tuple[int, int | None]], *, now: float, **more: Any) -> int:
-    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-    first: int = (last[0] if last else 0) + 1
-    values = {**_DEFAULTS, **more, "first": first, "owed": json.dumps(owed), "now": now, "said_at": int(now)}
-    db.execute(_OWE, values)
-    db.execute(_SAY, values)
-    return first
-
-
-def _once_each(owed: Sequence[tuple[int, int]]) -> Iterable[list[int]]:
-    """The places in `owed`, such that no group of them has a contact twice: its head would be there twice, too."""
-    groups: dict[int, list[int]] = {}
-    times: Counter[int] = Counter()
-    for place, (contact_id, _) in enumerate(owed):
-        times[contact_id] += 1
-        groups.setdefault(times[contact_id], []).append(place)
-    return groups.values()
+def _enqueue(
+    db: sqlite3.Connection, sends: Sequence[tuple[int, int | None, bool]], *, now: float, **more: Any
+) -> range:
+    values = {**_DEFAULTS, **more, "sends": json.dumps(sends), "now": now, "said_at": int(now)}
+    last = int(db.execute(_SENDS, values).lastrowid or 0)
+    jobs = range(last - len(sends) + 1, last + 1)  # one statement gives ids without a gap
+    db.execute(_MESSAGES, {**values, "first_job": jobs.start})
+    return jobs
 
 
 def bound_waits(db: sqlite3.Connection, *, now: float, policy: Policy, longest: float) -> int:
