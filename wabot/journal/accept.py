@@ -1,4 +1,4 @@
-"""A webhook becomes rows: contacts, messages (each wamid once), receipts, and the replies that we owe now."""
+"""A webhook becomes rows: contacts, messages (each wamid once), receipts, and replies to be made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 from wabot.core.account import AccountNews, Standing
 from wabot.core.errors import DeliveryError
@@ -30,20 +31,19 @@ from wabot.journal.receipts import ReceiptRules
 from wabot.journal.transitions import apply_event
 
 SLICE = 200
-"""Entries of a webhook that one commit takes in."""
+"""Entries of a webhook that are stored in one commit."""
 NOTICE_LIMIT = 65_536
-"""Characters of a notice that are kept: enough to read it, too little to fill a disk."""
-
+"""Characters of a notice that are stored: enough to read it, too few to fill a disk."""
 
 _LASTING = frozenset({Standing.BLOCKED, Standing.RESTRICTED, Standing.LIFTED})
-"""News of which only the latest holds."""
+"""News of which only the latest counts."""
 _WORDS = frozenset({"text", "button", "interactive"})
 """The types of message in which a person can say STOP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a webhook is taken in by. Seconds; `consent` has the words that stop and start us."""
+    """How webhooks are processed. Seconds; `consent` has the words by which people stop and start our messages."""
 
     quiet_seconds: float = 2.0
     quiet_max_seconds: float = 15.0
@@ -51,9 +51,16 @@ class Rules:
     consent: Consent = field(default_factory=Consent)
 
 
+class _Author(NamedTuple):
+    """The contact whose message it is, and what could not be sent to them before it."""
+
+    id: int
+    stopped: Stop | None
+
+
 @dataclass(slots=True)
 class Taken:
-    """What was new in a webhook; `sends`: how often the outbox moved."""
+    """What was new in a webhook; `sends`: how often the outbox changed."""
 
     stored: int = 0
     replies: int = 0
@@ -68,9 +75,9 @@ class Taken:
 
 
 def slices(incoming: Webhook, size: int = SLICE) -> Iterator[Webhook]:
-    """A webhook in parts of at most `size` entries, each to be taken in by a commit of its own.
+    """A webhook in parts of at most `size` entries, each to be stored in a commit of its own.
 
-    Webhooks of others come between them. What a crash cuts off was not acknowledged, so Meta delivers it again.
+    Other webhooks are stored between them. Parts that a crash cuts off were not acknowledged, so Meta repeats them.
     """
     lists = {each.name: getattr(incoming, each.name) for each in fields(incoming)}
     lists = {name: entries for name, entries in lists.items() if isinstance(entries, tuple)}
@@ -83,28 +90,28 @@ def slices(incoming: Webhook, size: int = SLICE) -> Iterator[Webhook]:
 
 
 def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, patience: ReceiptRules) -> Taken:
-    """Write down all that a webhook says; doing it twice changes nothing."""
+    """Store all that a webhook says; doing it twice changes nothing."""
     taken = Taken()
     for message in incoming.messages:
-        _take_message(db, message, now, rules, taken)
+        _store_message(db, message, now, rules, taken)
     for receipt in incoming.receipts:
         applied = receipts.apply(db, receipt, now, patience)
         taken.sends += applied.moved
         if applied.failure is not None:
             taken.failures.append(applied.failure)
     for preference in incoming.preferences:
-        _take_preference(db, preference, now)
+        _store_preference(db, preference, now)
     for news in incoming.templates:
         taken.sends += templates.heed(db, news, now)
     for said in incoming.account:
-        _take_account_news(db, said, now, taken)
+        _apply_account_news(db, said, now, taken)
     for notice in incoming.notices:
-        _keep_notice(db, notice, now)
+        _store_notice(db, notice, now)
     return taken
 
 
 def set_stop(db: sqlite3.Connection, identity: str, now: float, *, stop: bool) -> None:
-    """Somebody writes down what a person wants: no more messages, or messages again, since they can be reached."""
+    """Store by hand that a person wants no more messages, or wants messages again and can be reached."""
     person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
     contact_id = contacts.resolve(db, person, now, now)
     at = opt_outs.by_us(db, contact_id, now)
@@ -116,9 +123,9 @@ def set_stop(db: sqlite3.Connection, identity: str, now: float, *, stop: bool) -
 
 
 def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> bool:
-    """Nothing more to this person since the time `at`: remember it, and cancel what is queued.
+    """Store that a person wants no more messages since the time `at`, and cancel what is queued.
 
-    False where they asked us to start again later than that, so that nothing is stopped.
+    False where they asked us to start again after that time: then nothing is stopped.
     """
     opt_outs.record(db, contact_id, Stop.ALL, at, stop=True)
     if opt_outs.of(db, contact_id) is not Stop.ALL:
@@ -143,32 +150,48 @@ def _cancel_open(db: sqlite3.Connection, contact_id: int, now: float) -> None:
         apply_event(db, job_id, State(state), Event.CANCEL, now, also=why)
 
 
-def _take_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:
+def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:
     at = said_at(message.timestamp, now)
-    says = message.direction is Direction.IN and message.type != "system"
-    known = contacts.heard_again(db, message.person, at) if says and not message.group else None
-    if known is None and db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
-        return
-    contact_id = known["id"] if known is not None else contacts.resolve(db, message.person, at, now)
-    message_id = _insert(db, contact_id, message, at)
-    if message_id is None:
+    author = _author(db, message, at, now)
+    message_id = _insert(db, author.id, message, at) if author is not None else None
+    if author is None or message_id is None:
         return
     taken.stored += 1
     if message.moved_to is not None:
-        contact_id = contacts.rekey(db, contact_id, message.person, message.moved_to, at=at, now=now)
+        moved = contacts.rekey(db, author.id, message.person, message.moved_to, at=at, now=now)
+        author = author._replace(id=moved)
     if message.revokes:
-        _take_back(db, contact_id, message, at)
-    if not says:
+        _delete_content(db, author.id, message, at)
+    if not _is_said(message):
         return
-    if known is None and not message.group:
-        known = contacts.heard(db, contact_id, at)
-    stopped = opt_outs.of(db, contact_id) if known is None else contacts.stop_of(known)
     wish = rules.consent.wish(message.body) if message.type in _WORDS else None
-    if wish is not None and _heed_wish(db, contact_id, wish, at=at, stopped=stopped, now=now, rules=rules):
+    if wish is not None and _apply_wish(db, author, wish, at=at, now=now, rules=rules):
         taken.sends += 1
-    elif message.answerable and stopped is not Stop.ALL and wish is not Wish.STOP:
-        _owe_reply(db, contact_id, message_id, now, rules)
+    elif message.answerable and author.stopped is not Stop.ALL and wish is not Wish.STOP:
+        _queue_reply(db, author.id, message_id, now, rules)
         taken.replies += 1
+
+
+def _is_said(message: Inbound) -> bool:
+    """Whether a person says something to us with it."""
+    return message.direction is Direction.IN and message.type != "system"
+
+
+def _author(db: sqlite3.Connection, message: Inbound, at: float, now: float) -> _Author | None:
+    """The contact whose message it is; None where the message is stored already.
+
+    What they say to us alone, outside of groups, shows that they can be reached, and opens the 24-hour window.
+    """
+    opens_window = _is_said(message) and not message.group
+    known = contacts.heard_again(db, message.person, at) if opens_window else None
+    if known is not None:
+        return _Author(known["id"], contacts.stop_of(known))
+    if db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
+        return None
+    contact_id = contacts.resolve(db, message.person, at, now)
+    if opens_window:
+        return _Author(contact_id, contacts.stop_of(contacts.heard(db, contact_id, at)))
+    return _Author(contact_id, opt_outs.of(db, contact_id))
 
 
 def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, at: float) -> int | None:
@@ -194,10 +217,10 @@ def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, at: float
     return cursor.lastrowid if cursor.rowcount else None
 
 
-def _take_back(db: sqlite3.Connection, contact_id: int, revoke: Inbound, at: float) -> None:
-    """The person took a message back: we forget what it said.
+def _delete_content(db: sqlite3.Connection, contact_id: int, revoke: Inbound, at: float) -> None:
+    """The person deleted a message: delete its content.
 
-    If it was slower than the news, its place is taken: what comes under its wamid is a repetition then.
+    If the message arrives after its deletion, it counts as a repetition, since a row has its wamid already.
     """
     db.execute(
         "UPDATE messages SET body = '', raw = '{}', version = version + 1 WHERE wamid = ? AND contact_id = ?",
@@ -206,8 +229,8 @@ def _take_back(db: sqlite3.Connection, contact_id: int, revoke: Inbound, at: flo
     _insert(db, contact_id, replace(revoke, wamid=revoke.revokes, type="unknown", body="", raw="{}"), at)
 
 
-def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, rules: Rules) -> None:
-    """Join the reply that still waits for the person to finish, or owe one; behind a running one it waits."""
+def _queue_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, rules: Rules) -> None:
+    """Prolong the open reply until the person has finished, or queue one; behind a running one it waits."""
     due, expires = now + rules.quiet_seconds, now + rules.reply_expires_seconds
     joined = db.execute(
         "UPDATE jobs SET due_at = max(due_at, min(?, created_at + ?)), expires_at = max(expires_at, ?)"
@@ -223,27 +246,25 @@ def _owe_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, 
         )
 
 
-def _heed_wish(
-    db: sqlite3.Connection, contact_id: int, wish: Wish, *, at: float, stopped: Stop | None, now: float, rules: Rules
-) -> bool:
-    """Apply STOP or START, said at a time, and confirm it once; whether a confirmation is owed now."""
+def _apply_wish(db: sqlite3.Connection, author: _Author, wish: Wish, *, at: float, now: float, rules: Rules) -> bool:
+    """Apply STOP or START, said at a time, and confirm it once; whether a confirmation was queued."""
     if wish is Wish.STOP:
-        changed = _opt_out(db, contact_id, at, now) and stopped is not Stop.ALL
+        changed = _opt_out(db, author.id, at, now) and author.stopped is not Stop.ALL
     else:
-        opt_outs.start(db, contact_id, at)
-        changed = stopped in (Stop.ALL, Stop.MARKETING) and opt_outs.of(db, contact_id) is None
+        opt_outs.start(db, author.id, at)
+        changed = author.stopped in (Stop.ALL, Stop.MARKETING) and opt_outs.of(db, author.id) is None
     text = rules.consent.answer(wish)
     if not changed or not text:
         return False
     confirmation = Outgoing({"type": "text", "text": {"body": text}}, text, Origin.SERVICE)
-    enqueue(db, contact_id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
+    enqueue(db, author.id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
     return True
 
 
-def _take_account_news(db: sqlite3.Connection, news: AccountNews, now: float, taken: Taken) -> None:
-    """What Meta says of the account, unless it said something later before: webhooks overtake each other.
+def _apply_account_news(db: sqlite3.Connection, news: AccountNews, now: float, taken: Taken) -> None:
+    """Apply what Meta says of the account, unless something newer arrived before: webhooks overtake each other.
 
-    A restriction outlives a restart here. A blocked number needs no memory: the first send after it meets Meta's error.
+    A restriction is stored, so that it survives a restart. A blocked number is not: the next send gets Meta's error.
     """
     if news.standing in _LASTING:
         newest = db.execute(
@@ -260,14 +281,14 @@ def _take_account_news(db: sqlite3.Connection, news: AccountNews, now: float, ta
     taken.account.append(news)
 
 
-def _take_preference(db: sqlite3.Connection, preference: Preference, now: float) -> None:
+def _store_preference(db: sqlite3.Connection, preference: Preference, now: float) -> None:
     at = said_at(preference.timestamp, now)
     contact_id = contacts.resolve(db, preference.person, at, now)
     opt_outs.record(db, contact_id, Stop.MARKETING, at, stop=preference.stopped)
 
 
-def _keep_notice(db: sqlite3.Connection, notice: Notice, now: float) -> None:
-    """Meta repeats what it has not heard a 200 to, and some news without end: what is known already is counted."""
+def _store_notice(db: sqlite3.Connection, notice: Notice, now: float) -> None:
+    """Store a notice, or count it if it is stored already: Meta repeats what got no 200, and some news without end."""
     digest = hashlib.sha256("\0".join((notice.field, notice.reason, notice.raw)).encode()).digest()
     again = db.execute(
         "UPDATE notices SET received_at = ?, times = times + 1 WHERE hash = ? AND hash IS NOT NULL", (now, digest)
