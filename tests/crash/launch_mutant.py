@@ -93,7 +93,7 @@ def settles_in_two_commits() -> None:
 
         def second(db: Any) -> Any:
             db.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job.id,))
-            return jobs.settle(db, job, outcome, now, self._patience())
+            return jobs.settle(db, job, outcome, now, self._receipt_rules())
 
         await self.writer(first)
         await asyncio.sleep(0.5)  # long enough that a kill falls into it

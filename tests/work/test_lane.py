@@ -165,6 +165,24 @@ async def test_what_is_due_earlier_than_expected_is_begun_earlier() -> None:
 
 
 @virtual_time
+async def test_what_is_queued_while_the_lane_asks_what_is_due_next_is_begun_at_once() -> None:
+    async with at_work(taking(5)) as works:
+        await asyncio.sleep(1)
+        next_due = works.queue.next_due
+
+        async def slow(kind: Kind) -> float | None:
+            due = await next_due(kind)
+            works.queue.next_due = next_due  # type: ignore[method-assign]
+            works.put()
+            return due
+
+        works.queue.next_due = slow  # type: ignore[method-assign]
+        works.put(after=1)
+        await asyncio.sleep(1.1)
+        assert works.hands.times(1) == works.hands.times(2) == [2]
+
+
+@virtual_time
 async def test_what_nobody_told_is_found_all_the_same() -> None:
     async with at_work(taking(0)) as works:
         await asyncio.sleep(1)

@@ -70,17 +70,20 @@ def _after_unavailable(
 ) -> Outcome:
     if blame is Blame.META:
         return Outcome(Event.RETRY, due_at=now, spent=False, error=error.reason, code=error.code, halt=Halt.OUTAGE)
-    # Errors that hit everybody (Meta unreachable, number or pair throttled), or that may be part of an outage, are not
-    # this message's fault: they use up no try, however long they last, and the back-off grows with the requests made.
-    everybody = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
-    counts = blame is Blame.MESSAGE and not everybody
-    tries = min(policy.attempts, error.tries or policy.attempts)
-    if counts and spent + 1 >= tries:
+    uses_up_a_try = _is_own_fault(error, blame)
+    if uses_up_a_try and spent + 1 >= min(policy.attempts, error.tries or policy.attempts):
         return Outcome(Event.GIVE_UP, error=error.reason, code=error.code)
-    failed = spent + 1 if counts or error.scope is Scope.CONTACT else max(spent + 1, attempt)
+    grows_with_requests = not uses_up_a_try and error.scope is not Scope.CONTACT
+    failed = max(spent + 1, attempt) if grows_with_requests else spent + 1
     wait = max(error.wait or 0.0, backoff(failed, policy, noise))
     event = Event.HOLD if wait >= STEP_ASIDE_SECONDS else Event.RETRY
-    return Outcome(event, due_at=now + wait, spent=counts, error=error.reason, code=error.code)
+    return Outcome(event, due_at=now + wait, spent=uses_up_a_try, error=error.reason, code=error.code)
+
+
+def _is_own_fault(error: Unavailable, blame: Blame) -> bool:
+    """Whether only this message fails: neither is the number or the pair throttled, nor may it be an outage."""
+    hits_others = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
+    return blame is Blame.MESSAGE and not hits_others
 
 
 def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:

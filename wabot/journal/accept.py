@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from wabot.core.account import AccountNews, Standing
 from wabot.core.errors import DeliveryError
-from wabot.core.jobs import Event, Origin, Outgoing, State
+from wabot.core.jobs import Origin, Outgoing
 from wabot.core.messages import (
     Direction,
     Inbound,
@@ -25,10 +25,9 @@ from wabot.core.messages import (
 )
 from wabot.core.optout import Consent, Wish
 from wabot.journal import contacts, indexes, opt_outs, receipts, templates
-from wabot.journal.jobs import fail_message
+from wabot.journal.jobs import cancel_for_opt_out
 from wabot.journal.queue import enqueue
 from wabot.journal.receipts import ReceiptRules
-from wabot.journal.transitions import apply_event
 
 SLICE = 200
 """Entries of a webhook that are stored in one commit."""
@@ -89,13 +88,13 @@ def slices(incoming: Webhook, size: int = SLICE) -> Iterator[Webhook]:
             yield Webhook(**{name: entries[start : start + size]})
 
 
-def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, patience: ReceiptRules) -> Taken:
+def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, receipt_rules: ReceiptRules) -> Taken:
     """Store all that a webhook says; doing it twice changes nothing."""
     taken = Taken()
     for message in incoming.messages:
         _store_message(db, message, now, rules, taken)
     for receipt in incoming.receipts:
-        applied = receipts.apply(db, receipt, now, patience)
+        applied = receipts.apply(db, receipt, now, receipt_rules)
         taken.sends += applied.moved
         if applied.failure is not None:
             taken.failures.append(applied.failure)
@@ -131,23 +130,8 @@ def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> 
     if opt_outs.of(db, contact_id) is not Stop.ALL:
         return False
     for one in opt_outs.everyone(db, contact_id):
-        _cancel_open(db, one, now)
+        cancel_for_opt_out(db, one, now)
     return True
-
-
-def _cancel_open(db: sqlite3.Connection, contact_id: int, now: float) -> None:
-    open_sends = (
-        f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.WAITING}"
-        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.QUEUED_HEAD}"
-        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.HELD}"
-    )
-    why = "error = 'Opted out'"
-    for job_id, state in db.execute(open_sends, (contact_id,) * 3).fetchall():
-        apply_event(db, job_id, State(state), Event.CANCEL, now, also=f"{why}, error_code = 'opted_out'")
-        fail_message(db, job_id, "Opted out", "opted_out")
-    open_replies = f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"
-    for job_id, state in db.execute(open_replies, (contact_id,)).fetchall():
-        apply_event(db, job_id, State(state), Event.CANCEL, now, also=why)
 
 
 def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:

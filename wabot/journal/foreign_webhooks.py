@@ -91,7 +91,7 @@ def prune(db: sqlite3.Connection, *, now: float, limit: int) -> int:
     return _forget(db, [row["id"] for row in old])
 
 
-def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, patience: ReceiptRules) -> Reclaimed:
+def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, receipt_rules: ReceiptRules) -> Reclaimed:
     """Accept some of what was kept for a phone number id, as if it had just come; 0 webhooks: nothing is left.
 
     Accepted and forgotten in one commit, so that it happens once, whenever we are killed.
@@ -111,7 +111,9 @@ def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, patie
         incoming = webhook.parse(row["raw"].encode(), phone_number_id=number)
         answered_from = math.inf if row["received_at"] <= put_back else now - ANSWERED_SECONDS
         old, fresh = _by_age(incoming, row["received_at"], answered_from)
-        stored += accept(db, old, now, silent, patience).stored + accept(db, fresh, now, rules, patience).stored
+        stored += (
+            accept(db, old, now, silent, receipt_rules).stored + accept(db, fresh, now, rules, receipt_rules).stored
+        )
     return Reclaimed(_forget(db, [row["id"] for row in rows]), stored)
 
 

@@ -53,7 +53,7 @@ def claim(db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: 
     return claimed
 
 
-def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> State | None:
+def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules: ReceiptRules) -> State | None:
     """Write what became of a claimed job, and all that follows; its new state, or None where somebody was faster.
 
     Faster: a receipt that proved the send while its answer was on the way, or a restart.
@@ -77,7 +77,7 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     )
     if moved is None:
         if outcome.event is Event.SUCCEED and outcome.wamid:
-            _answered_late(db, job, outcome, now, patience)
+            _answered_late(db, job, outcome, now, rules)
         contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
         return None
     if moved.contact_id != job.contact.id:  # since the claim, two contacts became one
@@ -86,7 +86,7 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patie
     if job.kind is Kind.REPLY:
         _settle_reply(db, job, outcome, now)
     else:
-        state = _settle_send(db, job, outcome, now, patience)
+        state = _settle_send(db, job, outcome, now, rules)
     if moved.merges_wait:
         merging.finish(db, now, job.contact.id)
     return state
@@ -125,6 +125,22 @@ def recently_sent(db: sqlite3.Connection, since: float) -> list[tuple[int, float
     return [(row[0], row[1]) for row in rows]
 
 
+def cancel_for_opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> None:
+    """Cancel what has not left yet for a contact that opted out: sends that are not in flight, and the next reply."""
+    open_sends = (
+        f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.WAITING}"
+        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.QUEUED_HEAD}"
+        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.HELD}"
+    )
+    why = "error = 'Opted out'"
+    for job_id, state in db.execute(open_sends, (contact_id,) * 3).fetchall():
+        apply_event(db, job_id, State(state), Event.CANCEL, now, also=f"{why}, error_code = 'opted_out'")
+        fail_message(db, job_id, "Opted out", "opted_out")
+    open_replies = f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"
+    for job_id, state in db.execute(open_replies, (contact_id,)).fetchall():
+        apply_event(db, job_id, State(state), Event.CANCEL, now, also=why)
+
+
 def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: int | str | None) -> None:
     """The message that a send carried will not arrive."""
     db.execute(
@@ -139,12 +155,12 @@ def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float
     promote_reply(db, job.contact.id, now)
 
 
-def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> State:
+def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules: ReceiptRules) -> State:
     state = move(State.RUNNING, outcome.event)
     if state is State.IN_DOUBT and (failed := copies.failure(db, job.id, job.attempt)):
-        return end_doubt(db, job.id, failed, now, patience)
+        return end_doubt(db, job.id, failed, now, rules)
     if state is State.DONE:
-        _record_acceptance(db, job, outcome, now, patience)
+        _record_acceptance(db, job, outcome, now, rules)
     elif state not in OPEN:
         fail_message(db, job.id, outcome.error, outcome.code if outcome.code is not None else str(state))
     refusal_effects.spread(db, job.id, job.contact.id, outcome, now)
@@ -152,7 +168,7 @@ def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float,
     return state
 
 
-def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> None:
+def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules: ReceiptRules) -> None:
     """Meta has it: the message gets its wamid, and the receipts that came before the answer."""
     named = {"job": job.id, "wamid": outcome.wamid}
     found = db.execute(_BEFORE_THE_ANSWER, named).fetchone()
@@ -163,16 +179,16 @@ def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: 
         {**named, "taken": found["taken"], "at": int(now), "now": now},
     )
     if outcome.wamid and found["failed"]:
-        apply(db, replace(copies.take(db, job.id, outcome.wamid), tag=job.tag), now, patience)
+        apply(db, replace(copies.take(db, job.id, outcome.wamid), tag=job.tag), now, rules)
     if outcome.wamid and found["early"]:
-        attach(db, outcome.wamid, now, patience)
+        attach(db, outcome.wamid, now, rules)
     contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
 
 
-def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, patience: ReceiptRules) -> None:
+def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules: ReceiptRules) -> None:
     """Meta's answer, after a receipt was faster: it proves its attempt as a receipt does, and knows more of it."""
     accepted = Receipt(outcome.wamid or "", Status.SENT, float(int(now)), tag=job.tag)
-    apply(db, accepted, now, patience)
+    apply(db, accepted, now, rules)
     db.execute(
         "UPDATE jobs SET answer = :answer WHERE id = :job AND EXISTS (SELECT 1 FROM messages"
         " WHERE job_id = :job AND coalesce(wamid, shared_wamid) = :wamid)",

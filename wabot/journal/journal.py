@@ -93,7 +93,7 @@ class Journal(Archiving, ByHand, Merges):
             await self._learn_our_number(incoming.messages[-1].business_number)
         taken = accept.Taken()
         for part in accept.slices(incoming):
-            new = await self.writer(accept.accept, part, now, self._rules, self._patience())
+            new = await self.writer(accept.accept, part, now, self._rules, self._receipt_rules())
             if new.replies:
                 self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
             if new.sends:
@@ -124,7 +124,7 @@ class Journal(Archiving, ByHand, Merges):
 
     async def settle(self, job: Job, outcome: Outcome, now: float) -> State | None:
         """Write what became of a job; its new state, or None where a receipt or a restart was faster."""
-        state = await self.writer(jobs.settle, job, outcome, now, self._patience())
+        state = await self.writer(jobs.settle, job, outcome, now, self._receipt_rules())
         if outcome.says:
             self.notify(Kind.SEND, now)
         if job.batch_id in self._watchers:
@@ -146,7 +146,7 @@ class Journal(Archiving, ByHand, Merges):
 
     async def reclaim(self, phone_number_id: str, now: float) -> foreign_webhooks.Reclaimed:
         """Accept some of the webhooks that were kept until this number is ours; 0 of them: nothing is left."""
-        return await self.writer(foreign_webhooks.reclaim, phone_number_id, now, self._rules, self._patience())
+        return await self.writer(foreign_webhooks.reclaim, phone_number_id, now, self._rules, self._receipt_rules())
 
     async def beat(self) -> None:
         """Count on, so that an older copy of this journal is known for one."""
@@ -231,7 +231,7 @@ class Journal(Archiving, ByHand, Merges):
         await self.writer(opening.set_business, number)
         self._business = number
 
-    def _patience(self) -> ReceiptRules:
+    def _receipt_rules(self) -> ReceiptRules:
         return ReceiptRules(self.name, self._policy, random.random())  # noqa: S311  the noise of a back-off
 
     def _refuse_when_crowded(self) -> None:

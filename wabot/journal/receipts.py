@@ -58,25 +58,25 @@ class Tag(NamedTuple):
 NOTHING = Applied()
 
 
-def apply(db: sqlite3.Connection, receipt: Receipt, now: float, patience: ReceiptRules) -> Applied:
+def apply(db: sqlite3.Connection, receipt: Receipt, now: float, rules: ReceiptRules) -> Applied:
     """Apply a receipt, if it is news."""
-    tag = _own_tag(receipt, patience)
+    tag = _own_tag(receipt, rules)
     shown = db.execute(
         "SELECT id, job_id, status, status_times, pricing FROM messages WHERE wamid = ?", (receipt.wamid,)
     ).fetchone()
     if shown is None or (tag is not None and tag.job_id != shown["job_id"]):
         send = _send_of(db, receipt, tag)
         if send is not None:
-            return _apply_to_send(db, send, receipt, tag, now=now, patience=patience)
+            return _apply_to_send(db, send, receipt, tag, now=now, rules=rules)
     if shown is not None:
         own = tag if tag is not None and tag.job_id == shown["job_id"] else None
-        return _apply_to_shown(db, shown, receipt, own, now=now, patience=patience)
+        return _apply_to_shown(db, shown, receipt, own, now=now, rules=rules)
     if tag is None:  # with a tag of ours it is one that was pruned
         _keep(db, receipt, now)
     return NOTHING
 
 
-def attach(db: sqlite3.Connection, wamid: str, now: float, patience: ReceiptRules) -> None:
+def attach(db: sqlite3.Connection, wamid: str, now: float, rules: ReceiptRules) -> None:
     """A message just got its wamid: apply the receipts that came earlier."""
     early = db.execute("SELECT * FROM receipts WHERE wamid = ? ORDER BY timestamp", (wamid,)).fetchall()
     if early:
@@ -85,10 +85,10 @@ def attach(db: sqlite3.Connection, wamid: str, now: float, patience: ReceiptRule
         error = stored(row["error"], {}) if row["error"] else None
         pricing = stored(row["pricing"], None) if row["pricing"] else None
         known = Receipt(wamid, Status(row["status"]), row["timestamp"], error=error, pricing=pricing)
-        apply(db, known, now, patience)
+        apply(db, known, now, rules)
 
 
-def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, patience: ReceiptRules) -> State:
+def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, rules: ReceiptRules) -> State:
     """Meta says that the attempt which we were in doubt of failed: that is as good as an answer. The send's state."""
     send = db.execute(f"{_SEND} ?", (job_id,)).fetchone()
     error = _meaning(failed, send)
@@ -96,9 +96,9 @@ def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, 
         error,
         spent=send["spent"] - 1,
         attempt=send["attempt"],
-        policy=patience.policy,
+        policy=rules.policy,
         now=now,
-        noise=patience.noise,
+        noise=rules.noise,
     )
     state = _move(db, job_id, State.IN_DOUBT, outcome, now)
     copies.settle_doubt(db, job_id, send["attempt"])
@@ -112,9 +112,9 @@ def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, 
     return state
 
 
-def _own_tag(receipt: Receipt, patience: ReceiptRules) -> Tag | None:
+def _own_tag(receipt: Receipt, rules: ReceiptRules) -> Tag | None:
     match = _TAG.fullmatch(receipt.tag or "")
-    return Tag(int(match[2]), int(match[3])) if match and match[1] == patience.journal else None
+    return Tag(int(match[2]), int(match[3])) if match and match[1] == rules.journal else None
 
 
 def _send_of(db: sqlite3.Connection, receipt: Receipt, tag: Tag | None) -> sqlite3.Row | None:
@@ -130,33 +130,33 @@ def _send_of(db: sqlite3.Connection, receipt: Receipt, tag: Tag | None) -> sqlit
 
 
 def _apply_to_send(
-    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
+    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, rules: ReceiptRules
 ) -> Applied:
     """A receipt of a copy that may be another than the one shown."""
     if send["wamid"] == receipt.wamid:
-        return _apply_to_shown(db, send, receipt, tag, now=now, patience=patience)
+        return _apply_to_shown(db, send, receipt, tag, now=now, rules=rules)
     if not is_news(copies.status_of(db, send["job_id"], receipt.wamid), receipt.status):
         return NOTHING
     copies.note(db, send["job_id"], tag.attempt if tag else None, receipt)
     if tag is not None:
         copies.settle_doubt(db, send["job_id"], tag.attempt)
     if receipt.status is Status.FAILED:
-        applied = _copy_failed(db, send, receipt, tag, now=now, patience=patience)
+        applied = _copy_failed(db, send, receipt, tag, now=now, rules=rules)
     else:
         applied = _copy_lives(db, send, receipt, now)
-    attach(db, receipt.wamid, now, patience)
+    attach(db, receipt.wamid, now, rules)
     return applied
 
 
 def _copy_failed(
-    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
+    db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, rules: ReceiptRules
 ) -> Applied:
     """A copy that is not shown failed: that ends the doubt about its attempt."""
     error = _meaning(receipt, send)
     if tag is not None and tag.attempt == send["attempt"] and State(send["state"]) is State.IN_DOUBT:
-        end_doubt(db, send["job_id"], receipt, now, patience)
+        end_doubt(db, send["job_id"], receipt, now, rules)
         return Applied(moved=True, failure=error)
-    _spread(db, send, error, now, patience)
+    _spread(db, send, error, now, rules)
     return Applied(failure=error)
 
 
@@ -172,7 +172,7 @@ def _copy_lives(db: sqlite3.Connection, send: sqlite3.Row, receipt: Receipt, now
 
 
 def _apply_to_shown(
-    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
+    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, rules: ReceiptRules
 ) -> Applied:
     """A receipt of the copy that the message shows."""
     before = Status(row["status"])
@@ -183,7 +183,7 @@ def _apply_to_shown(
         return NOTHING
     _advance(db, row, receipt)
     if receipt.status is Status.FAILED:
-        return _after_failed(db, row, receipt, tag, now=now, patience=patience)
+        return _after_failed(db, row, receipt, tag, now=now, rules=rules)
     if before is Status.FAILED and row["job_id"] is not None:  # it arrived after all
         send = db.execute(f"{_SEND} ?", (row["job_id"],)).fetchone()
         if send is not None:
@@ -211,7 +211,7 @@ def _prove(db: sqlite3.Connection, send: sqlite3.Row, now: float) -> None:
 
 
 def _after_failed(
-    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, patience: ReceiptRules
+    db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt, tag: Tag | None, *, now: float, rules: ReceiptRules
 ) -> Applied:
     """The copy that the message shows failed: another is shown, or the send is tried afresh, or it has failed."""
     send = db.execute(f"{_SEND} ?", (row["job_id"],)).fetchone()
@@ -219,30 +219,42 @@ def _after_failed(
     db.execute("UPDATE messages SET error = ?, error_code = ? WHERE id = ?", (error.reason, error.code, row["id"]))
     if send is None:  # the job was pruned
         return Applied(failure=error)
-    _spread(db, send, error, now, patience)
+    _spread(db, send, error, now, rules)
     alive = copies.best(db, send["job_id"])
     if alive is not None:
         copies.show(db, send["job_id"], alive)
     elif State(send["state"]) is State.DONE:
-        outcome = after_bounce(
-            error,
-            spent=max(send["spent"], 1),
-            policy=patience.policy,
-            now=now,
-            noise=patience.noise,
-            attempt=send["attempt"],
-            undecided=send["attempt"] > 1 and (tag is None or tag.attempt != send["attempt"]),
-        )
-        if _move(db, send["job_id"], State.DONE, outcome, now) is not State.FAILED:
-            copies.start_over(db, send["job_id"], error.reason, error.code)
+        _bounce(db, send, error, tag, now=now, rules=rules)
     return Applied(failure=error)
 
 
-def _spread(
-    db: sqlite3.Connection, send: sqlite3.Row, error: DeliveryError, now: float, patience: ReceiptRules
+def _bounce(
+    db: sqlite3.Connection,
+    send: sqlite3.Row,
+    error: DeliveryError,
+    tag: Tag | None,
+    *,
+    now: float,
+    rules: ReceiptRules,
 ) -> None:
+    """A send was done, and none of its copies is alive any more: try it afresh, or end it."""
+    is_of_last_attempt = send["attempt"] == 1 or (tag is not None and tag.attempt == send["attempt"])
+    outcome = after_bounce(
+        error,
+        spent=max(send["spent"], 1),
+        policy=rules.policy,
+        now=now,
+        noise=rules.noise,
+        attempt=send["attempt"],
+        undecided=not is_of_last_attempt,
+    )
+    if _move(db, send["job_id"], State.DONE, outcome, now) is not State.FAILED:
+        copies.start_over(db, send["job_id"], error.reason, error.code)
+
+
+def _spread(db: sqlite3.Connection, send: sqlite3.Row, error: DeliveryError, now: float, rules: ReceiptRules) -> None:
     """What a failure means beyond its own message, it means by receipt too."""
-    judged = after_failure(error, spent=0, policy=patience.policy, now=now, noise=patience.noise)
+    judged = after_failure(error, spent=0, policy=rules.policy, now=now, noise=rules.noise)
     refusal_effects.spread(db, send["job_id"], send["contact_id"], judged, now)
 
 

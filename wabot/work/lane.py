@@ -110,7 +110,8 @@ class Lane:
 
     def wake(self, due: float = 0.0) -> None:
         """A job is due at `due` (0: now): look for it then, unless the lane looks earlier anyway."""
-        if due < self._alarm or self._clock() >= self._alarm:  # the machine's clock may have been set forward
+        clock_was_set_forward = self._clock() >= self._alarm
+        if due < self._alarm or clock_was_set_forward:
             self._alarm = min(due, self._alarm)
             self._awake.set()
 
@@ -211,7 +212,24 @@ class Lane:
         self.wake()
 
     async def _rest(self) -> None:
-        """Sleep until woken, or until the next job is due and may start."""
+        """Sleep until the next job is due and may start, or until `wake` names an earlier time."""
+        next_turn = await self._next_turn()  # may take a while, in which `wake` is called
+        self._alarm = min(self._alarm, next_turn)
+        while (wait := self._alarm - self._clock()) > 0:
+            self._awake.clear()
+            woken = await self._woken_within(min(wait, IDLE_SECONDS))  # bounded, in case the clock was set back
+            if not woken:
+                return
+
+    async def _woken_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._awake.wait()
+        except TimeoutError:
+            return False
+
+    async def _next_turn(self) -> float:
+        """When the next job is due and may start, as far as we know: in IDLE_SECONDS at the latest."""
         now = self._clock()
         wait = IDLE_SECONDS
         if len(self._running) < self._concurrency and self._alarm > now:
@@ -222,14 +240,7 @@ class Lane:
                 wait = min(wait, max(due - now, room_in, probe_in, GATHER_SECONDS))
         if self._pausing.on_trial:
             wait = min(wait, max(self._probe_in(now), GATHER_SECONDS))
-        self._alarm = min(self._alarm, now + wait)
-        while (wait := self._alarm - self._clock()) > 0:
-            self._awake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(wait, IDLE_SECONDS)):  # bounded, in case the clock was set back
-                    await self._awake.wait()
-                    continue
-            break
+        return now + wait
 
     def _probe_in(self, now: float) -> float:
         wait = self._pausing.probe_in(now)
