@@ -101,7 +101,7 @@ def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, 
     for preference in incoming.preferences:
         _store_preference(db, preference, now)
     for news in incoming.templates:
-        taken.sends += templates.heed(db, news, now)
+        taken.sends += templates.apply_news(db, news, now)
     for said in incoming.account:
         _apply_account_news(db, said, now, taken)
     for notice in incoming.notices:

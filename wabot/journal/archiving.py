@@ -1,8 +1,8 @@
-"""What the archive has of our messages, what it lacks, and what may therefore go from here.
+"""Which messages the archive has and lacks, and which may therefore be deleted here.
 
-`archived` is the version of a message that the archive took, as far as we know. It is a belief: an archive may have
-been restored from before. So the archive is asked for witnesses when it is found, and for every message before that
-message is forgotten here.
+`archived` is the version of a message that the archive stored, as far as we know. An archive may have been restored
+from an older backup. So it is asked for some messages (witnesses) when it is connected, and for every message before
+that message is deleted here.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from wabot.journal.pruning import KEY_SECONDS
 from wabot.journal.sqlite import Reader, Writer
 
 NEVER_AHEAD = 1 << 62
-"""`archived` of what was brought back from the archive: it stays the archive's own, under a key that we do not know."""
+"""`archived` of a message that was copied back from the archive: the archive has it under a key that we do not know."""
 
 SCANNED = 4000
-"""Messages that one statement looks at, wanted or not: some milliseconds."""
+"""Messages that one statement reads, matching or not: some milliseconds."""
 
 _AFTER_ALL = 1 << 62
 _KEY = "coalesce((SELECT value FROM meta WHERE key = 'journal') || '-' || m.job_id, m.wamid)"  # as `document` has it
@@ -33,7 +33,7 @@ _KEY = "coalesce((SELECT value FROM meta WHERE key = 'journal') || '-' || m.job_
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A message that the archive should have: our id, its key there, and the version that it took (or a later one)."""
+    """A message that the archive should have: our id, its key there, and the version that it stored, or a later one."""
 
     id: int
     key: str
@@ -41,7 +41,7 @@ class Held:
 
 
 class Archiving:
-    """The journal's verbs for whoever records it."""
+    """The journal's operations for the archive."""
 
     writer: Writer
     _read: Reader
@@ -51,35 +51,35 @@ class Archiving:
         return await self._read(_ahead, after, limit)
 
     async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None:
-        """The archive has these (id, version)."""
+        """Store that the archive has these (id, version)."""
         await self.writer(_mark, list(versions))
 
     async def witnesses(self, limit: int) -> list[Held]:
-        """What to ask an archive for, to see whether it is the one that we know, oldest first."""
+        """The messages to ask an archive for, to find out whether it lost some, oldest first."""
         return await self._read(_witnesses, limit)
 
     async def forget_archived(self, first: int, before: int | None, limit: int) -> int | None:
-        """A step of making all messages from `first` on ahead of the archive again; see `_forget_archived`."""
+        """Mark some of the messages from `first` on to be archived again; see `_forget_archived`."""
         return await self.writer(_forget_archived, first, before, limit)
 
     async def lost_by_archive(self, ids: Iterable[int]) -> None:
-        """The archive does not have these messages after all."""
+        """Mark these messages to be archived again: the archive does not have them."""
         await self.writer(_lose, list(ids))
 
     async def outdated(self, after: int, *, before: float, now: float, limit: int) -> tuple[list[Held], int | None]:
-        """Messages from before a time that may go once the archive was asked for them; see `_outdated`."""
+        """Messages from before a time that may be deleted if the archive has them; see `_outdated`."""
         return await self._read(_outdated, after, min(before, now - KEY_SECONDS), limit)
 
     async def forget_messages(self, held: Sequence[Held]) -> int:
-        """Forget what the archive surely has in these versions; how many went."""
+        """Delete messages that the archive has in these versions; how many."""
         return await self.writer(_forget, held)
 
     async def forget_adopted(self, *, before: float, now: float, limit: int) -> int:
-        """Forget what was brought back from the archive before a time; how many went."""
+        """Delete messages that were copied back from the archive before a time; how many."""
         return await self.writer(_forget_adopted, min(before, now - KEY_SECONDS), limit)
 
     async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None:
-        """Bring back what the archive knows of the contact whom a reply answers, newest first."""
+        """Copy earlier messages of the contact whom a reply answers back from the archive, newest first."""
         await self.writer(_adopt, job.id, documents, now)
 
 
@@ -97,7 +97,7 @@ def _mark(db: sqlite3.Connection, versions: Iterable[tuple[int, int]]) -> None:
 
 
 def _witnesses(db: sqlite3.Connection, limit: int) -> list[Held]:
-    """The newest messages that the archive took, and one for each doubling of the distance to the beginning.
+    """The newest messages that the archive stored, and one for each doubling of the distance to the first.
 
     Recording goes by id, so the newest stand before the first message that was never recorded; where that one was
     refused, others were recorded after it.
@@ -118,7 +118,7 @@ def _witnesses(db: sqlite3.Connection, limit: int) -> list[Held]:
 
 
 def _taken(db: sqlite3.Connection, below: int, limit: int) -> list[Held]:
-    """The `limit` newest with ids below `below` that the archive took, among SCANNED."""
+    """The `limit` newest with ids below `below` that the archive stored, of SCANNED that are read."""
     rows = db.execute(
         f"SELECT m.id, m.archived, {_KEY} AS key FROM (SELECT * FROM messages WHERE id > 0 AND id < ?"
         " ORDER BY id DESC LIMIT ?) AS m WHERE m.archived > 0 LIMIT ?",
@@ -128,7 +128,7 @@ def _taken(db: sqlite3.Connection, below: int, limit: int) -> list[Held]:
 
 
 def _forget_archived(db: sqlite3.Connection, first: int, before: int | None, limit: int) -> int | None:
-    """The archive lacks our messages after all: the `limit` newest with ids from `first` to below `before` go again.
+    """The archive lost messages: mark the `limit` newest with ids from `first` to below `before` to be archived again.
 
     Returns the `before` of the next step, None when there is none. Newest first: a crash between two steps leaves
     those that were recorded last to be missed again. What was brought back from an archive stays as it is.
@@ -171,7 +171,7 @@ def _outdated(db: sqlite3.Connection, after: int, before: float, limit: int) -> 
 
 
 def _forget(db: sqlite3.Connection, held: Sequence[Held]) -> int:
-    """Their contacts are looked up in the archive when they write again."""
+    """Their contacts are searched for in the archive when they write again."""
     gone = 0
     for message in held:
         rows = db.execute(
@@ -186,7 +186,7 @@ def _forget(db: sqlite3.Connection, held: Sequence[Held]) -> int:
 
 
 def _forget_adopted(db: sqlite3.Connection, before: float, limit: int) -> int:
-    """Whole talks, those that were brought back first first; they can be brought back again."""
+    """Whole conversations, in the order in which they were copied back; they can be copied back again."""
     rows = db.execute(
         "SELECT m.id, m.contact_id FROM (SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)"
         " AS m JOIN contacts c ON c.id = m.contact_id WHERE c.searched < ? LIMIT ?",

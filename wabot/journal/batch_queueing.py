@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class Slices:
-    """Queues batches. `notify` is told the time whenever there is something new to send.
+    """Queues batches. `notify` is called with the time whenever there is something new to send.
 
-    One slice at a time, whoever it is of: all that waits for the writer at a moment shares a commit, and so the
-    slices of ten requests would come to be one large one.
+    One slice at a time, of whichever batch: all operations that wait for the writer share a commit, so the slices of
+    ten requests would become one large one.
     """
 
     def __init__(self, writer: Writer, read: Reader, watchers: Watchers, notify: Callable[[float], None]) -> None:
@@ -55,7 +55,7 @@ class Slices:
 
     @contextmanager
     def _hand(self, batch_id: str) -> Iterator[None]:
-        """While a request works at a batch, nobody else does."""
+        """While a request queues a batch, `clean_up` leaves it alone."""
         self._in_hand.add(batch_id)
         try:
             yield

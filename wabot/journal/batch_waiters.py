@@ -1,4 +1,4 @@
-"""Who waits for a batch to be settled."""
+"""Requests that wait for a batch to be settled."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Watchers:
                 self._waiting.pop(batch_id, None)
 
     def let_go(self) -> None:
-        """We are stopping: from now on nobody waits."""
+        """Wake all requests, since wabot stops; from now on none waits."""
         self._allowed = False
         for event in set().union(*self._waiting.values()):
             event.set()
 
     async def tell(self, batch_id: str | None = None) -> None:
-        """Something moved in a batch, or somewhere: wake those whose batch is settled now."""
+        """Jobs moved in a batch, or in any: wake the requests whose batch is settled now."""
         for watched in [batch_id] if batch_id else list(self._waiting):
             if watched in self._waiting and not await self._is_open(watched):
                 for event in self._waiting.get(watched, ()):

@@ -35,7 +35,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A request to be queued. `fingerprint` tells two requests with the same Idempotency-Key `key` apart."""
+    """A request to be queued. `fingerprint` distinguishes requests with the same Idempotency-Key `key`."""
 
     id: str
     key: str | None
@@ -57,7 +57,7 @@ SLICE, SLICE_SIZE = 500, 1 << 20
 CANCELLED_AT_ONCE = 200
 """Recipients whose sends one commit cancels."""
 FEW, FEW_SIZE = 10, 65_536
-"""Up to so much is no more than a webhook: many of them may share a commit."""
+"""A batch up to this size is as light as a webhook: many may share a commit."""
 _FORGOTTEN_AT_ONCE = 50
 _DRAFT = -1
 
@@ -72,7 +72,7 @@ _STOPPED = {Stop.ALL: _OPTED_OUT, Stop.MARKETING: _OPTED_OUT, Stop.UNREACHABLE: 
 
 
 def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
-    """Owe every recipient of a batch their message, at once; a key that is known already queues nothing."""
+    """Queue the messages of a whole batch at once; a key that is known already queues nothing."""
     if known := find(db, batch):
         return known
     draft(db, batch, now)
@@ -177,7 +177,7 @@ def queue_next(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
 
 
 def cancel(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
-    """A person wants nothing of a batch to leave that has not left; `queue_next` sees to it. False: it is unknown.
+    """Mark a batch so that `queue_next` cancels all that has not left. False: it is unknown.
 
     Where nothing is open or parked, there is nothing to cancel, and the batch stays what it was.
     """
@@ -192,7 +192,7 @@ def cancel(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
 
 
 def _cancel_all(db: sqlite3.Connection, job_ids: Sequence[int], now: float) -> None:
-    """Cancel sends that have not left. One that may have left is not tried again: if it comes back, it is too late."""
+    """Cancel sends that have not left. Let others expire, so that one which comes back is not tried again."""
     left = [job_id for job_id in job_ids if not outbox.withdraw(db, job_id, now)]
     db.executemany(
         "UPDATE jobs SET expires_at = ? WHERE id = ? AND state IN ('running', 'in_doubt', 'done')",

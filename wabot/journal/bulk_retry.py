@@ -1,7 +1,7 @@
-"""What a person decides for many sends at once: looked for in pages, done in slices, so that others come between them.
+"""Retries many sends at once: found in pages, moved in slices, so that other operations come between them.
 
-Each page goes on above the last id of the one before, so that no send is met twice, and a slice looks again at what it
-changes: what moved meanwhile is left as it is.
+Each page goes on above the last id of the one before, so that no send is retried twice. A slice checks its sends again:
+what moved meanwhile is left as it is.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Retry:
 
 
 class Page(NamedTuple):
-    """Some of what was looked for: the sends to change, how many are left as they are, and where to go on."""
+    """Some of the sends that match: those to retry, how many are left as they are, and the id after which to go on."""
 
     ids: list[int]
     left: int

@@ -155,7 +155,7 @@ def heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.Ro
 
 
 def heard(db: sqlite3.Connection, contact_id: int, at: float) -> sqlite3.Row:
-    """A contact wrote at a time: they can be reached again, and answered for 24 hours. (id, stopped)
+    """A contact wrote at a time, so they can be reached and answered for 24 hours. (id, stopped)
 
     What they wrote before Meta could not reach them, delivered late or once more, says nothing of that.
     """
@@ -286,7 +286,7 @@ def _owner(db: sqlite3.Connection, value: str | None) -> sqlite3.Row | None:
 
 
 def _release(db: sqlite3.Connection, value: str | None, at: float) -> None:
-    """Nobody goes by `value` since the time `at`: whoever does next is somebody else, and the talk is not theirs."""
+    """Take a number or BSUID from its contact at the time `at`: its next owner is another person."""
     for row in db.execute("DELETE FROM identities WHERE value = ? RETURNING contact_id", (value,)).fetchall():
         db.executemany(
             "UPDATE contacts SET wa_id = nullif(wa_id, ?), bsuid = nullif(bsuid, ?) WHERE id = ?",

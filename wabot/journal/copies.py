@@ -66,7 +66,7 @@ def best(db: sqlite3.Connection, job_id: int) -> str | None:
 
 
 def failure(db: sqlite3.Connection, job_id: int, attempt: int) -> Receipt | None:
-    """The receipt that told of an attempt's failure before its answer came, if there was one."""
+    """The receipt by which an attempt failed before its answer arrived, if there was one."""
     row = db.execute(
         "SELECT * FROM copies WHERE job_id = ? AND attempt = ? AND status = 'failed'", (job_id, attempt)
     ).fetchone()
@@ -113,13 +113,13 @@ def start_over(db: sqlite3.Connection, job_id: int, error: str | None = None, co
 
 
 def settle_doubt(db: sqlite3.Connection, job_id: int, attempt: int) -> None:
-    """Of an attempt it is known what became of it, whether it was in doubt or not."""
+    """An attempt is not in doubt any more, if it was."""
     others = "SELECT json_group_array(value) FROM json_each(doubts) WHERE value <> ?"
     db.execute(f"UPDATE jobs SET doubts = ({others}) WHERE id = ? AND doubts <> '[]'", (attempt, job_id))
 
 
 def take(db: sqlite3.Connection, job_id: int, wamid: str) -> Receipt:
-    """What was told of a copy that the message shows from now on."""
+    """The latest receipt of a copy that the message shows from now on; the copy's row is deleted."""
     row = db.execute("DELETE FROM copies WHERE job_id = ? AND wamid = ? RETURNING *", (job_id, wamid)).fetchall()[0]
     return _receipt(row)
 

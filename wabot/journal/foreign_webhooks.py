@@ -1,6 +1,6 @@
-"""Webhooks for a phone number id that is not configured: kept whole, for the day on which it is.
+"""Webhooks for a phone number id that is not configured: stored whole, until it is configured.
 
-A typo in the settings must not lose what customers wrote meanwhile. What is kept is bounded; the oldest go first.
+A typo in the settings must not lose what customers write meanwhile. Storage is bounded: the oldest are dropped first.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ KEPT_WEBHOOKS = 100_000
 KEPT_BYTES = 256 << 20
 
 ANSWERED_SECONDS = 12 * 3600.0
-"""Older news is recorded and not answered: its author has given up waiting, or has been told by other means. So is what
-was in a copy that was put back: it may have been answered since the copy was made."""
+"""Older messages are stored and not answered: their authors do not wait any more. Nor are those in a restored backup
+answered: they may have been since it was made."""
 
 NAMED = 5
 STEP_WEBHOOKS, STEP_BYTES = 100, 1 << 20
-"""What is read, and committed, at a time."""
+"""How much is read, and committed, at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reclaimed:
-    """What became of kept webhooks: how many they were, and how many new messages were in them."""
+    """The webhooks that were processed: how many, and how many new messages they had."""
 
     webhooks: int
     stored: int
@@ -39,7 +39,7 @@ class Reclaimed:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How many webhooks are kept and were dropped for want of room, and for which numbers, NAMED at the most."""
+    """How many webhooks are stored, how many were dropped to make room, and for which numbers (at most NAMED)."""
 
     webhooks: int
     dropped: int
@@ -47,7 +47,7 @@ class Kept:
 
 
 def kept(db: sqlite3.Connection, ignored: Set[str]) -> Kept:
-    """What there is for numbers that are not `ignored`; 0 webhooks where there is nothing."""
+    """What is stored for numbers that are not `ignored`; 0 webhooks if nothing is."""
     totals = db.execute("SELECT webhooks, dropped FROM foreign_totals").fetchone()
     numbers, last = list[str](), ""
     while totals["webhooks"] and len(numbers) < NAMED:
@@ -64,7 +64,7 @@ def kept(db: sqlite3.Connection, ignored: Set[str]) -> Kept:
 
 
 def keep(db: sqlite3.Connection, parts: Sequence[ForeignPart], now: float) -> None:
-    """Keep what one webhook says to other numbers; the oldest make room for it."""
+    """Store the parts of one webhook for other numbers; drop the oldest to make room."""
     for part in parts:
         size = len(part.payload.encode())
         db.execute(
@@ -83,7 +83,7 @@ def _too_much(db: sqlite3.Connection) -> bool:
 
 
 def prune(db: sqlite3.Connection, *, now: float, limit: int) -> int:
-    """Forget what nobody claimed in time; how many."""
+    """Delete what was not claimed in time; how many."""
     old = db.execute(
         "SELECT id FROM (SELECT id, received_at FROM foreign_webhooks ORDER BY id LIMIT ?) WHERE received_at < ?",
         (limit, now - KEPT_SECONDS),
@@ -92,9 +92,9 @@ def prune(db: sqlite3.Connection, *, now: float, limit: int) -> int:
 
 
 def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, receipt_rules: ReceiptRules) -> Reclaimed:
-    """Accept some of what was kept for a phone number id, as if it had just come; 0 webhooks: nothing is left.
+    """Process some of what was stored for a phone number id, as if it had just arrived; 0 webhooks: none is left.
 
-    Accepted and forgotten in one commit, so that it happens once, whenever we are killed.
+    Processed and deleted in one commit, so that it happens exactly once, whenever we are killed.
     """
     rows, size = list[sqlite3.Row](), 0
     for row in db.execute(
@@ -129,7 +129,7 @@ def _by_age(incoming: Webhook, received_at: float, answered_from: float) -> tupl
 
 
 def _forget(db: sqlite3.Connection, ids: Sequence[int]) -> int:
-    """Every way out, so that the totals are true."""
+    """Every deletion goes through here, so that the totals are right."""
     for one in ids:
         (size,) = db.execute("DELETE FROM foreign_webhooks WHERE id = ? RETURNING size", (one,)).fetchone()
         db.execute("UPDATE foreign_totals SET webhooks = webhooks - 1, bytes = bytes - ?", (size,))

@@ -1,4 +1,4 @@
-"""What was said: for the model, for `/get`, and for the archive."""
+"""Messages as they are read: for the model, for `/get`, and for the archive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOT_FAILED = "NOT (direction = 'out' AND status = 'failed')"
 
 _AFTER_ALL = 1 << 62
 PAGE = 500
-"""Messages that are read before others may read."""
+"""Messages in one page: others may read between pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ _TALK = (
 class Page:
     """A contact, and some of their messages as documents; `before`: where the next page starts, None at the end.
 
-    `size`: characters of what was said.
+    `size`: characters of the messages.
     """
 
     contact: Contact | None
@@ -111,13 +111,13 @@ def _is_asked(row: sqlite3.Row, job_id: int, since: int) -> bool:
 
 
 def more_waits(db: sqlite3.Connection, job_id: int) -> bool:
-    """Whether the contact of a reply said something meanwhile that the next reply is to answer."""
+    """Whether the contact of a reply has written something meanwhile that the next reply is to answer."""
     waiting = f"SELECT 1 FROM jobs WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = ?) AND {indexes.JOINABLE}"
     return db.execute(waiting, (job_id,)).fetchone() is not None
 
 
 def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row]) -> dict[int, str]:
-    """What the person's messages refer to, by id. Of what they quote only this talk is looked through."""
+    """What the person's messages refer to, by id. Quoted messages are searched for in this conversation only."""
     received = {
         row["id"]: dict_of(stored(row["raw"], None))
         for row in rows
@@ -165,7 +165,7 @@ def of_contact(
 def document(row: sqlite3.Row, raw: Any) -> dict[str, Any]:
     """A message in the shape that `/get` answers with and the archive keeps; `_id` is our own key.
 
-    `version` tells the archive's copy of it from an earlier one; `raw` is its content, read or as text.
+    `version` distinguishes the archive's copy from an earlier one; `raw` is its content, read or as text.
     """
     out = row["direction"] == Direction.OUT
     business = row["business"] or row["ours"]

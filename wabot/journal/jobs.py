@@ -38,7 +38,7 @@ _BEFORE_THE_ANSWER = (
 
 
 def claim(db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: int, journal: str) -> list[Job]:
-    """Take up to `limit` due jobs into our hands, replies before bulk."""
+    """Claim up to `limit` due jobs, replies before bulk."""
     rows = db.execute(_CLAIMABLE, (kind, 0, now, limit)).fetchall()
     if kind is Kind.SEND and len(rows) < limit:
         rows += db.execute(_CLAIMABLE, (kind, BULK, now, limit - len(rows))).fetchall()
@@ -54,9 +54,9 @@ def claim(db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: 
 
 
 def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules: ReceiptRules) -> State | None:
-    """Write what became of a claimed job, and all that follows; its new state, or None where somebody was faster.
+    """Store the outcome of a claimed job, and all that follows; its new state, or None if it was settled already.
 
-    Faster: a receipt that proved the send while its answer was on the way, or a restart.
+    A receipt that proved the send before its answer arrived can have settled it, or a restart.
     """
     if job.kind is Kind.REPLY and outcome.event is Event.RETRY:
         _absorb_next_reply(db, job, now)
@@ -169,7 +169,7 @@ def _settle_send(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float,
 
 
 def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules: ReceiptRules) -> None:
-    """Meta has it: the message gets its wamid, and the receipts that came before the answer."""
+    """Meta accepted it: the message gets its wamid, and the receipts that arrived before the answer."""
     named = {"job": job.id, "wamid": outcome.wamid}
     found = db.execute(_BEFORE_THE_ANSWER, named).fetchone()
     db.execute(
@@ -186,7 +186,7 @@ def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: 
 
 
 def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules: ReceiptRules) -> None:
-    """Meta's answer, after a receipt was faster: it proves its attempt as a receipt does, and knows more of it."""
+    """Meta's answer, after a receipt that was faster: it proves its attempt as a receipt does, and has more details."""
     accepted = Receipt(outcome.wamid or "", Status.SENT, float(int(now)), tag=job.tag)
     apply(db, accepted, now, rules)
     db.execute(
@@ -197,7 +197,7 @@ def _answered_late(db: sqlite3.Connection, job: Job, outcome: Outcome, now: floa
 
 
 def _end_known_failures(db: sqlite3.Connection, *, policy: Policy, now: float) -> None:
-    """The doubts of which a receipt had said, while their answer was on the way, that they failed."""
+    """End the doubts about attempts that failed by a receipt which arrived before the answer."""
     rows = db.execute(
         f"SELECT j.id, j.attempt FROM jobs j WHERE {indexes.DOUBTFUL}"
         " AND EXISTS (SELECT 1 FROM copies c WHERE c.job_id = j.id AND c.attempt = j.attempt AND c.status = 'failed')"
@@ -209,7 +209,7 @@ def _end_known_failures(db: sqlite3.Connection, *, policy: Policy, now: float) -
 
 
 def _absorb_next_reply(db: sqlite3.Connection, job: Job, now: float) -> None:
-    """A reply that runs again answers everything that came meanwhile, if it is still ours to settle."""
+    """A reply that runs again answers all that arrived meanwhile, unless its claim was settled already."""
     held = db.execute(
         "SELECT contact_id FROM jobs WHERE id = ? AND state = 'running' AND token = ?", (job.id, job.token)
     ).fetchone()
@@ -218,7 +218,7 @@ def _absorb_next_reply(db: sqlite3.Connection, job: Job, now: float) -> None:
 
 
 def _absorb(db: sqlite3.Connection, contact_id: int, now: float) -> None:
-    """The reply that waits for a contact's running one is not needed: that one takes its time to live."""
+    """Cancel the reply that waits for a contact's running one, which answers its messages too and expires as late."""
     waiting = db.execute(
         f"SELECT id, since, expires_at FROM jobs WHERE contact_id = ? AND {indexes.WAITING_REPLY}", (contact_id,)
     ).fetchone()

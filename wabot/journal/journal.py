@@ -1,7 +1,7 @@
-"""The journal: the truth of this machine, as the verbs that the rest of wabot knows.
+"""The journal: all state of this machine, and the operations on it that the rest of wabot uses.
 
 Every verb that changes something is one operation of the writer, answered after the fsync; every question goes to
-the reader. What a change makes due is told to `notify`, so that lanes wait instead of polling.
+the reader. `notify` is called with the time of what a change makes due, so that lanes wait instead of polling.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Journal(Archiving, ByHand, Merges):
             os.close(self._lock)
 
     async def accept(self, incoming: Webhook, now: float) -> accept.Taken:
-        """Write down a webhook. Raises JournalDown: answer 503, Meta delivers again."""
+        """Store a webhook. Raises JournalDown: answer 503, and Meta delivers it again."""
         self._refuse_when_crowded()
         if incoming.messages and incoming.messages[-1].business_number not in (self._business, ""):
             await self._learn_our_number(incoming.messages[-1].business_number)
@@ -118,12 +118,12 @@ class Journal(Archiving, ByHand, Merges):
         self._watchers.let_go()
 
     async def claim(self, kind: Kind, *, limit: int, now: float) -> list[Job]:
-        """Take due jobs into our hands, committed before anything is done with them."""
+        """Claim due jobs: committed before anything is done with them."""
         self._token += 1
         return await self.writer(jobs.claim, kind, limit=limit, now=now, token=self._token, journal=self.name)
 
     async def settle(self, job: Job, outcome: Outcome, now: float) -> State | None:
-        """Write what became of a job; its new state, or None where a receipt or a restart was faster."""
+        """Store the outcome of a job; its new state, or None if a receipt or a restart settled it before."""
         state = await self.writer(jobs.settle, job, outcome, now, self._receipt_rules())
         if outcome.says:
             self.notify(Kind.SEND, now)
@@ -161,7 +161,7 @@ class Journal(Archiving, ByHand, Merges):
         return await self._read(history.talk, job.id, job.since, job.upto, limit)
 
     async def more_waits(self, job: Job) -> bool:
-        """Whether a contact said something since a reply was claimed that the next one is to answer."""
+        """Whether a contact has written something since a reply was claimed that the next one is to answer."""
         return await self._read(history.more_waits, job.id)
 
     async def of_contact(
@@ -222,12 +222,12 @@ class Journal(Archiving, ByHand, Merges):
         await self.writer(_touch)
 
     async def set_stop(self, identity: str, now: float, *, stop: bool) -> None:
-        """Write down that a person wants no more messages, or wants them again."""
+        """Store that a person wants no more messages, or wants them again."""
         await self.writer(accept.set_stop, identity, now, stop=stop)
         await self._watchers.tell()
 
     async def _learn_our_number(self, number: str) -> None:
-        """Meta tells it with every message; until the first we go by the phone number id."""
+        """Meta names it in every webhook; until the first we use the phone number id."""
         await self.writer(opening.set_business, number)
         self._business = number
 

@@ -1,4 +1,4 @@
-"""What is in the outbox: sends, and the replies that are owed, newest first, a page at a time.
+"""Lists the outbox: sends and open replies, newest first, a page at a time.
 
 Whatever narrows a listing, its rows come from an index that holds little else, and in the order of ids or from a set
 that is small enough to be sorted; so a page costs the same in a journal of a million jobs.
@@ -36,9 +36,9 @@ Fate = Literal["undelivered", "unread"]
 class Query:
     """Which jobs to list: newest first, those with an id below `before`; None and "" = any.
 
-    Replies are those that are owed, unless `state` names another. `message`: what became of a send at the customer's.
-    `undelivered`: they have not got it, as far as Meta says: it was accepted and neither delivered nor read, or it
-    failed. `unread`: it was accepted or delivered, and not read. What is still to leave is neither.
+    Replies are those that are still to be made, unless `state` names another. `message`: what became of the message.
+    `undelivered`: the customer has not got it, as far as Meta says: it was accepted and neither delivered nor read, or
+    it failed. `unread`: it was accepted or delivered, and not read. What is still to leave is neither.
     """
 
     kind: Kind = Kind.SEND
@@ -97,8 +97,8 @@ def _of_somebody(query: Query) -> str:
         f"{'+' if query.identity else ''}j.batch_id = :batch": query.batch_id,
     }
     where = " AND ".join(condition for condition, wanted in whose.items() if wanted)
-    owed = " AND +j.state IN ('queued', 'waiting', 'running')"
-    state = _in_state(query) or (owed if query.kind is Kind.REPLY else "")
+    still_open = " AND +j.state IN ('queued', 'waiting', 'running')"
+    state = _in_state(query) or (still_open if query.kind is Kind.REPLY else "")
     return f"SELECT j.id FROM jobs j WHERE {where} AND +j.kind = '{query.kind}' AND j.id < :before{state}{_fate(query)}"
 
 

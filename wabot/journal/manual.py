@@ -1,4 +1,4 @@
-"""The outbox as a person sees it, and what a person decides about it: the verbs."""
+"""The journal's operations by which a person sees and changes the outbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wabot.journal.sqlite import Reader, Writer
 
 
 class ByHand:
-    """The journal's verbs for whoever looks after the outbox."""
+    """The journal's operations on the outbox by hand."""
 
     name: str
     writer: Writer
@@ -45,7 +45,7 @@ class ByHand:
         return state
 
     async def retry_all(self, retry: bulk_retry.Retry, now: float) -> tuple[int, int]:
-        """Try again all that `retry` means: how many are, and how many are left since they may arrive twice."""
+        """Try the sends again that `retry` selects: how many are, and how many are not, since they may arrive twice."""
         retried = left = 0
         after: int | None = 0
         while after is not None:
@@ -66,7 +66,7 @@ class ByHand:
         return await self._read(results.head, batch_id)
 
     async def batch_counts(self, batch_id: str) -> Counts:
-        """What became of a batch so far, in numbers."""
+        """The counts of a batch so far."""
         return await self._read(results.counts, batch_id)
 
     async def batches(self, limit: int, cursor: str | None) -> list[Head] | None:
@@ -74,7 +74,7 @@ class ByHand:
         return await self._read(results.heads, limit, cursor)
 
     async def cancel_batch(self, batch_id: str, now: float) -> bool:
-        """Cancel all of a batch that has not left; False if it is unknown. What a crash cuts off is done afterwards."""
+        """Cancel all sends of a batch that have not left; False if it is unknown. It is finished after a crash."""
         if not await self._slices.write(batches.cancel, batch_id, now):
             return False
         await self._slices.finish(batch_id, now)

@@ -25,7 +25,7 @@ class CannotUndo(InvalidInput):
 
 
 class Merges:
-    """The journal's verbs for whoever wants to see merges, or does not want one."""
+    """The journal's operations to list merges and undo one."""
 
     writer: Writer
     _read: Reader
@@ -90,7 +90,7 @@ def _check_undoable(db: sqlite3.Connection, merge: sqlite3.Row) -> None:
 
 
 def document(row: sqlite3.Row) -> dict[str, Any]:
-    """A merge as the API tells it."""
+    """A merge as the API shows it."""
     kept, gone = json.loads(row["keep_was"]), json.loads(row["gone_was"])
     return {
         "id": row["id"],
@@ -128,7 +128,7 @@ def _restore(db: sqlite3.Connection, merge: sqlite3.Row) -> None:
             f" contacts.id) WHERE id = ? AND {column} IN ({marks})",
             (kept[column], keep, *back),
         )
-    db.execute(  # what they said since the merge opened the window of the one whom we took them for
+    db.execute(  # messages since the merge may be the other one's, and opened the wrong window
         "UPDATE contacts SET last_inbound_at = ? WHERE id = ? AND last_inbound_at <= ?",
         (kept["last_inbound_at"], keep, merge["asked_at"]),
     )

@@ -2,7 +2,7 @@
 
 They cannot while both halves have a send or a reply in flight: joining their queues then would break the order. The
 merge waits for the commit that ends one of the two. Every merge is written down with what it moved, so that it can be
-undone (see parting.py); two contacts that were parted again are never merged by themselves.
+undone (see merge_undo.py); two contacts that were parted again are never merged by themselves.
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ def hand_over(db: sqlite3.Connection, reply: int, to: int) -> None:
 
 
 def _say_who_answers(db: sqlite3.Connection, keep: int, gone: int) -> None:
-    """Let every message since the first open reply name the one that answers it; 0 where it was answered already.
+    """Store for every message since the first open reply which reply answers it; 0 if it was answered already.
 
-    Within one contact it is the first message that tells; of two talks that become one, the ids lie between each other.
+    Within one contact the reply's first message is enough; in two conversations that become one, the ids are mixed.
     """
     replies = [
         row

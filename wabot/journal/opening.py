@@ -1,4 +1,4 @@
-"""Opening the journal: one instance per file, a sound file, the newest schema."""
+"""Opens the journal: one process per file, an intact file, the newest schema."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUICK_CHECK_BELOW = 1 << 30
 
 
 class Purpose(StrEnum):
-    """What a journal is for: a stand-in must never be handed what was meant for people, nor the other way round."""
+    """What a journal is for: the sandbox must never get what is meant for people, nor the other way round."""
 
     LIVE = "live"
     SANDBOX = "sandbox"
@@ -40,7 +40,7 @@ class Identity:
 
 @contextmanager
 def told_in_words() -> Iterator[None]:
-    """What SQLite raises meanwhile is raised as CannotOpen, with what to do."""
+    """Raises SQLite's errors as CannotOpen, with the remedy."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -55,9 +55,9 @@ def told_in_words() -> Iterator[None]:
 
 
 def refuse_strangers(db: sqlite3.Connection, purpose: Purpose, *, fresh: bool) -> None:
-    """Raises CannotOpen where the file is not ours to touch, before anything is written to it.
+    """Raises CannotOpen if the file is not ours, before anything is written to it.
 
-    `fresh`: what a sandbox left is emptied next, so that it may also be a newer wabot's.
+    `fresh`: a sandbox's journal is emptied next, so it may be of a newer wabot.
     """
     application_id, version = (
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
@@ -79,7 +79,7 @@ _OTHER_PURPOSE = {
 
 
 def empty(db: sqlite3.Connection) -> None:
-    """Make a sandbox's journal as new, unless somebody has just put a copy in its place. Any other stays as it is."""
+    """Empty a sandbox's journal, unless a backup was just restored there. Any other journal stays as it is."""
     if db.execute("PRAGMA user_version").fetchone()[0] == 0 or not _is_disposable(db):
         return
     names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'")
@@ -107,7 +107,7 @@ def migrate(db: sqlite3.Connection, business: str, purpose: Purpose) -> Identity
 
 
 def _upgrade(db: sqlite3.Connection, version: int) -> None:
-    """Foreign keys rest meanwhile: a table that is made anew is dropped for a moment. Each step checks them itself."""
+    """Foreign keys are off meanwhile, since tables are dropped and made anew. Each step checks them itself."""
     db.execute("PRAGMA foreign_keys = OFF")
     try:
         for number in range(version + 1, VERSION + 1):
@@ -119,7 +119,7 @@ def _upgrade(db: sqlite3.Connection, version: int) -> None:
 
 
 def _apply(db: sqlite3.Connection, script: str, number: int) -> None:
-    """One step of the schema in one transaction: after a crash it is there whole or not at all."""
+    """One step of the schema in one transaction: after a crash it is applied whole or not at all."""
     db.executescript(
         f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};\n"
         f"PRAGMA user_version = {number};\nCOMMIT;"
@@ -136,7 +136,7 @@ def _open_meta(db: sqlite3.Connection, business: str, purpose: Purpose) -> Ident
     facts = [("journal", secrets.token_hex(4)), ("epoch", "0"), ("business", business), ("purpose", purpose)]
     db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts)
     kept_for = db.execute("SELECT value FROM meta WHERE key = 'phone_number_id'").fetchone()
-    if kept_for and kept_for[0] != business:  # what Meta told is the other one's number
+    if kept_for and kept_for[0] != business:  # the number from Meta is the other one's
         set_business(db, business)
     db.execute("INSERT OR REPLACE INTO meta VALUES ('phone_number_id', ?)", (business,))
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
@@ -147,7 +147,7 @@ def _open_meta(db: sqlite3.Connection, business: str, purpose: Purpose) -> Ident
 
 
 def set_business(db: sqlite3.Connection, number: str) -> None:
-    """Meta told our own number."""
+    """Store our own number, which Meta's webhooks name."""
     db.execute("UPDATE meta SET value = ? WHERE key = 'business'", (number,))
 
 
@@ -156,6 +156,6 @@ def _size(db: sqlite3.Connection) -> int:
 
 
 def seal(db: sqlite3.Connection) -> None:
-    """The last words before closing: a clean end, and everything in the main file."""
+    """Before closing: mark a clean end, and move everything into the main file."""
     db.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 'yes')")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

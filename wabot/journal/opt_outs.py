@@ -1,7 +1,7 @@
-"""What people do not want to get, as they said it last by Meta's clock: whatever the order in which it reaches us.
+"""What people do not want to get: their latest wish by Meta's time counts, in whatever order wishes arrive.
 
-A wish belongs to the person, so it binds all contacts that they still are (see `merging`). `contacts.stopped` is what
-follows from the wishes, for those who only ask whether something may be sent.
+A wish belongs to the person, so it holds for all contacts that are this person and wait to be merged (see merging.py).
+`contacts.stopped` follows from the wishes: it answers whether something may be sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wabot.core.messages import Stop
 def record(db: sqlite3.Connection, contact_id: int, what: Stop, at: float, *, stop: bool) -> None:
     """A person wants no more messages of a kind (ALL, MARKETING) since a time, or wants them again.
 
-    What they said later stands. Of two wishes with one time, the one that reaches us last counts.
+    The later wish counts. Of two with the same time, the one that arrives last counts.
     """
     for one in everyone(db, contact_id):
         db.execute(
@@ -26,22 +26,22 @@ def record(db: sqlite3.Connection, contact_id: int, what: Stop, at: float, *, st
 
 
 def start(db: sqlite3.Connection, contact_id: int, at: float) -> None:
-    """A person wants to hear from us again, of whatever kind."""
+    """A person wants messages of all kinds again."""
     for what in (Stop.ALL, Stop.MARKETING):
         record(db, contact_id, what, at, stop=False)
 
 
 def by_us(db: sqlite3.Connection, contact_id: int, now: float) -> float:
-    """The time of a wish that is written down by hand: ours, but not before one that we know, should our clock lag.
+    """The time of a wish that is stored by hand: now, but not before a stored one, in case our clock lags.
 
-    In whole seconds, as Meta's are: what the person says in the same second must not seem to be older.
+    In whole seconds, as Meta's are: a wish of the person in the same second must not seem to be older.
     """
     last = db.execute("SELECT max(at) FROM wishes WHERE contact_id = ?", (contact_id,)).fetchone()[0]
     return max(float(int(now)), last or 0.0)
 
 
 def suppress(db: sqlite3.Connection, contact_id: int, code: int | str | None, now: float) -> None:
-    """Meta says that this person does not get our messages: none of our marketing (131050), or none at all."""
+    """Meta says that this person gets no marketing from us (131050), or no messages at all."""
     if code == 131050:
         record(db, contact_id, Stop.MARKETING, now, stop=True)
         return
@@ -52,7 +52,7 @@ def suppress(db: sqlite3.Connection, contact_id: int, code: int | str | None, no
 
 
 def reachable(db: sqlite3.Connection, contact_id: int) -> None:
-    """Somebody knows better than Meta: this person gets messages."""
+    """A person can be reached again, although Meta said otherwise."""
     for one in everyone(db, contact_id):
         db.execute(
             "UPDATE contacts SET stopped = NULL, stopped_at = NULL WHERE id = ? AND stopped = 'unreachable'", (one,)
@@ -66,7 +66,7 @@ def of(db: sqlite3.Connection, contact_id: int) -> Stop | None:
 
 
 def share(db: sqlite3.Connection, one: int, other: int) -> None:
-    """Two contacts are one person: what either said last holds for both."""
+    """Two contacts are one person: the latest wishes of either hold for both."""
     for giver, taker in ((one, other), (other, one)):
         db.execute(
             "INSERT INTO wishes (contact_id, what, stop, at) SELECT ?, what, stop, at FROM wishes WHERE contact_id = ?"

@@ -1,4 +1,4 @@
-"""The outbox in the open: what is owed to whom and why it waits, and a person's say in it."""
+"""The outbox as people see it, what they can read about a job, and how they retry and cancel sends."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ _DONE_TO = {Event.REOPEN: "tried again", Event.CANCEL: "cancelled"}
 
 
 def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
-    """A send as the API tells it. `pacing`: Meta took it and does not send it on yet (its own word for why)."""
+    """A send as the API shows it. `pacing`: Meta's word for why it accepted the message and does not deliver it yet."""
     wamid = row["wamid"] or row["shared_wamid"]
-    unheard_of = row["status"] == Status.SENT and row["pricing"] is None  # the first receipt brings the pricing
+    no_receipt_yet = row["status"] == Status.SENT and row["pricing"] is None  # the first receipt brings the pricing
     return {
         **_job(row, journal),
         "type": row["type"],
@@ -117,7 +117,7 @@ def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
         "message_id": wamid,
         "message_status": row["status"],
         "status_times": stored(row["status_times"], {}),
-        "pacing": copies.pacing(row["answer"], wamid) if unheard_of else None,
+        "pacing": copies.pacing(row["answer"], wamid) if no_receipt_yet else None,
         "note": SHARED if row["shared_wamid"] else None,
         "error": row["message_error"] or row["error"],
         "error_code": row["message_code"] if row["message_code"] is not None else row["error_code"],
@@ -125,12 +125,12 @@ def document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
 
 
 def reply_document(row: sqlite3.Row, journal: str) -> dict[str, Any]:
-    """A reply that is owed to a contact, or was. What it says is in the send that it leads to."""
+    """A reply to a contact. Its text is in the sends that it leads to."""
     return {**_job(row, journal), "error": row["error"], "error_code": row["error_code"]}
 
 
 def _job(row: sqlite3.Row, journal: str) -> dict[str, Any]:
-    """What every job has. Times are Unix seconds; `due_at`: when it is tried next."""
+    """The fields of every job. Times are Unix seconds; `due_at`: when it is tried next."""
     return {
         "outbox_id": f"{journal}-{row['id']}",
         "kind": row["kind"],

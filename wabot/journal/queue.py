@@ -15,7 +15,7 @@ from wabot.core.jobs import Kind, Origin, Outgoing, Policy
 from wabot.journal import indexes
 
 HELD_MAX_SECONDS = 86400.0
-"""The longest that a send is held before somebody looks at it again: Meta's longest wait."""
+"""The longest time for which a send is held: Meta's longest wait."""
 
 BULK = 1
 """The priority of bulk sends; a reply, and what comes of one, has 0 and overtakes."""
@@ -77,10 +77,10 @@ def _enqueue(
 
 
 def bound_waits(db: sqlite3.Connection, *, now: float, policy: Policy, longest: float) -> int:
-    """Nothing waits longer than it can have been meant to, after a clock was set back; how many jobs were pulled up.
+    """After a clock was set back: let no job wait longer than intended; how many are due earlier now.
 
-    What is queued for later than `longest` seconds from now rests for a back-off at the most, a doubt for its hold, and
-    what is held for a day. Two ranges of one index each, empty as a rule.
+    A job that is queued for later than `longest` seconds from now waits for one back-off at the most, a doubt for its
+    hold, and a held send for a day. Each statement reads an index range that is empty as a rule.
     """
     latest = now + min(longest, policy.backoff_max_seconds)
     pulled = 0

@@ -1,9 +1,9 @@
-"""Receipts: what Meta tells us later of a message, applied forward only, in whatever order it comes.
+"""Delivery receipts: they move a message's status forward only, in whatever order they arrive.
 
 A receipt belongs to a copy: the one that its message shows, or another of the same send (see copies.py). Its tag names
-the send and the attempt, and proves that Meta accepted it, though we never saw the answer; unless it names a send to
-somebody else than its own recipient, as one can of a time that a restored backup does not know: that proves nothing.
-A send is done as long as one of its copies is alive; a fresh attempt follows only where none is.
+the send and the attempt, and proves that Meta accepted the attempt even if its answer was lost. A tag proves nothing if
+its send goes to another person than the receipt: it dates from a time that a restored backup does not have.
+A send is done as long as one of its copies is alive; a fresh attempt follows only if none is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SEND = (
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRules:
-    """What a failure that comes by receipt is judged with; `journal` is our own name in tags."""
+    """How a failure by receipt is judged; `journal` is this journal's name in tags, `noise` is in [0, 1)."""
 
     journal: str
     policy: Policy = field(default_factory=Policy)
@@ -42,7 +42,7 @@ class ReceiptRules:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a receipt changed: whether the outbox moved, and what Meta's error means where it told of a failure."""
+    """What a receipt changed: whether a job moved, and for a `failed` one what Meta's error means."""
 
     moved: bool = False
     failure: DeliveryError | None = None
@@ -89,7 +89,7 @@ def attach(db: sqlite3.Connection, wamid: str, now: float, rules: ReceiptRules) 
 
 
 def end_doubt(db: sqlite3.Connection, job_id: int, failed: Receipt, now: float, rules: ReceiptRules) -> State:
-    """Meta says that the attempt which we were in doubt of failed: that is as good as an answer. The send's state."""
+    """A receipt says that the attempt in doubt failed, which is as good as an answer. Returns the send's state."""
     send = db.execute(f"{_SEND} ?", (job_id,)).fetchone()
     error = _meaning(failed, send)
     outcome = after_failure(
@@ -203,7 +203,7 @@ def _advance(db: sqlite3.Connection, row: sqlite3.Row, receipt: Receipt) -> None
 
 
 def _prove(db: sqlite3.Connection, send: sqlite3.Row, now: float) -> None:
-    """Meta has a copy of it that has not failed, whatever we believed: the send is done."""
+    """Meta has a copy that has not failed: the send is done, whatever its state was."""
     before = State(send["state"])
     if Event.PROVE in TRANSITIONS[before]:
         _move(db, send["job_id"], before, Outcome(Event.PROVE), now)
@@ -253,13 +253,13 @@ def _bounce(
 
 
 def _spread(db: sqlite3.Connection, send: sqlite3.Row, error: DeliveryError, now: float, rules: ReceiptRules) -> None:
-    """What a failure means beyond its own message, it means by receipt too."""
+    """Apply the effects of a failure beyond its own message."""
     judged = after_failure(error, spent=0, policy=rules.policy, now=now, noise=rules.noise)
     refusal_effects.spread(db, send["job_id"], send["contact_id"], judged, now)
 
 
 def _meaning(receipt: Receipt, send: sqlite3.Row | None) -> DeliveryError:
-    """What a `failed` receipt says of a send."""
+    """The error of a `failed` receipt."""
     return meaning(receipt.error or {}, to=send["person"] if send is not None else None)
 
 

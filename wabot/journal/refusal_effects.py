@@ -1,4 +1,4 @@
-"""What a failure means beyond its own message, be it told by Meta's answer or by a receipt."""
+"""The effects of a failure beyond its own message, whether it comes by Meta's answer or by a receipt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put a backup in the journal's place: checked first, what was there is kept, and the files belong to wabot's user."""
+"""Restores a backup: it is checked first, the old journal is kept, and the files belong to wabot's user."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class RestoreFailed(WabotError):
 
 
 def put_in_place(backup: Path, data_dir: Path) -> Path | None:
-    """Make `backup` the journal of `data_dir`; the name that the journal has which was there before, None if none was.
+    """Make `backup` the journal of `data_dir`. Returns the new name of the old journal, None if there was none.
 
-    As root, the directory's owner gets the files. Raises RestoreFailed; OSError where the disk or the rights do not do.
+    As root, the directory's owner gets the files. Raises RestoreFailed, or OSError for a full disk or missing rights.
     """
     _check(backup)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def _check(backup: Path) -> None:
 
 @contextmanager
 def _alone(journal: Path) -> Iterator[None]:
-    """While no wabot uses the journal. Raises RestoreFailed where one does."""
+    """Makes sure that no wabot uses the journal meanwhile. Raises RestoreFailed if one does."""
     path = journal.with_name(f"{FILE_NAME}.lock")
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -81,7 +81,7 @@ def _alone(journal: Path) -> Iterator[None]:
 
 
 def _copy(backup: Path, copied: Path) -> None:
-    """A private copy that says that it is one: whoever opens it must not say again what was said since."""
+    """A private copy that is marked as one, so that nothing is sent again that was sent since the backup."""
     copied.unlink(missing_ok=True)
     descriptor = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as target, backup.open("rb") as source:
@@ -98,16 +98,16 @@ def _copy(backup: Path, copied: Path) -> None:
 
 
 def _give(path: Path, like: Path) -> None:
-    """As root, whoever owns the directory owns its files."""
+    """As root, give the files to the owner of the directory."""
     if os.geteuid() == 0:
         owner = like.stat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _set_aside(journal: Path) -> Path | None:
-    """Keep the journal that is there, with all its parts, under a name that tells when.
+    """Keep the present journal, with all its parts, under a name with the time.
 
-    At no moment is there none: a start after a power cut finds the old one or the new one.
+    There is a journal at every moment: after a power cut the old one or the new one is found.
     """
     aside = journal.with_name(f"{journal.name}.before-{time.strftime('%Y%m%d-%H%M%S')}")
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"{journal.as_uri()}?mode=rw", uri=True)) as db:

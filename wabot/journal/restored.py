@@ -1,4 +1,4 @@
-"""A copy put in place of a journal that had gone on: how it is recognised, and what it must not do again.
+"""A restored copy of the journal: how it is recognised, and how it does nothing twice.
 
 What happened after the copy was made is lost to it: which of its sends left since, and which ids were given away. A
 copy that `backup` made says that it is one. One that was made by hand is known by the pulse, a counter in the journal
@@ -46,7 +46,7 @@ class Held:
 
 
 def mark(db: sqlite3.Connection) -> None:
-    """This journal is a copy; whoever opens it must know."""
+    """Mark this journal as a copy, for the next start."""
     db.execute("INSERT OR REPLACE INTO meta VALUES ('copied', 'yes')")
 
 
@@ -89,7 +89,7 @@ def mark_if_older(db: sqlite3.Connection, journal: Path) -> None:
 def hold(db: sqlite3.Connection, now: float) -> Held | None:
     """In a copy that starts, hold what was open for a person and go on with ids of its own; None in any other journal.
 
-    Nothing is said twice: a reply that was due when the copy was made was given since, or is too late by now.
+    Nothing is sent twice: a reply that was due when the copy was made was sent since, or is too late by now.
     """
     if db.execute("SELECT 1 FROM meta WHERE key = 'copied'").fetchone() is None:
         return None

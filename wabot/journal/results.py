@@ -10,7 +10,7 @@ from wabot.core.jobs import State
 from wabot.journal import copies
 
 SENT, QUEUED, FAILED = "sent", "queued", "failed"
-"""What became of a recipient: Meta accepted it, and has not said that it failed; it is still to leave; or neither."""
+"""What became of a recipient: Meta accepted the message and did not fail it; it is still to be sent; or neither."""
 
 _STATUS = (
     f"CASE WHEN r.job_id IS NULL AND r.error IS NULL THEN '{QUEUED}'"  # its slice comes next
@@ -93,7 +93,7 @@ def results(db: sqlite3.Connection, batch_id: str) -> list[RecipientResult] | No
 
 
 def _result(row: sqlite3.Row) -> RecipientResult:
-    """The last word is the message's: a late failure, a cancel. A send that is still open shows no error."""
+    """The message's error comes first: a late failure, a cancel. A send that is still open shows no error."""
     state = State(row["state"]) if row["state"] else None
     if row["job_id"] is None and row["status"] == QUEUED:
         state = State.QUEUED  # as good as: its slice comes next

@@ -1,4 +1,4 @@
--- The journal: the truth of this machine. Times are Unix seconds. indexes.py repeats the
+-- The journal: all state of this machine. Times are Unix seconds. indexes.py repeats the
 -- conditions of the partial indexes on jobs, for the statements that use them. There are no statistics (ANALYZE) here,
 -- so that SQLite's plans are everywhere those that the tests saw.
 
@@ -7,8 +7,8 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A person. wa_id and bsuid are where to write to them now; `identities` finds them by every name they go by.
--- AUTOINCREMENT: the id of a contact that became part of another must not come back as somebody else's.
+-- A person. Messages go to wa_id or bsuid; `identities` has all their numbers and BSUIDs.
+-- AUTOINCREMENT: the id of a contact that was merged into another must not come back as somebody else's.
 CREATE TABLE contacts (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     wa_id           TEXT,
@@ -17,7 +17,7 @@ CREATE TABLE contacts (
     last_inbound_at REAL,                           -- Meta's time of their last message: opens the 24-hour window
     stopped         TEXT CHECK (stopped IN ('all', 'marketing', 'unreachable')),
     stopped_at      REAL,
-    searched        INTEGER NOT NULL DEFAULT 0,     -- when the archive was asked for earlier talk; 0: ask it
+    searched        INTEGER NOT NULL DEFAULT 0,     -- when the archive was asked for old messages; 0: ask it
     created_at      REAL    NOT NULL
 ) STRICT;
 
@@ -27,7 +27,7 @@ CREATE TABLE identities (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX identities_of ON identities (contact_id);
 
--- What was said. Ids below 1 were brought back from the archive: older than anything that this journal saw itself.
+-- Messages. Those with ids below 1 were copied back from the archive: they are older than all others.
 CREATE TABLE messages (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     contact_id   INTEGER NOT NULL REFERENCES contacts,
@@ -35,11 +35,11 @@ CREATE TABLE messages (
     origin       TEXT    NOT NULL,
     wamid        TEXT,
     timestamp    REAL    NOT NULL,                  -- in: Meta's; out: queued at, then accepted at. Whole seconds, as
-                                                    -- Meta's are: within one, the order of ids is that of the talk
+                                                    -- Meta's are: within one second the ids give the order
     type         TEXT    NOT NULL,
     body         TEXT    NOT NULL,
     raw          TEXT    NOT NULL,                  -- in: Meta's object; out: the content that we ask Meta to send
-    person       TEXT    NOT NULL,                  -- the address of the other side when it was said
+    person       TEXT    NOT NULL,                  -- the address of the other side at that time
     business     TEXT    NOT NULL DEFAULT '',
     status       TEXT    NOT NULL,
     status_times TEXT    NOT NULL DEFAULT '{}',
@@ -61,7 +61,8 @@ CREATE INDEX messages_asked_by ON messages (asked_by) WHERE asked_by IS NOT NULL
 CREATE INDEX messages_ahead ON messages (id) WHERE archived < version;
 CREATE INDEX messages_unread ON messages (status, job_id) WHERE job_id IS NOT NULL AND status IN ('sent', 'delivered');
 
--- What we owe. AUTOINCREMENT: an id that was pruned must not come back, for it is the order and Meta's tag.
+-- Replies and sends: see core/jobs.py. AUTOINCREMENT: the id of a deleted job must not come back, since ids give the
+-- order and are in Meta's tags.
 CREATE TABLE jobs (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     kind       TEXT    NOT NULL CHECK (kind IN ('reply', 'send')),
@@ -74,14 +75,14 @@ CREATE TABLE jobs (
     settled_at REAL,
     attempt    INTEGER NOT NULL DEFAULT 0,          -- requests made; names the tag
     spent      INTEGER NOT NULL DEFAULT 0,          -- of these, those that used up a try
-    token      INTEGER NOT NULL DEFAULT 0,          -- the claim's; a settle that carries another changes nothing
+    token      INTEGER NOT NULL DEFAULT 0,          -- of the last claim; a settle with another changes nothing
     since      INTEGER,                             -- reply: the first message that it answers
     batch_id   TEXT,
     answer     TEXT,                                -- Meta's own, as JSON
     error      TEXT,
     error_code ANY,
-    doubts     TEXT    NOT NULL DEFAULT '[]'        -- the attempts of which nobody knows whether Meta accepted them;
-                                                    -- 0: one that this journal does not know
+    doubts     TEXT    NOT NULL DEFAULT '[]'        -- attempts that Meta may have accepted or not;
+                                                    -- 0: one that this journal does not have
 ) STRICT;
 CREATE INDEX jobs_of ON jobs (contact_id);
 CREATE INDEX jobs_ready ON jobs (kind, priority, due_at, id) WHERE state = 'queued';
@@ -108,7 +109,7 @@ CREATE TABLE batches (
     created_at  REAL NOT NULL,
     next_position INTEGER,                          -- the first recipient that is not queued (or cancelled) yet; -1:
                                                     -- still a draft; NULL: all are
-    cancelled_at REAL                               -- a person wants nothing more of it to leave
+    cancelled_at REAL                               -- when a person cancelled it
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX batches_created ON batches (created_at);
 
@@ -121,12 +122,12 @@ CREATE TABLE recipients (
     duplicate  INTEGER NOT NULL DEFAULT 0,
     error      TEXT,
     error_code TEXT,
-    content_id INTEGER,                             -- what they are to get, until it is queued
+    content_id INTEGER,                             -- what to send them, until it is queued
     same_as    INTEGER,                             -- duplicate: the position at which the number stands first
     PRIMARY KEY (batch_id, position)
 ) STRICT, WITHOUT ROWID;
 
--- Receipts for messages that we do not know (yet): kept until the send's own answer is stored.
+-- Receipts for messages that we do not know (yet): stored until Meta's answer to the send is stored.
 CREATE TABLE receipts (
     wamid       TEXT NOT NULL,
     status      TEXT NOT NULL,
@@ -152,14 +153,14 @@ CREATE TABLE copies (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX copies_wamid ON copies (wamid);
 
--- What Meta told us besides, as it came; also what could not be read.
+-- Other news from Meta, as it arrived; also webhooks that could not be read.
 CREATE TABLE notices (
     id          INTEGER PRIMARY KEY,
     received_at REAL NOT NULL,
     field       TEXT NOT NULL,
     reason      TEXT NOT NULL,
     raw         TEXT NOT NULL,
-    hash        BLOB,                               -- SHA-256 of all that it says: what comes again is counted
+    hash        BLOB,                               -- SHA-256 of the whole notice: repetitions are counted
     times       INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE UNIQUE INDEX notices_hash ON notices (hash) WHERE hash IS NOT NULL;
@@ -191,7 +192,7 @@ CREATE TABLE foreign_totals (
 ) STRICT;
 INSERT INTO foreign_totals VALUES (0, 0, 0);
 
--- What people said last of what they want to get: `stopped` above follows from it. `at` is Meta's time of their word.
+-- The latest wishes of people about what they get: contacts.stopped follows from them. `at` is Meta's time of the wish.
 CREATE TABLE wishes (
     contact_id INTEGER NOT NULL REFERENCES contacts,
     what       TEXT    NOT NULL CHECK (what IN ('all', 'marketing')),
@@ -200,7 +201,7 @@ CREATE TABLE wishes (
     PRIMARY KEY (contact_id, what)
 ) STRICT, WITHOUT ROWID;
 
--- Contacts that turned out to be one person, with all that it takes to part them again. While both had something in
+-- Contacts that turned out to be one person, with all that is needed to undo the merge. While both have something in
 -- flight (`done_at` is NULL), only their names and wishes are joined.
 CREATE TABLE merges (
     id        INTEGER PRIMARY KEY,
@@ -220,13 +221,13 @@ CREATE INDEX merges_waiting ON merges (keep, gone) WHERE done_at IS NULL;
 CREATE INDEX merges_kept ON merges (keep, gone);
 CREATE INDEX merges_undone ON merges (gone, keep) WHERE undone_at IS NOT NULL;
 
--- Names that somebody had and lost: what was said under one before is not the talk of whoever has it now.
+-- Numbers and BSUIDs that a contact had and lost: earlier messages under one are not those of its present owner.
 CREATE TABLE passed_on (
     value TEXT PRIMARY KEY,
-    until REAL NOT NULL                             -- Meta's time: what was said under it before is the former one's
+    until REAL NOT NULL                             -- Meta's time: earlier messages are of the former owner
 ) STRICT, WITHOUT ROWID;
 
--- What many get alike, stored once: the content of bulk messages, found by its SHA-256.
+-- The content of bulk messages, stored once for all recipients and found by its SHA-256.
 CREATE TABLE contents (
     id   INTEGER PRIMARY KEY,
     hash BLOB NOT NULL UNIQUE,

@@ -83,7 +83,7 @@ async def connect_reader(path: Path) -> Connection:
 
 
 class Reader:
-    """Asks questions of a read-only connection, each one function in one hop. Raises JournalDown."""
+    """Runs functions on a read-only connection, each in one hop. Raises JournalDown."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -91,7 +91,7 @@ class Reader:
     async def __call__(
         self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs
     ) -> T:
-        """What `question(connection, …)` returns."""
+        """The result of `question(connection, …)`."""
         try:
             return await self._connection.run(question, *args, **kw)
         except sqlite3.Error as error:
@@ -118,7 +118,7 @@ class Writer:
     async def __call__(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs
     ) -> T:
-        """What `operation(connection, …)` returned, once it is on disk. Raises JournalDown where it cannot be."""
+        """The result of `operation(connection, …)`, once it is on disk. Raises JournalDown if it cannot be written."""
         if self._closing:
             raise JournalDown("the journal is closing")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -128,7 +128,7 @@ class Writer:
 
     @property
     def crowded(self) -> bool:
-        """Whether so much waits that new work from outside is better sent away; what we owe is never refused."""
+        """Whether so much waits that new requests are better refused. Work on accepted jobs is never refused."""
         return len(self._waiting) >= WAITING_LIMIT
 
     @property
@@ -189,7 +189,7 @@ def _commit(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Com
     """Run `operations` in one transaction; each gets its result, or its error, after the fsync."""
     try:
         return _transaction(db, operations)
-    except Exception as error:  # noqa: BLE001  whatever an operation raises belongs to its own caller
+    except Exception as error:  # noqa: BLE001  an error of an operation is raised to its own caller
         if _is_the_disk(error):
             return [(None, _down(error))] * len(operations)
         if len(operations) == 1:
@@ -207,7 +207,7 @@ _DISK_CODES = frozenset(
 
 
 def _is_the_disk(error: Exception) -> bool:
-    """Full, locked, unreadable: no operation's own fault, and no other would fare better.
+    """Whether the file is full, locked or unreadable: then every other operation would fail too.
 
     By SQLite's primary code: sqlite3's own classes put a full disk and a malformed JSON value into the same one.
     """

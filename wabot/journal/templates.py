@@ -30,7 +30,7 @@ _BAD_NEWS = frozenset({"PAUSED", "DISABLED"})
 
 
 def pause(db: sqlite3.Connection, job_id: int, outcome: Outcome, now: float) -> None:
-    """Remember that the template that a send uses (or every template) does not get through for a while."""
+    """Pause the template that a send uses, or every template, for a while."""
     which: tuple[str, str] | None = (ALL, ALL)
     if outcome.effect is Effect.PAUSE_TEMPLATE:
         row = db.execute(f"SELECT {_NAME} AS name, {_LANGUAGE} AS language FROM messages m WHERE job_id = ?", (job_id,))
@@ -40,7 +40,7 @@ def pause(db: sqlite3.Connection, job_id: int, outcome: Outcome, now: float) -> 
         _remember(db, *which, Pause(now + outcome.effect_seconds, refuse, outcome.error or "", outcome.code))
 
 
-def heed(db: sqlite3.Connection, news: TemplateNews, now: float) -> bool:
+def apply_news(db: sqlite3.Connection, news: TemplateNews, now: float) -> bool:
     """Apply what Meta says of a template; whether sends that were held may go again."""
     language = news.language or ALL
     if news.event in _BAD_NEWS:

@@ -1,4 +1,4 @@
-"""What time alone brings about: doubts that end, sends that were held, and what expires."""
+"""What happens by time alone: doubts end, held sends are released, and jobs expire."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _DUE = "due_at = :due_at"
 
 @dataclass(frozen=True, slots=True)
 class Tended:
-    """What time alone brought about: doubts that ended, how many sends were released, how many jobs expired.
+    """What happened by time alone: doubts that ended, how many sends were released, how many jobs expired.
 
-    `pulled`: jobs that would have waited too long, the clock having been set back. `merged`: contacts that waited to be
+    `pulled`: jobs that would have waited too long, because the clock was set back. `merged`: contacts that waited to be
     merged.
     """
 
@@ -76,7 +76,7 @@ def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int
     ).fetchall()
     for row in rows:
         apply_event(db, row["id"], State.HELD, Event.RELEASE, now, also=_DUE, due_at=now)
-    for contact_id in {row["contact_id"] for row in rows}:  # all are back: the oldest is first
+    for contact_id in {row["contact_id"] for row in rows}:  # when all are back, so that the oldest is the first
         promote(db, contact_id, now)
     return len(rows)
 
@@ -93,6 +93,6 @@ def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
         apply_event(db, row["id"], State(row["state"]), Event.EXPIRE, now, also=also, due_at=now, error=TOO_LATE)
         if row["kind"] == Kind.SEND:
             fail_message(db, row["id"], TOO_LATE, "expired")
-    for contact_id in {row["contact_id"] for row in rows if row["kind"] == Kind.SEND}:  # whoever is left then
+    for contact_id in {row["contact_id"] for row in rows if row["kind"] == Kind.SEND}:  # now that all are expired
         promote(db, contact_id, now)
     return len(rows)
