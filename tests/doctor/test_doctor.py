@@ -141,6 +141,20 @@ async def test_a_token_that_meta_does_not_know_is_to_be_made_anew(b: Business) -
         assert "zzzz" not in str(checks)
 
 
+async def test_a_token_that_dies_during_the_examination_is_one_trouble(b: Business) -> None:
+    asked = b.meta.kind_of
+
+    def dies(id_: str) -> str:
+        if asked(id_) == "number":
+            b.meta.access_token = "another"
+        return asked(id_)
+
+    b.meta.kind_of = dies  # type: ignore[method-assign]
+    async with examined(b) as checks:
+        assert broken(checks) == {"token"}
+        assert checks["account"].state is State.SKIPPED
+
+
 async def test_a_phone_number_id_that_is_not_there_is_named(b: Business) -> None:
     async with examined(b, phone_number_id="100000000000009") as checks:
         assert broken(checks) == {"number"}

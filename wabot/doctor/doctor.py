@@ -88,11 +88,11 @@ class Doctor:
             "disk": self._disk,
             "clock": self._clock_check,
             "journal": self._around.journal,
-            "token": self._meta.token,
             "number": self._meta.number,
             "account": self._meta.account,
             "subscription": self._meta.subscription,
             "template": self._meta.template,
+            "token": self._meta.token,  # after the others, which may find that it is refused by now
             "webhook": self._webhook,
             "mongo": self._mongo,
             "model": self._model,

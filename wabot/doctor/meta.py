@@ -7,7 +7,7 @@ from typing import Any
 
 from wabot.adapters.graph_api import Answer, GraphApi
 from wabot.core import doctor_checks
-from wabot.core.doctor_checks import Check
+from wabot.core.doctor_checks import Check, State
 from wabot.core.json_values import dict_of, list_of, text_of
 from wabot.settings.loading import Settings
 
@@ -29,6 +29,7 @@ class Meta:
         self._graph, self._settings, self._clock = graph, settings, clock
         self._account = settings.whatsapp.business_account_id
         self._token: Answer | None = None
+        self._token_error: Mapping[str, Any] | None = None
         self._fields: list[str] | None = None
         self.skew: float | None = None
         self.callback = ""
@@ -41,6 +42,7 @@ class Meta:
 
     async def meet(self) -> Check:
         """Ask what the other checks need: the token's app, and the app's webhook address. Returns the token's check."""
+        self._token_error = None
         self._token, self.skew, self.callback, self._fields, self.secret_accepted = None, None, "", None, None
         token = self._settings.whatsapp.access_token.get_secret_value()
         self._token = await self._graph.get("debug_token", input_token=token)
@@ -55,9 +57,11 @@ class Meta:
             return await self.meet()
         if self._token.error is not None:
             return doctor_checks.refused("token", self._token.error)
-        if "is_valid" not in self._about_token:
-            return doctor_checks.unanswered("token")
-        return doctor_checks.token(self._about_token, self._clock())
+        about = self._about_token
+        found = doctor_checks.token(about, self._clock()) if "is_valid" in about else doctor_checks.unanswered("token")
+        if self._token_error is not None and found.state is not State.BROKEN:
+            return doctor_checks.refused("token", self._token_error)
+        return found
 
     def secret(self) -> Check:
         """The check for an app secret that Meta refused."""
@@ -126,10 +130,10 @@ class Meta:
         return await self.subscription()
 
     def _refused(self, name: str, error: Mapping[str, Any]) -> Check:
-        """The check for an error. Errors because of an invalid token are skipped: the token's own check reports it."""
-        dead = self._token is not None and (self._token.error is not None or self._about_token.get("is_valid") is False)
-        if dead and doctor_checks.is_of_the_token(error):
-            return doctor_checks.skipped(name, "Meta does not answer requests with this token")
+        """A dead token is one problem, and not one for each request; it may have died since the examination began."""
+        if doctor_checks.is_of_the_token(error):
+            self._token_error = error
+            return doctor_checks.skipped(name, "Meta answers nothing to this token")
         return doctor_checks.refused(name, error)
 
     async def _learn_callback(self) -> None:
