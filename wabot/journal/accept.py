@@ -164,7 +164,7 @@ def _is_said(message: Inbound) -> bool:
 def _author(db: sqlite3.Connection, message: Inbound, at: float, now: float) -> _Author | None:
     """The contact whose message it is; None where the message is stored already.
 
-    What they say to us alone, outside of groups, shows that they can be reached, and opens the 24-hour window.
+    A message outside of groups shows that they can be reached, and opens the 24-hour window.
     """
     opens_window = _is_said(message) and not message.group
     known = contacts.heard_again(db, message.person, at) if opens_window else None

@@ -203,7 +203,7 @@ def _look_up_again(db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> None:
 
 
 def _adopt(db: sqlite3.Connection, job_id: int, documents: Sequence[dict[str, Any]], now: float) -> None:
-    """Their ids are below 1. Their age counts from now: they are here for the talk that goes on.
+    """Their ids are below 1. They are deleted by their age from now on, since the conversation goes on.
 
     It is the job that knows its contact: since its claim, that one may have become part of another.
     """

@@ -62,7 +62,7 @@ _FORGOTTEN_AT_ONCE = 50
 _DRAFT = -1
 
 _Place = tuple[int | None, str | None, str | None]
-"""Where one recipient went: the job, or why there is none (text and code)."""
+"""The job of one recipient, or why there is none (text and code)."""
 
 _CANCELLED: _Place = (None, "Cancelled", "cancelled")
 _INVALID: _Place = (None, "Invalid phone number", "invalid_number")
@@ -117,7 +117,7 @@ def parts(batch: NewBatch) -> list[range]:
 
 
 def first_positions(batch: NewBatch) -> dict[str, int]:
-    """Where each number stands first."""
+    """The first position of each number."""
     firsts: dict[str, int] = {}
     for position, recipient in enumerate(batch.recipients):
         if recipient.number:
@@ -126,7 +126,7 @@ def first_positions(batch: NewBatch) -> dict[str, int]:
 
 
 def write_down(db: sqlite3.Connection, batch: NewBatch, firsts: Mapping[str, int], part: range) -> None:
-    """The recipients at some positions, with what each is to get."""
+    """Store the recipients at some positions, with the content for each."""
     recipients = [(position, batch.recipients[position]) for position in part]
     news = {position: r.outgoing for position, r in recipients if r.outgoing and firsts.get(r.number or "") == position}
     ids = contents.store(db, news.values())
@@ -203,7 +203,7 @@ def _cancel_all(db: sqlite3.Connection, job_ids: Sequence[int], now: float) -> N
 def _write_places(
     db: sqlite3.Connection, batch_id: str, rows: Sequence[sqlite3.Row], places: Mapping[str, _Place]
 ) -> None:
-    """Write down where the recipients of a slice went."""
+    """Store which jobs the recipients of a slice got, or why they got none."""
     db.executemany(
         "UPDATE recipients SET job_id = ?, error = ?, error_code = ?, content_id = NULL"
         " WHERE batch_id = ? AND position = ?",
@@ -225,7 +225,7 @@ def unfinished(db: sqlite3.Connection) -> list[tuple[str, bool]]:
 
 
 def forget_draft(db: sqlite3.Connection, batch_id: str) -> bool:
-    """Forget some of a draft that nobody writes at any more; whether there is more of it."""
+    """Delete some of a draft that no request writes any more; whether there is more of it."""
     is_draft = "SELECT 1 FROM batches WHERE id = ? AND next_position = ?"
     if not db.execute(is_draft, (batch_id, _DRAFT)).fetchone():
         return False
@@ -254,7 +254,7 @@ def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
 
 
 def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, int], now: float) -> dict[str, _Place]:
-    """Queue for each number its content (id), unless its contact may not get it; where each went."""
+    """Queue for each number its content (id), unless its contact may not get it; the place of each."""
     found = contacts.find_or_create(db, list(asked), now)
     places = {number: _STOPPED[stopped] for number, (_, stopped) in found.items() if stopped}
     allowed = [number for number in asked if number not in places]

@@ -83,9 +83,9 @@ def resolve(db: sqlite3.Connection, person: Person, at: float, now: float) -> in
 
 
 def _is_another(db: sqlite3.Connection, owner: sqlite3.Row, person: Person, by_bsuid: sqlite3.Row | None) -> bool:
-    """Whether the contact that has the number of `person` is somebody else, from whom they got it.
+    """Whether the contact that has the number of `person` is another person, the number's former owner.
 
-    A BSUID outranks a number. Whoever had another number until now was not met under this one.
+    A BSUID outranks a number. A contact that had another number until now cannot be the one found by this number.
     """
     if by_bsuid is None:
         return person.bsuid is not None and owner["bsuid"] is not None
@@ -99,7 +99,7 @@ def _is_outdated(
 ) -> bool:
     """Whether the number that `person` had at `at` is not theirs any more.
 
-    `owner`: somebody else who has it; `known`: whom the BSUID names. Each may be None.
+    `owner`: another contact that has it; `known`: whom the BSUID names. Each may be None.
     """
     if person.wa_id is None or (owner is None and known is not None and known["wa_id"] == person.wa_id):
         return False
@@ -234,7 +234,7 @@ def learn_spelling(db: sqlite3.Connection, contact_id: int, asked: str | None, w
 
 
 def is_another(db: sqlite3.Connection, contact_id: int, address: str, person: Person) -> bool:
-    """Whether `person` can only be somebody else than the contact, to whom something went at `address`.
+    """Whether `person` must be another person than the contact, who was sent something at `address`.
 
     One name in common is enough, in whatever spelling; and a BSUID says nothing against somebody of whom we know the
     number alone, nor a number against a BSUID.

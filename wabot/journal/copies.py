@@ -31,13 +31,13 @@ _SHOW = (
 
 
 def status_of(db: sqlite3.Connection, job_id: int, wamid: str) -> Status:
-    """What became of a copy that is not shown; QUEUED for one that we did not know."""
+    """The status of a copy that is not shown; QUEUED for one that is not stored."""
     row = db.execute("SELECT status FROM copies WHERE job_id = ? AND wamid = ?", (job_id, wamid)).fetchone()
     return Status(row[0]) if row else Status.QUEUED
 
 
 def note(db: sqlite3.Connection, job_id: int, attempt: int | None, receipt: Receipt) -> None:
-    """Write down what a receipt says of a copy that is not shown."""
+    """Store a receipt of a copy that is not shown."""
     db.execute(
         "INSERT INTO copies (job_id, wamid, attempt, status, status_times, error, pricing)"
         " VALUES (:job, :wamid, :attempt, :status, json_object(:status, :at), :error, :pricing)"
@@ -74,7 +74,7 @@ def failure(db: sqlite3.Connection, job_id: int, attempt: int) -> Receipt | None
 
 
 def show(db: sqlite3.Connection, job_id: int, wamid: str) -> None:
-    """Let the message of a send show this copy; the one that it showed, if any, is put aside."""
+    """Make the message of a send show this copy; the copy that it showed, if any, gets a row of `copies`."""
     row = db.execute("SELECT * FROM copies WHERE job_id = ? AND wamid = ?", (job_id, wamid)).fetchone()
     db.execute("DELETE FROM copies WHERE job_id = ? AND wamid = ?", (job_id, wamid))
     put_aside(db, job_id)
@@ -93,7 +93,7 @@ def show(db: sqlite3.Connection, job_id: int, wamid: str) -> None:
 
 
 def put_aside(db: sqlite3.Connection, job_id: int) -> None:
-    """The copy that the message of a send shows is not its news any more, but its receipts still come."""
+    """Store the copy that the message of a send shows as a row of `copies`: its receipts may still arrive."""
     db.execute(
         "INSERT OR REPLACE INTO copies (job_id, wamid, status, status_times, pricing)"
         " SELECT job_id, coalesce(wamid, shared_wamid), status, status_times, pricing FROM messages"

@@ -1,6 +1,6 @@
-"""The life of a job in SQL: claimed, settled, recovered after a crash. Every change is compare-and-set.
+"""Jobs are claimed, settled, and recovered after a crash.
 
-A claim hands out a token that its settle must bring back, so that a late answer of an earlier run changes nothing.
+A claim has a token that its settle must repeat, so that a late answer of an earlier run changes nothing.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def settle(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float, rules
 
 
 def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int, int]:
-    """After a restart: running replies start again, running sends are in doubt, and every doubt gets a whole hold.
+    """After a restart: running replies start again, running sends are in doubt, and every doubt is held anew.
 
-    Receipts were late while we were down, so a hold that ended meanwhile proves nothing. Returns (replies, sends).
+    Receipts could not arrive while wabot was down, so a hold that ended meanwhile proves nothing. (replies, sends)
     """
     replies = db.execute(f"SELECT contact_id FROM jobs WHERE kind = 'reply' AND {indexes.RUNNING}").fetchall()
     for row in replies:
@@ -126,7 +126,7 @@ def recently_sent(db: sqlite3.Connection, since: float) -> list[tuple[int, float
 
 
 def cancel_for_opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> None:
-    """Cancel what has not left yet for a contact that opted out: sends that are not in flight, and the next reply."""
+    """Cancel the sends of a contact that opted out, except those in flight, and the reply that does not run yet."""
     open_sends = (
         f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.WAITING}"
         f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.QUEUED_HEAD}"

@@ -114,7 +114,7 @@ class Journal(Archiving, ByHand, Merges):
         await self._watchers.wait(batch_id, timeout)
 
     def let_watchers_go(self) -> None:
-        """We are stopping: from now on nobody waits for a batch."""
+        """End all waiting for batches, since wabot stops."""
         self._watchers.let_go()
 
     async def claim(self, kind: Kind, *, limit: int, now: float) -> list[Job]:
@@ -250,8 +250,8 @@ async def open_journal(
 ) -> Journal:
     """The journal in `data_dir`, made if need be. Raises files.CannotOpen with what to do.
 
-    `business` is what our side goes by until Meta's first message tells our number. A journal of before journals
-    knew their purpose is from now on for that of its opening. `fresh`: a sandbox's journal is emptied first.
+    `business` stands for our number until Meta's first webhook names it. A journal that does not know its purpose yet
+    gets `purpose`. `fresh`: a sandbox's journal is emptied first.
     """
     path = Path(os.path.abspath(data_dir), FILE_NAME)  # noqa: ASYNC240  touches no disk
     lock = files.take(path)

@@ -106,7 +106,7 @@ def document(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _restore(db: sqlite3.Connection, merge: sqlite3.Row) -> None:
-    """Make the younger contact's row again, and give each the names that were its own and are nobody else's now."""
+    """Insert the younger contact again, and give each contact the names that it had and that no other has now."""
     keep, gone = merge["keep"], merge["gone"]
     kept, row = json.loads(merge["keep_was"]), json.loads(merge["gone_was"])
     db.execute(

@@ -1,8 +1,8 @@
-"""Two contacts turn out to be one person: names and wishes are joined at once, talk and queues as soon as they can be.
+"""Merges contacts that are one person: names and wishes at once, messages and queues as soon as they can be.
 
-They cannot while both halves have a send or a reply in flight: joining their queues then would break the order. The
-merge waits for the commit that ends one of the two. Every merge is written down with what it moved, so that it can be
-undone (see merge_undo.py); two contacts that were parted again are never merged by themselves.
+They cannot be while both contacts have a send, or both a reply, in flight: joining the queues then would break the
+order. The merge waits for the commit that ends one of the two. Every merge is stored with what it moved, so that it can
+be undone (see merge_undo.py). Two contacts whose merge was undone are never merged automatically again.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _BOTH_BUSY = "({})".format(
 
 
 def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) -> int:
-    """Two contacts are one person: the older takes over names and wishes now, talk and queue once it can; its id.
+    """Merge two contacts: the older gets names and wishes now, messages and queue as soon as possible; its id.
 
-    Until then both have the same names, so that what is queued for the other goes where the person is.
+    Until then both have the same number and BSUID, so that what is queued for the younger reaches the person.
     """
     keep, gone = min(one, other), max(one, other)
     names = db.execute("UPDATE identities SET contact_id = ? WHERE contact_id = ? RETURNING value", (keep, gone))
@@ -52,7 +52,7 @@ def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) ->
         " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
         (keep, gone),
     )
-    for waiting in opt_outs.everyone(db, keep)[1:]:  # `gone`, and who waited to become part of either
+    for waiting in opt_outs.everyone(db, keep)[1:]:  # `gone`, and those that wait to be merged into either
         db.execute(
             "UPDATE contacts SET wa_id = k.wa_id, bsuid = k.bsuid, last_inbound_at = k.last_inbound_at"
             " FROM contacts k WHERE contacts.id = ? AND k.id = ?",
@@ -64,9 +64,9 @@ def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) ->
 
 
 def finish(db: sqlite3.Connection, now: float, contact_id: int | None = None) -> int:
-    """Do the merges that waited (all, or a contact's), as far as they can be done now; how many.
+    """Finish the merges that wait (all, or a contact's), as far as possible now; how many.
 
-    Those that still must wait are left out by the query: there may be many, and this is run every second.
+    The query leaves out those that still must wait: there may be many, and this runs every second.
     """
     rows = db.execute(
         f"SELECT id, keep, gone FROM merges WHERE done_at IS NULL AND (:only IS NULL OR :only IN (keep, gone))"
@@ -77,7 +77,7 @@ def finish(db: sqlite3.Connection, now: float, contact_id: int | None = None) ->
 
 
 def parted(db: sqlite3.Connection, one: int, other: int) -> bool:
-    """Whether somebody undid a merge of these two, or of any that became part of them."""
+    """Whether a merge of these two was undone, or one of any contacts that were merged into them."""
     became = "SELECT m.gone FROM merges m JOIN {0} ON m.keep = {0}.id WHERE m.undone_at IS NULL"
     found = db.execute(
         f"WITH RECURSIVE a (id) AS (SELECT ? UNION {became.format('a')}),"
@@ -95,7 +95,7 @@ def _picture(db: sqlite3.Connection, contact_id: int) -> str:
 
 
 def _join(db: sqlite3.Connection, merge_id: int, keep: int, gone: int, now: float) -> bool:
-    """Join talk and queues, unless both have something in flight."""
+    """Join messages and queues, unless both have something in flight."""
     if db.execute(f"SELECT 1 FROM merges WHERE id = ? AND {_BOTH_BUSY}", (merge_id,)).fetchone():
         return False
     _join_sends(db, keep, gone)
@@ -118,7 +118,7 @@ def _join(db: sqlite3.Connection, merge_id: int, keep: int, gone: int, now: floa
 
 
 def _join_sends(db: sqlite3.Connection, keep: int, gone: int) -> None:
-    """Make the open sends of both fit into one queue: one head."""
+    """Make the open sends of both fit into one queue with one head."""
     head = f"SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.HEAD}"
     if all(db.execute(head, (contact,)).fetchone() for contact in (keep, gone)):
         transitions.demote_heads(db, (keep, gone))
@@ -144,7 +144,7 @@ def _join_replies(db: sqlite3.Connection, keep: int, gone: int, now: float) -> N
 
 
 def hand_over(db: sqlite3.Connection, reply: int, to: int) -> None:
-    """What one reply was to answer, another answers."""
+    """Let one reply answer the messages of another."""
     db.execute("UPDATE messages SET asked_by = ? WHERE asked_by = ? AND asked_by IS NOT NULL", (to, reply))
 
 

@@ -1,8 +1,8 @@
 """A restored copy of the journal: how it is recognised, and how it does nothing twice.
 
-What happened after the copy was made is lost to it: which of its sends left since, and which ids were given away. A
-copy that `backup` made says that it is one. One that was made by hand is known by the pulse, a counter in the journal
-and in a file beside it that grows with every start, every minute and every stop: the file's is ahead of an older one's.
+A copy does not know what happened after it was made: which of its sends left since, and which ids were used. `backup`
+marks its copies. A copy that was made by hand is recognised by the pulse, a counter in the journal and in a file beside
+it that grows with every start, every minute and every stop: the file's is ahead of an older journal's.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ SUFFIX = ".pulse"
 APART = 1_000_000_000
 PER_SECOND = 1_000_000
 LATEST = 4_000_000_000
-"""Ids go on far ahead of any that the lost time can have used: at a million for every second of Unix time, so that two
-copies put in place one after the other are apart as well. They stay below 2**53, where JavaScript's integers end."""
+"""New ids start far above any that can have been used since the copy was made: at a million for every second of Unix
+time, so that the ids of two copies restored one after the other differ too. They stay below 2**53, where JavaScript's
+integers end."""
 
 _NEVER_TWICE = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
@@ -39,7 +40,7 @@ ANSWERED_SINCE = "Put back from a copy: it may have been answered since the copy
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What was open in a copy: sends that wait for a person now, and replies that were ended."""
+    """How many open sends of a copy wait for a person now, and how many replies were ended."""
 
     sends: int
     replies: int
@@ -51,14 +52,14 @@ def mark(db: sqlite3.Connection) -> None:
 
 
 def beat(db: sqlite3.Connection) -> str:
-    """Count on; what is to be written to the file once this is committed."""
+    """Increment the pulse; the text for the file, to be written once this is committed."""
     db.execute("INSERT INTO meta VALUES ('pulse', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1")
     facts = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('journal', 'pulse')").fetchall())
     return json.dumps({"journal": facts["journal"], "pulse": int(facts["pulse"])})
 
 
 def keep_beat(_db: sqlite3.Connection, journal: Path, beaten: str) -> None:
-    """Write the file beside the journal, whole or not at all. Without it no more is lost than a copy's being known."""
+    """Write the file beside the journal, whole or not at all. Without it only older copies are not recognised."""
     file = journal.with_name(journal.name + SUFFIX)
     unfinished = file.with_name(file.name + ".new")
     with suppress(OSError):

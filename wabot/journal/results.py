@@ -40,7 +40,7 @@ class RecipientResult:
 
 
 class Head(NamedTuple):
-    """A batch without its recipients. Times are Unix seconds; `cancelled_at` is None where nobody cancelled it."""
+    """A batch without its recipients. Times are Unix seconds; `cancelled_at` is None if it was not cancelled."""
 
     id: str
     created_at: float
