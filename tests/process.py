@@ -29,6 +29,9 @@ from wabot.sandbox.ledger import Sent
 from wabot.sandbox.meta import Meta, serve
 
 ROOT = Path(__file__).resolve().parents[1]
+BESIDE_OTHERS = 2 if "PYTEST_XDIST_WORKER" in os.environ else 1
+"""By how much a limit on CPU time is wider where other tests share cores and caches; alone (`-n0`) it is 1."""
+
 RUN = ROOT / "run.py"
 PATIENCE = 20.0
 """Seconds to wait for what takes a fraction of one on an idle machine."""
