@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from wabot.core.errors import WabotError
-from wabot.journal import restored
+from wabot.journal import files, restored
 from wabot.journal.journal import FILE_NAME
 
 
@@ -44,14 +44,5 @@ def copy(data_dir: Path, target: Path) -> Path:
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
     unfinished.rename(target)
-    _sync_directory(target.parent)
+    files.sync_directory(target.parent)
     return target
-
-
-def _sync_directory(path: Path) -> None:
-    """Without it a power cut could take the name back."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

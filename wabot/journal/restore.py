@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from wabot.core.errors import WabotError
-from wabot.journal import restored
+from wabot.journal import files, restored
 from wabot.journal.journal import FILE_NAME
 from wabot.journal.opening import APPLICATION_ID, VERSION
 from wabot.ownership import whose
@@ -41,11 +41,7 @@ def put_in_place(backup: Path, data_dir: Path) -> Path | None:
             copied.replace(journal)
         finally:
             copied.unlink(missing_ok=True)
-        folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        files.sync_directory(data_dir)
     return aside
 
 
