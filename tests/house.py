@@ -75,7 +75,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.web": (
         "wabot.bulk", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.listing", "wabot.journal.merge_undo",
         "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.monitor.health", "wabot.offload",
-        "wabot.service", "wabot.web",
+        "wabot.running_address", "wabot.service", "wabot.web",
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.outbox_command": ("wabot.api_keys", "wabot.core", "wabot.running_address", "wabot.settings"),

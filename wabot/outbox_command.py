@@ -57,7 +57,7 @@ async def _ask(
 ) -> dict[str, Any]:
     server = settings.server
     host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104  we only ask there
-    set_up = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+    set_up = running_address.url_of(host, server.port)
     url = running_address.of_running(server.data_dir).get("wabot", set_up) + path
     key = api_keys.of_terminal(server)
     headers = {"X-API-Key": key} if key else {}

@@ -26,6 +26,11 @@ def kept(data_dir: Path, **urls: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def url_of(host: str, port: int) -> str:
+    """The URL of a server; an IPv6 address stands in brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def of_running(data_dir: Path) -> Mapping[str, str]:
     """The URLs of the wabot that runs on this data directory (or was killed); empty without one."""
     try:

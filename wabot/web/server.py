@@ -11,6 +11,7 @@ from aiohttp import web
 
 from wabot.core.errors import WabotError
 from wabot.log import get_logger
+from wabot.running_address import url_of
 from wabot.web import answers
 
 IDLE_SECONDS = 150.0
@@ -42,7 +43,7 @@ async def listen(runner: web.AppRunner, host: str, port: int) -> str:
             f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): {_remedy(error.errno)}"
         ) from error
     host, port = runner.addresses[0][:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return url_of(host, port)
 
 
 def _remedy(number: int | None) -> str:
