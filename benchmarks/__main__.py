@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import acknowledge, deliver, depth, footprint, people
+from benchmarks import acknowledge, deliver, depth, footprint, loop, people
 from benchmarks.report import Row, table, write
 from benchmarks.stage import Stage, step_aside
 
 ALL: dict[str, Callable[[Stage], list[Row]]] = {
     "acknowledge": acknowledge.run,
     "deliver": deliver.run,
+    "loop": loop.run,
     "depth": depth.run,
     "people": people.run,
     "footprint": footprint.run,

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.load import drive
 from benchmarks.report import Row, median, ratio, thousands
 from benchmarks.rows import Filling, fill
-from benchmarks.stage import NOBODY, Server, Stage, free_port
+from benchmarks.stage import NOBODY, Server, Stage
 from benchmarks.webhooks import requests
 
 MB = 1e6
@@ -32,7 +27,7 @@ def run(stage: Stage) -> list[Row]:
 
 def _memory(stage: Stage) -> list[Row]:
     total = stage.pick(100_000, 400)
-    with _mongo(stage) as uri, stage.wabot(assistant=MODEL, mongo={"uri": uri}) as server:
+    with stage.mongo() as uri, stage.wabot(assistant=MODEL, mongo={"uri": uri}) as server:
         ready = server.ready_seconds
         time.sleep(stage.pick(SETTLE_SECONDS, 0.0))
         idle, google = server.rss, _has_google(server)
@@ -71,20 +66,3 @@ def _starts(stage: Stage) -> list[Row]:
 def _has_google(server: Server) -> bool:
     """Whether the process has loaded Google's package, which brings protobuf."""
     return "/google/" in Path(f"/proc/{server.process.pid}/maps").read_text()
-
-
-@contextmanager
-def _mongo(stage: Stage) -> Iterator[str]:
-    """The address of a MongoDB server, if the test tools have one; else one where nobody listens."""
-    if importlib.util.find_spec("secantus") is None:
-        yield "mongodb://127.0.0.1:9/?directConnection=true"
-        return
-    port = free_port()
-    command = [sys.executable, "-m", "secantus", "--port", str(port), "--storage-path", ":memory:"]
-    with open(os.devnull, "wb") as nowhere:
-        process = subprocess.Popen(command, cwd=stage.directory("mongo"), stdout=nowhere, stderr=nowhere)
-    try:
-        yield f"mongodb://127.0.0.1:{port}/?directConnection=true"
-    finally:
-        process.terminate()
-        process.wait()

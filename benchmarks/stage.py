@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -148,11 +149,28 @@ class Stage:
         command += ["--webhook-url", webhook_url] if webhook_url else ["--no-receipts"]
         return _serving(command, port, self.directory("graph"))
 
+    def ceiling(self, wabot_port: int, *, delay: float) -> AbstractContextManager[Server]:
+        """A stand-in for Meta that takes a thousand sends a second, and delivers three receipts of each."""
+        port = free_port()
+        command = [sys.executable, "-m", "benchmarks.programs.meta", str(port), str(wabot_port), str(delay)]
+        return _serving(command, port, self.directory("ceiling"))
+
     def model(self, *, delay: float) -> AbstractContextManager[Server]:
         """A stand-in for a model."""
         port = free_port()
         command = [sys.executable, "-m", "benchmarks.programs.model", str(port), str(delay)]
         return _serving(command, port, self.directory("model"))
+
+    @contextmanager
+    def mongo(self) -> Iterator[str]:
+        """The address of a MongoDB server, if the test tools have one; else one where nobody listens."""
+        if importlib.util.find_spec("secantus") is None:
+            yield "mongodb://127.0.0.1:9/?directConnection=true"
+            return
+        port = free_port()
+        command = [sys.executable, "-m", "secantus", "--port", str(port), "--storage-path", ":memory:"]
+        with _serving(command, port, self.directory("mongo")):
+            yield f"mongodb://127.0.0.1:{port}/?directConnection=true"
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import cache
 
 from wabot.sandbox import payloads
 
@@ -31,9 +32,34 @@ def requests(count: int, *, people: int = PEOPLE, first: int = 0) -> list[bytes]
     return [_request(shape, number(first + i % people), f"wamid.HBgM{run}{i:012d}AA==") for i in range(count)]
 
 
-def _request(shape: bytes, person: str, wamid: str) -> bytes:
-    body = shape % {b"number": person.encode(), b"wamid": wamid.encode()}
+def signed(body: bytes) -> bytes:
+    """The whole request that delivers a body."""
     return _HEAD % (payloads.sign(body, APP_SECRET).encode(), len(body)) + body
+
+
+def receipts(person: bytes, wamid: bytes, tag: bytes) -> list[bytes]:
+    """The bodies that say that a message was sent, delivered and read."""
+    facts = {b"number": person, b"wamid": wamid, b"tag": tag, b"time": b"%d" % time.time()}
+    return [shape % facts for shape in _receipt_shapes()]
+
+
+def _request(shape: bytes, person: str, wamid: str) -> bytes:
+    return signed(shape % {b"number": person.encode(), b"wamid": wamid.encode()})
+
+
+@cache
+def _receipt_shapes() -> list[bytes]:
+    who, user_id = "%(number)s", "IN.%(number)s"
+    shapes = []
+    for status in ("sent", "delivered", "read"):
+        receipt = payloads.receipt(
+            "%(wamid)s", status, time.time(), wa_id=who, user_id=user_id, tag="%(tag)s", category="marketing"
+        )
+        receipt["timestamp"] = "%(time)s"
+        contact = payloads.contact(who, user_id)
+        value = payloads.value("15550001111", PHONE_NUMBER_ID, contacts=[contact], statuses=[receipt])
+        shapes.append(payloads.encode(payloads.envelope(value)))
+    return shapes
 
 
 def _shape() -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import acknowledge, deliver, depth, footprint, people, report
+from benchmarks import acknowledge, deliver, depth, footprint, loop, people, report
 from benchmarks.load import Load, drive, spread
 from benchmarks.report import Row
 from benchmarks.rows import Filling, fill, opened
@@ -112,7 +112,7 @@ def test_a_journal_that_was_filled_with_plain_sql_is_one_that_wabot_works_off(tm
     assert made == set(re.findall(r"CREATE (?:UNIQUE )?INDEX (\w+)", schema))
 
 
-@pytest.mark.parametrize("benchmark", [acknowledge, deliver, depth, people, footprint], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("benchmark", [acknowledge, deliver, loop, depth, people, footprint], ids=lambda m: m.__name__)
 def test_every_benchmark_runs_and_finds_something(benchmark: object, stage: Stage) -> None:
     rows: list[Row] = benchmark.run(stage)  # type: ignore[attr-defined]
     assert rows
@@ -153,3 +153,8 @@ def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no"):
         report.write("table", readme)
     assert readme.read_text("utf-8") == "# Mine\n"
+
+
+def test_the_fewest_and_most_of_any_second_are_found_wherever_the_second_begins() -> None:
+    assert loop.by_second([0.0, 0.1, 0.95, 1.05, 1.9, 2.5]) == (2, 3)
+    assert loop.by_second([0.0, 0.5]) is None
