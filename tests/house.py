@@ -22,7 +22,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
         "wabot.outbox_command",  # the terminal asks the running service
         "wabot.sandbox.*",
     ),
-    "aiosqlite": ("wabot.journal.sqlite",),
+    "aiosqlite": ("wabot.journal.connections",),
     "bson": ("wabot.adapters.mongo",),
     "dotenv": ("wabot.settings.loading",),
     "google": ("wabot.adapters.gemini",),

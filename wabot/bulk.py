@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +31,8 @@ class Bulk:
     key: str | None = None
 
 
-def new_batch(bulk: Bulk, default: Mapping[str, Any]) -> NewBatch:
-    """The batch for a request; `default`: the template if the request has none. May take a second."""
+def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str) -> NewBatch:
+    """The batch for a request, with this new id; `default`: the template if the request has none. May take a second."""
     template = bulk.template or default
     whole = template_message(template, Origin.BULK)
     recipients = []
@@ -46,7 +45,7 @@ def new_batch(bulk: Bulk, default: Mapping[str, Any]) -> NewBatch:
             recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing, size))
         except InvalidNumber:
             recipients.append(Recipient(asked.number, None))
-    return NewBatch(secrets.token_hex(8), bulk.key, fingerprint(bulk), recipients)
+    return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients)
 
 
 def fingerprint(bulk: Bulk) -> str:

@@ -14,6 +14,7 @@ from wabot.core.jobs import Kind
 from wabot.core.json_limits import SMALL, Room
 from wabot.core.json_values import seconds_of
 from wabot.core.messages import Webhook, is_bsuid, normalize_number
+from wabot.core.new_ids import new_id
 from wabot.journal.journal import Journal
 from wabot.log import get_logger
 from wabot.monitor.watch import Watch
@@ -83,13 +84,14 @@ class Service(Operations):
         account_id: str = "",
         ignored_numbers: frozenset[str] = frozenset(),
         clock: Callable[[], float],
+        noise: Callable[[], float],
     ) -> None:
         self._journal, self._lanes, self._archive = journal, lanes, archive
         self._effects, self._watch = effects, watch
         self._template, self._app_secret = template, app_secret
         self._phone_number_id, self._account_id = phone_number_id, account_id
         self._ignored_numbers = ignored_numbers
-        self._clock = clock
+        self._clock, self._noise = clock, noise
         self._offload, self._offload_webhooks = Offload(), Offload()
 
     def refuse_unsigned(self, signature: str | None) -> None:
@@ -118,7 +120,7 @@ class Service(Operations):
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch: its id, and whether it existed already. Raises KeyConflict, JournalDown."""
-        batch = await self._offload(new_batch, bulk, self._template)
+        batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16))
         queued = await self._journal.queue_batch(batch, self._clock())
         if queued.conflict:
             raise KeyConflict("this Idempotency-Key was used for another request")

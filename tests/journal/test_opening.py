@@ -15,7 +15,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, receipt, said
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Status, Webhook
-from wabot.journal import opening, sqlite
+from wabot.journal import connections, opening
 from wabot.journal.backup import copy
 from wabot.journal.files import CannotOpen
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
@@ -183,7 +183,7 @@ async def test_a_journal_that_another_program_holds_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await opened_and_closed(tmp_path)
-    monkeypatch.setattr(sqlite, "_PRAGMAS", ("busy_timeout = 20", *sqlite._PRAGMAS[:2]))
+    monkeypatch.setattr(connections, "_PRAGMAS", ("busy_timeout = 20", *connections._PRAGMAS[:2]))
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as db:
         db.execute("BEGIN EXCLUSIVE")
         with pytest.raises(CannotOpen, match=r"locked.*other program") as refusal:

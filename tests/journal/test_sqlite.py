@@ -13,13 +13,14 @@ import pytest
 from tests.journal.scene import Scene, said
 from wabot.core.errors import JournalDown
 from wabot.core.jobs import Kind
-from wabot.journal import sqlite
-from wabot.journal.sqlite import Connection, Writer, connect_reader, connect_writer
+from wabot.journal import connections, sqlite
+from wabot.journal.connections import Connection, Threads
+from wabot.journal.sqlite import Writer
 
 
 @pytest.fixture
 async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
-    connection = await connect_writer(tmp_path / "w.db")
+    connection = await Threads().writer(tmp_path / "w.db")
     await connection.run(lambda db: db.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, note TEXT NOT NULL)").fetchall())
     yield connection
     await connection.close()
@@ -157,13 +158,13 @@ async def test_the_writer_syncs_every_commit_to_a_write_ahead_log(connection: Co
 async def test_a_file_that_cannot_have_a_write_ahead_log_is_refused_and_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_PRAGMAS", ("journal_mode = DELETE", "synchronous = NORMAL"))
+    monkeypatch.setattr(connections, "_PRAGMAS", ("journal_mode = DELETE", "synchronous = NORMAL"))
     with pytest.raises(JournalDown, match="delete, 1"):
-        await connect_writer(tmp_path / "w.db")
+        await Threads().writer(tmp_path / "w.db")
 
 
 async def test_a_reader_cannot_write(connection: Connection, tmp_path: Path) -> None:
-    reader = await connect_reader(tmp_path / "w.db")
+    reader = await Threads().reader(tmp_path / "w.db")
     try:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             await reader.run(put, 1)
@@ -172,7 +173,7 @@ async def test_a_reader_cannot_write(connection: Connection, tmp_path: Path) -> 
 
 
 async def test_a_reader_sees_what_was_just_committed(writer: Writer, tmp_path: Path) -> None:
-    reader = await connect_reader(tmp_path / "w.db")
+    reader = await Threads().reader(tmp_path / "w.db")
     try:
         for n in range(20):
             await writer(put, n)

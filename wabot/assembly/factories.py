@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -242,4 +243,5 @@ def service(
         account_id=settings.whatsapp.business_account_id,
         ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
         clock=clock,
+        noise=random.random,
     )

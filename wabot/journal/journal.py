@@ -19,6 +19,7 @@ from wabot.core.errors import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.json_limits import Room
 from wabot.core.messages import Contact, Webhook
+from wabot.core.new_ids import new_id
 from wabot.journal import (
     accept,
     batches,
@@ -35,11 +36,12 @@ from wabot.journal import (
 from wabot.journal.archiving import Archiving
 from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
+from wabot.journal.connections import Connect, Connection, Threads
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
 from wabot.journal.opening import Purpose
 from wabot.journal.receipts import ReceiptRules
-from wabot.journal.sqlite import Connection, Reader, Writer, connect_reader, connect_writer
+from wabot.journal.sqlite import Reader, Writer
 from wabot.log import get_logger
 
 FILE_NAME = "wabot.db"
@@ -59,6 +61,7 @@ class Journal(Archiving, ByHand, Merges):
         *,
         rules: accept.Rules,
         policy: Policy,
+        noise: Callable[[], float],
     ) -> None:
         self.name = identity.name
         self.notify: Callable[[Kind, float], None] = lambda _kind, _due: None
@@ -66,7 +69,7 @@ class Journal(Archiving, ByHand, Merges):
         self._connection, self._reader = connections
         self._read = Reader(self._reader)
         self._lock, self._path = lock, path
-        self._rules, self._policy = rules, policy
+        self._rules, self._policy, self._noise = rules, policy, noise
         self._token = identity.epoch << 32
         self._business = identity.business
         self._watchers = Watchers(lambda batch_id: self._read(batches.is_open, batch_id))
@@ -232,7 +235,7 @@ class Journal(Archiving, ByHand, Merges):
         self._business = number
 
     def _receipt_rules(self) -> ReceiptRules:
-        return ReceiptRules(self.name, self._policy, random.random())  # noqa: S311  the noise of a back-off
+        return ReceiptRules(self.name, self._policy, self._noise())
 
     def _refuse_when_crowded(self) -> None:
         if self.writer.crowded:
@@ -247,24 +250,28 @@ async def open_journal(
     business: str = "",
     purpose: Purpose = Purpose.LIVE,
     fresh: bool = False,
+    connect: Connect | None = None,
+    noise: Callable[[], float] = random.random,
 ) -> Journal:
     """The journal in `data_dir`, made if need be. Raises files.CannotOpen with what to do.
 
     `business` stands for our number until Meta's first webhook names it. A journal that does not know its purpose yet
-    gets `purpose`. `fresh`: a sandbox's journal is emptied first.
+    gets `purpose`. `fresh`: a sandbox's journal is emptied first. `connect` None: on threads. `noise`: from 0 to 1, for
+    back-offs and for the name of a new journal.
     """
     path = Path(os.path.abspath(data_dir), FILE_NAME)  # noqa: ASYNC240  touches no disk
     lock = files.take(path)
+    connect = connect or Threads()
     writer = reader = None
     try:
         with opening.told_in_words():
-            writer = await connect_writer(path, partial(opening.refuse_strangers, purpose=purpose, fresh=fresh))
+            writer = await connect.writer(path, partial(opening.refuse_strangers, purpose=purpose, fresh=fresh))
             if fresh:
                 await writer.run(opening.empty)
-            identity = await writer.run(opening.migrate, business, purpose)
+            identity = await writer.run(opening.migrate, business, purpose, new_id(noise, 8))
             await writer.run(restored.mark_if_older, path)
-            reader = await connect_reader(path)
-        return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy)
+            reader = await connect.reader(path)
+        return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy, noise=noise)
     except BaseException:
         for connection in filter(None, (reader, writer)):
             await connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,14 +95,14 @@ def _is_disposable(db: sqlite3.Connection) -> bool:
     return facts == {"purpose": Purpose.SANDBOX}
 
 
-def migrate(db: sqlite3.Connection, business: str, purpose: Purpose) -> Identity:
-    """Bring the file to the newest schema, and open it for a new run."""
+def migrate(db: sqlite3.Connection, business: str, purpose: Purpose, name: str) -> Identity:
+    """Bring the file to the newest schema, and open it for a new run. `name`: what a new journal is called."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         _apply(db, SCHEMA.read_text("utf-8"), VERSION)
     else:
         _upgrade(db, version)
-    return _open_meta(db, business, purpose)
+    return _open_meta(db, business, purpose, name)
 
 
 def _upgrade(db: sqlite3.Connection, version: int) -> None:
@@ -126,14 +125,14 @@ def _apply(db: sqlite3.Connection, script: str, number: int) -> None:
     )
 
 
-def _open_meta(db: sqlite3.Connection, business: str, purpose: Purpose) -> Identity:
+def _open_meta(db: sqlite3.Connection, business: str, purpose: Purpose, name: str) -> Identity:
     clean = db.execute("SELECT value FROM meta WHERE key = 'clean'").fetchone()
     if clean and clean[0] == "no" and _size(db) < QUICK_CHECK_BELOW:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
     db.execute("BEGIN IMMEDIATE")
-    facts = [("journal", secrets.token_hex(4)), ("epoch", "0"), ("business", business), ("purpose", purpose)]
+    facts = [("journal", name), ("epoch", "0"), ("business", business), ("purpose", purpose)]
     db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts)
     kept_for = db.execute("SELECT value FROM meta WHERE key = 'phone_number_id'").fetchone()
     if kept_for and kept_for[0] != business:  # the number from Meta is the other one's

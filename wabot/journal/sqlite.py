@@ -1,9 +1,8 @@
-"""The SQLite file under the journal: one writer that commits in groups, and readers beside it.
+"""Writes to the journal in groups, and reads from it.
 
 SQLite spends its time in fsync, so every operation that waits at a moment shares one transaction: the loop collects
 them while the previous commit runs, and one hop carries the whole group to the writer's thread. No timer is involved;
-an idle service commits one operation at a time. There is exactly one read-write connection: SQLite 3.7.0 to 3.51.2
-can corrupt a WAL that two connections write or checkpoint at once, and coroutines that share a transaction lose rows.
+an idle service commits one operation at a time. Coroutines that shared a transaction of their own would lose rows.
 """
 
 from __future__ import annotations
@@ -11,13 +10,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import aiosqlite
-
 from wabot.core.errors import JournalDown
+from wabot.journal.connections import Connection
 from wabot.log import get_logger
 
 P = ParamSpec("P")
@@ -26,60 +22,11 @@ Operation = Callable[[sqlite3.Connection], Any]
 
 GROUP_LIMIT = 1024
 WAITING_LIMIT = 8192
-BUSY_TIMEOUT_MS = 2000
-
-_PRAGMAS = (
-    "journal_mode = WAL",
-    "synchronous = FULL",  # NORMAL lost acknowledged rows at most simulated power cuts and is hardly faster
-    f"busy_timeout = {BUSY_TIMEOUT_MS}",
-    "wal_autocheckpoint = 1000",
-    "journal_size_limit = 16777216",
-    "cache_size = -8192",
-    "temp_store = MEMORY",
-    "mmap_size = 0",
-    "foreign_keys = ON",
-    "trusted_schema = OFF",
-)
 
 REFUSED_SECONDS = 15.0
 """How long a write that was refused counts: at the edge of a full disk a small one still succeeds."""
 
 log = get_logger()
-
-
-class Connection(aiosqlite.Connection):
-    """An aiosqlite connection that carries whole functions to its thread, where aiosqlite knows single statements.
-
-    `_execute` and `_conn` are the only protected names touched; a test pins them to the version in requirements.txt.
-    """
-
-    async def run(self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        """`function(connection, …)` on the connection's thread, in one hop."""
-        result: T = await self._execute(function, self._conn, *args, **kw)  # type: ignore[no-untyped-call]
-        return result
-
-
-async def connect_writer(path: Path, check: Callable[[sqlite3.Connection], None] = lambda _db: None) -> Connection:
-    """The one read-write connection, in WAL mode with an fsync for every commit.
-
-    `check` may raise before anything is written: WAL mode is already a change to a file that may not be ours.
-    """
-    connection = Connection(partial(_open, str(path), uri=False), iter_chunk_size=64)
-    await connection
-    try:
-        await connection.run(check)
-        await connection.run(_prepare)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
-
-
-async def connect_reader(path: Path) -> Connection:
-    """A connection that can only read."""
-    connection = Connection(partial(_open, f"{path.as_uri()}?mode=ro", uri=True), iter_chunk_size=64)
-    await connection
-    return connection
 
 
 class Reader:
@@ -166,20 +113,6 @@ class Writer:
                     future.set_result(result)
                 else:
                     future.set_exception(error)
-
-
-def _open(database: str, *, uri: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(database, isolation_level=None, cached_statements=256, uri=uri)
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    for pragma in _PRAGMAS:
-        db.execute(f"PRAGMA {pragma}").fetchall()
-    mode, synchronous = db.execute("PRAGMA journal_mode").fetchone()[0], db.execute("PRAGMA synchronous").fetchone()[0]
-    if (mode, synchronous) != ("wal", 2):
-        raise JournalDown(f"SQLite refuses WAL with full synchronisation here (got {mode}, {synchronous})")
 
 
 Committed = tuple[Any, Exception | None]
