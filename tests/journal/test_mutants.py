@@ -16,7 +16,7 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.journal.machine import JournalMachine
-from wabot.journal import archiving, receipts, sqlite
+from wabot.journal import archiving, connections, receipts
 
 
 class Fault(NamedTuple):
@@ -75,12 +75,12 @@ def mutate(monkeypatch: pytest.MonkeyPatch, genuine: str, mutant: str) -> list[s
             changed.append(sql)
         return sql.replace(genuine, mutant)
 
-    def open_mutated(database: str, *, uri: bool) -> sqlite3.Connection:
+    def open_mutated(database: str, *, uri: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(database, isolation_level=None, uri=uri, factory=Mutated)
         connection.row_factory = sqlite3.Row
         return connection
 
-    monkeypatch.setattr(sqlite, "_open", open_mutated)
+    monkeypatch.setattr(connections, "open_file", open_mutated)
     return changed
 
 

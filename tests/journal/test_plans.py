@@ -22,7 +22,7 @@ from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receip
 from wabot.core.errors import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
-from wabot.journal import indexes, sqlite
+from wabot.journal import connections, indexes
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.listing import Query
@@ -101,7 +101,7 @@ class Recording(sqlite3.Connection):
         return super().executemany(sql, rows)
 
 
-def open_recording(database: str, *, uri: bool) -> sqlite3.Connection:
+def open_recording(database: str, *, uri: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(database, isolation_level=None, cached_statements=256, uri=uri, factory=Recording)
     connection.row_factory = sqlite3.Row
     return connection
@@ -123,7 +123,7 @@ class Found:
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
     """What a journal with some thousand rows does when it has done all that a journal does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite, "_open", open_recording)
+        patch.setattr(connections, "open_file", open_recording)
         patch.setattr(Recording, "seen", {})
         called = set[str]()
         for verb in verbs():

@@ -35,7 +35,6 @@ _PRAGMAS = (
 )
 
 
-
 Check = Callable[[sqlite3.Connection], None]
 
 
