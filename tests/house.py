@@ -30,7 +30,6 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "phonenumbers": ("wabot.core.messages",),
     "prometheus_client": ("wabot.metrics",),
     "pydantic": ("wabot.settings.*", "wabot.web.models", "wabot.web.body"),
-    "pydantic_settings": ("wabot.settings.loading",),
     "pymongo": ("wabot.adapters.mongo",),
     "rich": ("wabot.sandbox.phone",),
     "structlog": ("wabot.log",),

@@ -11,15 +11,14 @@ import io
 import json
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_origin
 from urllib.parse import unquote
 
 from dotenv import dotenv_values
-from pydantic import SecretStr, TypeAdapter, ValidationError
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
 from wabot.core.errors import WabotError
 from wabot.ownership import whose
@@ -55,10 +54,10 @@ class SettingsError(WabotError):
         super().__init__("\n".join(self.problems))
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. The constructor does not read the environment; `load` does."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     server: Server = Server()
     api: Api = Api()
@@ -69,16 +68,6 @@ class Settings(BaseSettings):
     delivery: Delivery = Delivery()
     optout: OptOut = OptOut()
     log: Log = Log()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *_: Any,
-        **__: Any,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
 
     def secrets(self) -> Iterator[str]:
         """All secrets that are set, and the password in `mongo.uri`: values that no log may show."""
@@ -147,8 +136,7 @@ def load(
     if sandbox:
         layers = [*layers[:-1], _sandboxed(table), SANDBOX, SANDBOX_DEFAULTS]
     try:
-        sources = tuple(InitSettingsSource(Settings, init_kwargs=layer) for layer in layers)
-        settings = Settings(_build_sources=(sources, {}))  # type: ignore[call-arg]  # mypy sees the fields only
+        settings = Settings(**_merged(layers))
     except ValidationError as error:
         origins = {place: name for variables in reversed(found) for place, (name, _) in variables.items()}
         problems += [_explain(detail["type"], detail["loc"], detail["msg"], origins) for detail in error.errors()]
@@ -217,6 +205,15 @@ def _layer(variables: Mapping[Place, tuple[str, str]]) -> Layer:
     for (section, key), (_, text) in variables.items():
         layer.setdefault(section, {})[key] = _decode(text, SECTIONS[section].model_fields[key].annotation)
     return layer
+
+
+def _merged(layers: Sequence[Layer]) -> Layer:
+    """The layers, highest priority first, as one: key by key within a section."""
+    merged: Layer = {}
+    for layer in reversed(layers):
+        for name, value in layer.items():
+            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
+    return merged
 
 
 def _decode(text: str, wanted: Any) -> Any:
