@@ -24,7 +24,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     ),
     "aiosqlite": ("wabot.journal.connections",),
     "bson": ("wabot.adapters.mongo",),
-    "dotenv": ("wabot.settings.loading",),
+    "dotenv": ("wabot.settings.sources",),
     "google": ("wabot.adapters.gemini",),
     "motor": ("wabot.adapters.mongo",),
     "phonenumbers": ("wabot.core.messages",),

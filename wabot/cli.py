@@ -20,7 +20,8 @@ log.quiet_warnings()  # before the imports below, which would print warnings for
 
 from wabot.core.errors import WabotError  # noqa: E402
 from wabot.ownership import whose  # noqa: E402
-from wabot.settings.loading import Settings, SettingsError, is_journald, load  # noqa: E402
+from wabot.settings.errors import SettingsError  # noqa: E402
+from wabot.settings.loading import Settings, is_journald, load  # noqa: E402
 
 FAILED, MISUSED = 1, 2
 """Exit statuses. MISUSED: wrong settings or arguments; systemd does not restart, since another try would not help.
@@ -55,7 +56,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     settings = load(args.config, sandbox=args.sandbox, whole=args.command is None)
     if args.command is None:
         return settings
-    if not args.sandbox and not settings.whatsapp.access_token:
+    if not args.sandbox and not settings.accounts and not settings.whatsapp.access_token:
         sandbox = load(None, sandbox=True)
         if running_address.of_running(sandbox.server.data_dir):
             args.sandbox, settings = True, sandbox

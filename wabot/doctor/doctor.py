@@ -22,7 +22,8 @@ from wabot.core.doctor_checks import Check, State
 from wabot.core.errors import ArchiveDown, AssistantFailed
 from wabot.doctor.address import knock
 from wabot.doctor.meta import Meta
-from wabot.settings.loading import Settings, SettingsError
+from wabot.settings.errors import SettingsError
+from wabot.settings.loading import Settings
 
 CHECK_SECONDS = 20.0
 """The time limit of each check: without an answer by then it is broken."""

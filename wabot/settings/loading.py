@@ -6,22 +6,30 @@ same two inside `.env`, config.toml, the defaults. An empty flat name counts as 
 
 from __future__ import annotations
 
-import difflib
-import io
 import json
 import os
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_origin
 from urllib.parse import unquote
 
-from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError, model_validator
 
-from wabot.core.errors import WabotError
-from wabot.ownership import whose
+from wabot.settings.accounts import (
+    INHERITED,
+    MAIN,
+    VARIABLE,
+    Account,
+    clashes,
+    completed,
+    explain,
+    is_list,
+    is_own,
+    listed,
+    not_a_list,
+)
+from wabot.settings.errors import SettingsError, hint, reason
 from wabot.settings.refusals import refusals
 from wabot.settings.sections import (
     SANDBOX,
@@ -38,20 +46,10 @@ from wabot.settings.sections import (
     Server,
     WhatsApp,
 )
+from wabot.settings.sources import Layer, merged, read_dotenv, read_toml
 
 Place = tuple[str, str]
 """The place of a setting: section and key."""
-
-Layer = dict[str, Any]
-"""The settings of one source: section → key → value."""
-
-
-class SettingsError(WabotError):
-    """The settings are invalid. `problems`: one line each, with the key but never the value."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
 
 
 class Settings(BaseModel):
@@ -68,14 +66,43 @@ class Settings(BaseModel):
     delivery: Delivery = Delivery()
     optout: OptOut = OptOut()
     log: Log = Log()
+    accounts: tuple[Account, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_accounts(cls, table: Mapping[str, Any]) -> Mapping[str, Any]:
+        return completed(table)
+
+    @property
+    def main(self) -> WhatsApp | None:
+        """[whatsapp], if it is an account: None if it is not set up, and there are others."""
+        meta = self.whatsapp
+        return meta if not self.accounts or meta.access_token or meta.phone_number_id else None
+
+    def of_accounts(self) -> dict[str, Settings]:
+        """Complete settings for each account, the default first. Without [[accounts]] it is these, as MAIN.
+
+        Otherwise `server.api_keys` are those that open this account alone, `server.data_dir` is the folder of its
+        journal, and `whatsapp.ignore_phone_number_ids` are those of all accounts.
+        """
+        if not self.accounts:
+            return {MAIN: self}
+        found = {MAIN: self._of(self, api_keys=())} if self.main else {}
+        for one in self.accounts:
+            found[one.name] = self._of(one, api_keys=one.api_keys, data_dir=one.data_dir(self.server.data_dir))
+        return found
+
+    def _of(self, one: Settings | Account, **server: Any) -> Settings:
+        metas = (self.whatsapp, *(account.whatsapp for account in self.accounts))
+        ignored = dict.fromkeys(number for meta in metas for number in meta.ignore_phone_number_ids)
+        changed = {name: getattr(one, name) for name in INHERITED}
+        changed["whatsapp"] = one.whatsapp.model_copy(update={"ignore_phone_number_ids": tuple(ignored)})
+        changed["server"] = self.server.model_copy(update=server)
+        return self.model_copy(update={**changed, "accounts": ()})
 
     def secrets(self) -> Iterator[str]:
         """All secrets that are set, and the password in `mongo.uri`: values that no log may show."""
-        for name in SECTIONS:
-            for value in dict(getattr(self, name)).values():
-                for item in value if isinstance(value, tuple) else (value,):
-                    if isinstance(item, SecretStr) and item:
-                        yield item.get_secret_value()
+        yield from dict.fromkeys(_secrets(self))
         user_info = self.mongo.uri.get_secret_value().partition("://")[2].rpartition("@")[0]
         if password := user_info.partition(":")[2]:
             yield from {password, unquote(password)}
@@ -86,8 +113,18 @@ class Settings(BaseModel):
             raise SettingsError(problems)
 
 
+def _secrets(value: Any) -> Iterator[str]:
+    if isinstance(value, SecretStr) and value:
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel | tuple):
+        for item in value if isinstance(value, tuple) else dict(value).values():
+            yield from _secrets(item)
+
+
 SECTIONS: Mapping[str, type[Section]] = {
-    name: field.annotation for name, field in Settings.model_fields.items() if isinstance(field.annotation, type)
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 }
 PLACES: tuple[Place, ...] = tuple((name, key) for name, section in SECTIONS.items() for key in section.model_fields)
 WABOT_NAMES: Mapping[str, Place] = {f"WABOT_{name}__{key}".upper(): (name, key) for name, key in PLACES}
@@ -124,22 +161,26 @@ def load(
     """
     if config is None and not sandbox and Path("config.toml").is_file():
         config = Path("config.toml")
-    table = {} if config is None else _read_toml(config)
-    dotenv = {} if sandbox or env_file is None else _read_dotenv(env_file)
+    table = {} if config is None else read_toml(config)
+    dotenv = {} if sandbox or env_file is None else read_dotenv(env_file)
     problems = [_unknown_name(name) for name in {**environ, **dotenv} if _is_unknown(name)]
     for name in [name for name in SECTIONS if not isinstance(table.get(name, {}), dict)]:
         problems.append(f"{name}: must be a section, [{name}]")
         del table[name]
+    numbers, numbers_from = ([], "") if sandbox else listed(table.pop("accounts", []), (environ, dotenv))
+    if not is_list(numbers):
+        problems.append(not_a_list(numbers_from))
+        numbers = []
     known = _sandbox_names(config) if sandbox else [WABOT_NAMES, FLAT_NAMES]
     found = [_variables(source, names) for source in (environ, dotenv) for names in known]
-    layers = [*(_layer(variables) for variables in found), table]
-    if sandbox:
-        layers = [*layers[:-1], _sandboxed(table), SANDBOX, SANDBOX_DEFAULTS]
+    written = [_sandboxed(table), SANDBOX, SANDBOX_DEFAULTS] if sandbox else [table]
+    layers = [*(_layer(variables) for variables in found), *written]
     try:
-        settings = Settings(**_merged(layers))
+        settings = Settings.model_validate({**merged(layers), "accounts": numbers})
+        problems += clashes(settings.main, settings.accounts)
     except ValidationError as error:
         origins = {place: name for variables in reversed(found) for place, (name, _) in variables.items()}
-        problems += [_explain(detail["type"], detail["loc"], detail["msg"], origins) for detail in error.errors()]
+        problems += _explained(error.errors(), origins, numbers, numbers_from)
     if problems:
         raise SettingsError(problems)
     if whole:
@@ -168,27 +209,8 @@ def _sandboxed(table: Layer) -> Layer:
         if name in SECTIONS
         else section
         for name, section in table.items()
+        if name != "accounts"
     }
-
-
-def _read_toml(path: Path) -> Layer:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingsError([f"{whose(path)}: cannot be read: {error.strerror}"]) from None
-    except ValueError as error:
-        raise SettingsError([f"{path}: not valid TOML: {error}"]) from None
-
-
-def _read_dotenv(path: Path) -> dict[str, str]:
-    """The assignments of a `.env`, without interpolation: `${…}` in a secret stays as it is."""
-    if not path.is_file():  # missing, or a virtual environment of that name
-        return {}
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise SettingsError([f"{whose(path)}: cannot be read: {_reason(error)}"]) from None
-    return {name: text or "" for name, text in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
 
 def _variables(source: Mapping[str, str], names: Mapping[str, Place]) -> dict[Place, tuple[str, str]]:
@@ -207,15 +229,6 @@ def _layer(variables: Mapping[Place, tuple[str, str]]) -> Layer:
     return layer
 
 
-def _merged(layers: Sequence[Layer]) -> Layer:
-    """The layers, highest priority first, as one: key by key within a section."""
-    merged: Layer = {}
-    for layer in reversed(layers):
-        for name, value in layer.items():
-            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
-    return merged
-
-
 def _decode(text: str, wanted: Any) -> Any:
     """`text` as the type `wanted`; if that fails, `text` unchanged, which validation refuses."""
     with suppress(ValueError):
@@ -228,31 +241,40 @@ def _decode(text: str, wanted: Any) -> Any:
 
 
 def _is_unknown(name: str) -> bool:
-    return name.upper().startswith("WABOT_") and name not in WABOT_NAMES
+    return name.upper().startswith("WABOT_") and name not in (*WABOT_NAMES, VARIABLE)
 
 
 def _unknown_name(name: str) -> str:
-    return f"{name}: unknown setting{_hint(name.upper(), WABOT_NAMES)}"
+    return f"{name}: unknown setting{hint(name.upper(), (*WABOT_NAMES, VARIABLE))}"
 
 
-def _hint(word: str, words: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _explained(
+    errors: Sequence[Any], origins: Mapping[Place, str], accounts: Sequence[Layer], accounts_from: str
+) -> Iterator[str]:
+    """One line for each of pydantic's errors, with the variable that the value came from."""
+    ours = [error for error in errors if error["loc"][0] != "accounts"]
+    yield from (_explain(error["type"], error["loc"], error["msg"], origins) for error in ours)
+    said = {(error["loc"], error["msg"]) for error in ours}
+    for error in errors:
+        kind, loc, message = error["type"], error["loc"], error["msg"]
+        if loc[0] == "accounts":
+            own = accounts[loc[1]]
+            if (loc[2:], message) not in said or is_own(loc, own):
+                yield explain(kind, loc, message, own, accounts_from)
 
 
 def _explain(kind: str, loc: tuple[int | str, ...], message: str, origins: Mapping[Place, str]) -> str:
-    """One line for one of pydantic's errors, with the variable that the value came from."""
     path = ".".join(str(part) for part in loc)
     word = str(loc[-1])
     if kind == "extra_forbidden":
         if len(loc) > 1:
-            return f"{path}: unknown key{_hint(word, SECTIONS[str(loc[0])].model_fields)}"
+            return f"{path}: unknown key{hint(word, SECTIONS[str(loc[0])].model_fields)}"
         homes = [name for name, key in PLACES if key == word]
-        return f"{path}: unknown key" + (f" (it belongs in [{homes[0]}])" if homes else _hint(word, SECTIONS))
+        return f"{path}: unknown key" + (
+            f" (it belongs in [{homes[0]}])" if homes else hint(word, Settings.model_fields)
+        )
     origin = origins.get((str(loc[0]), str(loc[1]))) if len(loc) > 1 else None
-    text = message.removeprefix("Value error, ").replace("Input should", "must").replace("tuple", "list")
-    if kind == "path_type":
-        text = "must be a path in quotes"
+    text = reason(kind, message)
     return f"{path} (from {origin}): {text}" if origin else f"{path}: {text}"
 
 
@@ -261,8 +283,5 @@ def _refusal(setting: str, why: str) -> str:
     if not why.startswith("missing"):
         return f"{setting}: {why}"
     names = [name for known in (FLAT_NAMES, WABOT_NAMES) for name, place in known.items() if ".".join(place) == setting]
-    return f"{setting}: {why}; set it in config.toml or as {' or '.join(names)}"
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "not UTF-8 text"
+    variables = f"as {' or '.join(names)}" if names else f"in {VARIABLE}"
+    return f"{setting}: {why}; set it in config.toml or {variables}"

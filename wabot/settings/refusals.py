@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from wabot.ownership import whose
+from wabot.settings.accounts import Account, place
 from wabot.settings.sections import Assistant, Server, WhatsApp
 
 
 class Settings(Protocol):
-    """The sections that are checked."""
+    """The settings that are checked."""
 
     @property
     def server(self) -> Server: ...
@@ -20,10 +21,29 @@ class Settings(Protocol):
     def whatsapp(self) -> WhatsApp: ...
     @property
     def assistant(self) -> Assistant: ...
+    @property
+    def accounts(self) -> tuple[Account, ...]: ...
+    def of_accounts(self) -> Mapping[str, Settings]: ...
 
 
 def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each refusal as (setting, why). A `why` that begins with "missing" means that the setting must be set."""
+    index = {account.name: index for index, account in enumerate(settings.accounts)}
+    for name, account in settings.of_accounts().items():
+        for setting, why in _of_account(account):
+            yield _within(index[name], name, setting, why) if name in index else (setting, why)
+    if not settings.server.api_keys and not _is_loopback(settings.server.host):
+        yield "server.api_keys", "missing: server.host is open to other machines"
+
+
+def _within(index: int, name: str, setting: str, why: str) -> tuple[str, str]:
+    """The refusal of an account's setting, with the place of the setting in the accounts."""
+    if setting == "whatsapp.ignore_phone_number_ids":  # it holds for all accounts
+        return setting, why.replace("whatsapp.phone_number_id", place(index, name, "phone_number_id"))
+    return place(index, name, *setting.partition(" ")[0].split(".")), why.replace("whatsapp.", "")
+
+
+def _of_account(settings: Settings) -> Iterator[tuple[str, str]]:
     whatsapp = settings.whatsapp
     if not whatsapp.access_token:
         yield "whatsapp.access_token", "missing: nothing can be sent without it"
@@ -36,8 +56,6 @@ def refusals(settings: Settings) -> Iterator[tuple[str, str]]:
             "whatsapp.app_secret",
             "missing: anybody could fake a webhook (whatsapp.allow_unsigned accepts that)",
         )
-    if not settings.server.api_keys and not _is_loopback(settings.server.host):
-        yield "server.api_keys", "missing: server.host is open to other machines"
     yield from _of_assistant(settings.assistant)
 
 

@@ -36,6 +36,7 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return SecretStr(key)
 
 
+ApiKeys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], Strict(False)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 SecondsOrNone = Annotated[float, Field(ge=0)]
@@ -64,7 +65,7 @@ class Section(BaseModel):
 class Server(Section):
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    api_keys: Annotated[tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], Strict(False)] = ()
+    api_keys: ApiKeys = ()
     data_dir: Annotated[Path, Strict(False)] = Path("data")
     retention_days: Count = 30
     public_url: Url = ""
@@ -161,6 +162,7 @@ class OptOut(Section):
     start_words: Words = ("START", "UNSTOP", "SUBSCRIBE", "OPT IN", "ALTA", "INICIAR", "शुरू करें", "ابدأ")
     confirmation: str = "You will get no more messages from us. Send START if you change your mind."
     welcome_back: str = "Welcome back! You will hear from us again."
+    shared: bool = False
 
 
 class Log(Section):
