@@ -55,7 +55,7 @@ def test_a_journal_is_kept_only_for_the_sandbox_itself(
 
 async def test_what_is_mended_in_the_sandbox_is_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not when the next probe is due: that may be five minutes away."""
-    monkeypatch.setattr("wabot.core.pausing.PROBE_FIRST_SECONDS", 60.0)
+    monkeypatch.setattr("wabot.core.pauses_and_probes.PROBE_FIRST_SECONDS", 60.0)
     settings = load(None, sandbox=True)
     server = settings.server.model_copy(update={"port": 0})
     async with bootstrap.run_sandbox(settings.model_copy(update={"server": server})) as (running, meta, _):

@@ -12,7 +12,7 @@ from tests.adapters.archive_contract import ArchiveContract
 from tests.adapters.assistant_contract import TALK, AssistantContract
 from tests.fakes import MemoryArchive, MemoryQueue, ScriptedAssistant
 from tests.journal.scene import NOW, POLICY, RULES, Scene
-from wabot.core.errors import ArchiveDown, AssistantFailed, JournalDown
+from wabot.core.exceptions import ArchiveDown, AssistantFailed, JournalDown
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.journal.journal import open_journal
 from wabot.work.lane import Source

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes import ScriptedGraph
 from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, said
 from wabot.core.jobs import Event, Kind, Outcome
-from wabot.core.limits import Bucket, PairLedger
+from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.journal.journal import open_journal
 from wabot.metrics import CONTENT_TYPE, Metrics
 from wabot.work.lane import Lane

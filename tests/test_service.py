@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
-from wabot.bulk import Asked, Bulk
-from wabot.core.errors import ArchiveDown
-from wabot.core.messages import InvalidNumber, Status
+from wabot.bulk_request import Asked, Bulk
+from wabot.core.exceptions import ArchiveDown
+from wabot.core.messages import Status
+from wabot.core.phone_numbers import InvalidNumber
 from wabot.log import configure
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error, undelivered

@@ -11,10 +11,10 @@ import pytest
 
 from tests.business import ANA, BEN, Business, business
 from tests.process import eventually
-from wabot.core import pausing
+from wabot.core import pauses_and_probes
 from wabot.core.account import AccountNews, Standing
-from wabot.core.limits import Bucket
 from wabot.core.messages import Status, Webhook
+from wabot.core.rate_limits import Bucket
 from wabot.journal.accept import Taken
 from wabot.sandbox.behaviour import undelivered
 from wabot.webhook_effects import WebhookEffects
@@ -68,7 +68,7 @@ async def test_an_account_that_fails_by_receipt_what_it_accepted_stays_paused_an
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """131042 for everybody, each time after a 200: also the probes get one."""
-    monkeypatch.setattr(pausing, "PROBE_FIRST_SECONDS", 0.3)
+    monkeypatch.setattr(pauses_and_probes, "PROBE_FIRST_SECONDS", 0.3)
     numbers = [f"9190000050{n:02d}" for n in range(40)]
     patient = {"attempts": 1, "concurrency": 4, "backoff_base_seconds": 300, "backoff_max_seconds": 300}
     async with business(tmp_path, delivery=patient) as wabot:

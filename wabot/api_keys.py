@@ -8,7 +8,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from wabot.core.errors import WabotError
+from wabot.core.exceptions import WabotError
 from wabot.log import get_logger
 from wabot.ownership import whose
 from wabot.settings.sections import SHORTEST_KEY, Server

@@ -18,7 +18,7 @@ from wabot import __version__, log, running_address
 
 log.quiet_warnings()  # before the imports below, which would print warnings for programmers
 
-from wabot.core.errors import WabotError  # noqa: E402
+from wabot.core.exceptions import WabotError  # noqa: E402
 from wabot.ownership import whose  # noqa: E402
 from wabot.settings.errors import SettingsError  # noqa: E402
 from wabot.settings.loading import Settings, is_journald, load  # noqa: E402
@@ -145,7 +145,7 @@ async def _sandbox(settings: Settings, *, keep: bool) -> int:
     async with _stop_signal() as stop, bootstrap.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
         print(_WELCOME.format(url=running.url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201
         if sys.stdin is not None and sys.stdin.isatty():
-            from wabot.sandbox.phone import chat  # noqa: PLC0415
+            from wabot.sandbox.chat import chat  # noqa: PLC0415
 
             if settings.log.level == "info":  # a conversation is hard to follow between the lines of a log
                 log.configure(settings.log.model_copy(update={"level": "warning"}))

@@ -20,7 +20,7 @@ from textwrap import indent
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
-from wabot.core.messages import mask
+from wabot.core.phone_numbers import mask
 from wabot.lean_imports import without
 
 with without("rich"):  # 5 MB for a way to show tracebacks that is not ours

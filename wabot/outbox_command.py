@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from wabot import api_keys, running_address
-from wabot.core.errors import WabotError
+from wabot.core.exceptions import WabotError
 from wabot.settings.loading import Settings
 
 ANSWER_SECONDS = 300

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from wabot.bulk import Bulk, new_batch
+from wabot.bulk_request import Bulk, new_batch
 from wabot.core import webhook
-from wabot.core.errors import ArchiveDown, InvalidInput
+from wabot.core.exceptions import ArchiveDown, InvalidInput
 from wabot.core.jobs import Kind
 from wabot.core.json_limits import SMALL, Room
 from wabot.core.json_values import seconds_of
-from wabot.core.messages import Webhook, is_bsuid, normalize_number
+from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
+from wabot.core.phone_numbers import is_bsuid, normalize_number
 from wabot.journal.journal import Journal
 from wabot.log import get_logger
-from wabot.monitor.watch import Watch
+from wabot.monitor.problem_sources import Watch
 from wabot.offload import MANY, Offload
 from wabot.operations import JOB_ID, Operations
 from wabot.webhook_effects import WebhookEffects

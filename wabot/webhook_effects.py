@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from wabot.core.account import UPGRADED_RATE, AccountNews, Standing
-from wabot.core.errors import Blocked, DeliveryError, Scope
-from wabot.core.limits import Bucket
+from wabot.core.exceptions import Blocked, DeliveryError, Scope
 from wabot.core.messages import Webhook
+from wabot.core.rate_limits import Bucket
 from wabot.journal.accept import Taken
 from wabot.log import get_logger
 from wabot.work.lane import Lane

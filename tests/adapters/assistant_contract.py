@@ -10,7 +10,7 @@ import pytest
 
 from tests.stand_ins import ModelStandIn
 from wabot.core.conversation import Prompt, Role, Turn
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 
 KEY = "key-nobody-may-see"
 WORDS = "Have you got tulips?"

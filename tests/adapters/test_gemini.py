@@ -13,7 +13,7 @@ from tests.adapters.assistant_contract import KEY, TALK, WORDS, RemoteAssistantC
 from tests.stand_ins import GeminiStandIn
 from wabot.adapters.gemini import Gemini
 from wabot.core.conversation import Prompt, Role, Turn
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 
 
 @pytest.fixture

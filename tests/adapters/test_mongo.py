@@ -20,7 +20,7 @@ from tests.adapters.archive_contract import ANA, OUR_NUMBER, ArchiveContract, do
 from tests.mongo_fixtures import proxy
 from wabot.adapters import mongo
 from wabot.adapters.mongo import MongoArchive
-from wabot.core.errors import ArchiveDown
+from wabot.core.exceptions import ArchiveDown
 
 COLLECTION = "user_chat"
 MEBIBYTE = 1024 * 1024

@@ -10,7 +10,7 @@ from tests.adapters.assistant_contract import KEY, TALK, RemoteAssistantContract
 from tests.stand_ins import OpenAIStandIn
 from wabot.adapters.openai import MAX_ANSWER_BYTES, OpenAI
 from wabot.core.conversation import Prompt
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pytest_aiohttp.plugin import AiohttpServer
 
 from tests.fakes import ScriptedGraph
 from wabot.adapters.whatsapp import ANSWER_LIMIT, WhatsApp
-from wabot.core.errors import Blocked, DeliveryError, Refused, Scope, Unavailable, Unclear
+from wabot.core.exceptions import Blocked, DeliveryError, Refused, Scope, Unavailable, Unclear
 
 TOKEN = "EAAG-a-token-that-nobody-may-see"
 BASE = "https://graph.example/v26.0"

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wabot.core.errors import InvalidInput
-from wabot.core.messages import Contact, InvalidNumber, Status, is_bsuid, is_news, mask, normalize_number, same_number
+from wabot.core.exceptions import InvalidInput
+from wabot.core.messages import Contact, Status, is_news
+from wabot.core.phone_numbers import InvalidNumber, is_bsuid, mask, normalize_number, same_number
 
 REAL = ["919216598210", "15550783881", "442079460018", "5491123456789", "390669812345", "4915123456789", "6591234567"]
 OUTBOUND = [status for status in Status if status is not Status.RECEIVED]

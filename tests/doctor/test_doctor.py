@@ -15,7 +15,7 @@ from tests.business import Business, business
 from tests.process import free_port
 from wabot.core import doctor_checks
 from wabot.core.doctor_checks import Check, State
-from wabot.core.errors import ArchiveDown, AssistantFailed
+from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.doctor.doctor import ArchiveToExamine, Assistant, Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.sandbox.meta import Meta

@@ -22,7 +22,7 @@ from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.payloads import sign
-from wabot.web import app, body, models, routes
+from wabot.web import app, request_bodies, request_models, routes
 
 PROBED = ROOT / "tests" / "faults" / "launch_probed.py"
 MOST = 0.1 * BESIDE_OTHERS
@@ -55,7 +55,7 @@ WEBHOOK_TAIL = "]}}]}]}"
 
 def webhook(key: str, entry: str | Callable[[int], str], number: str = PHONE_NUMBER_ID) -> bytes:
     """The largest webhook with these entries."""
-    return full(body.WEBHOOK_LIMIT, entry, webhook_head(key, number), WEBHOOK_TAIL)
+    return full(request_bodies.WEBHOOK_LIMIT, entry, webhook_head(key, number), WEBHOOK_TAIL)
 
 
 def text(n: int) -> str:
@@ -64,7 +64,9 @@ def text(n: int) -> str:
 
 def one_text(characters: str) -> bytes:
     """One message that says as much as fits."""
-    return webhook("messages", text(0).replace("Hi", characters * ((body.WEBHOOK_LIMIT - 1000) // len(characters))))
+    return webhook(
+        "messages", text(0).replace("Hi", characters * ((request_bodies.WEBHOOK_LIMIT - 1000) // len(characters)))
+    )
 
 
 def status(n: int) -> str:
@@ -97,26 +99,26 @@ NESTED = '{"a":' * 400 + "1" + "}" * 400
 WEBHOOKS: Mapping[str, Callable[[], bytes]] = {
     "messages": lambda: webhook("messages", text),
     "messages of one": lambda: webhook("messages", lambda n: text(n).replace(f"4917{n:08}", "491711234567")),
-    "messages in entries": lambda: full(body.WEBHOOK_LIMIT, in_its_own_entry, '{"entry":[', "]}"),
+    "messages in entries": lambda: full(request_bodies.WEBHOOK_LIMIT, in_its_own_entry, '{"entry":[', "]}"),
     "statuses": lambda: webhook("statuses", status),
     "failures": lambda: webhook("statuses", failed),
     "bad messages": lambda: webhook("messages", "1"),
     "bad statuses": lambda: webhook("statuses", '{"status":"x"}'),
-    "empty entries": lambda: full(body.WEBHOOK_LIMIT, "{}", '{"entry":[', "]}"),
+    "empty entries": lambda: full(request_bodies.WEBHOOK_LIMIT, "{}", '{"entry":[', "]}"),
     "nested entries": lambda: webhook("messages", NESTED),
-    "nested": lambda: b"[" * body.WEBHOOK_LIMIT,
+    "nested": lambda: b"[" * request_bodies.WEBHOOK_LIMIT,
     "a long text": lambda: one_text("stop "),
     "a long text in escapes": lambda: one_text("\\u00fc"),
     "a long text of halves": lambda: one_text("\\ud83d"),
     "for another number": lambda: webhook("messages", text, "999"),
     "changes for another number, in a long entry": lambda: full(
-        body.WEBHOOK_LIMIT,
+        request_bodies.WEBHOOK_LIMIT,
         '{"field":"messages","value":{"metadata":{"phone_number_id":"999"}}}',
-        '{"entry":[{"id":"1","a":"' + "x" * (body.WEBHOOK_LIMIT - 100_000) + '","changes":[',
+        '{"entry":[{"id":"1","a":"' + "x" * (request_bodies.WEBHOOK_LIMIT - 100_000) + '","changes":[',
         "]}]}",
     ),
     "news of the account": lambda: full(
-        body.WEBHOOK_LIMIT,
+        request_bodies.WEBHOOK_LIMIT,
         lambda n: BANS[n % 2],
         '{"entry":[{"changes":[',
         "]}]}",
@@ -124,7 +126,7 @@ WEBHOOKS: Mapping[str, Callable[[], bytes]] = {
     "people": lambda: webhook("contacts", lambda n: f'{{"wa_id":"4917{n:08}","profile":{{"name":"N"}}}}'),
     "a number without end": lambda: b'{"entry":' + b"9" * 4_000_000 + b"}",
     "a fraction without end": lambda: b'{"entry":0.' + b"9" * 4_000_000 + b"}",
-    "no JSON": lambda: b"\xff" * body.WEBHOOK_LIMIT,
+    "no JSON": lambda: b"\xff" * request_bodies.WEBHOOK_LIMIT,
     "one message of many values": lambda: MANY_VALUES,
     "one notice of many values": lambda: MANY_VALUES.replace(b'"field":"messages"', b'"field":"calls"'),
     "many values for another number": lambda: MANY_VALUES.replace(PHONE_NUMBER_ID.encode(), b"999"),
@@ -133,11 +135,11 @@ WEBHOOKS: Mapping[str, Callable[[], bytes]] = {
     ),
     "lists": lambda: almost_too_many("[]", '{"entry":[', "]}"),
     "objects": lambda: almost_too_many('{"a":1}', '{"entry":[', "]}"),
-    "keys": lambda: full(body.WEBHOOK_LIMIT, lambda n: f'"{n}":1', "{", "}"),
+    "keys": lambda: full(request_bodies.WEBHOOK_LIMIT, lambda n: f'"{n}":1', "{", "}"),
 }
 
 
-def bulk(recipient: str | Callable[[int], str], count: int = models.MAX_RECIPIENTS, more: str = "") -> bytes:
+def bulk(recipient: str | Callable[[int], str], count: int = request_models.MAX_RECIPIENTS, more: str = "") -> bytes:
     entry = recipient if callable(recipient) else lambda _: recipient
     return f'{{"recipients":[{",".join(map(entry, range(count)))}]{more}}}'.encode()
 
@@ -166,17 +168,17 @@ API: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     "one number": ("/initiate-bulk", lambda: bulk('{"number":"+49 171 1234567"}')),
     "no numbers": ("/initiate-bulk", lambda: bulk(lambda n: f'{{"number":"{"1" * 190}{n}"}}')),
     "wrong recipients": ("/initiate-bulk", lambda: bulk('{"nummer":"1"}')),
-    "empty objects": ("/initiate-bulk", lambda: full(body.API_LIMIT, "{}", '{"recipients":[', "]}")),
-    "nothing": ("/initiate-bulk", lambda: full(body.API_LIMIT, "[]", '{"numbers":[', "]}")),
+    "empty objects": ("/initiate-bulk", lambda: full(request_bodies.API_LIMIT, "{}", '{"recipients":[', "]}")),
+    "nothing": ("/initiate-bulk", lambda: full(request_bodies.API_LIMIT, "[]", '{"numbers":[', "]}")),
     "almost too many lists": ("/initiate-bulk", lambda: almost_too_many("[]", '{"recipients":[', "]}")),
     "almost too many objects": ("/initiate-bulk", lambda: almost_too_many('{"a":1}', '{"recipients":[', "]}")),
     "objects in objects": ("/initiate-bulk", lambda: almost_too_many('{"a":{"a":{}}}', '{"recipients":[', "]}")),
     "fractions that are read": ("/initiate-bulk", lambda: almost_too_many("1.5e300", '{"recipients":[', "]}")),
-    "fields": ("/initiate-bulk", lambda: full(body.API_LIMIT, lambda n: f'"{n}":1', "{", "}")),
+    "fields": ("/initiate-bulk", lambda: full(request_bodies.API_LIMIT, lambda n: f'"{n}":1', "{", "}")),
     "nested": ("/initiate-bulk", lambda: b'{"numbers":' + b"[" * 8_000_000 + b"]" * 8_000_000 + b"}"),
-    "blanks": ("/initiate-bulk", lambda: b" " * (body.API_LIMIT - 2) + b"{}"),
+    "blanks": ("/initiate-bulk", lambda: b" " * (request_bodies.API_LIMIT - 2) + b"{}"),
     "a long string": ("/initiate-bulk", lambda: b'{"numbers":["' + b"\\u00fc" * 2_700_000 + b'"]}'),
-    "fractions": ("/initiate-bulk", lambda: full(body.API_LIMIT, "1.5e300", '{"numbers":[', "]}")),
+    "fractions": ("/initiate-bulk", lambda: full(request_bodies.API_LIMIT, "1.5e300", '{"numbers":[', "]}")),
     "a fraction without end": ("/initiate-bulk", lambda: b'{"numbers":[0.' + b"9" * 16_000_000 + b"]}"),
     "a question": ("/get", lambda: full(routes.QUESTION_LIMIT, '"queued"', '{"number":"4917112345","include":[', "]}")),
     "a question of objects": ("/get", lambda: full(routes.QUESTION_LIMIT, "{}", '{"number":[', "]}")),

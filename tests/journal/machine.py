@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, receipt, said, template, text
-from wabot.core.failure import after_bounce, after_failure, after_hold
-from wabot.core.graph import meaning
+from wabot.core.after_failure import after_bounce, after_failure, after_hold
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State, move
 from wabot.core.messages import Person, Status, Webhook, is_news
+from wabot.core.meta_errors import meaning
 from wabot.journal.archiving import Held
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.bulk_retry import RETRIED, Retry

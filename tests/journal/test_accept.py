@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, RULES, Scene, receipt, said, sent, text
-from wabot.core.errors import Effect
+from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Direction, Notice, Person, Preference, Status, Stop, Webhook
 from wabot.core.optout import Consent

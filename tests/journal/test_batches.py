@@ -10,10 +10,10 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, receipt, said, sent, template
 from tests.process import BESIDE_OTHERS
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import OPEN, Event, Kind, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Person, Status
-from wabot.journal import batches, contents, restored, sqlite
+from wabot.journal import after_restore, batches, contents, sqlite
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.results import RecipientResult
 
@@ -339,7 +339,7 @@ async def test_a_batch_that_is_being_queued_is_open(scene: Scene) -> None:
 @pytest.mark.usefixtures("three_at_once")
 async def test_in_a_copy_what_of_a_batch_was_not_queued_yet_is_not_sent(scene: Scene) -> None:
     await killed_at(scene, 8)
-    await scene.journal.writer(restored.mark)
+    await scene.journal.writer(after_restore.mark)
     await scene.restart()
     await scene.journal.tend(NOW)
     assert await scene.claim(limit=20) == []

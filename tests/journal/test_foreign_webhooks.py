@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, Scene, said
-from tests.journal.test_restored import put_back
+from tests.journal.test_after_restore import put_back
 from wabot.core.jobs import Kind, State
 from wabot.core.messages import ForeignPart, Webhook
 from wabot.journal import backup, foreign_webhooks

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, receipt, said, sent, template, text
-from wabot.core.errors import Effect
+from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Status
 from wabot.journal import jobs

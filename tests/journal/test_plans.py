@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receipt, said, sent, text
-from wabot.core.errors import Effect
+from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
 from wabot.journal import connections, indexes

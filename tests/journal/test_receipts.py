@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, Scene, receipt, said, sent
-from wabot.core.errors import Refused
+from wabot.core.exceptions import Refused
 from wabot.core.jobs import Event, Job, Outcome, State
 from wabot.core.messages import Person, Receipt, Status, Webhook
 

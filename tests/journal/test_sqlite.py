@@ -11,7 +11,7 @@ import aiosqlite
 import pytest
 
 from tests.journal.scene import Scene, said
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Kind
 from wabot.journal import connections, sqlite
 from wabot.journal.connections import Connection, Threads

@@ -4,7 +4,7 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, said
 from wabot.core.account import AccountNews, Standing
-from wabot.core.errors import Effect
+from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Receipt, Status, TemplateNews, Webhook
 from wabot.journal.batches import NewBatch, Recipient

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.sandbox.conftest import PHONE, Business, Webhook, value
-from wabot.core.messages import is_bsuid
+from wabot.core.phone_numbers import is_bsuid
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import undelivered
 from wabot.sandbox.meta import Meta

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 
 from tests.sandbox.conftest import PHONE, Business
-from wabot.core import graph
-from wabot.core.errors import Blocked, Refused, Unavailable
+from wabot.core import meta_errors
+from wabot.core.exceptions import Blocked, Refused, Unavailable
 from wabot.sandbox.behaviour import ANY, HTML, accept, cut_after, cut_before, error, hang, raw
 from wabot.sandbox.ledger import Seen
 from wabot.sandbox.meta import Meta, serve
@@ -107,7 +107,7 @@ async def test_errors_mean_to_wabot_what_they_should(
     async with business.session.post(f"{business.url}/v26.0/1234/messages", json=payload, headers=headers) as response:
         assert response.headers["Retry-After"] == "7"
         with pytest.raises(meaning) as caught:
-            graph.read_answer(response.status, await response.read())
+            meta_errors.read_answer(response.status, await response.read())
     assert caught.value.code == code
     assert [attempt.code for attempt in meta.attempts] == [code]
     assert not meta.sent

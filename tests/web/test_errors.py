@@ -16,7 +16,7 @@ from aiohttp import web
 from tests.business import ANA, KEY, Business, business
 from tests.web.shapes import refusal, wire
 from wabot.service import Service
-from wabot.web import body, models, routes, server
+from wabot.web import request_bodies, request_models, routes, server
 
 JSON = {"Content-Type": "application/json"}
 FORGED = f"X-Hub-Signature-256: sha256={'0' * 64}\r\n"
@@ -103,7 +103,7 @@ async def test_a_packed_body_is_415(wabot: Business) -> None:
     [
         ("/get", {"number": ANA}, routes.QUESTION_LIMIT, "128 KiB"),
         ("/get-bulk", {"numbers": [ANA]}, routes.BULK_QUESTION_LIMIT, "256 KiB"),
-        ("/initiate-bulk", {"numbers": ["12"]}, body.API_LIMIT, "16 MiB"),
+        ("/initiate-bulk", {"numbers": ["12"]}, request_bodies.API_LIMIT, "16 MiB"),
     ],
 )
 async def test_a_body_over_the_limit_is_413_and_one_at_the_limit_is_read(
@@ -129,7 +129,7 @@ async def test_an_object_of_very_many_fields_is_refused_as_such(wabot: Business)
 
 
 async def test_a_message_far_beyond_what_meta_takes_is_refused(wabot: Business) -> None:
-    component = {"type": "body", "parameters": [{"type": "text", "text": "x" * models.MAX_CONTENT}]}
+    component = {"type": "body", "parameters": [{"type": "text", "text": "x" * request_models.MAX_CONTENT}]}
     template = {"name": "a", "components": [component]}
     assert "characters" in refusal(await wabot.post("/initiate-bulk", {"numbers": [ANA], "template": template}), 422)
     recipients = [{"number": ANA, "components": [component]}]
@@ -183,7 +183,7 @@ async def test_a_bug_is_a_500_that_tells_nothing(wabot: Business, monkeypatch: p
 @pytest.fixture
 async def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Business]:
     """wabot without patience."""
-    monkeypatch.setattr(body, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(request_bodies, "READ_SECONDS", 0.2)
     monkeypatch.setattr(server, "IDLE_SECONDS", 0.4)
     async with business(tmp_path / "data") as b:
         yield b

@@ -11,7 +11,7 @@ import pytest
 from tests.business import ANA, BEN, EVA, Business, business
 from tests.web.shapes import queue, refusal, tried
 from wabot.adapters.canned import Canned
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 from wabot.sandbox.behaviour import Answer, Receipts, accept, error
 
 

@@ -19,7 +19,7 @@ from tests.business import ANA, BEN, Answer, Business, business
 from tests.web.shapes import refusal, rows, wire
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import ANY, accept
-from wabot.web import body as bodies
+from wabot.web import request_bodies as bodies
 
 SECRET = "sandbox-secret"
 RIGHT = {"hub.mode": "subscribe", "hub.verify_token": "sandbox-verify", "hub.challenge": "1158201444"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes import MemoryArchive
-from wabot.core.errors import ArchiveDown
+from wabot.core.exceptions import ArchiveDown
 from wabot.work.circuit import Circuit, Guarded
 
 ANA = ["919216598210"]

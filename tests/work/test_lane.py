@@ -13,9 +13,9 @@ import pytest
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.assembly.clock import SteadyClock
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
-from wabot.core.pausing import TRIAL_SECONDS, LanePause
+from wabot.core.pauses_and_probes import TRIAL_SECONDS, LanePause
 from wabot.log import configure
 from wabot.settings.sections import Log
 from wabot.work.lane import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane

@@ -14,11 +14,11 @@ import pytest
 
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
-from wabot.core.errors import DeliveryError, Scope, Unavailable
-from wabot.core.graph import Accepted, meaning
+from wabot.core.exceptions import DeliveryError, Scope, Unavailable
 from wabot.core.jobs import Halt, Kind, Origin, Outgoing, Policy, State
-from wabot.core.limits import Bucket, PairLedger
-from wabot.core.pausing import PROBE_SECONDS
+from wabot.core.meta_errors import Accepted, meaning
+from wabot.core.pauses_and_probes import PROBE_SECONDS
+from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.work.lane import Lane
 from wabot.work.send import Limits, Sends
 

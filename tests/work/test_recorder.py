@@ -15,7 +15,7 @@ from tests.journal.scene import ANA, BEN, DAY, Scene, receipt, said
 from tests.mongo_fixtures import proxy
 from wabot.adapters import mongo
 from wabot.adapters.mongo import MongoArchive
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import Person, Status
 from wabot.work.circuit import Circuit

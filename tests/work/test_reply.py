@@ -13,8 +13,8 @@ from tests.fakes import MemoryArchive, ScriptedAssistant
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
 from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, State
-from wabot.core.limits import Pace
 from wabot.core.messages import Direction, Inbound, Person
+from wabot.core.rate_limits import Pace
 from wabot.core.whatsapp_text import MAX_BODY
 from wabot.work.reply import Replies, ReplyStyle, template_message, text_message
 

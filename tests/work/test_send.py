@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.fakes import TEXT, ScriptedGraph
-from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Policy, State, move
-from wabot.core.limits import Bucket, PairLedger
 from wabot.core.messages import Contact, Stop
+from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.work.send import Limits, Sends
 
 NOW = 1_700_000_000.0

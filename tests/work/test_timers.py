@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.virtual_time import START, clock, virtual_time
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import State
-from wabot.core.limits import PairLedger
+from wabot.core.rate_limits import PairLedger
 from wabot.work.timers import PRUNE_SECONDS, TEND_SECONDS, PruneMessages, Upkeep
 
 RETENTION = 30 * 86400.0

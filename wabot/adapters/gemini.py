@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from wabot.core.conversation import Prompt, Role
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 from wabot.core.remedies import words_of_model
 
 with warnings.catch_warnings():

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from wabot.core.errors import WabotError
+from wabot.core.exceptions import WabotError
 
 SECONDS = 10.0
 ANSWER_LIMIT = 1 << 20

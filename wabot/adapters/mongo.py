@@ -10,10 +10,11 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from wabot.core.errors import ArchiveDown
+from wabot.core.exceptions import ArchiveDown
 from wabot.core.jobs import Origin
 from wabot.core.json_values import loads, seconds_of, text_of
-from wabot.core.messages import Direction, Status, is_bsuid
+from wabot.core.messages import Direction, Status
+from wabot.core.phone_numbers import is_bsuid
 from wabot.lean_imports import without
 
 with without("pymongo.pyopenssl_context"):  # costs 8 MB, and Python's own ssl is enough

@@ -11,7 +11,7 @@ from http import HTTPStatus
 import aiohttp
 
 from wabot.core.conversation import Prompt
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 from wabot.core.json_values import dict_of
 from wabot.core.remedies import words_of_model
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from wabot.core.errors import Scope, Unavailable, Unclear
-from wabot.core.graph import Accepted, read_answer
+from wabot.core.exceptions import Scope, Unavailable, Unclear
+from wabot.core.meta_errors import Accepted, read_answer
 
 CONNECT_SECONDS, TOTAL_SECONDS = 5.0, 30.0
 ANSWER_LIMIT = 256 * 1024

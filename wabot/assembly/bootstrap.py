@@ -22,7 +22,7 @@ from wabot.journal.opening import Purpose
 from wabot.log import get_logger
 from wabot.metrics import Metrics
 from wabot.monitor.health import Health, World
-from wabot.monitor.watch import Watch
+from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
 from wabot.settings.loading import Settings
 from wabot.web.app import make_app

@@ -13,16 +13,17 @@ import aiohttp
 
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.assembly.clock import SteadyClock
+from wabot.assembly.knowledge_files import knowledge_texts, prompt_text
 from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact, system_prompt
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Kind, Policy
-from wabot.core.limits import Bucket, Pace, PairLedger
 from wabot.core.optout import Consent
+from wabot.core.rate_limits import Bucket, Pace, PairLedger
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.accept import Rules
 from wabot.journal.inspection import inspect
 from wabot.journal.journal import Journal
-from wabot.monitor.watch import Watch
+from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
 from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
@@ -68,11 +69,8 @@ def template(settings: Settings) -> dict[str, Any]:
 def reply_style(settings: Settings) -> ReplyStyle:
     """How to answer. The prompt and the knowledge files are read once, here."""
     assistant = settings.assistant
-    instructions = assistant.prompt_file.read_text("utf-8") if assistant.prompt_file else None
-    files = sorted(assistant.knowledge_dir.iterdir()) if assistant.knowledge_dir else []
-    knowledge = {file.name: file.read_text("utf-8") for file in files if file.suffix in (".md", ".txt")}
     return ReplyStyle(
-        system=system_prompt(instructions, knowledge),
+        system=system_prompt(prompt_text(assistant.prompt_file), knowledge_texts(assistant.knowledge_dir)),
         first_contact=FirstContact(settings.first_contact.answer),
         template=template(settings),
         history_messages=assistant.history_messages,

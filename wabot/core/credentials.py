@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from wabot.core.doctor_checks import SYSTEM_USERS, Check, State, ok
-from wabot.core.messages import InvalidNumber, normalize_number
+from wabot.core.phone_numbers import InvalidNumber, normalize_number
 
 _PLACEHOLDER = re.compile(r"your|xxx|change.?me|placeholder|example|token|secret|[<>{}…]", re.IGNORECASE)
 

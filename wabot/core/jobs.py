@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from wabot.core.errors import Effect
+from wabot.core.exceptions import Effect
 from wabot.core.messages import Contact
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from json import scanner
 from typing import Any
 
-from wabot.core.errors import InvalidInput
+from wabot.core.exceptions import InvalidInput
 
 SMALL = 65_536
 """Characters: JSON up to this length is always read fast."""

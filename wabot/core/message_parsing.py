@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from wabot.core import message_text
 from wabot.core.json_values import compact, dict_of, digits_of, list_of, seconds_of, text_of
-from wabot.core.messages import Direction, Inbound, Person, is_bsuid
+from wabot.core.messages import Direction, Inbound, Person
+from wabot.core.phone_numbers import is_bsuid
 
 Object = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wabot.core.conversation import Prompt
 from wabot.core.doctor_checks import NEEDED_SCOPES, RENEW, SYSTEM_USERS
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 from wabot.core.whatsapp_text import sendable
 
 

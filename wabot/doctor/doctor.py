@@ -19,7 +19,7 @@ from wabot.core import credentials, doctor_checks, remedies
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.credentials import Credentials
 from wabot.core.doctor_checks import Check, State
-from wabot.core.errors import ArchiveDown, AssistantFailed
+from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.doctor.address import knock
 from wabot.doctor.meta import Meta
 from wabot.settings.errors import SettingsError

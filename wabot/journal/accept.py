@@ -9,21 +9,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 from wabot.core.account import AccountNews, Standing
-from wabot.core.errors import DeliveryError
+from wabot.core.exceptions import DeliveryError
 from wabot.core.jobs import Origin, Outgoing
-from wabot.core.messages import (
-    Direction,
-    Inbound,
-    Notice,
-    Person,
-    Preference,
-    Status,
-    Stop,
-    Webhook,
-    is_bsuid,
-    said_at,
-)
+from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
 from wabot.core.optout import Consent, Wish
+from wabot.core.phone_numbers import is_bsuid
 from wabot.journal import contacts, indexes, opt_outs, receipts, templates
 from wabot.journal.jobs import cancel_for_opt_out
 from wabot.journal.queue import enqueue

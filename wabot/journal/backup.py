@@ -8,8 +8,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from wabot.core.errors import WabotError
-from wabot.journal import files, restored
+from wabot.core.exceptions import WabotError
+from wabot.journal import after_restore, files
 from wabot.journal.journal import FILE_NAME
 
 
@@ -33,7 +33,7 @@ def copy(data_dir: Path, target: Path) -> Path:
             db.execute("VACUUM INTO ?", (str(unfinished),))
         with closing(sqlite3.connect(unfinished)) as db:
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            restored.mark(db)
+            after_restore.mark(db)
             db.commit()
     except (sqlite3.Error, OSError) as error:
         with contextlib.suppress(OSError):

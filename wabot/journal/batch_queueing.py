@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Concatenate, ParamSpec, TypeVar
 
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.journal import batches
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.sqlite import Reader, Writer

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import aiosqlite
 
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 
 P = ParamSpec("P")
 T = TypeVar("T")

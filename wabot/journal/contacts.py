@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wabot.core.messages import Contact, Person, Stop, is_bsuid, same_number
+from wabot.core.messages import Contact, Person, Stop
+from wabot.core.phone_numbers import is_bsuid, same_number
 from wabot.journal import merging, opt_outs
 
 

@@ -9,7 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from wabot.core.errors import WabotError
+from wabot.core.exceptions import WabotError
 from wabot.ownership import whose
 
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from wabot.core import webhook
 from wabot.core.messages import ForeignPart, Webhook
 from wabot.journal.accept import Rules, accept
+from wabot.journal.after_restore import restored_at
 from wabot.journal.receipts import ReceiptRules
-from wabot.journal.restored import restored_at
 
 KEPT_SECONDS = 7 * 86400.0
 KEPT_WEBHOOKS = 100_000

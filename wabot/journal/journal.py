@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
 from wabot.core.json_limits import Room
 from wabot.core.messages import Contact, Webhook
 from wabot.core.new_ids import new_id
 from wabot.journal import (
     accept,
+    after_restore,
     batches,
     files,
     foreign_webhooks,
@@ -30,7 +31,6 @@ from wabot.journal import (
     jobs,
     opening,
     pruning,
-    restored,
     timeouts,
 )
 from wabot.journal.archiving import Archiving
@@ -140,7 +140,7 @@ class Journal(Archiving, ByHand, Merges):
 
     async def recover(self, now: float) -> tuple[int, int]:
         """After a restart: how many replies start again, and how many sends are in doubt. A copy begins anew."""
-        held = await self.writer(restored.hold, now)
+        held = await self.writer(after_restore.hold, now)
         if held is not None:
             remedy = "python run.py outbox list --state parked; then retry or cancel each"
             log.warning("journal.restored", sends_held=held.sends, replies_ended=held.replies, remedy=remedy)
@@ -153,7 +153,7 @@ class Journal(Archiving, ByHand, Merges):
 
     async def beat(self) -> None:
         """Count on, so that an older copy of this journal is known for one."""
-        await self._read(restored.keep_beat, self._path, await self.writer(restored.beat))
+        await self._read(after_restore.keep_beat, self._path, await self.writer(after_restore.beat))
 
     async def recently_sent(self, since: float) -> list[tuple[int, float]]:
         """(contact id, time) of what was handed to Meta since a time, oldest first."""
@@ -269,7 +269,7 @@ async def open_journal(
             if fresh:
                 await writer.run(opening.empty)
             identity = await writer.run(opening.migrate, business, purpose, new_id(noise, 8))
-            await writer.run(restored.mark_if_older, path)
+            await writer.run(after_restore.mark_if_older, path)
             reader = await connect.reader(path)
         return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy, noise=noise)
     except BaseException:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from wabot.core.errors import InvalidInput
+from wabot.core.exceptions import InvalidInput
 from wabot.core.jobs import Kind
 from wabot.journal import indexes, opt_outs
 from wabot.journal.sqlite import Reader, Writer

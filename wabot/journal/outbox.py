@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from wabot.core.errors import InvalidInput
+from wabot.core.exceptions import InvalidInput
 from wabot.core.jobs import TRANSITIONS, Event, State, move
 from wabot.core.json_values import stored
 from wabot.core.messages import Status

@@ -14,12 +14,12 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from wabot.core.errors import DeliveryError
-from wabot.core.failure import after_bounce, after_failure
-from wabot.core.graph import meaning
+from wabot.core.after_failure import after_bounce, after_failure
+from wabot.core.exceptions import DeliveryError
 from wabot.core.jobs import TRANSITIONS, Event, Outcome, Policy, State, move
 from wabot.core.json_values import stored
 from wabot.core.messages import Receipt, Status, is_news, outshines
+from wabot.core.meta_errors import meaning
 from wabot.journal import contacts, copies, refusal_effects
 from wabot.journal.transitions import apply_event, promote
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.core.errors import Effect
+from wabot.core.exceptions import Effect
 from wabot.core.jobs import Outcome
 from wabot.journal import opt_outs, templates
 

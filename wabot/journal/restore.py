@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from wabot.core.errors import WabotError
-from wabot.journal import files, restored
+from wabot.core.exceptions import WabotError
+from wabot.journal import after_restore, files
 from wabot.journal.journal import FILE_NAME
 from wabot.journal.opening import APPLICATION_ID, VERSION
 from wabot.ownership import whose
@@ -83,7 +83,7 @@ def _copy(backup: Path, copied: Path) -> None:
     with os.fdopen(descriptor, "wb") as target, backup.open("rb") as source:
         shutil.copyfileobj(source, target, 1 << 20)
     with closing(sqlite3.connect(copied)) as db:
-        restored.mark(db)
+        after_restore.mark(db)
         db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     for suffix in PARTS[1:]:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.journal.connections import Connection
 from wabot.log import get_logger
 

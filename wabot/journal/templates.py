@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from wabot.core.errors import Effect
+from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Outcome, Outgoing, Pause
 from wabot.core.messages import TemplateNews
 from wabot.journal import indexes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from wabot.core.failure import after_hold
+from wabot.core.after_failure import after_hold
 from wabot.core.jobs import Event, Kind, Policy, State, move
 from wabot.journal import indexes, merging
 from wabot.journal.jobs import fail_message

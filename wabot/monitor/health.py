@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Kind
 from wabot.journal.journal import Journal
-from wabot.monitor.watch import ASKED_SECONDS, Watch
+from wabot.monitor.problem_sources import ASKED_SECONDS, Watch
 from wabot.work.lane import Lane
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core.messages import is_bsuid
+from wabot.core.phone_numbers import is_bsuid
 from wabot.sandbox import interactive
 from wabot.sandbox.parts import Complaint, part, parts, text_of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from wabot.core.messages import is_bsuid
+from wabot.core.phone_numbers import is_bsuid
 from wabot.sandbox.checks import unfolded
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, invalid, page, select, unknown_object
 from wabot.sandbox.parts import parts

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core.messages import SERVICE_WINDOW_SECONDS, is_bsuid
+from wabot.core.messages import SERVICE_WINDOW_SECONDS
+from wabot.core.phone_numbers import is_bsuid
 
 COUNTRIES: Mapping[str, str] = {
     "1": "US", "20": "EG", "27": "ZA", "31": "NL", "33": "FR", "34": "ES", "39": "IT", "41": "CH", "43": "AT",

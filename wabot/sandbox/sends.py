@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from wabot.core.messages import Person, Receipt, Status, is_bsuid
+from wabot.core.messages import Person, Receipt, Status
+from wabot.core.phone_numbers import is_bsuid
 from wabot.sandbox import checks, errors, payloads
 from wabot.sandbox.behaviour import LOST, Answer, Receipts, error
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, answered, decoded

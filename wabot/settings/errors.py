@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from wabot.core.errors import WabotError
+from wabot.core.exceptions import WabotError
 
 _INSTEAD = {
     "path_type": "must be a path in quotes",

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from wabot.core.errors import InvalidInput, JournalDown
-from wabot.core.messages import InvalidNumber
+from wabot.core.exceptions import InvalidInput, JournalDown
+from wabot.core.phone_numbers import InvalidNumber
 from wabot.journal.merge_undo import CannotUndo
 from wabot.journal.outbox import CannotMove
 from wabot.log import get_logger
@@ -18,7 +18,7 @@ from wabot.service import BadSignature, KeyConflict, Service
 from wabot.web import answers, batches, contacts, health, metrics, outbox, routes
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
-from wabot.web.body import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
+from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from wabot.web.answers import Refusal, reply
-from wabot.web.body import OFFLOAD, validate
-from wabot.web.models import BatchesQuery
+from wabot.web.request_bodies import OFFLOAD, validate
+from wabot.web.request_models import BatchesQuery
 from wabot.web.routes import SERVICE, reply_batch
 
 _SIGNS = frozenset("=+-@")

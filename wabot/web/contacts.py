@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from wabot.web.answers import Refusal, reply
-from wabot.web.body import validate
-from wabot.web.models import MergesQuery
+from wabot.web.request_bodies import validate
+from wabot.web.request_models import MergesQuery
 from wabot.web.routes import SERVICE
 
 

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from wabot.monitor.health import Health
 from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
-from wabot.web.body import validate
-from wabot.web.models import ReadyQuery
+from wabot.web.request_bodies import validate
+from wabot.web.request_models import ReadyQuery
 
 HEALTH = web.AppKey("health", Health)
 

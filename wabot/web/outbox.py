@@ -12,8 +12,8 @@ from wabot.journal.bulk_retry import Retry
 from wabot.journal.listing import Query
 from wabot.service import identify
 from wabot.web.answers import Refusal, reply
-from wabot.web.body import parse, validate
-from wabot.web.models import OutboxQuery, RetryAll
+from wabot.web.request_bodies import parse, validate
+from wabot.web.request_models import OutboxQuery, RetryAll
 from wabot.web.routes import QUESTION_LIMIT, SERVICE
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.bulk import Asked, Bulk
+from wabot.bulk_request import Asked, Bulk
 from wabot.core.json_limits import SMALL, Room
-from wabot.core.messages import InvalidNumber
+from wabot.core.phone_numbers import InvalidNumber
 from wabot.offload import MANY
 from wabot.service import History, Service, identify
 from wabot.web.answers import Encoded, Refusal, reply, reply_long
-from wabot.web.body import (
+from wabot.web.request_bodies import (
     API_LIMIT,
     OFFLOAD,
     WEBHOOK_BODIES,
@@ -27,7 +27,7 @@ from wabot.web.body import (
     validate,
     validate_each,
 )
-from wabot.web.models import Get, GetBulk, InitiateBulk, RecipientModel
+from wabot.web.request_models import Get, GetBulk, InitiateBulk, RecipientModel
 
 SERVICE = web.AppKey("service", Service)
 VERIFY_TOKEN = web.AppKey("verify_token", str)

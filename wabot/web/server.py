@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.core.errors import WabotError
+from wabot.core.exceptions import WabotError
 from wabot.log import get_logger
 from wabot.running_address import url_of
 from wabot.web import answers

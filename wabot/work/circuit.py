@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from wabot.core.errors import ArchiveDown
+from wabot.core.exceptions import ArchiveDown
 from wabot.log import get_logger
 
 T = TypeVar("T")

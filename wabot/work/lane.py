@@ -9,9 +9,9 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
-from wabot.core.pausing import LanePause, Pausing
+from wabot.core.pauses_and_probes import LanePause, Pausing
 from wabot.log import get_logger
 
 IDLE_SECONDS = 30.0

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from wabot.core.errors import ArchiveDown, JournalDown
+from wabot.core.exceptions import ArchiveDown, JournalDown
 from wabot.log import get_logger
 
 BATCH = 500

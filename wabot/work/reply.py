@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from wabot.core.after_failure import backoff
 from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
-from wabot.core.errors import ArchiveDown, AssistantFailed
-from wabot.core.failure import backoff
+from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, Policy
-from wabot.core.limits import Pace
 from wabot.core.messages import Contact, Stop
+from wabot.core.rate_limits import Pace
 from wabot.core.whatsapp_text import for_whatsapp
 from wabot.log import get_logger
 

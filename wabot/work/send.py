@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from wabot.core import graph, send_checks
-from wabot.core.errors import DeliveryError, Scope, Unavailable, Unclear
-from wabot.core.failure import after_failure
+from wabot.core import may_send, meta_errors
+from wabot.core.after_failure import after_failure
+from wabot.core.exceptions import DeliveryError, Scope, Unavailable, Unclear
+from wabot.core.failure_blame import Blame, Outages, concerns
 from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
-from wabot.core.limits import Bucket, PairLedger
-from wabot.core.outage import Blame, Outages, concerns
+from wabot.core.rate_limits import Bucket, PairLedger
 
 
 class Graph(Protocol):
     """Sends a request to Meta. Raises DeliveryError."""
 
-    async def send(self, request: Mapping[str, Any]) -> graph.Accepted: ...
+    async def send(self, request: Mapping[str, Any]) -> meta_errors.Accepted: ...
 
 
 class Limits:
@@ -66,14 +66,14 @@ class Sends:
     async def handle(self, job: Job) -> Outcome:
         """Send one message to Meta; its answer decides the outcome."""
         now = self._clock()
-        outcome = send_checks.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
+        outcome = may_send.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
         if outcome is not None or job.outgoing is None:
             self._outages.over(job.contact.id)
             self._limits.bucket.spend(-1, now)
             return outcome or self.gave_up(job, "there is no message to send")
         self._limits.pairs.spend(job.contact.id, now)
         try:
-            accepted = await self._meta.send(graph.request(job.contact, job.outgoing.content, tag=job.tag))
+            accepted = await self._meta.send(meta_errors.request(job.contact, job.outgoing.content, tag=job.tag))
         except DeliveryError as error:
             return self._after_failure(job, error)
         self._limits.pairs.calm(job.contact.id)

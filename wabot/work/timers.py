@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from wabot.core.errors import JournalDown
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import State
-from wabot.core.limits import PairLedger
+from wabot.core.rate_limits import PairLedger
 from wabot.log import get_logger
 
 TEND_SECONDS = 1.0

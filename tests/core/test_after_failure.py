@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.failure import (
+from wabot.core.after_failure import (
     BOUNCE_SECONDS,
     STEP_ASIDE_SECONDS,
     after_bounce,
@@ -13,8 +12,9 @@ from wabot.core.failure import (
     after_hold,
     backoff,
 )
+from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.failure_blame import Blame, concerns
 from wabot.core.jobs import OPEN, Event, Halt, Outcome, Policy, State, move
-from wabot.core.outage import Blame, concerns
 
 NOW = 1_700_000_000.0
 DAY = 86400.0

@@ -14,8 +14,8 @@ import pytest
 
 from tests.sandbox.conftest import PHONE, Business, Webhook
 from wabot.sandbox.behaviour import ANY, error, undelivered
+from wabot.sandbox.chat import chat
 from wabot.sandbox.meta import Meta
-from wabot.sandbox.phone import chat
 
 
 class Keyboard:
@@ -229,7 +229,7 @@ async def test_lines_from_memory_do_too(business: Business, meta: Meta, webhook:
 SCRIPT = """
 import asyncio, sys
 from wabot.sandbox.meta import Meta
-from wabot.sandbox.phone import chat
+from wabot.sandbox.chat import chat
 
 async def main():
     chatting = asyncio.create_task(chat(Meta(), number="1", stdin=sys.stdin, out=sys.stdout))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.jobs import Origin
-from wabot.core.messages import InvalidNumber, normalize_number
+from wabot.core.phone_numbers import InvalidNumber, normalize_number
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.work.reply import template_message
 

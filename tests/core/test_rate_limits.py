@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wabot.core.limits import PAUSE_MAX_SECONDS, RECOVERY_SECONDS, Bucket, Pace, PairLedger
+from wabot.core.rate_limits import PAUSE_MAX_SECONDS, RECOVERY_SECONDS, Bucket, Pace, PairLedger
 
 START = 1_700_000_000.0
 TICK = 1e-6

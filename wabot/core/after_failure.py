@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.failure_blame import Blame
 from wabot.core.jobs import Event, Halt, Outcome, Policy
-from wabot.core.outage import Blame
 
 STEP_ASIDE_SECONDS = 600.0
 """A send that must wait at least this long is held, so that other sends to its contact can pass."""

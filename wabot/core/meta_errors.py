@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.messages import Contact, mask
+from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.messages import Contact
+from wabot.core.phone_numbers import mask
 from wabot.core.whatsapp_text import sendable
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.core.errors import Blocked, DeliveryError, Refused, Scope, Unavailable, Unclear
-from wabot.core.graph import ERRORS, Action, meaning
-from wabot.core.outage import PATIENT_REQUESTS, REMEMBERED, SEVERAL, TOGETHER_SECONDS, Blame, Outages, concerns
+from wabot.core.exceptions import Blocked, DeliveryError, Refused, Scope, Unavailable, Unclear
+from wabot.core.failure_blame import PATIENT_REQUESTS, REMEMBERED, SEVERAL, TOGETHER_SECONDS, Blame, Outages, concerns
+from wabot.core.meta_errors import ERRORS, Action, meaning
 
 NOW = 1_700_000_000.0
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sandbox.conftest import PHONE, Business, Webhook
-from tests.sandbox.test_phone import heard
+from tests.sandbox.test_chat import heard
+from wabot.sandbox.chat import chat
 from wabot.sandbox.meta import Meta
-from wabot.sandbox.phone import chat
-from wabot.sandbox.prompt import Line
+from wabot.sandbox.terminal_line import Line
 
 
 class Terminal:

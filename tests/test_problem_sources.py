@@ -18,9 +18,9 @@ from tests.process import eventually
 from tests.virtual_time import START, clock, virtual_time
 from wabot.core import doctor_checks
 from wabot.core.doctor_checks import Check
-from wabot.core.errors import AssistantFailed
+from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Event, Kind, Outcome
-from wabot.monitor.watch import ASKED_SECONDS, Watch
+from wabot.monitor.problem_sources import ASKED_SECONDS, Watch
 from wabot.sandbox.behaviour import error
 
 BANNED = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": ["DISABLE"]}}

@@ -45,8 +45,8 @@ class AssistantFailed(WabotError):
 class Scope(StrEnum):
     """How far an error reaches: what else fails for the same reason.
 
-    META: Meta says that the error is on its side. core/outage.py decides, from the results of other sends, whether it
-    is an outage or concerns this message alone.
+    META: Meta says that the error is on its side. core/failure_blame.py decides, from the results of other sends,
+    whether it is an outage or concerns this message alone.
     """
 
     MESSAGE = "message"

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 from wabot.core import doctor_checks, remedies
 from wabot.core.account import AccountNews, Standing
 from wabot.core.doctor_checks import Check, State
-from wabot.core.errors import AssistantFailed, JournalDown
+from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Halt, Outcome
 from wabot.log import get_logger
-from wabot.monitor.problems import Problems
+from wabot.monitor.problem_list import Problems
 from wabot.work.lane import Lane
 
 WARNING_SECONDS = 86400.0

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Pause, State, move
+from wabot.core.may_send import check
 from wabot.core.messages import SERVICE_WINDOW_SECONDS, Contact, Stop
-from wabot.core.send_checks import check
 
 NOW = 1_700_000_000.0
 ATTEMPTS = 3

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.core.errors import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.graph import ERRORS, REASON_LIMIT, Action, Rule, meaning, read_answer, regained_in, request
+from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
 from wabot.core.messages import Contact
+from wabot.core.meta_errors import ERRORS, REASON_LIMIT, Action, Rule, meaning, read_answer, regained_in, request
 
 TABLE = Path(__file__).parents[1] / "samples" / "error_codes.csv"
 """Meta's codes as its pages describe them: one row per code or range, each read for what we may do about it."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from enum import StrEnum
 from itertools import islice
 
-from wabot.core.errors import DeliveryError, Scope, Unavailable, Unclear
+from wabot.core.exceptions import DeliveryError, Scope, Unavailable, Unclear
 
 SEVERAL = 3
 """Failed sends to so many people in a row are an outage. One bad message, and a second by chance, are not."""

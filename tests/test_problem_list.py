@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from wabot.monitor.problems import Problems
+from wabot.monitor.problem_list import Problems
 
 
 class Clock:
@@ -28,7 +28,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         def info(self, event: str, **_: object) -> None:
             seen.append(("info", event))
 
-    monkeypatch.setattr("wabot.monitor.problems.log", Log())
+    monkeypatch.setattr("wabot.monitor.problem_list.log", Log())
     return seen
 
 

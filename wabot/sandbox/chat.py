@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wabot.core.messages import Receipt, Status
-from wabot.sandbox import payloads, prompt
+from wabot.sandbox import payloads, terminal_line
 from wabot.sandbox.ledger import Event, Seen, Sent
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.parts import part, parts, text_of
@@ -45,7 +45,7 @@ async def chat(meta: Meta, *, number: str, stdin: TextIO, out: TextIO) -> bool:
     """
     if not (stdin.isatty() and out.isatty()) or Console(file=out).is_dumb_terminal:
         return await _chat(meta, number, _read(stdin), out)
-    with prompt.Prompt(stdin, out).open() as terminal:
+    with terminal_line.Prompt(stdin, out).open() as terminal:
         return await _chat(meta, number, terminal.lines, terminal.out)
 
 

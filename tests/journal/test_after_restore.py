@@ -13,9 +13,9 @@ from tests.journal.scene import ANA, BEN, EVA, Scene, receipt, said, sent
 from wabot.core.jobs import OPEN, Event, Kind, Outcome, State
 from wabot.core.messages import Status
 from wabot.journal import backup
+from wabot.journal.after_restore import SUFFIX
 from wabot.journal.journal import FILE_NAME
 from wabot.journal.listing import Query
-from wabot.journal.restored import SUFFIX
 
 PEOPLE = [f"49171123450{n}" for n in range(6)]
 
