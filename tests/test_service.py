@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
-from wabot.bulk_request import Asked, Bulk
+from wabot.batch_building import Asked, Bulk
 from wabot.core.exceptions import ArchiveDown
 from wabot.core.messages import Status
 from wabot.core.phone_numbers import InvalidNumber

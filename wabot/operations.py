@@ -9,10 +9,10 @@ from typing import Any
 
 from wabot.core.jobs import Kind
 from wabot.core.waiting_reasons import why
+from wabot.journal.batch_results import FAILED, QUEUED, SENT, Counts, Head, RecipientResult
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal
 from wabot.journal.listing import Query
-from wabot.journal.results import FAILED, QUEUED, SENT, Counts, Head, RecipientResult
 from wabot.log import get_logger
 from wabot.offload import Offload
 from wabot.work.lane import Lane

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from wabot.bulk_request import Bulk, new_batch
+from wabot.batch_building import Bulk, new_batch
 from wabot.core import webhook
 from wabot.core.exceptions import ArchiveDown, InvalidInput
 from wabot.core.jobs import Kind

@@ -13,8 +13,8 @@ from aiohttp import ClientSession
 
 from tests.business import Business, business
 from tests.process import free_port
-from wabot.core import doctor_checks
-from wabot.core.doctor_checks import Check, State
+from wabot.core import doctor_verdicts
+from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.doctor.doctor import ArchiveToExamine, Assistant, Doctor, Surroundings
 from wabot.journal.inspection import inspect
@@ -86,7 +86,7 @@ async def examined(
     async with ClientSession() as session:
         around = Surroundings(session, journal or look, archive, assistant or Model())
         checks = await Doctor(chosen, around, clock=clock, url=url).examine(fix=fix)
-    assert tuple(check.name for check in checks) == doctor_checks.NAMES
+    assert tuple(check.name for check in checks) == doctor_verdicts.NAMES
     yield {check.name: check for check in checks}
 
 
@@ -111,7 +111,7 @@ def broken(checks: Mapping[str, Check]) -> set[str]:
 async def test_where_all_is_well_nothing_is_to_do(b: Business) -> None:
     async with examined(b, archive=Store()) as checks:
         states = {name: check.state for name, check in checks.items()}
-        assert states == dict.fromkeys(doctor_checks.NAMES, State.OK) | {"events": State.SKIPPED}
+        assert states == dict.fromkeys(doctor_verdicts.NAMES, State.OK) | {"events": State.SKIPPED}
         assert not any(check.remedy for check in checks.values())
         assert "only Meta's own webhook proves" in checks["webhook"].detail
 
@@ -282,5 +282,5 @@ async def test_a_damaged_journal_is_found_from_outside(b: Business, tmp_path: Pa
 
 
 async def test_a_full_disk_is_broken_before_it_is_full() -> None:
-    assert doctor_checks.disk(10 << 20, 1 << 40, "/data").state is State.BROKEN
-    assert doctor_checks.disk(300 << 20, 1 << 40, "/data").state is State.WARNING
+    assert doctor_verdicts.disk(10 << 20, 1 << 40, "/data").state is State.BROKEN
+    assert doctor_verdicts.disk(300 << 20, 1 << 40, "/data").state is State.WARNING

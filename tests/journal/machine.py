@@ -386,7 +386,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.kept = {key: value for key, value in self.kept.items() if value[0] >= horizon}
 
     def forget_messages(self) -> None:
-        """What the recorder does, which may have been overtaken by a change when it knows what the archive has."""
+        """What the archiver does, which may have been overtaken by a change when it knows what the archive has."""
         after: int | None = 0
         while after is not None:
             held, after = self.run(self.journal.outdated(after, before=self.now, now=self.now, limit=3))

@@ -14,8 +14,8 @@ from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import OPEN, Event, Kind, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Person, Status
 from wabot.journal import after_restore, batches, contents, sqlite
+from wabot.journal.batch_results import RecipientResult
 from wabot.journal.batches import NewBatch, Recipient
-from wabot.journal.results import RecipientResult
 
 
 async def results(scene: Scene, batch_id: str = "b1") -> list[RecipientResult]:

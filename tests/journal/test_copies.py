@@ -16,7 +16,7 @@ from tests.journal.scene import ANA, BEN, NOW, POLICY, Scene, receipt, sent, tem
 from wabot import journal
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Receipt, Status
-from wabot.journal import batches, jobs, receipts, results, timeouts
+from wabot.journal import batch_results, batches, jobs, receipts, timeouts
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.receipts import ReceiptRules
 
@@ -122,7 +122,7 @@ def check(db: sqlite3.Connection, copies: dict[int, Status], *, over: bool, orde
     if alive:
         assert state is State.DONE, order
         assert alive[row["wamid"]] == BETTER.index(status) == max(alive.values()), order
-        (result,) = results.results(db, "b") or []
+        (result,) = batch_results.results(db, "b") or []
         assert result.answer == {"messages": [{"id": row["wamid"]}]}, order
         db.execute("SAVEPOINT later")
         timeouts.tend(db, policy=POLICY, now=NOW + MONTH)

@@ -31,8 +31,8 @@ from wabot.web.health import HEALTH
 from wabot.web.metrics import METRICS
 from wabot.web.server import Runner, listen
 from wabot.webhook_effects import WebhookEffects
+from wabot.work.archiver import Archiver
 from wabot.work.lane import Handler, Lane
-from wabot.work.recorder import Recorder
 from wabot.work.reply import Replies
 from wabot.work.send import Sends
 
@@ -87,8 +87,8 @@ async def run(
         limits = await factories.limits(settings, journal, clock)
         sends = factories.sends(settings, session, limits, clock)
         lanes = metrics.lanes = _lanes(settings, journal, replies, sends, watching=(metrics, watch), clock=clock)
-        recorder = Recorder(journal, archive, circuit) if archive is not None else None
-        upkeep = factories.upkeep(settings, journal, limits, recorder, clock)
+        archiver = Archiver(journal, archive, circuit) if archive is not None else None
+        upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
         effects = WebhookEffects(
             lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said, on_template=watch.template_changed
         )
@@ -96,7 +96,7 @@ async def run(
         mongo_works = None if archive is None else lambda: circuit.works
         world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
         health = Health(journal, lanes, watch, world)
-        await stack.enter_async_context(_background(upkeep.run, *([recorder.run] if recorder else [])))
+        await stack.enter_async_context(_background(upkeep.run, *([archiver.run] if archiver else [])))
         await stack.enter_async_context(_working(lanes.values()))
         gate = Gate(accepted, open_to_this_machine=sandbox)
         url = await stack.enter_async_context(_serving(settings, service, health, metrics, gate))

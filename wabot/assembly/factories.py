@@ -27,9 +27,9 @@ from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
 from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
+from wabot.work.archiver import Archiver
 from wabot.work.circuit import Circuit, Guarded
 from wabot.work.lane import Lane
-from wabot.work.recorder import Recorder
 from wabot.work.reply import Assistant, RecentArchive, Replies, ReplyStyle
 from wabot.work.send import Limits, Sends
 from wabot.work.timers import Upkeep
@@ -121,7 +121,7 @@ async def mongo(settings: Settings, stack: AsyncExitStack) -> Any:
 
 
 async def archive(settings: Settings, stack: AsyncExitStack) -> tuple[Any, Guarded | None, Circuit]:
-    """MongoDB for the recorder and, guarded, for queries (both None without MongoDB); and the circuit of both."""
+    """MongoDB for the archiver and, guarded, for queries (both None without MongoDB); and the circuit of both."""
     archive, circuit = await mongo(settings, stack), Circuit()
     return archive, Guarded(archive, circuit) if archive is not None else None, circuit
 
@@ -183,14 +183,14 @@ def replies(
 
 
 def upkeep(
-    settings: Settings, journal: Journal, limits: Limits, recorder: Recorder | None, clock: SteadyClock
+    settings: Settings, journal: Journal, limits: Limits, archiver: Archiver | None, clock: SteadyClock
 ) -> Upkeep:
     """The timers. Without MongoDB the journal is the archive, and messages are not deleted."""
     return Upkeep(
         journal,
         limits.pairs,
         retention_seconds=settings.server.retention_days * DAY,
-        prune_messages=recorder.prune if recorder is not None else None,
+        prune_messages=archiver.prune if archiver is not None else None,
         clock=clock,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wabot.core.conversation import Prompt
-from wabot.core.doctor_checks import NEEDED_SCOPES, RENEW, SYSTEM_USERS
+from wabot.core.doctor_verdicts import NEEDED_SCOPES, RENEW, SYSTEM_USERS
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.whatsapp_text import sendable
 

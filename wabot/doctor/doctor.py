@@ -1,7 +1,7 @@
 """Runs all checks in order, each with a time limit.
 
 The terminal runs them on demand; the service runs them at its start and every hour, for `/readyz`. Then it calls no
-model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/doctor_checks.py.
+model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/doctor_verdicts.py.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Protocol
 import aiohttp
 
 from wabot.adapters.graph_api import GraphApi, Unreachable
-from wabot.core import credentials, doctor_checks, remedies
+from wabot.core import credentials, doctor_verdicts, remedies
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.credentials import Credentials
-from wabot.core.doctor_checks import Check, State
+from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.doctor.address import knock
-from wabot.doctor.meta import Meta
+from wabot.doctor.questions_to_meta import Meta
 from wabot.settings.errors import SettingsError
 from wabot.settings.loading import Settings
 
@@ -101,7 +101,7 @@ class Doctor:
         }
         found = {name: await self._bounded(name, check) for name, check in checks.items()}
         found["settings"] = self._settings_check(found["token"], found["number"])
-        return [found[name] for name in doctor_checks.NAMES]
+        return [found[name] for name in doctor_verdicts.NAMES]
 
     async def _bounded(self, name: str, check: Callable[[], Awaitable[Check]]) -> Check:
         """The result of a check, within its time limit."""
@@ -109,14 +109,14 @@ class Doctor:
             async with asyncio.timeout(CHECK_SECONDS):
                 return await check()
         except TimeoutError:
-            return doctor_checks.broken(
+            return doctor_verdicts.broken(
                 name, f"no answer within {CHECK_SECONDS:g} s", "Run it again; look at the network."
             )
         except Unreachable as error:
             if name != "token":
-                return doctor_checks.skipped(name, str(error))
+                return doctor_verdicts.skipped(name, str(error))
             host = self._settings.whatsapp.graph_api_base
-            return doctor_checks.broken(
+            return doctor_verdicts.broken(
                 name, str(error), f"Check that this machine reaches {host}: DNS, firewall, proxy."
             )
 
@@ -125,7 +125,7 @@ class Doctor:
         try:
             self._settings.refuse_unsafe()
         except SettingsError as error:
-            return doctor_checks.broken("settings", "; ".join(error.problems), "Put it into config.toml.")
+            return doctor_verdicts.broken("settings", "; ".join(error.problems), "Put it into config.toml.")
         meta = self._settings.whatsapp
         given = Credentials(
             access_token=meta.access_token.get_secret_value(),
@@ -143,16 +143,16 @@ class Doctor:
         folder = self._settings.server.data_dir.absolute()
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         usage = await asyncio.to_thread(shutil.disk_usage, nearest)
-        return doctor_checks.disk(usage.free, usage.total, str(folder))
+        return doctor_verdicts.disk(usage.free, usage.total, str(folder))
 
     async def _clock_check(self) -> Check:
-        return doctor_checks.clock(self._meta.skew)
+        return doctor_verdicts.clock(self._meta.skew)
 
     async def _webhook(self) -> Check:
         address = self._callback()
         if not address:
             remedy = "Set server.public_url, or pass --url https://…"
-            return doctor_checks.skipped("webhook", "the public address is not known", remedy)
+            return doctor_verdicts.skipped("webhook", "the public address is not known", remedy)
         whatsapp = self._settings.whatsapp
         return await knock(
             self._around.session,
@@ -163,27 +163,27 @@ class Doctor:
 
     async def _mongo(self) -> Check:
         if self._around.archive is None:
-            return doctor_checks.skipped("mongo", "embedded: the journal is the archive")
+            return doctor_verdicts.skipped("mongo", "embedded: the journal is the archive")
         try:
             missing = await self._around.archive.examine()
         except ArchiveDown as error:
-            return doctor_checks.broken("mongo", str(error), remedies.MONGO)
+            return doctor_verdicts.broken("mongo", str(error), remedies.MONGO)
         if missing:
             detail = f"indexes are missing: {', '.join(missing)}"
-            return doctor_checks.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
-        return doctor_checks.ok("mongo", "writes, reads and has its indexes")
+            return doctor_verdicts.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
+        return doctor_verdicts.ok("mongo", "writes, reads and has its indexes")
 
     async def _model(self) -> Check:
         if self._around.assistant is None:
-            return self._around.model() or doctor_checks.skipped("model", "no answer was asked for yet")
+            return self._around.model() or doctor_verdicts.skipped("model", "no answer was asked for yet")
         try:
             await self._around.assistant.answer(Prompt("", (Turn(Role.USER, "Answer with one word: hello."),)))
         except AssistantFailed as error:
-            return doctor_checks.broken("model", str(error), remedies.of_model(error))
-        return doctor_checks.ok("model", f"{self._settings.assistant.provider} answers")
+            return doctor_verdicts.broken("model", str(error), remedies.of_model(error))
+        return doctor_verdicts.ok("model", f"{self._settings.assistant.provider} answers")
 
     async def _events(self) -> Check:
-        return doctor_checks.skipped("events", "no endpoints are configured")
+        return doctor_verdicts.skipped("events", "no endpoints are configured")
 
     def _callback(self) -> str:
         """The public address of our webhook, from the settings, `--url` or Meta; "" if unknown."""

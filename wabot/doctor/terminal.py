@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from wabot.core.doctor_checks import Check, State
+from wabot.core.doctor_verdicts import Check, State
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.settings.loading import Settings

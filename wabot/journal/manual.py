@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from wabot.core.jobs import Kind, State
-from wabot.journal import batches, bulk_retry, listing, outbox, results
+from wabot.journal import batch_results, batches, bulk_retry, listing, outbox
 from wabot.journal.batch_queueing import Slices
+from wabot.journal.batch_results import Counts, Head, RecipientResult
 from wabot.journal.batch_waiters import Watchers
-from wabot.journal.results import Counts, Head, RecipientResult
 from wabot.journal.sqlite import Reader, Writer
 
 
@@ -59,19 +59,19 @@ class ByHand:
 
     async def results(self, batch_id: str) -> list[RecipientResult] | None:
         """What became of a batch so far, in the order asked."""
-        return await self._read(results.results, batch_id)
+        return await self._read(batch_results.results, batch_id)
 
     async def batch_head(self, batch_id: str) -> Head | None:
         """A batch without its recipients; None if it is unknown."""
-        return await self._read(results.head, batch_id)
+        return await self._read(batch_results.head, batch_id)
 
     async def batch_counts(self, batch_id: str) -> Counts:
         """The counts of a batch so far."""
-        return await self._read(results.counts, batch_id)
+        return await self._read(batch_results.counts, batch_id)
 
     async def batches(self, limit: int, cursor: str | None) -> list[Head] | None:
         """A page of the batches, newest first; None for a cursor that is no batch."""
-        return await self._read(results.heads, limit, cursor)
+        return await self._read(batch_results.heads, limit, cursor)
 
     async def cancel_batch(self, batch_id: str, now: float) -> bool:
         """Cancel all sends of a batch that have not left; False if it is unknown. It is finished after a crash."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wabot.core.throttle import Throttle
+from wabot.core.log_throttle import Throttle
 from wabot.log import get_logger
 
 log = get_logger()

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, Protocol
 
-from wabot.core import doctor_checks, remedies
+from wabot.core import doctor_verdicts, remedies
 from wabot.core.account import AccountNews, Standing
-from wabot.core.doctor_checks import Check, State
+from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Halt, Outcome
 from wabot.log import get_logger
@@ -140,19 +140,19 @@ class Watch:
     def model_answered(self, failure: AssistantFailed | None) -> None:
         """The model answered, or failed with `failure`."""
         if failure is None:
-            self._model = doctor_checks.ok("model", "its last answer was good")
+            self._model = doctor_verdicts.ok("model", "its last answer was good")
             self.problems.end("model")
         else:
             remedy = remedies.of_model(failure)
-            self._model = doctor_checks.broken("model", str(failure), remedy)
+            self._model = doctor_verdicts.broken("model", str(failure), remedy)
             self.problems.begin("model", f"The model does not answer: {failure}", remedy)
 
     def archive_changed(self, works: bool, reason: str) -> None:
         """MongoDB stopped answering, or answers again."""
         if works:
-            self.problems.end("mongo", by="recorder")
+            self.problems.end("mongo", by="archiver")
         else:
-            self.problems.begin("mongo", reason, remedies.MONGO, by="recorder")
+            self.problems.begin("mongo", reason, remedies.MONGO, by="archiver")
 
     def account_said(self, news: AccountNews) -> None:
         """Meta restricted the account, lifted that, or warned. (A blocked account pauses the lane: `lane_changed`.)"""
@@ -184,7 +184,7 @@ class Watch:
             usage = shutil.disk_usage(self._data_dir)
         except OSError:
             return
-        check = doctor_checks.disk(usage.free, usage.total, str(self._data_dir))
+        check = doctor_verdicts.disk(usage.free, usage.total, str(self._data_dir))
         self._report(check, by="look")
 
     def _look_at_journal(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.bulk_request import Asked, Bulk
+from wabot.batch_building import Asked, Bulk
 from wabot.core.json_limits import SMALL, Room
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.offload import MANY

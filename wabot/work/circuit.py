@@ -1,7 +1,7 @@
 """A circuit breaker around the archive: a request never waits for a MongoDB that is known to be down.
 
-All users of the archive share one circuit. A failed query or a failed write of the recorder opens it. While it is open,
-queries fail at once, and only the recorder keeps trying. The recorder closes it when the archive answers fast enough
+All users of the archive share one circuit. A failed query or a failed write of the archiver opens it. While it is open,
+queries fail at once, and only the archiver keeps trying. The archiver closes it when the archive answers fast enough
 for queries.
 """
 

@@ -1,7 +1,7 @@
 """Writes new and changed messages to the archive in batches, and retries until it has them.
 
 The journal marks what the archive has acknowledged. Another MongoDB, an old backup, or a MongoDB that lost acknowledged
-writes makes these marks wrong. So whenever the archive becomes reachable, at the start or after an outage, the recorder
+writes makes these marks wrong. So whenever the archive becomes reachable, at the start or after an outage, the archiver
 checks whether it has some witnesses (a sample of messages); from the first missing one on, everything that the journal
 still has is recorded again. And before the journal deletes a message, the archive is asked for exactly that message,
 which finds what the sample missed.
@@ -23,7 +23,7 @@ RETRY_MAX_SECONDS = 5.0
 """The longest wait between two tries while the archive is down; no queries go to it until one succeeds."""
 
 PROMPT_SECONDS = 1.0
-"""If a ping takes longer than this, the recorder writes to the archive, but queries still do not use it."""
+"""If a ping takes longer than this, the archiver writes to the archive, but queries still do not use it."""
 
 REFUSED_SECONDS = 3600.0
 """When a refused document is tried again: the database may have refused it by a rule that is gone by then."""
@@ -87,7 +87,7 @@ class Circuit(Protocol):
     def close(self) -> None: ...
 
 
-class Recorder:
+class Archiver:
     """Writes messages whose version is newer than the archive's. Writing one twice is harmless: the key is our own.
 
     `sure`: the archive was checked and has what the journal's marks say.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from wabot.core.throttle import REMEMBERED, Throttle
+from wabot.core.log_throttle import REMEMBERED, Throttle
 
 
 def test_the_first_is_worth_a_line_and_later_ones_every_minute_with_their_count() -> None:

@@ -18,8 +18,8 @@ from wabot.adapters.mongo import MongoArchive
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import Person, Status
+from wabot.work.archiver import PROMPT_SECONDS, REFUSED_SECONDS, Archiver
 from wabot.work.circuit import Circuit
-from wabot.work.recorder import PROMPT_SECONDS, REFUSED_SECONDS, Recorder
 
 COLLECTION = "user_chat"
 
@@ -35,20 +35,20 @@ def circuit() -> Circuit:
 
 
 @pytest.fixture
-def recorder(scene: Scene, archive: MemoryArchive, circuit: Circuit) -> Recorder:
-    return Recorder(scene.journal, archive, circuit, clock=lambda: scene.now)
+def archiver(scene: Scene, archive: MemoryArchive, circuit: Circuit) -> Archiver:
+    return Archiver(scene.journal, archive, circuit, clock=lambda: scene.now)
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long."""
-    monkeypatch.setattr("wabot.work.recorder.EVERY_SECONDS", 0.01)
-    monkeypatch.setattr("wabot.work.recorder.RETRY_MAX_SECONDS", 0.02)
+    monkeypatch.setattr("wabot.work.archiver.EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("wabot.work.archiver.RETRY_MAX_SECONDS", 0.02)
 
 
 @asynccontextmanager
-async def running(recorder: Recorder) -> AsyncIterator[None]:
-    task = asyncio.create_task(recorder.run())
+async def running(archiver: Archiver) -> AsyncIterator[None]:
+    task = asyncio.create_task(archiver.run())
     try:
         yield
         assert not task.done(), "it works until it is cancelled"
@@ -79,24 +79,24 @@ async def talk(scene: Scene, count: int, *, begin: int = 0) -> None:
 
 
 async def test_what_the_journal_has_is_recorded_once(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, circuit: Circuit
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, circuit: Circuit
 ) -> None:
     await talk(scene, 3)
-    assert await recorder.ship() == 3
+    assert await archiver.ship() == 3
     assert list(archive.documents) == ["wamid.0", "wamid.1", "wamid.2"]
     asked = archive.asked
-    assert await recorder.ship() == 0
+    assert await archiver.ship() == 0
     assert archive.asked == asked, "nothing new is no reason to ask"
     assert circuit.works is True
 
 
-async def test_what_changes_is_recorded_again(scene: Scene, recorder: Recorder, archive: MemoryArchive) -> None:
+async def test_what_changes_is_recorded_again(scene: Scene, archiver: Archiver, archive: MemoryArchive) -> None:
     job_id = await scene.send_to(ANA, "wamid.out")
-    await recorder.ship()
+    await archiver.ship()
     key = f"{scene.journal.name}-{job_id}"
     assert kept(archive) == {key: "sent"}
     await scene.told(receipt("wamid.out", Status.READ))
-    assert await recorder.ship() == 1
+    assert await archiver.ship() == 1
     assert kept(archive) == {key: "read"}
     assert archive.documents[key]["outbox_id"] == key
 
@@ -111,20 +111,20 @@ async def test_what_changes_while_it_is_recorded_is_recorded_again(scene: Scene,
                 await scene.told(receipt("wamid.out", Status.DELIVERED))
             return refused
 
-    recorder = Recorder(scene.journal, Slow(), Circuit())
-    await recorder.ship()
+    archiver = Archiver(scene.journal, Slow(), Circuit())
+    await archiver.ship()
     assert await scene.journal.archive_lag() == 1
-    await recorder.ship()
+    await archiver.ship()
     assert list(kept(archive).values()) == ["delivered"]
     assert await scene.journal.archive_lag() == 0
 
 
 async def test_many_are_recorded_in_batches(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wabot.work.recorder.BATCH", 10)
+    monkeypatch.setattr("wabot.work.archiver.BATCH", 10)
     await talk(scene, 35)
-    assert await recorder.ship() == 35
+    assert await archiver.ship() == 35
     assert archive.asked == 1 + 4, "a look, and four batches"
     assert len(archive.documents) == 35
 
@@ -134,14 +134,14 @@ async def test_many_are_recorded_in_batches(
 
 async def test_while_the_archive_is_down_nothing_is_lost(
     scene: Scene,
-    recorder: Recorder,
+    archiver: Archiver,
     archive: MemoryArchive,
     circuit: Circuit,
     hasty: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     await talk(scene, 1)
-    async with running(recorder):
+    async with running(archiver):
         await caught_up(scene)
         archive.down = True
         await talk(scene, 2, begin=1)
@@ -150,7 +150,7 @@ async def test_while_the_archive_is_down_nothing_is_lost(
             while archive.asked < asked + 3:
                 await asyncio.sleep(0.01)
         assert circuit.works is False
-        assert recorder.sure is False
+        assert archiver.sure is False
         archive.down = False
         await caught_up(scene)
         assert circuit.works is True
@@ -161,17 +161,17 @@ async def test_while_the_archive_is_down_nothing_is_lost(
 
 
 async def test_how_the_archive_is_is_known_from_the_first_pass_on(
-    scene: Scene, recorder: Recorder, circuit: Circuit
+    scene: Scene, archiver: Archiver, circuit: Circuit
 ) -> None:
-    assert (circuit.works, recorder.sure) == (None, False)
-    await recorder.ship()
-    assert (circuit.works, recorder.sure) == (True, True)
+    assert (circuit.works, archiver.sure) == (None, False)
+    await archiver.ship()
+    assert (circuit.works, archiver.sure) == (True, True)
 
 
 async def test_what_a_question_found_lost_the_recorder_finds_again_though_nothing_is_new(
-    scene: Scene, recorder: Recorder, circuit: Circuit, hasty: None
+    scene: Scene, archiver: Archiver, circuit: Circuit, hasty: None
 ) -> None:
-    async with running(recorder):
+    async with running(archiver):
         circuit.open("a question was not answered")
         async with asyncio.timeout(10):
             while not circuit.works:
@@ -188,7 +188,7 @@ async def test_an_archive_too_slow_for_questions_is_recorded_to(
     slow = Slow()
     circuit.open("a question was not answered")
     await talk(scene, 3)
-    assert await Recorder(scene.journal, slow, circuit, clock=lambda: scene.now).ship() == 3
+    assert await Archiver(scene.journal, slow, circuit, clock=lambda: scene.now).ship() == 3
     assert circuit.works is False
 
 
@@ -207,7 +207,7 @@ async def test_a_journal_that_is_down_is_waited_for(scene: Scene, archive: Memor
             await scene.journal.mark_archived(versions)
 
     await talk(scene, 2)
-    async with running(Recorder(Flaky(), archive, Circuit())):
+    async with running(Archiver(Flaky(), archive, Circuit())):
         await caught_up(scene)
     assert len(archive.documents) == 2
 
@@ -216,132 +216,132 @@ async def test_a_journal_that_is_down_is_waited_for(scene: Scene, archive: Memor
 
 
 async def test_one_that_is_refused_holds_up_nobody_and_is_offered_again_later(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
 ) -> None:
     archive.refused["wamid.1"] = "too large"
     await talk(scene, 3)
-    assert await recorder.ship() == 2
+    assert await archiver.ship() == 2
     asked = archive.asked
-    assert await recorder.ship() == 0
+    assert await archiver.ship() == 0
     assert archive.asked == asked
     scene.now += REFUSED_SECONDS
-    assert await recorder.ship() == 0
+    assert await archiver.ship() == 0
     assert archive.asked == asked + 1
     archive.refused.clear()
     scene.now += REFUSED_SECONDS
-    assert await recorder.ship() == 1
+    assert await archiver.ship() == 1
     assert await scene.journal.archive_lag() == 0
     assert capsys.readouterr().out.count("archive.refused") == 2
 
 
 async def test_a_new_version_of_one_that_was_refused_is_offered_at_once(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive
+    scene: Scene, archiver: Archiver, archive: MemoryArchive
 ) -> None:
     job_id = await scene.send_to(ANA, "wamid.out")
     archive.refused[f"{scene.journal.name}-{job_id}"] = "too large"
-    assert await recorder.ship() == 0
+    assert await archiver.ship() == 0
     archive.refused.clear()
     await scene.told(receipt("wamid.out", Status.READ))
-    assert await recorder.ship() == 1
+    assert await archiver.ship() == 1
 
 
 # Another archive.
 
 
 async def test_another_archive_gets_everything_that_the_journal_has(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await talk(scene, 20)
     await scene.send_to(BEN, "wamid.out")
-    await recorder.ship()
+    await archiver.ship()
     other = MemoryArchive()
-    assert await Recorder(scene.journal, other, Circuit()).ship() == 21
+    assert await Archiver(scene.journal, other, Circuit()).ship() == 21
     assert other.documents == archive.documents
     assert capsys.readouterr().out.count("archive.behind") == 1
 
 
 async def test_the_same_archive_gets_nothing_twice(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await talk(scene, 20)
-    await recorder.ship()
-    assert await Recorder(scene.journal, archive, Circuit()).ship() == 0
+    await archiver.ship()
+    assert await Archiver(scene.journal, archive, Circuit()).ship() == 0
     assert "archive.behind" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("lost", [1, 2, 49, 50, 51, 150, 399, 400])
 async def test_an_archive_that_lost_its_last_writes_gets_them_again(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, lost: int, capsys: pytest.CaptureFixture[str]
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, lost: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A power cut, or a dump that was restored: of 50 witnesses 49 may be there."""
     await talk(scene, 400)
-    await recorder.ship()
+    await archiver.ship()
     whole = dict(archive.documents)
     for number in range(400 - lost, 400):
         del archive.documents[f"wamid.{number}"]
-    again = await Recorder(scene.journal, archive, Circuit()).ship()
+    again = await Archiver(scene.journal, archive, Circuit()).ship()
     assert archive.documents == whole
     assert lost <= again <= min(400, 2 * lost + 50), "and not much more than these"
     assert capsys.readouterr().out.count("archive.behind") == 1
 
 
 async def test_an_archive_that_lost_a_change_gets_it_again(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive
+    scene: Scene, archiver: Archiver, archive: MemoryArchive
 ) -> None:
     job_id = await scene.send_to(ANA, "wamid.out")
-    await recorder.ship()
+    await archiver.ship()
     before = dict(archive.documents)
     await scene.told(receipt("wamid.out", Status.READ))
-    await recorder.ship()
+    await archiver.ship()
     archive.documents = before
-    await Recorder(scene.journal, archive, Circuit()).ship()
+    await Archiver(scene.journal, archive, Circuit()).ship()
     assert kept(archive) == {f"{scene.journal.name}-{job_id}": "read"}
 
 
 async def test_one_that_was_refused_hides_nothing_that_was_recorded_after_it(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive
+    scene: Scene, archiver: Archiver, archive: MemoryArchive
 ) -> None:
     archive.refused["wamid.2"] = "too large"
     await talk(scene, 100)
-    await recorder.ship()
+    await archiver.ship()
     del archive.documents["wamid.99"]
-    await Recorder(scene.journal, archive, Circuit()).ship()
+    await Archiver(scene.journal, archive, Circuit()).ship()
     assert len(archive.documents) == 99
 
 
 async def test_one_that_changed_hides_nothing_that_was_recorded_after_it(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive
+    scene: Scene, archiver: Archiver, archive: MemoryArchive
 ) -> None:
     await scene.send_to(ANA, "wamid.out")
     await talk(scene, 100)
-    await recorder.ship()
+    await archiver.ship()
     del archive.documents["wamid.99"]
     await scene.told(receipt("wamid.out", Status.READ))
     await talk(scene, 5000, begin=100)
-    await Recorder(scene.journal, archive, Circuit()).ship()
+    await Archiver(scene.journal, archive, Circuit()).ship()
     assert len(archive.documents) == 5101
 
 
 async def test_an_archive_restored_from_before_gets_what_it_lacks(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wabot.work.recorder.WITNESSES", 5)
+    monkeypatch.setattr("wabot.work.archiver.WITNESSES", 5)
     await talk(scene, 20)
-    await recorder.ship()
+    await archiver.ship()
     backup = dict(archive.documents)
     await talk(scene, 20, begin=20)
-    await recorder.ship()
+    await archiver.ship()
     archive.documents = backup
-    await Recorder(scene.journal, archive, Circuit()).ship()
+    await Archiver(scene.journal, archive, Circuit()).ship()
     assert len(archive.documents) == 40
 
 
 # What is forgotten here.
 
 
-async def prune(scene: Scene, recorder: Recorder) -> None:
+async def prune(scene: Scene, archiver: Archiver) -> None:
     """Forget what is older than 30 days."""
-    await recorder.prune(before=scene.now - 30 * DAY, now=scene.now)
+    await archiver.prune(before=scene.now - 30 * DAY, now=scene.now)
 
 
 async def wamids(scene: Scene) -> set[str]:
@@ -349,50 +349,50 @@ async def wamids(scene: Scene) -> set[str]:
 
 
 async def test_only_what_the_archive_has_when_it_is_asked_is_forgotten(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A hole so old that no witness showed it."""
     await talk(scene, 450)
-    await recorder.ship()
+    await archiver.ship()
     whole = dict(archive.documents)
     del archive.documents["wamid.7"], archive.documents["wamid.300"]
     scene.now += 40 * DAY
-    await prune(scene, recorder)
+    await prune(scene, archiver)
     assert await wamids(scene) == {"wamid.7", "wamid.300"}
     assert "archive.behind" in capsys.readouterr().out
-    assert await recorder.ship() == 2
+    assert await archiver.ship() == 2
     assert archive.documents == whole
-    await prune(scene, recorder)
+    await prune(scene, archiver)
     assert await wamids(scene) == set()
 
 
 async def test_nothing_is_forgotten_while_the_archive_does_not_answer(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, circuit: Circuit
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, circuit: Circuit
 ) -> None:
     await talk(scene, 5)
-    await recorder.ship()
+    await archiver.ship()
     scene.now += 40 * DAY
     archive.down = True
-    await prune(scene, recorder)
+    await prune(scene, archiver)
     assert circuit.works is False
     archive.down = False
-    await prune(scene, recorder)
-    assert len(await wamids(scene)) == 5, "nor before the recorder has found it again"
-    await recorder.ship()
-    await prune(scene, recorder)
+    await prune(scene, archiver)
+    assert len(await wamids(scene)) == 5, "nor before the archiver has found it again"
+    await archiver.ship()
+    await prune(scene, archiver)
     assert await wamids(scene) == set()
 
 
 async def test_an_archive_that_was_swapped_during_an_outage_is_noticed(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive, hasty: None
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, hasty: None
 ) -> None:
     await talk(scene, 5)
-    async with running(recorder):
+    async with running(archiver):
         await caught_up(scene)
         archive.down = True
         await talk(scene, 1, begin=5)
         async with asyncio.timeout(10):
-            while recorder.sure:
+            while archiver.sure:
                 await asyncio.sleep(0.01)
         archive.documents.clear()
         archive.down = False
@@ -401,32 +401,32 @@ async def test_an_archive_that_was_swapped_during_an_outage_is_noticed(
 
 
 async def test_a_first_archive_is_nobodys_replacement(
-    scene: Scene, recorder: Recorder, capsys: pytest.CaptureFixture[str]
+    scene: Scene, archiver: Archiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await talk(scene, 5)
-    assert await recorder.ship() == 5
+    assert await archiver.ship() == 5
     assert "archive.behind" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 async def test_a_crash_while_it_is_noticed_loses_nothing(
-    scene: Scene, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, steps: int
+    scene: Scene, archiver: Archiver, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    monkeypatch.setattr("wabot.work.recorder.FORGET_STEP", 5)
+    monkeypatch.setattr("wabot.work.archiver.FORGET_STEP", 5)
     await talk(scene, 20)
-    await recorder.ship()
+    await archiver.ship()
     before = None
     for _ in range(steps):
         before = await scene.journal.forget_archived(1, before, 5)
     await scene.restart()
     other = MemoryArchive()
-    assert await Recorder(scene.journal, other, Circuit()).ship() == 20
+    assert await Archiver(scene.journal, other, Circuit()).ship() == 20
     assert len(other.documents) == 20
 
 
-async def test_what_another_archive_lacks_is_made_up_for_in_small_steps(scene: Scene, recorder: Recorder) -> None:
+async def test_what_another_archive_lacks_is_made_up_for_in_small_steps(scene: Scene, archiver: Archiver) -> None:
     await talk(scene, 12)
-    await recorder.ship()
+    await archiver.ship()
     lacking, before = [], None
     while (before := await scene.journal.forget_archived(1, before, 5)) is not None:
         lacking.append(await scene.journal.archive_lag())
@@ -434,28 +434,28 @@ async def test_what_another_archive_lacks_is_made_up_for_in_small_steps(scene: S
 
 
 async def test_what_was_brought_back_from_an_archive_is_not_sent_to_it_as_our_own(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive
+    scene: Scene, archiver: Archiver, archive: MemoryArchive
 ) -> None:
     await talk(scene, 1)
     scene.now += 2
     job = await scene.claim_one(Kind.REPLY)
     old = {"id": "wamid.old", "from": ANA, "to": "1", "timestamp": "1", "type": "text", "body": "", "raw": {}}
     await scene.journal.adopt(job, [{**old, "direction": "in", "origin": "person"}], scene.now)
-    await recorder.ship()
+    await archiver.ship()
     other = MemoryArchive()
-    await Recorder(scene.journal, other, Circuit()).ship()
+    await Archiver(scene.journal, other, Circuit()).ship()
     assert list(other.documents) == ["wamid.0"]
 
 
-async def test_what_was_never_recorded_does_not_hide_what_was(scene: Scene, recorder: Recorder) -> None:
+async def test_what_was_never_recorded_does_not_hide_what_was(scene: Scene, archiver: Archiver) -> None:
     await talk(scene, 10)
-    await recorder.ship()
+    await archiver.ship()
     await talk(scene, 30, begin=10)
     assert [held.key for held in await scene.journal.witnesses(3)] == [f"wamid.{n}" for n in (2, 7, 8, 9)]
 
 
 async def test_what_was_brought_back_is_no_document_of_ours_whatever_becomes_of_it(
-    scene: Scene, recorder: Recorder, archive: MemoryArchive
+    scene: Scene, archiver: Archiver, archive: MemoryArchive
 ) -> None:
     """The archive has it under a key of its own: recording it would make a second document."""
     await scene.hear(said("wamid.0"), said("wamid.1", Person(bsuid="IN.1")))
@@ -464,10 +464,10 @@ async def test_what_was_brought_back_is_no_document_of_ours_whatever_becomes_of_
     await scene.settle(job, Outcome(Event.SUCCEED))
     old = {"id": "wamid.old", "from": "1", "to": ANA, "timestamp": "1", "type": "text", "body": "", "raw": {}}
     await scene.journal.adopt(job, [{**old, "direction": "out", "origin": "ai"}], scene.now)
-    await recorder.ship()
+    await archiver.ship()
     await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid="IN.1")))  # they are one person
     await scene.told(receipt("wamid.old", Status.READ))
-    await recorder.ship()
+    await archiver.ship()
     assert scene.row("SELECT version > 1 AS changed FROM messages WHERE wamid = 'wamid.old'") == {"changed": 1}
     assert sorted(archive.documents) == ["wamid.0", "wamid.1", "wamid.2"]
     assert await scene.journal.archive_lag() == 0
@@ -489,9 +489,9 @@ async def test_a_talk_is_recorded_in_mongodb_and_told_from_there(scene: Scene, m
     await talk(scene, 3)
     await scene.send_to(ANA, "wamid.out")
     async with mongo_archive(mongo_uri, database) as archive:
-        recorder = Recorder(scene.journal, archive, Circuit())
-        assert await recorder.ship() == 4
-        assert await recorder.ship() == 0
+        archiver = Archiver(scene.journal, archive, Circuit())
+        assert await archiver.ship() == 4
+        assert await archiver.ship() == 0
         _, ours = await scene.journal.of_contact(ANA, 0, ())
         theirs = await archive.history([ANA], None, 0, ())
         assert theirs == [{**message, "raw": json.loads(message["raw"])} for message in ours]
@@ -501,10 +501,10 @@ async def test_a_talk_is_recorded_in_mongodb_and_told_from_there(scene: Scene, m
 async def test_another_database_gets_everything_too(scene: Scene, mongo_uri: str, database: str) -> None:
     await talk(scene, 30)
     async with mongo_archive(mongo_uri, database) as archive:
-        await Recorder(scene.journal, archive, Circuit()).ship()
-        assert await Recorder(scene.journal, archive, Circuit()).ship() == 0
+        await Archiver(scene.journal, archive, Circuit()).ship()
+        assert await Archiver(scene.journal, archive, Circuit()).ship() == 0
     async with mongo_archive(mongo_uri, database, "another") as other:
-        assert await Recorder(scene.journal, other, Circuit()).ship() == 30
+        assert await Archiver(scene.journal, other, Circuit()).ship() == 30
         assert len(await other.history([ANA], None, 0, ())) == 30
 
 
@@ -514,8 +514,8 @@ async def test_a_database_that_is_down_at_start_is_caught_up_with(
     monkeypatch.setattr(mongo, "SELECT_MS", 100)
     async with proxy(mongo_uri, opened=False) as way, mongo_archive(way.uri, database) as archive:
         circuit = Circuit()
-        recorder = Recorder(scene.journal, archive, circuit)
-        async with running(recorder):
+        archiver = Archiver(scene.journal, archive, circuit)
+        async with running(archiver):
             await talk(scene, 3)
             async with asyncio.timeout(10):
                 while circuit.works is None:
@@ -530,6 +530,6 @@ async def test_a_database_that_is_down_at_start_is_caught_up_with(
 async def test_a_document_over_16_megabytes_is_refused_alone(scene: Scene, mongo_uri: str, database: str) -> None:
     await scene.hear(said("wamid.0"), said("wamid.1", body="x" * 17_000_000), said("wamid.2"))
     async with mongo_archive(mongo_uri, database) as archive:
-        assert await Recorder(scene.journal, archive, Circuit()).ship() == 2
+        assert await Archiver(scene.journal, archive, Circuit()).ship() == 2
         assert {m["id"] for m in await archive.history([ANA], None, 0, ())} == {"wamid.0", "wamid.2"}
     assert await scene.journal.archive_lag() == 1
