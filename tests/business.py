@@ -64,7 +64,7 @@ class Business:
 
     @property
     def journal(self) -> Journal:
-        return self.running.journal
+        return self.running.account.journal
 
     async def get(self, path: str, **request: Any) -> Answer:
         """GET, with what aiohttp's client takes (`params`, `headers`, …)."""

@@ -82,19 +82,25 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.doctor": (
         "wabot.adapters.graph_api", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.settings",
     ),
+    "wabot.assembly.adapters": (
+        "wabot.adapters", "wabot.doctor", "wabot.journal.inspection", "wabot.monitor.problem_sources",
+        "wabot.settings", "wabot.work",
+    ),
     "wabot.assembly.factories": (
-        "wabot.adapters", "wabot.assembly.clock", "wabot.assembly.knowledge_files", "wabot.core", "wabot.doctor",
-        "wabot.journal", "wabot.monitor.problem_sources", "wabot.service", "wabot.settings", "wabot.webhook_effects",
-        "wabot.work",
+        "wabot.assembly.knowledge_files", "wabot.core", "wabot.journal", "wabot.monitor.problem_sources",
+        "wabot.service", "wabot.settings", "wabot.webhook_effects", "wabot.work",
+    ),
+    "wabot.assembly.account": (
+        "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.doctor.doctor", "wabot.journal",
+        "wabot.log", "wabot.metrics", "wabot.monitor.health", "wabot.monitor.problem_sources", "wabot.service",
+        "wabot.settings", "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.assembly.bootstrap": (
-        "wabot.api_keys", "wabot.assembly.clock", "wabot.assembly.factories", "wabot.core", "wabot.doctor.doctor",
-        "wabot.journal", "wabot.log", "wabot.metrics", "wabot.monitor.health", "wabot.monitor.problem_sources",
-        "wabot.running_address", "wabot.sandbox", "wabot.service", "wabot.settings", "wabot.web",
-        "wabot.webhook_effects", "wabot.work",
+        "wabot.api_keys", "wabot.assembly", "wabot.core", "wabot.journal", "wabot.log", "wabot.running_address",
+        "wabot.sandbox", "wabot.settings", "wabot.web", "wabot.work.circuit",
     ),
     "wabot.cli": (
-        "wabot.assembly.bootstrap", "wabot.assembly.factories", "wabot.core", "wabot.doctor", "wabot.journal.backup",
+        "wabot.assembly.adapters", "wabot.assembly.bootstrap", "wabot.core", "wabot.doctor", "wabot.journal.backup",
         "wabot.journal.restore", "wabot.log", "wabot.outbox_command", "wabot.ownership", "wabot.running_address",
         "wabot.sandbox.chat", "wabot.settings",
     ),

@@ -62,11 +62,11 @@ async def test_what_is_mended_in_the_sandbox_is_tried_at_once(monkeypatch: pytes
         batch = asyncio.create_task(_batch(f"{running.url}/initiate-bulk", "919216590010"))
         await meta.until(lambda meta: len(meta.attempts) == 1)
         async with asyncio.timeout(5):
-            while running.lanes[Kind.SEND].paused is None:
+            while running.account.lanes[Kind.SEND].paused is None:
                 await asyncio.sleep(0.01)
         meta.mend()
         assert (await asyncio.wait_for(batch, 5))["successful"] == 1
-        assert running.lanes[Kind.SEND].paused is None
+        assert running.account.lanes[Kind.SEND].paused is None
 
 
 async def _batch(url: str, number: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ async def test_a_webhook_that_says_nothing_does_not_prove_metas_secret(wabot: Bu
 
 
 async def examine(wabot: Business) -> None:
-    await wabot.running.watch.examine(wabot.running.doctor)
+    await wabot.running.account.watch.examine(wabot.running.account.doctor)
 
 
 async def test_webhooks_for_another_number_are_a_problem(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_webhooks_for_another_number_are_a_problem(tmp_path: Path) -> None
 async def test_a_lane_that_pauses_says_why_when_it_tries_again_and_what_to_do(wabot: Business) -> None:
     wabot.meta.behaviour.always(ANA, error(190))
     await wabot.post("/initiate-bulk", {"numbers": [ANA]}, headers={"Prefer": "respond-async"})
-    await eventually(lambda: wabot.running.lanes[Kind.SEND].paused)
+    await eventually(lambda: wabot.running.account.lanes[Kind.SEND].paused)
     found = await the_problem(wabot)
     assert "190" in found["what"]
     assert "whatsapp.access_token" in found["remedy"]
@@ -138,12 +138,12 @@ async def test_a_warning_of_metas_is_a_problem_for_a_day(wabot: Business, monkey
     found = await the_problem(wabot)
     assert "sale (de) is MARKETING" in found["what"]
     assert "WhatsApp Manager" in found["remedy"]
-    monkeypatch.setattr(wabot.running.watch, "_clock", lambda: found["since"] + 86401)
+    monkeypatch.setattr(wabot.running.account.watch, "_clock", lambda: found["since"] + 86401)
     assert await problems(wabot) == []
 
 
 async def test_a_model_that_refuses_the_key_says_so_itself(wabot: Business) -> None:
-    watch = wabot.running.watch
+    watch = wabot.running.account.watch
     watch.model_answered(AssistantFailed("HTTP 401: Incorrect API key provided", 401))
     found = await the_problem(wabot)
     assert "Incorrect API key" in found["what"]
@@ -206,7 +206,7 @@ async def test_settings_that_meta_does_not_know_are_named_soon_after_the_start(
 async def test_a_send_and_doctor_see_one_problem_which_ends_when_neither_does(tmp_path: Path) -> None:
     async with business(tmp_path, meta=meta(), whatsapp=WHATSAPP | {"access_token": "EAAG" + "zz" * 60}) as wabot:
         await wabot.post("/initiate-bulk", {"numbers": [BEN]}, headers={"Prefer": "respond-async"})
-        await eventually(lambda: wabot.running.lanes[Kind.SEND].paused)
+        await eventually(lambda: wabot.running.account.lanes[Kind.SEND].paused)
         await examine(wabot)
         await the_problem(wabot)
 

@@ -57,7 +57,7 @@ class Shelf:
 
 @pytest.fixture
 def service(wabot: Business) -> Service:
-    return wabot.running.service
+    return wabot.running.account.service
 
 
 @pytest.fixture
@@ -242,6 +242,6 @@ async def test_what_comes_in_counts_against_metas_throughput(tmp_path: Path) -> 
         for n in range(4):
             await said(wabot, f"wamid.in{n}")
         began = loop.time()
-        await wabot.running.service.initiate(Bulk([Asked(BEN)]))
+        await wabot.running.account.service.initiate(Bulk([Asked(BEN)]))
         await wabot.meta.until(lambda meta: len(meta.sent) == 1)
         assert loop.time() - began > 0.5

@@ -86,10 +86,10 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
 
         return asyncio.run(outbox_command.outbox(settings, args))
     if args.command == "doctor":
-        from wabot.assembly import factories  # noqa: PLC0415
+        from wabot.assembly import adapters  # noqa: PLC0415
         from wabot.doctor import terminal  # noqa: PLC0415
 
-        return _run(terminal.run(settings, args, assistant=factories.assistant, archive=factories.mongo))
+        return _run(terminal.run(settings, args, assistant=adapters.assistant, archive=adapters.mongo))
     if args.command == "backup":
         from wabot.journal import backup  # noqa: PLC0415
 

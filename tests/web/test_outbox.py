@@ -256,7 +256,7 @@ async def test_trouble_at_meta_shows_and_does_not_make_us_unready(wabot: Busines
 
 
 async def test_a_lane_that_stopped_makes_us_unready(wabot: Business) -> None:
-    lane = wabot.running.service._lanes  # the only way to break one
+    lane = wabot.running.account.service._lanes  # the only way to break one
     for one in lane.values():
         await one.drain(0)
     answer = await wabot.get("/readyz")

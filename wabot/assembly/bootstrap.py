@@ -1,40 +1,32 @@
-"""Opens everything in order and closes it in reverse. Only this module and `factories` know all the others."""
+"""Runs the service: opens everything in order and closes it in reverse."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
 from wabot import api_keys, running_address
 from wabot.assembly import factories
+from wabot.assembly.account import Account, assemble
+from wabot.assembly.adapters import Clients
 from wabot.assembly.clock import SteadyClock
-from wabot.core.jobs import Job, Kind, Outcome, State
-from wabot.doctor.doctor import Doctor
-from wabot.journal.journal import Journal, open_journal
+from wabot.core.jobs import Kind
+from wabot.journal.connections import Threads
 from wabot.journal.opening import Purpose
 from wabot.log import get_logger
-from wabot.metrics import Metrics
-from wabot.monitor.health import Health, World
-from wabot.monitor.problem_sources import Watch
-from wabot.service import Service
 from wabot.settings.loading import Settings
 from wabot.web.app import make_app
 from wabot.web.auth import Gate
 from wabot.web.health import HEALTH
 from wabot.web.metrics import METRICS
 from wabot.web.server import Runner, listen
-from wabot.webhook_effects import WebhookEffects
-from wabot.work.archiver import Archiver
-from wabot.work.lane import Handler, Lane
-from wabot.work.reply import Replies
-from wabot.work.send import Sends
+from wabot.work.circuit import Circuit
 
 ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
 """At the stop: time for open requests (aiohttp may use it twice), then for jobs in flight; at most 10 s in all."""
@@ -52,11 +44,7 @@ class Running:
     """A running wabot: its URL, and its parts (for the sandbox and tests)."""
 
     url: str
-    service: Service
-    journal: Journal
-    lanes: Mapping[Kind, Lane]
-    watch: Watch
-    doctor: Doctor
+    account: Account
     api_keys: Sequence[str]
 
 
@@ -71,64 +59,30 @@ async def run(
     its findings into problems.
     """
     async with AsyncExitStack() as stack:
-        clock = SteadyClock()
-        journal = await _journal(settings, clock, stack, Purpose.SANDBOX if sandbox else Purpose.LIVE, fresh)
         accepted = () if sandbox else api_keys.of_service(settings.server)
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        archive, asked, circuit = await factories.archive(settings, stack)
-        metrics = Metrics(journal, clock=clock, archive=archive is not None)
-        assistant = await factories.assistant(settings, session, stack)
-        watch = factories.watch(settings, journal, clock)
-        circuit.on_change = watch.archive_changed
-        replies = factories.replies(
-            settings, journal, assistant, asked, clock,
-            observe_seconds=metrics.model_answered, on_answer=watch.model_answered,
-        )  # fmt: skip
-        limits = await factories.limits(settings, journal, clock)
-        sends = factories.sends(settings, session, limits, clock)
-        lanes = metrics.lanes = _lanes(settings, journal, replies, sends, watching=(metrics, watch), clock=clock)
-        archiver = Archiver(journal, archive, circuit) if archive is not None else None
-        upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
-        effects = WebhookEffects(
-            lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said, on_template=watch.template_changed
+        circuit = Circuit()
+        account = await stack.enter_async_context(
+            assemble(
+                settings,
+                clock=SteadyClock(),
+                noise=random.random,
+                connect=Threads(),
+                adapters=await Clients.open(settings, stack),
+                circuit=circuit,
+                purpose=Purpose.SANDBOX if sandbox else Purpose.LIVE,
+                fresh=fresh,
+            )
         )
-        service = factories.service(settings, journal, lanes, clock, archive=asked, effects=effects, watch=watch)
-        mongo_works = None if archive is None else lambda: circuit.works
-        world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
-        health = Health(journal, lanes, watch, world)
-        await stack.enter_async_context(_background(upkeep.run, *([archiver.run] if archiver else [])))
-        await stack.enter_async_context(_working(lanes.values()))
+        circuit.on_change = account.watch.archive_changed
+        await stack.enter_async_context(_background(*account.loops))
+        await stack.enter_async_context(_working(account.lanes.values()))
         gate = Gate(accepted, open_to_this_machine=sandbox)
-        url = await stack.enter_async_context(_serving(settings, service, health, metrics, gate))
-        doctor = factories.doctor(settings, session, archive, watch)
+        url = await stack.enter_async_context(_serving(settings, account, gate))
         if examine:
-            await stack.enter_async_context(_background(partial(watch.run, doctor)))
+            await stack.enter_async_context(_background(partial(account.watch.run, account.doctor)))
         urls = {"wabot": url, "graph": settings.whatsapp.graph_api_base}
         stack.enter_context(running_address.kept(settings.server.data_dir, **urls))
-        yield Running(url, service, journal, lanes, watch, doctor, accepted)
-
-
-async def _journal(
-    settings: Settings, clock: SteadyClock, stack: AsyncExitStack, purpose: Purpose, fresh: bool
-) -> Journal:
-    """Open the journal and recover it from a crash; accept webhooks kept for a number that is configured now."""
-    journal = await open_journal(
-        settings.server.data_dir,
-        rules=factories.rules(settings),
-        policy=factories.policy(settings),
-        business=settings.whatsapp.phone_number_id,
-        purpose=purpose,
-        fresh=fresh,
-    )
-    stack.push_async_callback(journal.close)
-    again, doubtful = await journal.recover(clock())
-    log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
-    number, webhooks, stored = settings.whatsapp.phone_number_id, 0, 0
-    while (step := await journal.reclaim(number, clock())).webhooks:
-        webhooks, stored = webhooks + step.webhooks, stored + step.stored
-    if webhooks:
-        log.info("webhook.reclaimed", phone_number_id=number, webhooks=webhooks, stored=stored)
-    return journal
+        yield Running(url, account, accepted)
 
 
 @asynccontextmanager
@@ -158,43 +112,10 @@ async def run_sandbox(settings: Settings, *, keep: bool = False) -> AsyncIterato
         pointed = account.model_copy(update={"graph_api_base": f"{url}/v26.0"})
         async with run(settings.model_copy(update={"whatsapp": pointed}), sandbox=True, fresh=not keep) as running:
             meta.webhook_url = f"{running.url}/webhook"
-            meta.on_mended = running.lanes[Kind.SEND].probe
+            meta.on_mended = running.account.lanes[Kind.SEND].probe
             yield running, meta, url
     finally:
         await runner.cleanup()
-
-
-def _lanes(
-    settings: Settings,
-    journal: Journal,
-    replies: Replies,
-    sends: Sends,
-    *,
-    watching: tuple[Metrics, Watch],
-    clock: SteadyClock,
-) -> dict[Kind, Lane]:
-    """A lane for each kind of job; the journal wakes it when it has one."""
-    metrics, watch = watching
-
-    def settled(job: Job, outcome: Outcome, state: State | None) -> None:
-        metrics.job_settled(job, outcome, state)
-        watch.job_settled(outcome)
-
-    handlers: Mapping[Kind, Handler] = {Kind.REPLY: replies, Kind.SEND: sends}
-    lanes = {
-        kind: Lane(
-            kind,
-            journal,
-            handler,
-            concurrency=settings.delivery.concurrency,
-            clock=clock,
-            on_settled=settled,
-            on_change=watch.lane_changed,
-        )
-        for kind, handler in handlers.items()
-    }
-    journal.notify = lambda kind, due: lanes[kind].wake(due)
-    return lanes
 
 
 @asynccontextmanager
@@ -233,16 +154,14 @@ async def _working(lanes: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _serving(
-    settings: Settings, service: Service, health: Health, metrics: Metrics, gate: Gate
-) -> AsyncIterator[str]:
+async def _serving(settings: Settings, account: Account, gate: Gate) -> AsyncIterator[str]:
     app = make_app(
-        service,
+        account.service,
         gate=gate,
         verify_token=settings.whatsapp.verify_token.get_secret_value(),
         wait_seconds=settings.api.wait_seconds,
     )
-    app[METRICS], app[HEALTH] = metrics, health
+    app[METRICS], app[HEALTH] = account.metrics, account.health
     runner = Runner(app, shutdown_timeout=ANSWER_SECONDS)
     await runner.setup()
     try:

@@ -1,0 +1,162 @@
+"""Assembles all that serves one business number, from the journal to the operations behind the HTTP API.
+
+Time, random numbers, connections and clients are parameters, so that tests and simulations run exactly this service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from wabot.assembly import factories
+from wabot.assembly.adapters import Adapters
+from wabot.core.jobs import Job, Kind, Outcome, State
+from wabot.doctor.doctor import Doctor
+from wabot.journal.connections import Connect
+from wabot.journal.journal import Journal, open_journal
+from wabot.journal.opening import Purpose
+from wabot.log import get_logger
+from wabot.metrics import Metrics
+from wabot.monitor.health import Health, World
+from wabot.monitor.problem_sources import Watch
+from wabot.service import Service
+from wabot.settings.loading import Settings
+from wabot.webhook_effects import WebhookEffects
+from wabot.work.archiver import Archiver
+from wabot.work.circuit import Circuit, Guarded
+from wabot.work.lane import Handler, Lane
+
+Clock: TypeAlias = Callable[[], float]
+Noise: TypeAlias = Callable[[], float]
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The parts that serve one business number. `loops`: its background loops, each runs until cancelled."""
+
+    service: Service
+    journal: Journal
+    lanes: Mapping[Kind, Lane]
+    health: Health
+    metrics: Metrics
+    watch: Watch
+    doctor: Doctor
+    loops: tuple[Callable[[], Awaitable[None]], ...]
+
+
+@asynccontextmanager
+async def assemble(
+    settings: Settings,
+    *,
+    clock: Clock,
+    noise: Noise,
+    connect: Connect,
+    adapters: Adapters,
+    circuit: Circuit,
+    purpose: Purpose = Purpose.LIVE,
+    fresh: bool = False,
+) -> AsyncIterator[Account]:
+    """The service of one number, with its journal open and recovered. Lanes and loops are not running yet.
+
+    `clock`: Unix seconds; `noise`: random numbers from 0 to 1; `circuit`: that of `adapters.archive`; `fresh`: start
+    with an empty journal. Raises journal.files.CannotOpen.
+    """
+    journal = await open_journal(
+        settings.server.data_dir,
+        rules=factories.rules(settings),
+        policy=factories.policy(settings),
+        business=settings.whatsapp.phone_number_id,
+        purpose=purpose,
+        fresh=fresh,
+        connect=connect,
+        noise=noise,
+    )
+    try:
+        await _recover(journal, settings.whatsapp.phone_number_id, clock)
+        yield await _around(journal, settings, clock=clock, noise=noise, adapters=adapters, circuit=circuit)
+    finally:
+        await journal.close()
+
+
+async def _around(
+    journal: Journal, settings: Settings, *, clock: Clock, noise: Noise, adapters: Adapters, circuit: Circuit
+) -> Account:
+    """All that works with an open journal."""
+    archive = adapters.archive
+    asked = Guarded(archive, circuit) if archive is not None else None
+    metrics = Metrics(journal, clock=clock, archive=archive is not None)
+    watch = factories.watch(settings, journal, clock)
+    replies = factories.replies(
+        settings, journal, await adapters.assistant(settings), asked, clock=clock, noise=noise,
+        observe_seconds=metrics.model_answered, on_answer=watch.model_answered,
+    )  # fmt: skip
+    limits = await factories.limits(settings, journal, clock)
+    sends = factories.sends(settings, adapters.whatsapp(settings), limits, clock, noise)
+    handlers: Mapping[Kind, Handler] = {Kind.REPLY: replies, Kind.SEND: sends}
+    lanes = metrics.lanes = _lanes(settings, journal, handlers, (metrics, watch), clock=clock, noise=noise)
+    archiver = Archiver(journal, archive, circuit) if archive is not None else None
+    upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
+    effects = WebhookEffects(
+        lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said, on_template=watch.template_changed
+    )
+    service = factories.service(settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch)
+    mongo_works = None if archive is None else lambda: circuit.works
+    world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
+    return Account(
+        service,
+        journal,
+        lanes,
+        Health(journal, lanes, watch, world),
+        metrics,
+        watch,
+        adapters.doctor(settings, watch),
+        loops=(upkeep.run, archiver.run) if archiver else (upkeep.run,),
+    )
+
+
+async def _recover(journal: Journal, number: str, clock: Clock) -> None:
+    """Recover the journal from a crash, and accept webhooks kept for a number that is configured now."""
+    again, doubtful = await journal.recover(clock())
+    log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
+    webhooks = stored = 0
+    while (step := await journal.reclaim(number, clock())).webhooks:
+        webhooks, stored = webhooks + step.webhooks, stored + step.stored
+    if webhooks:
+        log.info("webhook.reclaimed", phone_number_id=number, webhooks=webhooks, stored=stored)
+
+
+def _lanes(
+    settings: Settings,
+    journal: Journal,
+    handlers: Mapping[Kind, Handler],
+    watching: tuple[Metrics, Watch],
+    *,
+    clock: Clock,
+    noise: Noise,
+) -> dict[Kind, Lane]:
+    """A lane for each kind of job; the journal wakes it when it has one."""
+    metrics, watch = watching
+
+    def settled(job: Job, outcome: Outcome, state: State | None) -> None:
+        metrics.job_settled(job, outcome, state)
+        watch.job_settled(outcome)
+
+    lanes = {
+        kind: Lane(
+            kind,
+            journal,
+            handler,
+            concurrency=settings.delivery.concurrency,
+            clock=clock,
+            noise=noise,
+            on_settled=settled,
+            on_change=watch.lane_changed,
+        )
+        for kind, handler in handlers.items()
+    }
+    journal.notify = lambda kind, due: lanes[kind].wake(due)
+    return lanes
