@@ -13,12 +13,13 @@ import pytest
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.assembly.clock import SteadyClock
+from wabot.core.claim_gathering import GATHER_SECONDS
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
 from wabot.core.pauses_and_probes import TRIAL_SECONDS, LanePause
 from wabot.log import configure
 from wabot.settings.sections import Log
-from wabot.work.lane import GATHER_SECONDS, IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane
+from wabot.work.lane import IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane
 
 DONE = Outcome(Event.SUCCEED, wamid="wamid.1")
 BLOCKED = Outcome(Event.RETRY, spent=False, error="The token has expired", code=190, halt=Halt.BLOCKED)
@@ -140,6 +141,46 @@ async def test_as_soon_as_one_ends_the_next_begins() -> None:
         works.put(6)
         await asyncio.sleep(6)
         assert works.queue.states() == [State.RUNNING] + [State.DONE] * 5
+
+
+@virtual_time
+async def test_jobs_whose_places_become_free_one_by_one_are_claimed_together() -> None:
+    async def work(job: Job) -> Outcome:
+        await asyncio.sleep(0.1 + job.id % 40 / 1000)
+        return DONE
+
+    async with at_work(work, concurrency=100) as works:
+        works.put(1000)
+        await asyncio.sleep(1)
+        begun, claims = len(works.hands.begun), works.queue.claims
+        assert begun > 700, "places are hardly ever free"
+        assert claims <= 1 / GATHER_SECONDS + 1
+
+
+@virtual_time
+async def test_a_lane_that_is_limited_by_a_rate_claims_what_a_moment_allows_together() -> None:
+    async with at_work(taking(0.1), concurrency=400) as works:
+        works.put(1000)
+        works.hands.room_left = 0
+        for _ in range(500):
+            works.hands.room_left += 1
+            works.lane.wake()
+            await asyncio.sleep(0.001)
+        assert len(works.hands.begun) > 470
+        assert works.queue.claims <= 0.5 / GATHER_SECONDS + 1
+
+
+@virtual_time
+async def test_a_lane_with_places_begins_each_job_at_once() -> None:
+    async with at_work(taking(0.1), concurrency=8) as works:
+        await asyncio.sleep(1)
+        for _ in range(6):
+            works.put()
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(1)
+        works.put()
+        await asyncio.sleep(0.2)
+        assert [at for _, at in works.hands.begun] == pytest.approx([1, 1.001, 1.002, 1.003, 1.004, 1.005, 2.006])
 
 
 @virtual_time

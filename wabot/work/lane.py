@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from wabot.core.claim_gathering import GATHER_SECONDS, Gathering
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
 from wabot.core.pauses_and_probes import LanePause, Pausing
@@ -16,9 +17,6 @@ from wabot.log import get_logger
 
 IDLE_SECONDS = 30.0
 """The longest sleep of a lane: a safety net in case a wake-up is missed."""
-
-GATHER_SECONDS = 0.02
-"""Jobs that become due within this time are claimed together, since each claim costs a commit."""
 
 JOURNAL_RETRY_SECONDS = 1.0
 
@@ -82,12 +80,13 @@ class Lane:
         self._pausing = Pausing()
         self._source, self._handler = source, handler
         self._concurrency, self._clock, self._on_settled = concurrency, clock, on_settled
+        self._gathering = Gathering(concurrency)
         self._on_change = on_change
         self._sleep, self._noise = sleep, noise
         self._running: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
         self._alarm = 0.0
-        self._alive = self._stopping = self._waiting = False
+        self._alive = self._stopping = self._waiting = self._more = False
         self._over = asyncio.Event()
         self._over.set()
 
@@ -110,7 +109,8 @@ class Lane:
 
     def wake(self, due: float = 0.0) -> None:
         """A job is due at `due` (0: now): look for it then, unless the lane looks earlier anyway."""
-        clock_was_set_forward = self._clock() >= self._alarm
+        now = self._clock()
+        due, clock_was_set_forward = max(due, self._gathered_at(now)), now >= self._alarm
         if due < self._alarm or clock_was_set_forward:
             self._alarm = min(due, self._alarm)
             self._awake.set()
@@ -128,8 +128,8 @@ class Lane:
 
     async def drain(self, timeout: float) -> int:
         """Claim no more, and wait up to `timeout` seconds for jobs in flight; how many did not end in time."""
-        self._stopping = True
-        self.wake()
+        self._stopping, self._alarm = True, 0.0
+        self._awake.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._over.wait()  # a claim in progress still returns jobs
@@ -190,22 +190,32 @@ class Lane:
             log.exception("lane.broken", lane=str(self.kind))
             await self._sleep(IDLE_SECONDS)
 
-    async def _claim(self) -> int:
+    async def _claim(self) -> bool:
+        """Claim and begin jobs; whether there may be more that are due."""
         now = self._clock()
-        limit = int(min(self._concurrency - len(self._running), self._handler.room(now)))
+        limit = self._room(now)
         if self._pausing.stands_trial(now) and not self._running:
             self.resume()
         if self.paused is not None:
             limit = min(limit, 1) if self._probe_in(now) <= 0 else 0
-        if limit < 1:
-            return 0
+        if limit < 1 or self._gathered_at(now) > now:
+            return False
+        self._gathering.claimed(now)
         jobs = await self._source.claim(self.kind, limit=limit, now=now)
         self._handler.started(len(jobs), now)
         for job in jobs:
             task = asyncio.create_task(self._work(job), name=f"{self.kind} {job.id}")
             self._running.add(task)
             task.add_done_callback(self._ended)
-        return len(jobs)
+        self._more = len(jobs) == limit
+        return self._more
+
+    def _room(self, now: float) -> int:
+        """How many more jobs may start now."""
+        return int(min(self._concurrency - len(self._running), self._handler.room(now)))
+
+    def _gathered_at(self, now: float) -> float:
+        return self._gathering.until(now, len(self._running), self._room(now))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -233,7 +243,7 @@ class Lane:
         now = self._clock()
         wait = IDLE_SECONDS
         if len(self._running) < self._concurrency and self._alarm > now:
-            due = await self._source.next_due(self.kind)
+            due = now if self._more else await self._source.next_due(self.kind)
             if due is not None:
                 present = self._clock()  # the query took time
                 room_in, probe_in = self._handler.room_in(present), self._probe_in(present)
@@ -277,16 +287,12 @@ class Lane:
             except JournalDown:
                 await self._sleep(JOURNAL_RETRY_SECONDS)
                 continue
-            log.info(_SETTLED[self.kind], state=str(state or "already_settled"), **describe(job), **reason(outcome))
+            log.info(_SETTLED[self.kind], state=str(state or "already_settled"), **describe(job, outcome))
             return state
 
 
-def describe(job: Job) -> dict[str, object]:
-    """The fields of a job for its log lines."""
+def describe(job: Job, outcome: Outcome | None = None) -> dict[str, object]:
+    """The fields of a job for its log lines; with the error of its outcome, if there is one."""
     body = {"body": job.outgoing.body} if job.outgoing is not None else {}
-    return {"job": job.id, "contact": job.contact.address, "attempt": job.attempt, **body}
-
-
-def reason(outcome: Outcome) -> dict[str, object]:
-    """The error of an outcome for its log line, if there is one."""
-    return {} if outcome.error is None else {"error": outcome.error, "code": outcome.code}
+    failed = {"error": outcome.error, "code": outcome.code} if outcome is not None and outcome.error is not None else {}
+    return {"job": job.id, "contact": job.contact.address, "attempt": job.attempt, **body, **failed}
