@@ -7,7 +7,7 @@ directory and `meta=b.meta` to see what a restart makes of it. Sections of the s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,9 @@ class Business:
             return Answer(response.status, response.headers, body, value)
 
 
-def settings(data_dir: Path, **sections: Mapping[str, Any]) -> Settings:
+def settings(
+    data_dir: Path, *, accounts: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]
+) -> Settings:
     """A test's settings: SECTIONS, with `sections` over them key by key."""
     table = {name: dict(values) for name, values in SECTIONS.items()}
     table["server"]["data_dir"] = data_dir
@@ -90,7 +92,7 @@ def settings(data_dir: Path, **sections: Mapping[str, Any]) -> Settings:
         table[name] = {**table.get(name, {}), **values}
     if "quiet_seconds" in sections.get("assistant", {}) and "quiet_max_seconds" not in sections["assistant"]:
         table["assistant"]["quiet_max_seconds"] = max(15, table["assistant"]["quiet_seconds"])
-    return Settings(**table)  # type: ignore[arg-type]
+    return Settings(**table, accounts=accounts)  # type: ignore[arg-type]
 
 
 @asynccontextmanager

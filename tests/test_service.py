@@ -18,8 +18,9 @@ from wabot.core.phone_numbers import InvalidNumber
 from wabot.log import configure
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error, undelivered
-from wabot.service import BadSignature, KeyConflict, Received, Service, identify
+from wabot.service import KeyConflict, Service, identify
 from wabot.settings.sections import Log
+from wabot.webhook_intake import BadSignature, Received
 
 NOW = int(time.time())
 
@@ -162,10 +163,11 @@ def test_people_are_named_by_digits_or_user_id(written: str, identity: str) -> N
     assert identify(written) == identity
 
 
-async def test_a_webhook_without_a_true_signature_raises(wabot: Business, service: Service) -> None:
+async def test_a_webhook_without_a_true_signature_raises(wabot: Business) -> None:
+    intake = wabot.running.intake
     with pytest.raises(BadSignature):
-        await service.receive(b"{}", None)
-    assert await service.receive(b"{}", payloads.sign(b"{}", "sandbox-secret")) == Received(0, 0, [])
+        await intake.receive(b"{}", None)
+    assert await intake.receive(b"{}", payloads.sign(b"{}", "sandbox-secret")) == Received(0, 0, [])
 
 
 async def test_a_key_stands_for_one_request(service: Service) -> None:

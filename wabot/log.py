@@ -15,8 +15,11 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from textwrap import indent
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
@@ -35,6 +38,19 @@ SHORTEST_SECRET = 6
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
+
+
+_labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingProxyType({}))
+
+
+@contextmanager
+def labelled(labels: Mapping[str, str]) -> Iterator[None]:
+    """Add these fields to the lines of this task, and of the tasks that it starts meanwhile."""
+    before = _labels.set(labels)
+    try:
+        yield
+    finally:
+        _labels.reset(before)
 
 
 class LogSettings(Protocol):
@@ -134,6 +150,7 @@ def _redact(*, bodies: bool) -> structlog.typing.Processor:
     dropped = frozenset() if bodies else BODIES
 
     def redact(_: Any, __: str, event: EventDict) -> EventDict:
+        event.update(_labels.get())
         for key in IDENTITIES.intersection(event):
             value = event[key]
             if not (key == "contact" and isinstance(value, int)):  # the internal id is not personal

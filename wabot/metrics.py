@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from wabot.core.jobs import Job, Kind, Outcome, State
@@ -18,7 +18,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
 
 class Metrics:
-    """One registry; nothing here is global."""
+    """The metrics of one account, in a registry of its own."""
 
     def __init__(
         self,
@@ -59,8 +59,12 @@ class Metrics:
         """The model answered or failed."""
         self._llm.observe(seconds)
 
-    async def render(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, as they were when `refresh` was called."""
+        return self._registry.collect()
+
+    async def refresh(self) -> None:
+        """Read the gauges."""
         self._depths.found = await self._journal.depths()
         if self._archive:
             self._lag.set(await self._journal.archive_lag())
@@ -71,7 +75,29 @@ class Metrics:
             self._in_flight.labels(kind).set(lane.in_flight)
             for state in ("running", "paused", "stopped"):
                 self._lane.labels(kind, state).set(lane.state == state)
-        return generate_latest(self._registry)
+
+
+async def render(metrics: Mapping[str, Metrics], *, named: bool) -> bytes:
+    """The metrics of accounts by name, in Prometheus' text format. `named`: with the label `account`."""
+    for one in metrics.values():
+        await one.refresh()
+    return generate_latest(_Labelled(metrics) if named else next(iter(metrics.values())))
+
+
+class _Labelled:
+    """The metrics of several accounts, as one registry."""
+
+    def __init__(self, metrics: Mapping[str, Metrics]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        merged = dict[str, Metric]()
+        for name, metrics in self._metrics.items():
+            for family in metrics.collect():
+                all_of_it = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                for sample in family.samples:
+                    all_of_it.samples.append(sample._replace(labels={"account": name, **sample.labels}))
+        return merged.values()
 
 
 class _Depths(Collector):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from wabot.batch_building import Bulk, new_batch
-from wabot.core import webhook
 from wabot.core.exceptions import ArchiveDown, InvalidInput
 from wabot.core.jobs import Kind
-from wabot.core.json_limits import SMALL, Room
+from wabot.core.json_limits import Room
 from wabot.core.json_values import seconds_of
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
@@ -24,15 +22,10 @@ from wabot.operations import JOB_ID, Operations
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.lane import Lane
 
-_BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 ENVELOPE = 600
 """Bytes of JSON that a message takes beside its texts."""
 
 log = get_logger()
-
-
-class BadSignature(InvalidInput):
-    """The webhook is not signed with our app secret."""
 
 
 class KeyConflict(InvalidInput):
@@ -45,15 +38,6 @@ class HistoryArchive(Protocol):
     async def history(
         self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
     ) -> list[dict[str, Any]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The messages of a webhook: how many, how many of them were new, and their texts."""
-
-    count: int
-    stored: int
-    bodies: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,44 +64,21 @@ class Service(Operations):
         effects: WebhookEffects,
         watch: Watch,
         template: Mapping[str, Any],
-        app_secret: bytes | None,
-        phone_number_id: str,
-        account_id: str = "",
-        ignored_numbers: frozenset[str] = frozenset(),
         clock: Callable[[], float],
         noise: Callable[[], float],
     ) -> None:
         self._journal, self._lanes, self._archive = journal, lanes, archive
         self._effects, self._watch = effects, watch
-        self._template, self._app_secret = template, app_secret
-        self._phone_number_id, self._account_id = phone_number_id, account_id
-        self._ignored_numbers = ignored_numbers
-        self._clock, self._noise = clock, noise
-        self._offload, self._offload_webhooks = Offload(), Offload()
+        self._template, self._clock, self._noise = template, clock, noise
+        self._offload = Offload()
 
-    def refuse_unsigned(self, signature: str | None) -> None:
-        """Raises BadSignature if the signature is malformed, so that the body need not be read."""
-        if self._app_secret is not None and not webhook.looks_signed(signature):
-            self._watch.webhook_refused()
-            raise BadSignature(_BAD_SIGNATURE)
-
-    async def receive(self, body: bytes, signature: str | None) -> Received:
-        """Process a webhook; when this returns, it is on disk. Raises BadSignature, JournalDown."""
-        if self._app_secret is not None and not webhook.is_signed(body, signature, self._app_secret):
-            self._watch.webhook_refused()
-            raise BadSignature(_BAD_SIGNATURE)
-        parse = partial(
-            webhook.parse,
-            phone_number_id=self._phone_number_id,
-            account_id=self._account_id,
-            ignored=self._ignored_numbers,
-        )
-        incoming = parse(body) if len(body) <= SMALL else await self._offload_webhooks(parse, body)
+    async def accept(self, incoming: Webhook) -> int:
+        """Store what a webhook says to our number; how many messages were new. Raises JournalDown."""
         if incoming != Webhook():
             self._watch.webhook_arrived()
         taken = await self._journal.accept(incoming, self._clock())
         self._effects.apply(incoming, taken)
-        return Received(incoming.count, taken.stored, [message.body for message in incoming.messages])
+        return taken.stored
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch: its id, and whether it existed already. Raises KeyConflict, JournalDown."""

@@ -9,7 +9,7 @@ import uvloop
 from aiohttp import web
 
 from benchmarks.webhooks import APP_SECRET
-from wabot.core.webhook import is_signed
+from wabot.core.signature import is_signed
 
 
 async def webhook(request: web.Request) -> web.Response:

@@ -3,7 +3,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from wabot.core.messages import (
     TemplateNews,
     Webhook,
 )
-from wabot.core.webhook import MOST_NUMBERS, is_signed, looks_signed, parse
+from wabot.core.signature import is_signed, looks_signed
+from wabot.core.webhook import MOST_NUMBERS
+from wabot.core.webhook import parse as parse_all
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 OURS = "106540352242922"
@@ -83,6 +85,11 @@ OTHERS = {
     "batch", "errors", "for_another_number", "marketing_stopped", "marketing_resumed", "template_paused",
     "account_restricted", "status_of_payment", "status_new_word",
 }  # fmt: skip
+
+
+def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: Set[str] = frozenset()) -> Webhook:
+    """The contents of a webhook for the only number."""
+    return parse_all(body, {phone_number_id: account_id}, ignored=ignored)[phone_number_id]
 
 
 def sample(name: str) -> bytes:

@@ -126,15 +126,23 @@ class MongoArchive:
         whole = {key for key, version in found.items() if not isinstance(version, int) or version >= versions[key]}
         return versions.keys() - whole
 
-    async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
+    async def recent(
+        self, names: Sequence[str], key: str, limit: int, only: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """The latest messages with the contact of these names or our `key`, newest first: received or accepted ones."""
-        found = await self.history(names, key, limit, ())
+        found = await self.history(names, key, limit, (), only)
         return [_whole(document) for document in found if is_theirs(document, names, key)]
 
     async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+        self,
+        identities: Iterable[str | None],
+        contact: str | None,
+        limit: int,
+        include: Sequence[str],
+        only: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         """The messages with somebody, newest first; `limit` 0 = all. `contact`: the key in our own documents.
+        `only`: a condition that they must also meet.
 
         Messages that were received or that Meta accepted, and others whose status is in `include`.
         """
@@ -145,7 +153,7 @@ class MongoArchive:
         shown: list[dict[str, Any]] = [{"id": {"$ne": None}}]
         if include:
             shown.append({"status": {"$in": list(include)}})
-        query = {"$and": [{"$or": people}, {"$or": shown}]}
+        query = {"$and": [{"$or": people}, {"$or": shown}, *([only] if only else [])]}
         # Sorted by one field, so that an index serves and MongoDB answers before it has read all of a long history.
         cursor = self._collection.find(query).sort("timestamp", DESCENDING).limit(limit)
         found: list[dict[str, Any]] = []

@@ -5,15 +5,14 @@ Time, random numbers, connections and clients are parameters, so that tests and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from wabot.accounts import Account, Identity
 from wabot.assembly import factories
 from wabot.assembly.adapters import Adapters
 from wabot.core.jobs import Job, Kind, Outcome, State
-from wabot.doctor.doctor import Doctor
 from wabot.journal.connections import Connect
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
@@ -21,7 +20,6 @@ from wabot.log import get_logger
 from wabot.metrics import Metrics
 from wabot.monitor.health import Health, World
 from wabot.monitor.problem_sources import Watch
-from wabot.service import Service
 from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.archiver import Archiver
@@ -34,22 +32,9 @@ Noise: TypeAlias = Callable[[], float]
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The parts that serve one business number. `loops`: its background loops, each runs until cancelled."""
-
-    service: Service
-    journal: Journal
-    lanes: Mapping[Kind, Lane]
-    health: Health
-    metrics: Metrics
-    watch: Watch
-    doctor: Doctor
-    loops: tuple[Callable[[], Awaitable[None]], ...]
-
-
 @asynccontextmanager
 async def assemble(
+    name: str,
     settings: Settings,
     *,
     clock: Clock,
@@ -60,9 +45,9 @@ async def assemble(
     purpose: Purpose = Purpose.LIVE,
     fresh: bool = False,
 ) -> AsyncIterator[Account]:
-    """The service of one number, with its journal open and recovered. Lanes and loops are not running yet.
+    """The account of this name, with its journal open and recovered. Lanes and loops are not running yet.
 
-    `clock`: Unix seconds; `noise`: random numbers from 0 to 1; `circuit`: that of `adapters.archive`; `fresh`: start
+    `clock`: Unix seconds; `noise`: random numbers from 0 to 1; `circuit`: that of the archive; `fresh`: start
     with an empty journal. Raises journal.files.CannotOpen.
     """
     journal = await open_journal(
@@ -77,16 +62,32 @@ async def assemble(
     )
     try:
         await _recover(journal, settings.whatsapp.phone_number_id, clock)
-        yield await _around(journal, settings, clock=clock, noise=noise, adapters=adapters, circuit=circuit)
+        yield await _around(
+            factories.identity(name, settings),
+            journal,
+            settings,
+            clock=clock,
+            noise=noise,
+            adapters=adapters,
+            circuit=circuit,
+        )
     finally:
         await journal.close()
 
 
 async def _around(
-    journal: Journal, settings: Settings, *, clock: Clock, noise: Noise, adapters: Adapters, circuit: Circuit
+    identity: Identity,
+    journal: Journal,
+    settings: Settings,
+    *,
+    clock: Clock,
+    noise: Noise,
+    adapters: Adapters,
+    circuit: Circuit,
 ) -> Account:
     """All that works with an open journal."""
-    archive = adapters.archive
+    number = identity.phone_number_id
+    archive = adapters.archive(identity.name, lambda: {number, journal.business})
     asked = Guarded(archive, circuit) if archive is not None else None
     metrics = Metrics(journal, clock=clock, archive=archive is not None)
     watch = factories.watch(settings, journal, clock)
@@ -107,6 +108,7 @@ async def _around(
     mongo_works = None if archive is None else lambda: circuit.works
     world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
     return Account(
+        identity,
         service,
         journal,
         lanes,

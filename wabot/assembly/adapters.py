@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping, Set
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Protocol
 
 import aiohttp
@@ -14,32 +16,53 @@ from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.monitor.problem_sources import Watch
 from wabot.settings.loading import Settings
+from wabot.settings.sections import Assistant as AssistantSettings
 from wabot.work.reply import Assistant
 from wabot.work.send import Graph
 
 
 class Adapters(Protocol):
-    """The clients that a service needs, made from its settings. `archive`: None if the journal is the archive."""
+    """The clients that a service needs, made from its settings."""
 
-    @property
-    def archive(self) -> Any: ...
+    def archive(self, name: str, numbers: Callable[[], Set[str]]) -> Any:
+        """The archive of the account of this name, which has these numbers; None if the journal is the archive."""
+
     def whatsapp(self, settings: Settings) -> Graph: ...
     async def assistant(self, settings: Settings) -> Assistant: ...
     def doctor(self, settings: Settings, watch: Watch) -> Doctor: ...
 
 
 class Clients:
-    """The real clients. All share one HTTP session; `stack` closes them."""
+    """The real clients. All accounts share one HTTP session, one archive, and one model if they have the same settings.
 
-    def __init__(self, session: aiohttp.ClientSession, archive: Any, stack: AsyncExitStack) -> None:
-        self.archive = archive
-        self._session, self._stack = session, stack
+    `stack` closes them.
+    """
+
+    def __init__(
+        self, accounts: Mapping[str, Settings], session: aiohttp.ClientSession, archive: Any, stack: AsyncExitStack
+    ) -> None:
+        self._accounts, self._session, self._archive, self._stack = accounts, session, archive, stack
+        self._assistants: list[tuple[AssistantSettings, Assistant]] = []
+        self._numbers: dict[str, Callable[[], Set[str]]] = {}
 
     @classmethod
-    async def open(cls, settings: Settings, stack: AsyncExitStack) -> Clients:
-        """The clients for these settings."""
+    async def open(cls, accounts: Mapping[str, Settings], stack: AsyncExitStack) -> Clients:
+        """The clients for the accounts with these settings."""
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        return cls(session, await mongo(settings, stack), stack)
+        return cls(accounts, session, await mongo(next(iter(accounts.values())), stack), stack)
+
+    def archive(self, name: str, numbers: Callable[[], Set[str]]) -> Any:
+        """The part of the archive that belongs to an account; all of it, if there is only one."""
+        self._numbers[name] = numbers
+        if self._archive is None or len(self._accounts) == 1:
+            return self._archive
+        from wabot.adapters.mongo_part import MongoPart  # noqa: PLC0415
+
+        first = name == next(iter(self._accounts))
+        return MongoPart(self._archive, name, ours=numbers, others=partial(self._others, name) if first else None)
+
+    def _others(self, name: str) -> Set[str]:
+        return {number for other, numbers in self._numbers.items() if other != name for number in numbers()}
 
     def whatsapp(self, settings: Settings) -> Graph:
         """The client of the messages endpoint."""
@@ -53,7 +76,13 @@ class Clients:
 
     async def assistant(self, settings: Settings) -> Assistant:
         """The configured model."""
-        return await assistant(settings, self._session, self._stack)
+        for same, known in self._assistants:
+            if same == settings.assistant:
+                return known
+        sharers = [one.delivery.concurrency for one in self._accounts.values() if one.assistant == settings.assistant]
+        made = await assistant(settings, self._session, self._stack, threads=sum(sharers))
+        self._assistants.append((settings.assistant, made))
+        return made
 
     def doctor(self, settings: Settings, watch: Watch) -> Doctor:
         """The doctor within the service: it does not read the whole journal and does not call the model."""
@@ -61,15 +90,20 @@ class Clients:
         around = Surroundings(
             self._session,
             journal=lambda: asyncio.to_thread(inspect, data_dir, whole=False),
-            archive=self.archive,
+            archive=self._archive,
             assistant=None,
             model=watch.last_answer,
         )
         return Doctor(settings, around, clock=time.time)
 
 
-async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: AsyncExitStack) -> Assistant:
-    """The configured model. Only its own module is imported: Google's package costs half a second and 64 MB."""
+async def assistant(
+    settings: Settings, session: aiohttp.ClientSession, stack: AsyncExitStack, *, threads: int = 1
+) -> Assistant:
+    """The configured model. `threads`: the most requests at a time, for a client that blocks.
+
+    Only its own module is imported: Google's package costs half a second and 64 MB.
+    """
     chosen = settings.assistant
     if chosen.provider == "gemini":
         from wabot.adapters.gemini import Gemini  # noqa: PLC0415
@@ -79,7 +113,7 @@ async def assistant(settings: Settings, session: aiohttp.ClientSession, stack: A
             model=chosen.model,
             base_url=chosen.base_url,
             timeout_seconds=chosen.timeout_seconds,
-            threads=settings.delivery.concurrency,
+            threads=threads,
         )
         stack.push_async_callback(gemini.close)
         return gemini

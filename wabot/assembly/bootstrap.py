@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wabot import api_keys, running_address
+from wabot import api_keys, log, running_address
+from wabot.accounts import Account, Accounts
 from wabot.assembly import factories
-from wabot.assembly.account import Account, assemble
+from wabot.assembly.account import assemble
+from wabot.assembly.accounts import keys_of, open_accounts, take_up
 from wabot.assembly.adapters import Clients
 from wabot.assembly.clock import SteadyClock
 from wabot.core.jobs import Kind
@@ -23,9 +25,8 @@ from wabot.log import get_logger
 from wabot.settings.loading import Settings
 from wabot.web.app import make_app
 from wabot.web.auth import Gate
-from wabot.web.health import HEALTH
-from wabot.web.metrics import METRICS
 from wabot.web.server import Runner, listen
+from wabot.webhook_intake import WebhookIntake
 from wabot.work.circuit import Circuit
 
 ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
@@ -36,7 +37,7 @@ BROKEN_SECONDS = 5.0
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
 
-log = get_logger()
+logger = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,14 @@ class Running:
     """A running wabot: its URL, and its parts (for the sandbox and tests)."""
 
     url: str
-    account: Account
+    accounts: Accounts
+    intake: WebhookIntake
     api_keys: Sequence[str]
+
+    @property
+    def account(self) -> Account:
+        """The default account."""
+        return self.accounts.named(self.accounts.default)
 
 
 @asynccontextmanager
@@ -60,29 +67,32 @@ async def run(
     """
     async with AsyncExitStack() as stack:
         accepted = () if sandbox else api_keys.of_service(settings.server)
-        circuit = Circuit()
-        account = await stack.enter_async_context(
-            assemble(
-                settings,
-                clock=SteadyClock(),
-                noise=random.random,
-                connect=Threads(),
-                adapters=await Clients.open(settings, stack),
-                circuit=circuit,
-                purpose=Purpose.SANDBOX if sandbox else Purpose.LIVE,
-                fresh=fresh,
-            )
+        clock, each = SteadyClock(), settings.of_accounts()
+        assembling = partial(
+            assemble,
+            clock=clock,
+            noise=random.random,
+            connect=Threads(),
+            adapters=await Clients.open(each, stack),
+            circuit=(circuit := Circuit()),
+            purpose=Purpose.SANDBOX if sandbox else Purpose.LIVE,
+            fresh=fresh,
         )
-        circuit.on_change = account.watch.archive_changed
-        await stack.enter_async_context(_background(*account.loops))
-        await stack.enter_async_context(_working(account.lanes.values()))
-        gate = Gate(accepted, open_to_this_machine=sandbox)
-        url = await stack.enter_async_context(_serving(settings, account, gate))
-        if examine:
-            await stack.enter_async_context(_background(partial(account.watch.run, account.doctor)))
+        accounts = await open_accounts(each, assembling, stack, clock, shared_stops=settings.optout.shared)
+        circuit.on_change = partial(_tell_all, accounts)
+        intake = await take_up(accounts, settings, clock)
+        for account in accounts:
+            with log.labelled(accounts.label(account)):
+                await stack.enter_async_context(_background(*account.loops))
+        await stack.enter_async_context(_working(accounts))
+        gate = Gate(accepted, of_accounts=keys_of(accounts), open_to_this_machine=sandbox)
+        url = await stack.enter_async_context(_serving(settings, accounts, intake, gate))
+        for account in accounts if examine else ():
+            with log.labelled(accounts.label(account)):
+                await stack.enter_async_context(_background(partial(account.watch.run, account.doctor)))
         urls = {"wabot": url, "graph": settings.whatsapp.graph_api_base}
         stack.enter_context(running_address.kept(settings.server.data_dir, **urls))
-        yield Running(url, account, accepted)
+        yield Running(url, accounts, intake, (*accepted, *(key for one in accounts for key in one.identity.api_keys)))
 
 
 @asynccontextmanager
@@ -118,6 +128,12 @@ async def run_sandbox(settings: Settings, *, keep: bool = False) -> AsyncIterato
         await runner.cleanup()
 
 
+def _tell_all(accounts: Accounts, works: bool, reason: str) -> None:
+    """MongoDB stopped answering, or answers again: that concerns every account."""
+    for account in accounts:
+        account.watch.archive_changed(works, reason)
+
+
 @asynccontextmanager
 async def _background(*loops: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(_again_and_again(loop)) for loop in loops]
@@ -135,33 +151,31 @@ async def _again_and_again(loop: Callable[[], Awaitable[None]]) -> None:
         try:
             await loop()
         except Exception:
-            log.exception("background.broken")
+            logger.exception("background.broken")
             await asyncio.sleep(BROKEN_SECONDS)
 
 
 @asynccontextmanager
-async def _working(lanes: Any) -> AsyncIterator[None]:
+async def _working(accounts: Accounts) -> AsyncIterator[None]:
     """Run the lanes. At the end jobs in flight get DRAIN_SECONDS; the rest stays queued."""
-    tasks = [asyncio.create_task(lane.run(), name=f"lane {lane.kind}") for lane in lanes]
+    tasks, lanes = list[asyncio.Task[None]](), [lane for account in accounts for lane in account.lanes.values()]
+    for account in accounts:
+        with log.labelled(accounts.label(account)):
+            for lane in account.lanes.values():
+                tasks.append(asyncio.create_task(lane.run(), name=f"lane {lane.kind}"))
     try:
         yield
     finally:
         late = await asyncio.gather(*(lane.drain(DRAIN_SECONDS) for lane in lanes))
-        log.info("lanes.drained", unfinished=sum(late))
+        logger.info("lanes.drained", unfinished=sum(late))
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, account: Account, gate: Gate) -> AsyncIterator[str]:
-    app = make_app(
-        account.service,
-        gate=gate,
-        verify_token=settings.whatsapp.verify_token.get_secret_value(),
-        wait_seconds=settings.api.wait_seconds,
-    )
-    app[METRICS], app[HEALTH] = account.metrics, account.health
+async def _serving(settings: Settings, accounts: Accounts, intake: WebhookIntake, gate: Gate) -> AsyncIterator[str]:
+    app = make_app(accounts, intake, gate=gate, wait_seconds=settings.api.wait_seconds)
     runner = Runner(app, shutdown_timeout=ANSWER_SECONDS)
     await runner.setup()
     try:

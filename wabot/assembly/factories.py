@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from wabot.accounts import Identity
 from wabot.assembly.knowledge_files import knowledge_texts, prompt_text
 from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact, system_prompt
 from wabot.core.exceptions import AssistantFailed
@@ -85,10 +86,18 @@ def sends(
     return Sends(graph, limits=limits, policy=policy(settings), clock=clock, noise=noise)
 
 
-def app_secret(settings: Settings) -> bytes | None:
-    """The app secret; None (accept unsigned webhooks) if it is not set and `whatsapp.allow_unsigned` is."""
-    secret = settings.whatsapp.app_secret.get_secret_value()
-    return secret.encode() if secret or not settings.whatsapp.allow_unsigned else None
+def identity(name: str, settings: Settings) -> Identity:
+    """What tells the account of this name from the others."""
+    meta, unsigned = settings.whatsapp, settings.whatsapp.allow_unsigned
+    secret = meta.app_secret.get_secret_value()
+    return Identity(
+        name,
+        meta.phone_number_id,
+        meta.business_account_id,
+        app_secret=None if unsigned and not secret else secret.encode(),
+        verify_token=meta.verify_token.get_secret_value(),
+        api_keys=tuple(key.get_secret_value() for key in settings.server.api_keys),
+    )
 
 
 def replies(
@@ -159,10 +168,6 @@ def service(
         effects=effects,
         watch=watch,
         template=template(settings),
-        app_secret=app_secret(settings),
-        phone_number_id=settings.whatsapp.phone_number_id,
-        account_id=settings.whatsapp.business_account_id,
-        ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
         clock=clock,
         noise=noise,
     )

@@ -1,13 +1,11 @@
-"""Webhooks: checks Meta's signature and parses the body.
+"""Parses webhooks: what each of them says to each of our numbers.
 
 https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
 """
 
 from __future__ import annotations
 
-import hmac
-import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,7 +21,6 @@ T = TypeVar("T")
 MOST_NOTICES = 100
 """The most notices of one webhook; Meta really sends a handful."""
 
-_SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _RECEIPTS = {status.value: status for status in Status if status not in (Status.RECEIVED, Status.QUEUED)}
 _CHATS = ("messages", "smb_message_echoes")
 """The fields whose changes are about conversations."""
@@ -33,63 +30,89 @@ _STOPPED = {"stop": True, "resume": False}
 _LONGEST_WORD = 64
 
 
-def looks_signed(header: str | None) -> bool:
-    """Whether `header` (X-Hub-Signature-256) is well-formed."""
-    return _SIGNATURE.fullmatch(header or "") is not None
+def parse(
+    body: bytes, accounts: Mapping[str, str], *, refused: Set[str] = frozenset(), ignored: Set[str] = frozenset()
+) -> dict[str, Webhook]:
+    """The contents of one webhook for each of our numbers; unreadable parts become Notices. Never raises.
 
+    `accounts`: phone number id → id of its account (WABA), "" if that is not known. The first one's Webhook is always
+    there; it also has what names no number. What is about a whole WABA goes to each of its numbers, and becomes a
+    Notice if it is not ours.
 
-def is_signed(body: bytes, header: str | None, secret: bytes) -> bool:
-    """Whether `header` (X-Hub-Signature-256) is Meta's signature of exactly these bytes; never without a secret.
-
-    https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
-    """
-    found = _SIGNATURE.fullmatch(header or "")
-    if not secret or found is None:
-        return False
-    return hmac.compare_digest(hmac.digest(secret, body, "sha256").hex(), found[1])
-
-
-def parse(body: bytes, *, phone_number_id: str, account_id: str = "", ignored: Set[str] = frozenset()) -> Webhook:
-    """The contents of one webhook for our number; unreadable parts become Notices. Never raises.
-
-    Changes for another phone number id become ForeignParts, unless that id is in `ignored`. Changes about another
-    account than `account_id` (if that is known) become Notices and have no effect.
+    Changes for another phone number id become ForeignParts of the first, unless that id is in `ignored`. If it is in
+    `refused` they become Notices: it is ours, but its app secret did not sign this webhook.
 
     A malformed part does not affect the others, and all strings can be stored. A message without a valid timestamp gets
     that of its entry, or else 0.0: then the caller's clock must do.
     """
     text = body.decode(errors="replace")
+    first = next(iter(accounts))
     try:
         payload = loads(text)
     except TooManyValues:
-        return _unreadable("too many values", text)
+        return {first: _unreadable("too many values", text)}
     except ValueError:
-        return _unreadable("not JSON", text)
+        return {first: _unreadable("not JSON", text)}
     except RecursionError:
-        return _unreadable("nested too deeply", text)
+        return {first: _unreadable("nested too deeply", text)}
     entries = dict_of(payload).get("entry")
     if not isinstance(entries, list):
-        return _unreadable("unknown shape", text)
-    reading = _Reading(phone_number_id, account_id, ignored)
+        return {first: _unreadable("unknown shape", text)}
+    routing = _Routing(accounts, refused, ignored)
     try:
         for entry in entries:
-            reading.entry(entry)
-        return reading.webhook()
+            routing.entry(entry)
+        return {number: reading.webhook() for number, reading in routing.readings.items()}
     except RecursionError:  # shallow enough to be read, but too deep to be written again
-        return _unreadable("nested too deeply", text)
+        return {first: _unreadable("nested too deeply", text)}
 
 
 def _unreadable(reason: str, text: str) -> Webhook:
     return Webhook(notices=(Notice("unreadable", reason, storable(text)),))
 
 
+class _Routing:
+    """Gives each change of a webhook to the number that it is for."""
+
+    def __init__(self, accounts: Mapping[str, str], refused: Set[str], ignored: Set[str]) -> None:
+        self._accounts, self._refused, self._ignored = accounts, refused, ignored
+        self.first = _Reading()
+        self.readings = {next(iter(accounts)): self.first}
+
+    def entry(self, entry: Any) -> None:
+        changes = dict_of(entry).get("changes")
+        if not isinstance(changes, list):
+            self.first.note("unreadable", "unknown shape", entry)
+            return
+        at = seconds_of(entry.get("time")) or 0.0
+        for change in changes:
+            number = _number_of(change)
+            if not number:
+                self.of_account(entry, change, at)
+            elif number in self._accounts:
+                self.readings.setdefault(number, _Reading()).change(change, at)
+            elif number in self._refused:
+                self.first.note(text_of(change.get("field")), "not signed with the app secret of its number", change)
+            else:
+                self.first.elsewhere(number, entry, change, ignored=number in self._ignored)
+
+    def of_account(self, entry: Object, change: Any, at: float) -> None:
+        """A change that names no number: it is about a whole account (WABA), and so about each of its numbers."""
+        field_, named = text_of(dict_of(change).get("field")), text_of(entry.get("id"))
+        if field_ in _CHATS or not field_ or not named:
+            self.first.change(change, at)
+            return
+        numbers = [number for number, waba in self._accounts.items() if waba in ("", named)]
+        if not numbers:
+            self.first.note(field_, "for another account", change)
+        for number in numbers:
+            self.readings.setdefault(number, _Reading()).change(change, at)
+
+
 @dataclass(slots=True)
 class _Reading:
-    """Collects the parts of one webhook."""
+    """Collects the parts of one webhook for one number."""
 
-    phone_number_id: str
-    account_id: str
-    ignored: Set[str]
     count: int = 0
     messages: list[Inbound] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
@@ -117,21 +140,6 @@ class _Reading:
             account=tuple(self.account),
         )
 
-    def entry(self, entry: Any) -> None:
-        changes = dict_of(entry).get("changes")
-        if isinstance(changes, list):
-            at = seconds_of(entry.get("time")) or 0.0
-            for change in changes:
-                number = _number_of(change)
-                if number and number != self.phone_number_id:
-                    self.elsewhere(number, entry, change)
-                elif self.is_of_another_account(entry, change):
-                    self.note(text_of(change.get("field")), "for another account", change)
-                else:
-                    self.change(change, at)
-        else:
-            self.note("unreadable", "unknown shape", entry)
-
     def change(self, change: Any, at: float) -> None:
         name, value = text_of(dict_of(change).get("field")), dict_of(change).get("value")
         if not name or not isinstance(value, dict):
@@ -149,11 +157,6 @@ class _Reading:
         else:
             self.note(name, "not handled", change)
 
-    def is_of_another_account(self, entry: Object, change: Any) -> bool:
-        """Whether a change about a whole account is about another account than ours."""
-        named, chat = text_of(entry.get("id")), dict_of(change).get("field") in _CHATS
-        return bool(self.account_id and named and not chat and named != self.account_id)
-
     def chat(self, name: str, value: Object, at: float) -> None:
         """A change about conversations. Meta sometimes puts echoes into the field `messages`."""
         said, echoed = value.get("messages"), value.get("message_echoes")
@@ -169,11 +172,11 @@ class _Reading:
         for trouble in troubles:
             self.keep(trouble)
 
-    def elsewhere(self, number: str, entry: Object, change: Object) -> None:
-        """A change for another number, kept with the id and time of its entry, as if it had come alone."""
+    def elsewhere(self, number: str, entry: Object, change: Object, *, ignored: bool) -> None:
+        """A change for another number, kept (unless `ignored`) with id and time of its entry, as if it came alone."""
         if change.get("field") in _CHATS:
             self.count += _messages_in(change["value"])
-        if number in self.ignored:
+        if ignored:
             return
         if number not in self.foreign and len(self.foreign) >= MOST_NUMBERS:
             self.note("foreign", "too many numbers in one webhook", {"phone_number_id": number})

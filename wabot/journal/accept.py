@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
@@ -103,12 +103,22 @@ def set_stop(db: sqlite3.Connection, identity: str, now: float, *, stop: bool) -
     """Store by hand that a person wants no more messages, or wants messages again and can be reached."""
     person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
     contact_id = contacts.resolve(db, person, now, now)
-    at = opt_outs.by_us(db, contact_id, now)
+    _set_stop(db, contact_id, opt_outs.by_us(db, contact_id, now), now, stop=stop)
+    if not stop:
+        opt_outs.reachable(db, contact_id)
+
+
+def apply_wishes(db: sqlite3.Connection, wishes: Sequence[tuple[Person, float, bool]], now: float) -> None:
+    """Apply what people said to another account, where that binds this one too: (person, when, whether to stop)."""
+    for person, at, stop in wishes:
+        _set_stop(db, contacts.resolve(db, person, at, now), at, now, stop=stop)
+
+
+def _set_stop(db: sqlite3.Connection, contact_id: int, at: float, now: float, *, stop: bool) -> None:
     if stop:
         _opt_out(db, contact_id, at, now)
     else:
         opt_outs.start(db, contact_id, at)
-        opt_outs.reachable(db, contact_id)
 
 
 def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> bool:
@@ -144,6 +154,12 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
     elif message.answerable and author.stopped is not Stop.ALL and wish is not Wish.STOP:
         _queue_reply(db, author.id, message_id, now, rules)
         taken.replies += 1
+
+
+def wishes(incoming: Webhook, consent: Consent, now: float) -> list[tuple[Person, float, bool]]:
+    """What people ask for with the words of `consent`: (person, when, whether to stop)."""
+    said = [(m, consent.wish(m.body)) for m in incoming.messages if _is_said(m) and m.type in _WORDS]
+    return [(m.person, said_at(m.timestamp, now), wish is Wish.STOP) for m, wish in said if wish is not None]
 
 
 def _is_said(message: Inbound) -> bool:

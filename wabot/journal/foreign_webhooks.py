@@ -38,6 +38,16 @@ class Reclaimed:
 
 
 @dataclass(frozen=True, slots=True)
+class OneKept:
+    """A stored webhook. `restored`: it was in a backup that was restored, so it may have been processed since."""
+
+    id: int
+    received_at: float
+    raw: str
+    restored: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """How many webhooks are stored, how many were dropped to make room, and for which numbers (at most NAMED)."""
 
@@ -96,25 +106,48 @@ def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, recei
 
     Processed and deleted in one commit, so that it happens exactly once, whenever we are killed.
     """
-    rows, size = list[sqlite3.Row](), 0
+    step = some(db, number)
+    stored = accept_kept(db, step, number, now, (rules, receipt_rules))
+    return Reclaimed(forget(db, step), stored)
+
+
+def some(db: sqlite3.Connection, number: str) -> list[OneKept]:
+    """The oldest webhooks that are stored for a phone number id: at most STEP_WEBHOOKS and about STEP_BYTES."""
+    found, size, put_back = list[OneKept](), 0, restored_at(db)
     for row in db.execute(
         "SELECT id, received_at, size, raw FROM foreign_webhooks WHERE phone_number_id = ? ORDER BY id LIMIT ?",
         (number, STEP_WEBHOOKS),
     ):
         size += row["size"]
-        if rows and size > STEP_BYTES:
+        if found and size > STEP_BYTES:
             break
-        rows.append(row)
+        found.append(OneKept(row["id"], row["received_at"], row["raw"], row["received_at"] <= put_back))
+    return found
+
+
+def accept_kept(
+    db: sqlite3.Connection,
+    step: Sequence[OneKept],
+    number: str,
+    now: float,
+    both_rules: tuple[Rules, ReceiptRules],
+) -> int:
+    """Process stored webhooks, as if they had just arrived; how many new messages they had."""
+    rules, receipt_rules = both_rules
     silent, stored = replace(rules, consent=replace(rules.consent, confirmation="", welcome_back="")), 0
-    put_back = restored_at(db)
-    for row in rows:
-        incoming = webhook.parse(row["raw"].encode(), phone_number_id=number)
-        answered_from = math.inf if row["received_at"] <= put_back else now - ANSWERED_SECONDS
-        old, fresh = _by_age(incoming, row["received_at"], answered_from)
+    for one in step:
+        incoming = webhook.parse(one.raw.encode(), {number: ""})[number]
+        answered_from = math.inf if one.restored else now - ANSWERED_SECONDS
+        old, fresh = _by_age(incoming, one.received_at, answered_from)
         stored += (
             accept(db, old, now, silent, receipt_rules).stored + accept(db, fresh, now, rules, receipt_rules).stored
         )
-    return Reclaimed(_forget(db, [row["id"] for row in rows]), stored)
+    return stored
+
+
+def forget(db: sqlite3.Connection, step: Sequence[OneKept]) -> int:
+    """Delete stored webhooks that were processed; how many."""
+    return _forget(db, [one.id for one in step])
 
 
 def _by_age(incoming: Webhook, received_at: float, answered_from: float) -> tuple[Webhook, Webhook]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from wabot.journal import (
 from wabot.journal.archiving import Archiving
 from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
+from wabot.journal.between_accounts import BetweenAccounts
 from wabot.journal.connections import Connect, Connection, Threads
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
@@ -49,7 +50,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, ByHand, Merges):
+class Journal(Archiving, BetweenAccounts, ByHand, Merges):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(
@@ -147,10 +148,6 @@ class Journal(Archiving, ByHand, Merges):
         await self.beat()
         return await self.writer(jobs.recover, policy=self._policy, now=now)
 
-    async def reclaim(self, phone_number_id: str, now: float) -> foreign_webhooks.Reclaimed:
-        """Accept some of the webhooks that were kept until this number is ours; 0 of them: nothing is left."""
-        return await self.writer(foreign_webhooks.reclaim, phone_number_id, now, self._rules, self._receipt_rules())
-
     async def beat(self) -> None:
         """Count on, so that an older copy of this journal is known for one."""
         await self._read(after_restore.keep_beat, self._path, await self.writer(after_restore.beat))
@@ -215,10 +212,6 @@ class Journal(Archiving, ByHand, Merges):
     def refused_lately(self) -> str | None:
         """Why something could not be written a moment ago."""
         return self.writer.refused_lately
-
-    async def foreign_kept(self, ignored: Set[str]) -> foreign_webhooks.Kept:
-        """What is kept of webhooks for other numbers than ours and the `ignored`."""
-        return await self._read(foreign_webhooks.kept, ignored)
 
     async def ping(self) -> None:
         """Commit something. Raises JournalDown where that fails."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.core.messages import Stop
+from wabot.core.messages import Person, Stop
 
 
 def record(db: sqlite3.Connection, contact_id: int, what: Stop, at: float, *, stop: bool) -> None:
@@ -63,6 +63,15 @@ def of(db: sqlite3.Connection, contact_id: int) -> Stop | None:
     """What may not be sent to a contact."""
     (stopped,) = db.execute("SELECT stopped FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     return Stop(stopped) if stopped else None
+
+
+def all_wishes(db: sqlite3.Connection) -> dict[Person, tuple[float, bool]]:
+    """Who wants no messages at all, or wants them again: since when, and whether to stop."""
+    rows = db.execute(
+        "SELECT c.wa_id, c.bsuid, w.at, w.stop FROM wishes w JOIN contacts c ON c.id = w.contact_id"
+        " WHERE w.what = 'all'"
+    )
+    return {Person(row["wa_id"], row["bsuid"]): (row["at"], bool(row["stop"])) for row in rows}
 
 
 def share(db: sqlite3.Connection, one: int, other: int) -> None:

@@ -8,17 +8,20 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from wabot.accounts import Accounts, UnknownAccount
 from wabot.core.exceptions import InvalidInput, JournalDown
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.journal.merge_undo import CannotUndo
 from wabot.journal.outbox import CannotMove
 from wabot.log import get_logger
 from wabot.offload import Offload
-from wabot.service import BadSignature, KeyConflict, Service
+from wabot.service import KeyConflict
 from wabot.web import answers, batches, contacts, health, metrics, outbox, routes
+from wabot.web.accounts import ACCOUNTS
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
 from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
+from wabot.webhook_intake import BadSignature, WebhookIntake
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,12 +38,11 @@ _BEARER = {"WWW-Authenticate": "Bearer"}
 log = get_logger()
 
 
-def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: float) -> web.Application:
-    """The HTTP API of one service."""
+def make_app(accounts: Accounts, intake: WebhookIntake, *, gate: Gate, wait_seconds: float) -> web.Application:
+    """The HTTP API of all accounts."""
     app = web.Application(middlewares=[_answer_all(gate)])
-    app[routes.SERVICE] = service
+    app[ACCOUNTS], app[routes.INTAKE] = accounts, intake
     app[OFFLOAD] = Offload()
-    app[routes.VERIFY_TOKEN] = verify_token
     app[routes.WAIT_SECONDS] = wait_seconds
     app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()
     app.add_routes(ROUTES)
@@ -50,7 +52,8 @@ def make_app(service: Service, *, gate: Gate, verify_token: str, wait_seconds: f
 
 async def _let_go(app: web.Application) -> None:
     """Requests that wait for a batch are answered with its current state."""
-    app[routes.SERVICE].stop_waiting()
+    for account in app[ACCOUNTS]:
+        account.service.stop_waiting()
 
 
 def _answer_all(gate: Gate) -> Middleware:
@@ -63,6 +66,8 @@ def _answer_all(gate: Gate) -> Middleware:
             response = answers.error(401, refusal, headers=_BEARER) if refusal else await handler(request)
         except Refusal as refused:
             response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)
+        except UnknownAccount as unknown:
+            response = answers.error(404, str(unknown))
         except InvalidInput as refused:
             response = answers.error(STATUS.get(type(refused), 422), str(refused))
         except JournalDown as down:

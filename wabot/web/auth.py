@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
 from wabot.core.direct_request import is_direct
+from wabot.web.accounts import OPENED
 
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
+OF_ONE_NUMBER = "/webhook/{phone_number_id}"
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 """Seconds until a wrong key is refused; the delay doubles each time."""
@@ -31,23 +33,41 @@ _ONLY_DIRECT = "the sandbox serves only direct requests from this machine"
 
 
 class Gate:
-    """Decides who may call the API. `open_to_this_machine`: direct requests from this machine need no key."""
+    """Decides who may call the API. `open_to_this_machine`: direct requests from this machine need no key.
 
-    def __init__(self, keys: Iterable[str], *, open_to_this_machine: bool = False) -> None:
-        self._keys = tuple(key.encode(errors="surrogateescape") for key in keys)
+    `keys` open all accounts, those in `of_accounts` (by account) only theirs.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[str],
+        *,
+        of_accounts: Mapping[str, Iterable[str]] | None = None,
+        open_to_this_machine: bool = False,
+    ) -> None:
+        self._keys = tuple(_encoded(key) for key in keys)
+        self._of_accounts = [(name, _encoded(key)) for name, own in (of_accounts or {}).items() for key in own]
         self._open_to_this_machine = open_to_this_machine
         self._wrong = WrongKeys()
 
     async def refuses(self, request: web.Request) -> str | None:
         """Why a request is refused; None if it may be served. The answer to a wrong key is delayed."""
-        if request.path in OPEN_PATHS or (self._open_to_this_machine and _is_direct(request)):
+        if (
+            request.path in OPEN_PATHS
+            or _pattern(request) == OF_ONE_NUMBER
+            or (self._open_to_this_machine and _is_direct(request))
+        ):
             return None
         given = _given_key(request)
         if given is None:
             return _ONLY_DIRECT if self._open_to_this_machine else _NEEDED
         # Compare all keys, so that the time reveals nothing.
         matches = [hmac.compare_digest(given, key) for key in self._keys]
+        opened = [name for name, key in self._of_accounts if hmac.compare_digest(given, key)]
         if any(matches):
+            return None
+        if opened:
+            request[OPENED] = frozenset(opened)
             return None
         await self._wrong.wait()
         return _WRONG
@@ -76,10 +96,20 @@ class WrongKeys:
             self._waiting -= 1
 
 
+def _pattern(request: web.Request) -> str | None:
+    """The pattern of the request's route; None if there is no such route."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else None
+
+
 def _given_key(request: web.Request) -> bytes | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     key = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key")
-    return key.encode(errors="surrogateescape") if key else None
+    return _encoded(key) if key else None
+
+
+def _encoded(key: str) -> bytes:
+    return key.encode(errors="surrogateescape")
 
 
 def _is_direct(request: web.Request) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.web.answers import Refusal, reply
-from wabot.web.request_bodies import OFFLOAD, validate
+from wabot.web.accounts import answer, service_of
+from wabot.web.answers import Refusal
+from wabot.web.request_bodies import OFFLOAD, validate_query
 from wabot.web.request_models import BatchesQuery
-from wabot.web.routes import SERVICE, reply_batch
+from wabot.web.routes import reply_batch
 
 _SIGNS = frozenset("=+-@")
 _ENDS = ";,\t\n\v\f\r\x85\u2028\u2029\uff1b\uff0c"
@@ -24,25 +25,25 @@ CSV_COLUMNS = ("number", "status", "success", "duplicate", "outbox_id", "wamid",
 
 async def listing(request: web.Request) -> web.Response:
     """GET /batches: the batches with their counts, newest first; `next_cursor` if there may be more."""
-    asked = validate(BatchesQuery, dict(request.query))
-    found = await request.app[SERVICE].batches(asked.limit, asked.cursor or None)
+    asked = validate_query(BatchesQuery, request)
+    found = await service_of(request).batches(asked.limit, asked.cursor or None)
     if found is None:
         raise Refusal(422, "cursor: not a batch id")
     more = {"next_cursor": found[-1]["batch_id"]} if len(found) == asked.limit else {}
-    return reply({"count": len(found), "batches": found, **more})
+    return answer(request, {"count": len(found), "batches": found, **more})
 
 
 async def cancel(request: web.Request) -> web.Response:
     """POST /batches/{id}/cancel: cancel all sends that have not left; the batch's counts."""
-    found = await request.app[SERVICE].cancel_batch(request.match_info["id"])
+    found = await service_of(request).cancel_batch(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such batch")
-    return reply(found)
+    return answer(request, found)
 
 
 async def batch(request: web.Request) -> web.Response:
     """GET /batches/{id}: counts and results per recipient; `?format=csv` for CSV."""
-    found = await request.app[SERVICE].batch(request.match_info["id"])
+    found = await service_of(request).batch(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such batch")
     wanted = request.query.get("format", "json")

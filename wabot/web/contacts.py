@@ -6,32 +6,33 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from wabot.web.answers import Refusal, reply
-from wabot.web.request_bodies import validate
+from wabot.web.accounts import ACCOUNTS, account_of, answer, service_of
+from wabot.web.answers import Refusal
+from wabot.web.request_bodies import validate_query
 from wabot.web.request_models import MergesQuery
-from wabot.web.routes import SERVICE
 
 
 def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
-        identity = await request.app[SERVICE].set_stop(request.match_info["number"], stop=stop)
-        return reply({"number": identity, "opted_out": stop})
+        for account in request.app[ACCOUNTS].bound_by(account_of(request)):
+            identity = await account.service.set_stop(request.match_info["number"], stop=stop)
+        return answer(request, {"number": identity, "opted_out": stop})
 
     return handler
 
 
 async def merges(request: web.Request) -> web.Response:
     """GET /merges: merges of contacts that are one person, newest first."""
-    found = await request.app[SERVICE].merges(validate(MergesQuery, dict(request.query)).limit)
-    return reply({"count": len(found), "merges": found})
+    found = await service_of(request).merges(validate_query(MergesQuery, request).limit)
+    return answer(request, {"count": len(found), "merges": found})
 
 
 async def undo_merge(request: web.Request) -> web.Response:
     """POST /merges/{id}/undo: make two contacts of it again."""
-    found = await request.app[SERVICE].undo_merge(request.match_info["id"])
+    found = await service_of(request).undo_merge(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such merge")
-    return reply(found)
+    return answer(request, found)
 
 
 ROUTES = [

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from wabot.monitor.health import Health
+from wabot.web.accounts import ACCOUNTS, account_of, answer, is_named, refuse_closed
 from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
-from wabot.web.request_bodies import validate
+from wabot.web.request_bodies import validate_query
 from wabot.web.request_models import ReadyQuery
-
-HEALTH = web.AppKey("health", Health)
 
 
 async def healthz(_: web.Request) -> web.Response:
@@ -22,8 +20,9 @@ async def readyz(request: web.Request) -> web.Response:
 
     `?strict=1`: 503 while there is any problem.
     """
-    strict = validate(ReadyQuery, dict(request.query)).strict
-    ready, state = await request.app[HEALTH].readiness()
+    strict, name = validate_query(ReadyQuery, request).strict, is_named(request)
+    refuse_closed(request, name)
+    ready, state = await (account_of(request).health if name else request.app[ACCOUNTS]).readiness()
     if not ready:
         return error(503, "the journal or a lane is broken", headers=RETRY_AFTER, beside=state)
     if strict and state["problems"]:
@@ -33,10 +32,10 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def probe(request: web.Request) -> web.Response:
     """POST /lanes/{kind}/probe: send a probe through a paused lane now."""
-    found = request.app[HEALTH].probe(request.match_info["kind"])
+    found = account_of(request).health.probe(request.match_info["kind"])
     if found is None:
         raise Refusal(404, "no such lane")
-    return reply(found)
+    return answer(request, found)
 
 
 ROUTES = [web.get("/healthz", healthz), web.get("/readyz", readyz), web.post("/lanes/{kind}/probe", probe)]

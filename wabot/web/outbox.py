@@ -11,21 +11,22 @@ from wabot.core.jobs import Kind, State
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.listing import Query
 from wabot.service import identify
-from wabot.web.answers import Refusal, reply
-from wabot.web.request_bodies import parse, validate
+from wabot.web.accounts import answer, service_of
+from wabot.web.answers import Refusal
+from wabot.web.request_bodies import parse, validate, validate_query
 from wabot.web.request_models import OutboxQuery, RetryAll
-from wabot.web.routes import QUESTION_LIMIT, SERVICE
+from wabot.web.routes import QUESTION_LIMIT
 
 
 async def listing(request: web.Request) -> web.Response:
     """GET /outbox: sends or replies, newest first; `next_cursor` if there may be more."""
-    asked = validate(OutboxQuery, dict(request.query))
-    service = request.app[SERVICE]
+    asked = validate_query(OutboxQuery, request)
+    service = service_of(request)
     before = service.job_id(asked.cursor) if asked.cursor else None
     if asked.cursor and before is None:
         raise Refusal(422, "cursor: not an outbox id")
     if asked.kind == "event":  # none are written yet
-        return reply({"count": 0, "outbox": []})
+        return answer(request, {"count": 0, "outbox": []})
     jobs = await service.outbox(
         Query(
             kind=Kind(asked.kind),
@@ -38,21 +39,22 @@ async def listing(request: web.Request) -> web.Response:
         )
     )
     more = {"next_cursor": jobs[-1]["outbox_id"]} if len(jobs) == asked.limit else {}
-    return reply({"count": len(jobs), "outbox": jobs, **more})
+    return answer(request, {"count": len(jobs), "outbox": jobs, **more})
 
 
 async def retry_all(request: web.Request) -> web.Response:
     """POST /outbox/retry: retry sends that failed, are held or parked; `left`: those that may arrive twice."""
     asked = await parse(request, partial(validate, RetryAll), QUESTION_LIMIT)
-    return reply(await request.app[SERVICE].retry_all(Retry(asked.batch_id, asked.error_code, asked.may_repeat)))
+    retry = Retry(asked.batch_id, asked.error_code, asked.may_repeat)
+    return answer(request, await service_of(request).retry_all(retry))
 
 
 def _one(verb: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
-        found = await getattr(request.app[SERVICE], verb)(request.match_info["id"])
+        found = await getattr(service_of(request), verb)(request.match_info["id"])
         if found is None:
             raise Refusal(404, "no such send in the outbox")
-        return reply(found)
+        return answer(request, found)
 
     return handler
 

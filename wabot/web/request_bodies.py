@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from wabot.core import json_limits
 from wabot.offload import Offload
+from wabot.web.accounts import NAMED
 from wabot.web.answers import RETRY_AFTER, Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
@@ -132,11 +133,16 @@ async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], l
         raise Refusal(415, "send the body as it is, without Content-Encoding")
     body = await request.app[API_BODIES].read(request, limit)
     if len(body) <= json_limits.SMALL:
-        return _understand(body, shape)
-    return await request.app[OFFLOAD](_understand, body, shape)
+        account, found = _understand(body, shape)
+    else:
+        account, found = await request.app[OFFLOAD](_understand, body, shape)
+    if account is not None:
+        request[NAMED] = account
+    return found
 
 
-def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> T:
+def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> tuple[str | None, T]:
+    """The account that the body names, and its `shape` without that."""
     try:
         value = _READER.read(body.decode("utf-8-sig"))
         if not isinstance(value, dict):
@@ -146,7 +152,15 @@ def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> T:
         raise Refusal(413, f"the body has {many}: send it in several requests") from None
     except (ValueError, RecursionError):
         raise Refusal(400, "the body is not JSON in UTF-8") from None
-    return shape(value)
+    account = value.pop("account", None)
+    if account is not None and not isinstance(account, str):
+        raise _invalid([{"field": "account", "message": "must be the name of an account"}])
+    return account, shape(value)
+
+
+def validate_query(model: type[M], request: web.Request) -> M:
+    """The query of a request as a `model`, without `account`; 422 with all invalid fields."""
+    return validate(model, {name: value for name, value in request.query.items() if name != "account"})
 
 
 def validate(model: type[M], value: Mapping[str, Any]) -> M:

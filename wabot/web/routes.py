@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -15,7 +14,8 @@ from wabot.batch_building import Asked, Bulk
 from wabot.core.json_limits import SMALL, Room
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.offload import MANY
-from wabot.service import History, Service, identify
+from wabot.service import History, identify
+from wabot.web.accounts import label, service_of
 from wabot.web.answers import Encoded, Refusal, reply, reply_long
 from wabot.web.request_bodies import (
     API_LIMIT,
@@ -28,9 +28,9 @@ from wabot.web.request_bodies import (
     validate_each,
 )
 from wabot.web.request_models import Get, GetBulk, InitiateBulk, RecipientModel
+from wabot.webhook_intake import WebhookIntake
 
-SERVICE = web.AppKey("service", Service)
-VERIFY_TOKEN = web.AppKey("verify_token", str)
+INTAKE = web.AppKey("intake", WebhookIntake)
 WAIT_SECONDS = web.AppKey("wait_seconds", float)
 LINE = web.RequestKey("line", dict[str, Any])
 """Fields that a handler adds to the request's log line."""
@@ -55,21 +55,21 @@ async def verify(request: web.Request) -> web.Response:
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/create-webhook-endpoint
     """
-    query, expected = request.query, request.app[VERIFY_TOKEN]
-    given = query.get("hub.verify_token", "")
-    matches = hmac.compare_digest(given.encode(errors="replace"), expected.encode())
-    if query.get("hub.mode") != "subscribe" or not expected or not matches or "hub.challenge" not in query:
+    query, number = request.query, request.match_info.get("phone_number_id")
+    matches = request.app[INTAKE].verifies(query.get("hub.verify_token", ""), number)
+    if query.get("hub.mode") != "subscribe" or not matches or "hub.challenge" not in query:
         raise Refusal(403, "hub.verify_token is not whatsapp.verify_token")
     return web.Response(text=query["hub.challenge"])
 
 
 async def webhook(request: web.Request) -> web.Response:
     """POST /webhook: store on disk, then answer 200. Of unsigned requests as little as possible is read."""
-    service, signature = request.app[SERVICE], request.headers.get("X-Hub-Signature-256")
+    intake, signature = request.app[INTAKE], request.headers.get("X-Hub-Signature-256")
+    number = request.match_info.get("phone_number_id")
     refuse_large(request, WEBHOOK_LIMIT)
-    service.refuse_unsigned(signature)
+    intake.refuse_unsigned(signature, number)
     body = await request.app[WEBHOOK_BODIES].read(request, WEBHOOK_LIMIT)
-    found = await service.receive(body, signature)
+    found = await intake.receive(body, signature, number)
     request[LINE] = {"received": found.count, "stored": found.stored, "body": found.bodies}
     body = b'{"received":%d,"stored":%d}' % (found.count, found.stored)
     return web.Response(body=body, content_type="application/json")
@@ -79,12 +79,13 @@ async def initiate_bulk(request: web.Request) -> web.Response:
     """POST /initiate-bulk: queue the batch, then wait for its results, as long as the caller wants."""
     recipients, template = await parse(request, _bulk, API_LIMIT)
     wait, preference = _wait(request)
-    service = request.app[SERVICE]
+    service = service_of(request)
     batch_id, known = await service.initiate(Bulk(recipients, template, _key(request)))
     if wait > 0:
         await service.wait(batch_id, wait)
     batch = await service.batch(batch_id)
-    headers = {"Location": f"/batches/{batch_id}"}
+    named = "".join(f"?account={name}" for name in label(request).values())
+    headers = {"Location": f"/batches/{batch_id}{named}"}
     if preference:
         headers["Preference-Applied"] = preference
     if known:
@@ -103,17 +104,18 @@ async def reply_batch(
 ) -> web.Response:
     """The answer with a batch and its results."""
     if batch is None or len(batch["results"]) <= MANY:
-        return reply(batch, status=status, headers=headers)
+        return reply(batch and {**label(request), **batch}, status=status, headers=headers)
     results = await request.app[OFFLOAD](Encoded, batch["results"])
-    return reply_long({**batch, "results": results}, status=status, headers=headers)
+    return reply_long({**label(request), **batch, "results": results}, status=status, headers=headers)
 
 
 async def get(request: web.Request) -> web.Response:
     """POST /get: the messages with one number."""
     asked = await parse(request, partial(validate, Get), QUESTION_LIMIT)
-    history = await request.app[SERVICE].history(asked.number, asked.limit, asked.include)
+    history = await service_of(request).history(asked.number, asked.limit, asked.include)
     partly = {"partial": True} if history.partial else {}
-    return reply_long({"count": len(history.messages), "messages": await _encoded(request, history), **partly})
+    messages = await _encoded(request, history)
+    return reply_long({**label(request), "count": len(history.messages), "messages": messages, **partly})
 
 
 async def get_bulk(request: web.Request) -> web.Response:
@@ -132,6 +134,7 @@ async def get_bulk(request: web.Request) -> web.Response:
     successful = sum(line["success"] for line in results)
     return reply_long(
         {
+            **label(request),
             "total_numbers": len(results),
             "successful": successful,
             "failed": len(results) - successful,
@@ -156,7 +159,7 @@ async def _identities(numbers: Sequence[str]) -> list[str | None]:
 
 async def _lines(request: web.Request, people: Iterable[str], limit: int) -> dict[str, dict[str, Any]]:
     """The result of each person for `/get-bulk`; they share the space of one answer."""
-    service, room, gate = request.app[SERVICE], Room(), asyncio.Semaphore(AT_ONCE)
+    service, room, gate = service_of(request), Room(), asyncio.Semaphore(AT_ONCE)
 
     async def line(person: str) -> dict[str, Any]:
         async with gate:
@@ -218,6 +221,8 @@ def _key(request: web.Request) -> str | None:
 ROUTES = [
     web.get("/webhook", verify),
     web.post("/webhook", webhook),
+    web.get("/webhook/{phone_number_id}", verify),
+    web.post("/webhook/{phone_number_id}", webhook),
     web.post("/initiate-bulk", initiate_bulk),
     web.post("/get", get),
     web.post("/get-bulk", get_bulk),

@@ -1,0 +1,149 @@
+"""The accounts of this process: one business number each, with its own journal, lanes and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wabot.core.exceptions import JournalDown, WabotError
+from wabot.core.jobs import Kind
+from wabot.doctor.doctor import Doctor
+from wabot.journal.journal import Journal
+from wabot.metrics import Metrics
+from wabot.monitor.health import Health
+from wabot.monitor.problem_sources import Watch
+from wabot.service import Service
+from wabot.work.lane import Lane
+
+
+class UnknownAccount(WabotError):
+    """No account has this name."""
+
+
+class AccountStopped(JournalDown):
+    """The journal of an account could not be opened, so it does nothing until the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells one account from the others. `app_secret` None: its webhooks need no signature."""
+
+    name: str
+    phone_number_id: str
+    business_account_id: str
+    app_secret: bytes | None
+    verify_token: str
+    api_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The running parts of one account. `loops`: its background loops; each runs until cancelled."""
+
+    identity: Identity
+    service: Service
+    journal: Journal
+    lanes: Mapping[Kind, Lane]
+    health: Health
+    metrics: Metrics
+    watch: Watch
+    doctor: Doctor
+    loops: tuple[Callable[[], Awaitable[None]], ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings; `main` is that of [whatsapp]."""
+        return self.identity.name
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """An account whose journal could not be opened: since when (Unix seconds), and why."""
+
+    identity: Identity
+    since: float
+    reason: str
+
+
+class Accounts:
+    """All accounts by name. Those that are `stopped` keep no others from working.
+
+    `default`: whom a request means that names none. `shared_stops`: who opts out of one account, does so of all.
+    """
+
+    def __init__(
+        self, running: Sequence[Account], stopped: Sequence[Stopped] = (), *, default: str, shared_stops: bool = False
+    ) -> None:
+        self.running = {account.name: account for account in running}
+        self.stopped = {one.identity.name: one for one in stopped}
+        self.default, self._shared_stops = default, shared_stops
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self.running.values())
+
+    @property
+    def identities(self) -> list[Identity]:
+        """Of all accounts, those that run first."""
+        running = [account.identity for account in self]
+        return running + [stopped.identity for stopped in self.stopped.values()]
+
+    @property
+    def several(self) -> bool:
+        """Whether answers, metrics and log lines name the account."""
+        return len(self.running) + len(self.stopped) > 1
+
+    def label(self, account: Account) -> Mapping[str, str]:
+        """What answers about an account carry."""
+        return {"account": account.name} if self.several else {}
+
+    def bound_by(self, account: Account) -> list[Account]:
+        """The accounts that are bound by what somebody wants of this one."""
+        return list(self) if self._shared_stops else [account]
+
+    def named(self, name: str) -> Account:
+        """The account of this name. Raises UnknownAccount, AccountStopped."""
+        if (stopped := self.stopped.get(name)) is not None:
+            raise AccountStopped(f"the account {name} is stopped: {stopped.reason}")
+        if name not in self.running:
+            raise UnknownAccount(f"no account is called {name[:32]!r}")
+        return self.running[name]
+
+    def of_number(self, phone_number_id: str) -> Account:
+        """The account of this phone number id. Raises UnknownAccount, AccountStopped."""
+        for one in self.identities:
+            if one.phone_number_id == phone_number_id:
+                return self.named(one.name)
+        raise UnknownAccount("no account has this phone number id")
+
+    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Whether any account works, and the state of all: that of the first one, with the problems of each.
+
+        A problem that several accounts have alike is one of this machine, and is named once.
+        """
+        if not self.several:
+            return await next(iter(self)).health.readiness()
+        states = {account.name: await account.health.readiness() for account in self}
+        problems = dict[tuple[str, str], dict[str, Any]]()
+        for name, (_, state) in states.items():
+            for problem in state["problems"]:
+                known = problems.setdefault((problem["what"], problem["remedy"]), {**problem, "account": name})
+                if known["account"] != name:
+                    known.pop("account", None)
+        shown = {name: {key: state[key] for key in state if key != "problems"} for name, (_, state) in states.items()}
+        ready = any(ready for ready, _ in states.values())
+        return ready, {
+            **next(iter(shown.values())),
+            "ready": ready,
+            "accounts": shown | {name: {"ready": False, "journal": "down"} for name in self.stopped},
+            "problems": [*map(_problem, self.stopped.values()), *problems.values()],
+        }
+
+
+def _problem(stopped: Stopped) -> dict[str, Any]:
+    return {
+        "what": f"The account {stopped.identity.name} is stopped: {stopped.reason}",
+        "since": stopped.since,
+        "remedy": "Solve this and restart wabot. The other accounts work; Meta repeats this one's webhooks for 7 days.",
+        "account": stopped.identity.name,
+    }

@@ -1,0 +1,53 @@
+"""The account that a request is about: named in its body or its query, else the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from wabot.accounts import Account, Accounts
+from wabot.service import Service
+from wabot.web.answers import Refusal, reply
+
+ACCOUNTS = web.AppKey("accounts", Accounts)
+NAMED = web.RequestKey("account", str)
+"""The account that the body names."""
+OPENED = web.RequestKey("opened", frozenset[str])
+"""The accounts that the request's key opens; not set if it opens all."""
+
+
+def is_named(request: web.Request) -> str | None:
+    """The account that a request names, or None."""
+    return request.get(NAMED) or request.query.get("account") or None
+
+
+def account_of(request: web.Request) -> Account:
+    """The account of a request. Raises UnknownAccount, AccountStopped, and Refusal if the key does not open it."""
+    accounts = request.app[ACCOUNTS]
+    name = is_named(request) or accounts.default
+    refuse_closed(request, name)
+    return accounts.named(name)
+
+
+def service_of(request: web.Request) -> Service:
+    """The operations of the request's account."""
+    return account_of(request).service
+
+
+def refuse_closed(request: web.Request, name: str | None) -> None:
+    """Raise Refusal if the request's key does not open this account (None: all accounts)."""
+    opened = request.get(OPENED)
+    if opened is not None and name not in opened:
+        raise Refusal(401, f"this key opens only the account {', '.join(sorted(opened))}: name it as `account`")
+
+
+def label(request: web.Request) -> Mapping[str, str]:
+    """The fields by which an answer names its account: none if there is only one."""
+    return request.app[ACCOUNTS].label(account_of(request))
+
+
+def answer(request: web.Request, value: Mapping[str, Any], **kw: Any) -> web.Response:
+    """`value` as JSON, with the account that it is about."""
+    return reply({**label(request), **value}, **kw)
