@@ -82,9 +82,7 @@ class Business:
             return Answer(response.status, response.headers, body, value)
 
 
-def settings(
-    data_dir: Path, *, accounts: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]
-) -> Settings:
+def settings(data_dir: Path, *, accounts: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]) -> Settings:
     """A test's settings: SECTIONS, with `sections` over them key by key."""
     table = {name: dict(values) for name, values in SECTIONS.items()}
     table["server"]["data_dir"] = data_dir
