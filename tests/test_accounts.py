@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.business import ANA, BEN, KEY, Answer, Business, business, settings
 from tests.process import eventually
+from wabot import cli
 from wabot.assembly import bootstrap
 from wabot.core.jobs import Kind
 from wabot.sandbox import payloads
@@ -25,6 +28,26 @@ from wabot.sandbox.meta import Meta, serve
 from wabot.settings.loading import Settings
 
 SHOP_KEY = "key-of-the-shop-only"
+
+CONFIG = """
+[server]
+data_dir = "{data}"
+api_keys = ["the-key-of-the-tests"]
+[whatsapp]
+access_token = "sandbox-token"
+phone_number_id = "100000000000001"
+verify_token = "sandbox-verify"
+app_secret = "sandbox-secret"
+graph_api_base = "{main}"
+[assistant]
+provider = "canned"
+[[accounts]]
+name = "shop"
+access_token = "shop-token"
+phone_number_id = "111"
+verify_token = "shop-verify"
+app_secret = "shop-secret"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,3 +318,26 @@ async def test_a_history_never_crosses_accounts_in_mongodb(tmp_path: Path, mongo
         found.close()
     assert ("to main" in main, "older" in main, "to shop" in main, "old" in main) == (True, True, False, False)
     assert ("to shop" in shop, "old" in shop, "to main" in shop, "older" in shop) == (True, True, False, False)
+
+
+async def test_the_terminal_names_the_account(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with agency(tmp_path) as both:
+        config = tmp_path / "config.toml"
+        config.write_text(CONFIG.format(data=tmp_path, main=both.wabot.settings.whatsapp.graph_api_base), "utf-8")
+        await both.wabot.post("/initiate-bulk", {"numbers": [BEN], "account": "shop"})
+
+        async def run(*arguments: str) -> tuple[int, str]:
+            status = await asyncio.to_thread(cli.main, [*arguments, "--config", str(config)])
+            return status, capsys.readouterr().out
+
+        assert BEN in (await run("outbox", "list", "--account", "shop"))[1]
+        assert BEN not in (await run("outbox", "list"))[1]
+        copy = tmp_path / "shop-copy.db"
+        assert (await run("backup", str(copy), "--account", "shop"))[0] == 0
+        with closing(sqlite3.connect(copy)) as db:
+            assert db.execute("SELECT value FROM meta WHERE key = 'phone_number_id'").fetchone()[0] == "111"
+        assert (await run("backup", str(copy), "--account", "nobody"))[0] == cli.MISUSED
+        status, out = await run("doctor", "--json")
+        checks = json.loads(out.splitlines()[-1])["checks"]
+        assert {(check["account"], check["name"]) for check in checks} >= {("main", "token"), ("shop", "token")}
+        assert status == 1, "the shop's graph_api_base is main's, which does not know its number"

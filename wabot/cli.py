@@ -29,6 +29,8 @@ FAILED: all else, such as a full disk, a locked file or an address in use; syste
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 13
 
 
+_ACCOUNT = "one of [[accounts]]; default: the first"
+
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -93,16 +95,25 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
     if args.command == "backup":
         from wabot.journal import backup  # noqa: PLC0415
 
-        target = backup.copy(settings.server.data_dir, args.file)
+        target = backup.copy(_data_dir(settings, args.account), args.file)
         print(f"wabot: the journal was copied to {target}")  # noqa: T201
         return 0
     if args.command == "restore":
         from wabot.journal import restore  # noqa: PLC0415
 
-        previous = restore.put_in_place(args.file, settings.server.data_dir)
-        print(_RESTORED.format(file=args.file, journal=settings.server.data_dir, previous=previous or "nothing"))  # noqa: T201
+        data_dir = _data_dir(settings, args.account)
+        previous = restore.put_in_place(args.file, data_dir)
+        print(_RESTORED.format(file=args.file, journal=data_dir, previous=previous or "nothing"))  # noqa: T201
         return 0
     return _run(_sandbox(settings, keep=args.keep) if args.sandbox else _serve(settings))
+
+
+def _data_dir(settings: Settings, account: str) -> Path:
+    """The folder of an account's journal; "": of the default one. Raises SettingsError."""
+    accounts = settings.of_accounts()
+    if account and account not in accounts:
+        raise SettingsError([f"--account: no account is called {account}; there are {', '.join(accounts)}"])
+    return accounts[account or next(iter(accounts))].server.data_dir
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
@@ -214,6 +225,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     backup.add_argument("file", type=Path)
     restore = commands.add_parser("restore", help="put a backup in the journal's place; wabot must not run")
     restore.add_argument("file", type=Path)
+    for command in (doctor, backup, restore):
+        command.add_argument("--account", default="", metavar="NAME", help=_ACCOUNT)
     args = argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
     if args.keep and (args.command or not args.sandbox):
         parser.error("--keep goes with --sandbox, and with no command")
@@ -241,6 +254,7 @@ def _add_outbox(commands: _Commands) -> argparse.ArgumentParser:
     retry.add_argument("--may-repeat", action="store_true", help="also those that may then arrive twice")
     for command in verbs.choices.values():
         command.add_argument("--json", action="store_true", help="for programs")
+        command.add_argument("--account", default="", metavar="NAME", help=_ACCOUNT)
     return retry
 
 

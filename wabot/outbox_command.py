@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -23,23 +25,24 @@ class NotReached(WabotError):
 
 async def outbox(settings: Settings, args: argparse.Namespace) -> int:
     """Runs `list`, `show`, `retry` or `cancel`. Returns the exit status. Raises NotReached."""
+    ask = partial(_ask, settings, account=args.account)
     if args.verb == "list":
         names = ("kind", "message", "state", "number", "batch_id", "cursor", "limit")
         query = {name: str(getattr(args, name)) for name in names if getattr(args, name)}
-        answer = await _ask(settings, "GET", "/outbox", query)
+        answer = await ask("GET", "/outbox", query)
         _print_json(answer) if args.json else _print_list(answer)
         return 0
     if args.verb == "retry" and not args.id:
-        return await _retry_many(settings, args)
+        return await _retry_many(ask, args)
     method, path = ("GET", "") if args.verb == "show" else ("POST", f"/{args.verb}")
-    _print_json(await _ask(settings, method, f"/outbox/{args.id}{path}"))
+    _print_json(await ask(method, f"/outbox/{args.id}{path}"))
     return 0
 
 
-async def _retry_many(settings: Settings, args: argparse.Namespace) -> int:
+async def _retry_many(ask: Callable[..., Awaitable[dict[str, Any]]], args: argparse.Namespace) -> int:
     names = ("batch_id", "error_code", "may_repeat")
     wanted = {name: getattr(args, name) for name in names if getattr(args, name)}
-    answer = await _ask(settings, "POST", "/outbox/retry", body=wanted)
+    answer = await ask("POST", "/outbox/retry", body=wanted)
     if args.json:
         _print_json(answer)
         return 0
@@ -53,7 +56,9 @@ async def _ask(
     method: str,
     path: str,
     query: dict[str, str] | None = None,
+    *,
     body: dict[str, Any] | None = None,
+    account: str,
 ) -> dict[str, Any]:
     server = settings.server
     host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104  we only ask there
@@ -64,7 +69,13 @@ async def _ask(
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)) as session,
-            session.request(method, url, params=query, headers=headers, json=body) as response,
+            session.request(
+                method,
+                url,
+                params={**(query or {}), **({"account": account} if account else {})},
+                headers=headers,
+                json=body,
+            ) as response,
         ):
             answer: dict[str, Any] = await response.json()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:

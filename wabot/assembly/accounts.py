@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 from typing import Protocol
 
 from wabot import log
 from wabot.accounts import Account, Accounts, Stopped
 from wabot.assembly import factories
+from wabot.journal import files
 from wabot.journal.files import CannotOpen
+from wabot.settings.accounts import FOLDER
 from wabot.settings.loading import Settings
 from wabot.shared_stops import SharedStops
 from wabot.webhook_intake import WebhookIntake
@@ -29,9 +32,16 @@ async def open_accounts(
     stack: AsyncExitStack,
     clock: Callable[[], float],
     *,
+    data_dir: Path,
     shared_stops: bool,
 ) -> Accounts:
-    """All accounts, each with its journal open; `stack` closes them. Raises CannotOpen if none can be opened."""
+    """All accounts, each with its journal open; `stack` closes them. Raises CannotOpen if none can be opened.
+
+    `data_dir`: that of the service.
+    """
+    if len(each) > 1:
+        for folder in (data_dir, data_dir / FOLDER):
+            files.own(folder)
     running, stopped = list[Account](), list[Stopped]()
     for name, settings in each.items():
         with log.labelled({"account": name} if len(each) > 1 else {}):

@@ -66,7 +66,6 @@ async def run(
     its findings into problems.
     """
     async with AsyncExitStack() as stack:
-        accepted = () if sandbox else api_keys.of_service(settings.server)
         clock, each = SteadyClock(), settings.of_accounts()
         assembling = partial(
             assemble,
@@ -78,7 +77,10 @@ async def run(
             purpose=Purpose.SANDBOX if sandbox else Purpose.LIVE,
             fresh=fresh,
         )
-        accounts = await open_accounts(each, assembling, stack, clock, shared_stops=settings.optout.shared)
+        accounts = await open_accounts(
+            each, assembling, stack, clock, data_dir=settings.server.data_dir, shared_stops=settings.optout.shared
+        )
+        accepted = () if sandbox else api_keys.of_service(settings.server)
         circuit.on_change = partial(_tell_all, accounts)
         intake = await take_up(accounts, settings, clock)
         for account in accounts:

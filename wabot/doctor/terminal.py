@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ import aiohttp
 from wabot.core.doctor_verdicts import Check, State
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
+from wabot.settings.errors import SettingsError
 from wabot.settings.loading import Settings
 
 _MARKS = {State.OK: "ok     ", State.WARNING: "warning", State.BROKEN: "BROKEN ", State.SKIPPED: "skipped"}
@@ -27,21 +29,39 @@ async def run(
     assistant: Callable[[Settings, aiohttp.ClientSession, AsyncExitStack], Awaitable[Any]],
     archive: Callable[[Settings, AsyncExitStack], Awaitable[Any]],
 ) -> int:
-    """Examine and print. Returns 1 if anything is broken, else 0. `assistant` and `archive` are factories."""
+    """Examine and print, one account after the other. Returns 1 if anything is broken, else 0.
+
+    `assistant` and `archive` are factories. Raises SettingsError if there is no such account.
+    """
+    accounts = settings.of_accounts()
+    if args.account and args.account not in accounts:
+        raise SettingsError([f"--account: no account is called {args.account}; there are {', '.join(accounts)}"])
+    examined = dict[str, list[Check]]()
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        around = Surroundings(
-            session=session,
-            journal=lambda: asyncio.to_thread(inspect, settings.server.data_dir),
-            archive=await archive(settings, stack),
-            assistant=await assistant(settings, session, stack),
-        )
-        doctor = Doctor(settings, around, clock=time.time, url=args.url)
-        checks = await doctor.examine(fix=args.fix)
-    healthy = all(check.state is not State.BROKEN for check in checks)
+        archived = await archive(settings, stack)
+        for name, one in accounts.items():
+            if args.account in ("", name):
+                around = Surroundings(
+                    session=session,
+                    journal=partial(asyncio.to_thread, inspect, one.server.data_dir),
+                    archive=archived,
+                    assistant=await assistant(one, session, stack),
+                )
+                examined[name] = await Doctor(one, around, clock=time.time, url=args.url).examine(fix=args.fix)
+    healthy = all(check.state is not State.BROKEN for checks in examined.values() for check in checks)
+    named = len(accounts) > 1
     if args.json:
-        _print(json.dumps({"ok": healthy, "checks": [check.document() for check in checks]}, ensure_ascii=False))
-    else:
+        found = [
+            {**({"account": name} if named else {}), **check.document()}
+            for name, checks in examined.items()
+            for check in checks
+        ]
+        _print(json.dumps({"ok": healthy, "checks": found}, ensure_ascii=False))
+        return 0 if healthy else 1
+    for name, checks in examined.items():
+        if named:
+            _print(f"{name}:")
         _print_all(checks)
     return 0 if healthy else 1
 

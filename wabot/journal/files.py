@@ -14,7 +14,7 @@ from wabot.ownership import whose
 
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OTHERS_WRITE, _OTHERS = 0o022, 0o077
-_OUR_NAMES = ("wabot.db", "api-key", "address", "sandbox")
+_OUR_NAMES = ("wabot.db", "api-key", "address", "sandbox", "accounts")
 """What the names of our own files and directories begin with, in a data directory."""
 
 
@@ -48,6 +48,11 @@ def take(path: Path) -> int:
     finally:
         os.close(directory)
     return lock
+
+
+def own(path: Path) -> None:
+    """Make a directory that nobody else can write in. Raises CannotOpen if it is not ours."""
+    os.close(_own_directory(path))
 
 
 def _own_directory(path: Path) -> int:

@@ -24,6 +24,9 @@ MAIN = "main"
 VARIABLE = "WABOT_ACCOUNTS"
 """The name in the environment: a JSON list, which replaces the whole list of config.toml."""
 
+FOLDER = "accounts"
+"""The folder within the service's data directory that has a folder for each further account."""
+
 INHERITED: Mapping[str, type[Section]] = {
     "assistant": Assistant, "first_contact": FirstContact, "delivery": Delivery,
 }  # fmt: skip
@@ -59,7 +62,7 @@ class Account(BaseModel):
 
     def data_dir(self, of_service: Path) -> Path:
         """The folder of this account's journal, within that of the service."""
-        return of_service / "accounts" / self.name
+        return of_service / FOLDER / self.name
 
 
 def listed(table: Any, sources: Iterable[Mapping[str, str]]) -> tuple[Any, str]:
