@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
 
 from tests.journal.scene import Scene, said
+from tests.virtual_time import virtual_time
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Kind
 from wabot.journal import connections, sqlite
@@ -66,6 +68,45 @@ async def test_operations_that_wait_together_share_one_commit(writer: Writer, tm
 async def test_what_arrives_during_a_commit_makes_the_next_group(writer: Writer) -> None:
     await asyncio.gather(*(writer(put, n) for n in range(sqlite.GROUP_LIMIT + 5)))
     assert writer.commits == 2
+
+
+class Memory:
+    """A connection without a thread: every commit takes a millisecond."""
+
+    def __init__(self) -> None:
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        self.db.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, note TEXT NOT NULL)")
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        await asyncio.sleep(0.001)
+        return function(self.db, *args)
+
+
+@virtual_time
+async def test_after_a_group_the_next_one_gathers_for_a_moment() -> None:
+    writer = Writer(Memory())  # type: ignore[arg-type]
+    await asyncio.gather(*(writer(put, -n) for n in range(sqlite.SEVERAL)))
+    busy: list[asyncio.Task[int]] = []
+    for n in range(1, 101):
+        busy.append(asyncio.create_task(writer(put, n)))
+        await asyncio.sleep(0.001)
+    await asyncio.gather(*busy)
+    assert 15 < writer.commits <= 0.1 / sqlite.GATHER_SECONDS + 2
+    started, before = asyncio.get_running_loop().time(), writer.commits
+    await asyncio.gather(*(writer(put, 1000 + n) for n in range(sqlite.MANY)))
+    assert asyncio.get_running_loop().time() - started < 0.002, "many do not wait for more"
+    assert writer.commits == before + 1
+    await writer.close()
+
+
+@virtual_time
+async def test_a_single_caller_never_waits_for_others() -> None:
+    writer = Writer(Memory())  # type: ignore[arg-type]
+    await asyncio.gather(*(writer(put, -n) for n in range(sqlite.SEVERAL)))
+    for n in range(1, 101):
+        await writer(put, n)
+    assert asyncio.get_running_loop().time() < 0.1 + 2 * sqlite.GATHER_SECONDS
+    await writer.close()
 
 
 async def test_an_operation_that_raises_fails_alone(writer: Writer, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Writes to the journal in groups, and reads from it.
 
 SQLite spends its time in fsync, so every operation that waits at a moment shares one transaction: the loop collects
-them while the previous commit runs, and one hop carries the whole group to the writer's thread. No timer is involved;
-an idle service commits one operation at a time. Coroutines that shared a transaction of their own would lose rows.
+them while the previous commit runs, and for a moment longer where much comes; one hop carries the whole group to the
+writer's thread. An idle service, or a single caller, waits for nobody. Coroutines that shared a transaction of their
+own would lose rows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ Operation = Callable[[sqlite3.Connection], Any]
 
 GROUP_LIMIT = 1024
 WAITING_LIMIT = 8192
+SEVERAL, MANY = 4, 32
+GATHER_SECONDS = 0.005
+"""After a commit of SEVERAL operations the next one gathers operations until this time after the start of the last, or
+until MANY wait: a commit costs as much as the operations of several messages."""
 
 REFUSED_SECONDS = 15.0
 """How long a write that was refused counts: at the edge of a full disk a small one still succeeds."""
@@ -55,6 +60,8 @@ class Writer:
         self._connection = connection
         self._waiting: list[tuple[Operation, asyncio.Future[Any]]] = []
         self._work = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._started, self._size = float("-inf"), 0
         self._closing = False
         self._task = asyncio.create_task(self._pump(), name="journal writer")
         self.commits = 0
@@ -70,7 +77,7 @@ class Writer:
             raise JournalDown("the journal is closing")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((lambda db: operation(db, *args, **kw), future))
-        self._work.set()
+        self._call()
         return await future
 
     @property
@@ -90,18 +97,31 @@ class Writer:
         self._work.set()
         await self._task
 
+    def _call(self) -> None:
+        """Start the next commit, now or when it has gathered enough."""
+        loop = asyncio.get_running_loop()
+        wait = self._started + GATHER_SECONDS - loop.time() if self._size >= SEVERAL else 0.0
+        if wait <= 0 or len(self._waiting) >= MANY or self._closing:
+            self._work.set()
+        elif self._timer is None:
+            self._timer = loop.call_later(wait, self._work.set)
+
     async def _pump(self) -> None:
         clock = asyncio.get_running_loop().time
         while self._waiting or not self._closing:
+            if self._waiting:
+                self._call()
             await self._work.wait()
+            self._work.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             group, self._waiting = self._waiting[:GROUP_LIMIT], self._waiting[GROUP_LIMIT:]
-            if not self._waiting and not self._closing:
-                self._work.clear()
             if not group:
                 continue
-            started = clock()
+            self._started, self._size = clock(), len(group)
             results = await self._connection.run(_commit, [operation for operation, _ in group])
-            self.commit_seconds = clock() - started
+            self.commit_seconds = clock() - self._started
             self.commits += 1
             self.operations += len(group)
             for (_, future), (result, error) in zip(group, results, strict=True):
