@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from wabot.core.sends_in_flight import MOST
 from wabot.settings.loading import FLAT_NAMES, SECTIONS, WABOT_NAMES, Settings, SettingsError, load
 from wabot.settings.sections import Assistant, Delivery, Server
 
@@ -413,6 +414,15 @@ def test_the_example_has_every_key_and_no_other() -> None:
     assert {name: list(keys) for name, keys in shown.items()} == {
         name: list(section.model_fields) for name, section in SECTIONS.items()
     }
+
+
+def test_the_requests_at_once_follow_from_the_rate_unless_a_bound_is_set() -> None:
+    fast, bound = (
+        load(written(f"[delivery]\n{line}"), environ=ENOUGH).delivery
+        for line in ("messages_per_second = 1000", "concurrency = 32")
+    )
+    assert (fast.concurrency, fast.sends_at_once) == (32, MOST)
+    assert (bound.concurrency, bound.sends_at_once) == (32, 32)
 
 
 def test_the_example_shows_the_defaults() -> None:

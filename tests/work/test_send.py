@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
-from tests.fakes import TEXT, ScriptedGraph
+from tests.fakes import TEXT, MemoryQueue, ScriptedGraph
+from tests.virtual_time import START, clock, virtual_time
 from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Policy, State, move
 from wabot.core.messages import Contact, Stop
+from wabot.core.meta_errors import Accepted
 from wabot.core.rate_limits import Bucket, PairLedger
+from wabot.core.sends_in_flight import MOST
+from wabot.work.lane import Lane
 from wabot.work.send import Limits, Sends
 
 NOW = 1_700_000_000.0
@@ -39,11 +46,50 @@ class Desk:
         return self.sends.room(self.now)
 
 
-def desk(*errors: DeliveryError, rate: float = 100, interval: float = 6.0, burst: int = 45) -> Desk:
+def desk(
+    *errors: DeliveryError, rate: float = 100, interval: float = 6.0, burst: int = 45, at_once: int = MOST
+) -> Desk:
     limits = Limits(Bucket(rate, NOW), PairLedger(interval, burst))
     graph = ScriptedGraph(*errors)
-    made = Desk(graph, limits, Sends(graph, limits=limits, policy=POLICY, clock=lambda: made.now, noise=lambda: 0.5))
+    sends = Sends(graph, limits=limits, policy=POLICY, clock=lambda: made.now, noise=lambda: 0.5, at_once=at_once)
+    made = Desk(graph, limits, sends)
     return made
+
+
+# How many at once.
+
+
+@pytest.mark.parametrize(("rate", "latency"), [(1000, 0.1), (1000, 0.2), (80, 0.3)])
+@virtual_time
+async def test_the_rate_is_kept_whatever_meta_takes_for_an_answer(rate: float, latency: float) -> None:
+    class Slow(ScriptedGraph):
+        async def send(self, request: Mapping[str, Any]) -> Accepted:
+            sent.append(clock())
+            await asyncio.sleep(latency)
+            return await super().send(request)
+
+    sent: list[float] = []
+    queue, limits = MemoryQueue(), Limits(Bucket(rate, clock()), PairLedger(6, 45))
+    for _ in range(int(rate * 4)):
+        queue.put(clock())
+    sends = Sends(Slow(), limits=limits, policy=POLICY, clock=clock)
+    lane = Lane(Kind.SEND, queue, sends, concurrency=MOST, clock=clock)
+    run = asyncio.create_task(lane.run())
+    await asyncio.sleep(3)
+    await lane.drain(60)
+    await run
+    counts = [sum(start <= at < start + 1 for at in sent) for start in (START, START + 0.5, START + 1, START + 1.5)]
+    assert min(counts) >= rate * 0.9
+    assert max(counts) <= rate
+
+
+async def test_while_meta_does_not_answer_no_more_than_the_bound_are_on_their_way() -> None:
+    at = desk(rate=0, at_once=3)
+    assert (at.room, at.sends.room_in(NOW)) == (3, 0)
+    at.sends.started(3, NOW)
+    assert (at.room, at.sends.room_in(NOW)) == (0, float("inf"))
+    await at.sends.handle(JOB)
+    assert (at.room, at.sends.room_in(NOW)) == (1, 0)
 
 
 # Handing over.

@@ -147,12 +147,13 @@ def _lanes(
         metrics.job_settled(job, outcome, state)
         watch.job_settled(outcome)
 
+    concurrency = {Kind.REPLY: settings.delivery.concurrency, Kind.SEND: settings.delivery.sends_at_once}
     lanes = {
         kind: Lane(
             kind,
             journal,
             handler,
-            concurrency=settings.delivery.concurrency,
+            concurrency=concurrency[kind],
             clock=clock,
             noise=noise,
             on_settled=settled,

@@ -83,7 +83,8 @@ def sends(
     settings: Settings, graph: Graph, limits: Limits, clock: Callable[[], float], noise: Callable[[], float]
 ) -> Sends:
     """The handler of send jobs."""
-    return Sends(graph, limits=limits, policy=policy(settings), clock=clock, noise=noise)
+    at_once = settings.delivery.sends_at_once
+    return Sends(graph, limits=limits, policy=policy(settings), clock=clock, noise=noise, at_once=at_once)
 
 
 def identity(name: str, settings: Settings) -> Identity:

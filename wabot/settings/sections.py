@@ -18,6 +18,8 @@ from pydantic import (
     field_validator,
 )
 
+from wabot.core.sends_in_flight import MOST
+
 
 def _http_url(text: str) -> str:
     if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
@@ -143,6 +145,11 @@ class Delivery(Section):
     hold_seconds: Seconds = 90
     in_doubt: Literal["resend", "park"] = "resend"
     reply_expires_seconds: Seconds = 3600
+
+    @property
+    def sends_at_once(self) -> int:
+        """The most requests to Graph in flight: `concurrency` if it is set, for the rate decides otherwise."""
+        return self.concurrency if "concurrency" in self.model_fields_set else MOST
 
     @field_validator("backoff_max_seconds")
     @classmethod

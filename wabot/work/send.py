@@ -13,6 +13,7 @@ from wabot.core.exceptions import DeliveryError, Scope, Unavailable, Unclear
 from wabot.core.failure_blame import Blame, Outages, concerns
 from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
 from wabot.core.rate_limits import Bucket, PairLedger
+from wabot.core.sends_in_flight import MOST, SendsInFlight
 
 
 class Graph(Protocol):
@@ -36,7 +37,7 @@ class Limits:
 
 
 class Sends:
-    """The handler of send jobs."""
+    """The handler of send jobs. `at_once`: the most requests in flight; the rate needs fewer, if Meta is fast."""
 
     def __init__(
         self,
@@ -46,25 +47,35 @@ class Sends:
         policy: Policy,
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
+        at_once: int = MOST,
     ) -> None:
+        self._in_flight = SendsInFlight(at_once)
         self._meta, self._limits, self._policy = meta, limits, policy
         self._clock, self._noise = clock, noise
         self._outages = Outages()
         self.meta_works: bool | None = None
 
     def room(self, now: float) -> float:
-        """How many messages the throughput limit allows now."""
-        return self._limits.bucket.room(now)
+        """How many messages may leave now, by the throughput limit and by those on their way."""
+        return min(self._limits.bucket.room(now), self._in_flight.room(self._limits.bucket.rate))
 
     def room_in(self, now: float) -> float:
-        return self._limits.bucket.wait(now)
+        """When the throughput limit allows one more; `inf` until one of those on their way has ended."""
+        return self._limits.bucket.wait(now) if self._in_flight.room(self._limits.bucket.rate) >= 1 else float("inf")
 
     def started(self, count: int, now: float) -> None:
         """Claimed jobs count as sent; those that do not leave are given back."""
         self._limits.bucket.spend(count, now)
+        self._in_flight.begin(count)
 
     async def handle(self, job: Job) -> Outcome:
         """Send one message to Meta; its answer decides the outcome."""
+        try:
+            return await self._send(job)
+        finally:
+            self._in_flight.end()
+
+    async def _send(self, job: Job) -> Outcome:
         now = self._clock()
         outcome = may_send.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
         if outcome is not None or job.outgoing is None:
@@ -76,6 +87,7 @@ class Sends:
             accepted = await self._meta.send(meta_errors.request(job.contact, job.outgoing.content, tag=job.tag))
         except DeliveryError as error:
             return self._after_failure(job, error)
+        self._in_flight.answered(self._clock() - now)
         self._limits.pairs.calm(job.contact.id)
         self._outages.accepted(job.contact.id)
         self.meta_works = True
