@@ -45,6 +45,7 @@ def environment(**more: str) -> dict[str, str]:
     """This process's environment without any setting of wabot's that somebody has in theirs."""
     flat = "PORT ACCESS_TOKEN PHONE_NUMBER_ID BUSINESS_ACCOUNT_ID VERIFY_TOKEN APP_SECRET GRAPH_API_BASE"
     ours = {*flat.split(), "GOOGLE_API_KEY", "MONGO_URI", "DATABASE_NAME", "COLLECTION_NAME"}
+    ours |= {"PYTHONDONTWRITEBYTECODE"}  # hundreds of starts would each compile everything anew
     kept = {name: text for name, text in os.environ.items() if name not in ours and not name.startswith("WABOT_")}
     return kept | {"PYTHONUNBUFFERED": "1"} | more
 
