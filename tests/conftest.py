@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from tests.business import Business, business
 from tests.mongo_fixtures import database, mongo_uri
 
 __all__ = ["database", "mongo_uri"]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two for each core (`-n auto`): half of the tests wait for a process, a timer or a disk."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture
