@@ -18,7 +18,7 @@ from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
 
-KILLS = min(int(os.environ.get("WABOT_KILLS", "50")), 8)
+KILLS = min(int(os.environ.get("WABOT_KILLS", "5")), 8)
 SEED = int(os.environ.get("WABOT_SEED", "1"))
 KILLED = ROOT / "tests" / "crash" / "launch_killed.py"
 BEGUN = 6

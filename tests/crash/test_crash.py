@@ -1,7 +1,7 @@
 """Promises under SIGKILL: wabot works under load and is killed at random moments, again and again.
 
 What must hold is checked from outside: what people and apps got acknowledged, against what Meta accepted. `WABOT_KILLS`
-says how often (50 unless set; `make crash` takes 1000), `WABOT_SEED` repeats a run as far as time itself can be
+says how often (30 unless set; `make crash` takes 1000), `WABOT_SEED` repeats a run as far as time itself can be
 repeated. `test_the_suite_sees_...` shows that each of these checks can fail.
 """
 
@@ -29,7 +29,7 @@ from wabot.sandbox.ledger import Sent
 from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
 
-KILLS = int(os.environ.get("WABOT_KILLS", "50"))
+KILLS = int(os.environ.get("WABOT_KILLS", "30"))
 SEED = int(os.environ.get("WABOT_SEED", "1"))
 HOLD_SECONDS = 1.5
 SLACK_SECONDS = 0.5

@@ -13,7 +13,7 @@ def test_the_journal_does_what_a_small_model_of_it_does(monkeypatch: pytest.Monk
     run_state_machine_as_test(
         JournalMachine,
         settings=settings(
-            max_examples=200,
+            max_examples=150,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,
