@@ -6,12 +6,16 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.business import Business, business
 from tests.mongo_fixtures import database, mongo_uri
 
 __all__ = ["database", "mongo_uri"]
+
+hypothesis.settings.register_profile("beside others", deadline=None)
+hypothesis.settings.load_profile("beside others")  # an example's time on the wall says nothing on a shared machine
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
