@@ -71,16 +71,16 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.offload", "wabot.operations", "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.accounts": (
-        "wabot.core", "wabot.doctor.doctor", "wabot.journal.journal", "wabot.metrics", "wabot.monitor.health",
+        "wabot.core", "wabot.doctor.doctor", "wabot.journal.journal", "wabot.metrics", "wabot.monitor.readiness",
         "wabot.monitor.problem_sources", "wabot.service", "wabot.work.lane",
     ),
-    "wabot.shared_stops": ("wabot.accounts", "wabot.core", "wabot.journal"),
-    "wabot.webhook_intake": ("wabot.accounts", "wabot.core", "wabot.log", "wabot.offload", "wabot.shared_stops"),
-    "wabot.monitor.health": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
+    "wabot.shared_opt_outs": ("wabot.accounts", "wabot.core", "wabot.journal"),
+    "wabot.webhook_intake": ("wabot.accounts", "wabot.core", "wabot.log", "wabot.offload", "wabot.shared_opt_outs"),
+    "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
         "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.listing",
-        "wabot.journal.merge_undo", "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.monitor.health",
+        "wabot.journal.merge_undo", "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.monitor.readiness",
         "wabot.offload", "wabot.running_address", "wabot.service", "wabot.web", "wabot.webhook_intake",
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
@@ -98,22 +98,23 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.assembly.account": (
         "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal",
-        "wabot.log", "wabot.metrics", "wabot.monitor.health", "wabot.monitor.problem_sources", "wabot.settings",
+        "wabot.log", "wabot.metrics", "wabot.monitor.readiness", "wabot.monitor.problem_sources", "wabot.settings",
         "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.assembly.accounts": (
         "wabot.accounts", "wabot.assembly.factories", "wabot.journal.files", "wabot.log", "wabot.settings",
-        "wabot.shared_stops", "wabot.webhook_intake",
+        "wabot.shared_opt_outs", "wabot.webhook_intake",
     ),
     "wabot.assembly.bootstrap": (
         "wabot.accounts", "wabot.api_keys", "wabot.assembly", "wabot.core", "wabot.journal", "wabot.log",
         "wabot.running_address", "wabot.sandbox", "wabot.settings", "wabot.web", "wabot.webhook_intake",
-        "wabot.work.circuit",
+        "wabot.work.archive_circuit",
     ),
+    "wabot.sandbox_command": ("wabot.assembly.bootstrap", "wabot.log", "wabot.sandbox.chat", "wabot.settings"),
     "wabot.cli": (
         "wabot.assembly.adapters", "wabot.assembly.bootstrap", "wabot.core", "wabot.doctor", "wabot.journal.backup",
         "wabot.journal.restore", "wabot.log", "wabot.outbox_command", "wabot.ownership", "wabot.running_address",
-        "wabot.sandbox.chat", "wabot.settings",
+        "wabot.sandbox_command", "wabot.settings",
     ),
     "run": ("wabot.cli",),
 }  # fmt: skip
@@ -136,13 +137,19 @@ PURE = {
 PURE |= {"unicodedata", "phonenumbers", "wabot"}
 """All that the core may use: nothing of it knows time, noise, the network, files or other tasks."""
 
-BROAD_CATCHERS = {"wabot.work.lane": 2, "wabot.web.app": 1, "wabot.journal.sqlite": 1, "wabot.assembly.bootstrap": 1}
+BROAD_CATCHERS = {
+    "wabot.work.lane": 2,
+    "wabot.web.request_log": 1,
+    "wabot.journal.sqlite": 1,
+    "wabot.assembly.bootstrap": 1,
+}
 """How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an
 operation raises belongs to its own caller, and the loops beside the lanes, which a bug must not end."""
 TALKERS = {
     "wabot.cli",
     "wabot.doctor.terminal",
     "wabot.outbox_command",
+    "wabot.sandbox_command",
     "wabot.sandbox.chat",
     "wabot.sandbox.__main__",
 }

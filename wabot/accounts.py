@@ -11,8 +11,8 @@ from wabot.core.jobs import Kind
 from wabot.doctor.doctor import Doctor
 from wabot.journal.journal import Journal
 from wabot.metrics import Metrics
-from wabot.monitor.health import Health
 from wabot.monitor.problem_sources import Watch
+from wabot.monitor.readiness import Readiness
 from wabot.service import Service
 from wabot.work.lane import Lane
 
@@ -45,7 +45,7 @@ class Account:
     service: Service
     journal: Journal
     lanes: Mapping[Kind, Lane]
-    health: Health
+    readiness: Readiness
     metrics: Metrics
     watch: Watch
     doctor: Doctor
@@ -69,15 +69,20 @@ class Stopped:
 class Accounts:
     """All accounts by name. Those that are `stopped` keep no others from working.
 
-    `default`: whom a request means that names none. `shared_stops`: who opts out of one account, does so of all.
+    `default`: whom a request means that names none. `shared_opt_outs`: who opts out of one account, does so of all.
     """
 
     def __init__(
-        self, running: Sequence[Account], stopped: Sequence[Stopped] = (), *, default: str, shared_stops: bool = False
+        self,
+        running: Sequence[Account],
+        stopped: Sequence[Stopped] = (),
+        *,
+        default: str,
+        shared_opt_outs: bool = False,
     ) -> None:
         self.running = {account.name: account for account in running}
         self.stopped = {one.identity.name: one for one in stopped}
-        self.default, self._shared_stops = default, shared_stops
+        self.default, self._shared_opt_outs = default, shared_opt_outs
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self.running.values())
@@ -99,7 +104,7 @@ class Accounts:
 
     def bound_by(self, account: Account) -> list[Account]:
         """The accounts that are bound by what somebody wants of this one."""
-        return list(self) if self._shared_stops else [account]
+        return list(self) if self._shared_opt_outs else [account]
 
     def named(self, name: str) -> Account:
         """The account of this name. Raises UnknownAccount, AccountStopped."""
@@ -116,14 +121,14 @@ class Accounts:
                 return self.named(one.name)
         raise UnknownAccount("no account has this phone number id")
 
-    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+    async def state(self) -> tuple[bool, dict[str, Any]]:
         """Whether any account works, and the state of all: that of the first one, with the problems of each.
 
         A problem that several accounts have alike is one of this machine, and is named once.
         """
         if not self.several:
-            return await next(iter(self)).health.readiness()
-        states = {account.name: await account.health.readiness() for account in self}
+            return await next(iter(self)).readiness.state()
+        states = {account.name: await account.readiness.state() for account in self}
         problems = dict[tuple[str, str], dict[str, Any]]()
         for name, (_, state) in states.items():
             for problem in state["problems"]:

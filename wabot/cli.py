@@ -125,6 +125,13 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     return uvloop.run(work)
 
 
+async def _sandbox(settings: Settings, *, keep: bool) -> int:
+    from wabot.sandbox_command import sandbox  # noqa: PLC0415
+
+    async with _stop_signal() as stop:
+        return await sandbox(settings, stop, keep=keep)
+
+
 async def _serve(settings: Settings) -> int:
     from wabot.assembly import bootstrap  # noqa: PLC0415
 
@@ -150,47 +157,9 @@ def _settle_in() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-async def _sandbox(settings: Settings, *, keep: bool) -> int:
-    from wabot.assembly import bootstrap  # noqa: PLC0415
-
-    async with _stop_signal() as stop, bootstrap.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
-        print(_WELCOME.format(url=running.url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201
-        if sys.stdin is not None and sys.stdin.isatty():
-            from wabot.sandbox.chat import chat  # noqa: PLC0415
-
-            if settings.log.level == "info":  # a conversation is hard to follow between the lines of a log
-                log.configure(settings.log.model_copy(update={"level": "warning"}))
-            await _first(stop.wait(), _until_quit(meta, chat))
-        else:
-            await stop.wait()
-    return 0
-
-
 _RESTORED = """\
 wabot: {file} is the journal of {journal} now; {previous} was there before.
 wabot: at the next start, sends that were open are parked: python run.py outbox list --state parked"""
-
-
-_WELCOME = """\
-wabot sandbox: no account, no key, no database
-  wabot        {url}        try: curl {url}/healthz
-  "Meta"       {meta}        say something: curl {meta}/sandbox/say -d '{{"from": "919876500100", "text": "hi"}}'
-  journal      {data}        a new one at each start; with --keep the last one
-"""
-
-
-async def _until_quit(meta: Any, chat: Any) -> None:
-    """Run the chat until the user quits. At the end of its input the service goes on."""
-    if not await chat(meta, number="919876500100", stdin=sys.stdin, out=sys.stdout):
-        await asyncio.Event().wait()
-
-
-async def _first(*work: Coroutine[Any, Any, Any]) -> None:
-    tasks = [asyncio.create_task(one) for one in work]
-    _, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from wabot.core.exceptions import InvalidInput
 from wabot.core.json_limits import SMALL
 from wabot.core.messages import Webhook
 from wabot.offload import Offload
-from wabot.shared_stops import SharedStops
+from wabot.shared_opt_outs import SharedOptOuts
 
 _BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
 
@@ -42,9 +42,9 @@ class WebhookIntake:
         accounts: Accounts,
         *,
         ignored_numbers: frozenset[str] = frozenset(),
-        shared_stops: SharedStops | None = None,
+        shared_opt_outs: SharedOptOuts | None = None,
     ) -> None:
-        self._accounts, self._ignored, self._shared_stops = accounts, ignored_numbers, shared_stops
+        self._accounts, self._ignored, self._shared_opt_outs = accounts, ignored_numbers, shared_opt_outs
         self._numbers = frozenset(one.phone_number_id for one in accounts.identities)
         self._unsigned = dict[str, str]()
         self._by_secret = dict[bytes, dict[str, str]]()
@@ -91,8 +91,8 @@ class WebhookIntake:
 
     async def _accept(self, number: str, incoming: Webhook) -> Received:
         account = self._accounts.of_number(number)
-        if self._shared_stops is not None:
-            await self._shared_stops.spread(incoming)
+        if self._shared_opt_outs is not None:
+            await self._shared_opt_outs.spread(incoming)
         with log.labelled(self._accounts.label(account)):
             stored = await account.service.accept(incoming)
         return Received(incoming.count, stored, [message.body for message in incoming.messages])

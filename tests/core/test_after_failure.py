@@ -13,8 +13,8 @@ from wabot.core.after_failure import (
     backoff,
 )
 from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.failure_blame import Blame, concerns
 from wabot.core.jobs import OPEN, Event, Halt, Outcome, Policy, State, move
+from wabot.core.outage_detection import Blame, concerns
 
 NOW = 1_700_000_000.0
 DAY = 86400.0

@@ -18,8 +18,8 @@ from wabot.adapters.mongo import MongoArchive
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import Person, Status
+from wabot.work.archive_circuit import Circuit
 from wabot.work.archiver import PROMPT_SECONDS, REFUSED_SECONDS, Archiver
-from wabot.work.circuit import Circuit
 
 COLLECTION = "user_chat"
 

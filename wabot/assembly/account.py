@@ -18,12 +18,12 @@ from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
 from wabot.log import get_logger
 from wabot.metrics import Metrics
-from wabot.monitor.health import Health, World
 from wabot.monitor.problem_sources import Watch
+from wabot.monitor.readiness import Readiness, World
 from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
+from wabot.work.archive_circuit import Circuit, Guarded
 from wabot.work.archiver import Archiver
-from wabot.work.circuit import Circuit, Guarded
 from wabot.work.lane import Handler, Lane
 
 Clock: TypeAlias = Callable[[], float]
@@ -112,7 +112,7 @@ async def _around(
         service,
         journal,
         lanes,
-        Health(journal, lanes, watch, world),
+        Readiness(journal, lanes, watch, world),
         metrics,
         watch,
         adapters.doctor(settings, watch),

@@ -14,7 +14,7 @@ from wabot.journal import files
 from wabot.journal.files import CannotOpen
 from wabot.settings.accounts import FOLDER
 from wabot.settings.loading import Settings
-from wabot.shared_stops import SharedStops
+from wabot.shared_opt_outs import SharedOptOuts
 from wabot.webhook_intake import WebhookIntake
 
 logger = log.get_logger()
@@ -33,7 +33,7 @@ async def open_accounts(
     clock: Callable[[], float],
     *,
     data_dir: Path,
-    shared_stops: bool,
+    shared_opt_outs: bool,
 ) -> Accounts:
     """All accounts, each with its journal open; `stack` closes them. Raises CannotOpen if none can be opened.
 
@@ -52,14 +52,14 @@ async def open_accounts(
                     raise
                 logger.error("account.stopped", reason=str(error))
                 stopped.append(Stopped(factories.identity(name, settings), clock(), str(error)))
-    return Accounts(running, stopped, default=next(iter(each)), shared_stops=shared_stops)
+    return Accounts(running, stopped, default=next(iter(each)), shared_opt_outs=shared_opt_outs)
 
 
 async def take_up(accounts: Accounts, settings: Settings, clock: Callable[[], float]) -> WebhookIntake:
     """Process what the accounts kept for each other; what takes in their webhooks from now on."""
     stops = None
     if settings.optout.shared and accounts.several:
-        stops = SharedStops(accounts, factories.rules(settings).consent, clock)
+        stops = SharedOptOuts(accounts, factories.rules(settings).consent, clock)
         await stops.catch_up()
     holders = [account for account in accounts if (await account.journal.foreign_kept(frozenset())).webhooks]
     for account in accounts:
@@ -67,7 +67,7 @@ async def take_up(accounts: Accounts, settings: Settings, clock: Callable[[], fl
             if holder is not account and holder.identity.app_secret == account.identity.app_secret:
                 await _reclaim(account, holder, clock)
     ignored = frozenset(next(iter(settings.of_accounts().values())).whatsapp.ignore_phone_number_ids)
-    return WebhookIntake(accounts, ignored_numbers=ignored, shared_stops=stops)
+    return WebhookIntake(accounts, ignored_numbers=ignored, shared_opt_outs=stops)
 
 
 async def _reclaim(account: Account, holder: Account, clock: Callable[[], float]) -> None:

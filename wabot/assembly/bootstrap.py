@@ -27,7 +27,7 @@ from wabot.web.app import make_app
 from wabot.web.auth import Gate
 from wabot.web.server import Runner, listen
 from wabot.webhook_intake import WebhookIntake
-from wabot.work.circuit import Circuit
+from wabot.work.archive_circuit import Circuit
 
 ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
 """At the stop: time for open requests (aiohttp may use it twice), then for jobs in flight; at most 10 s in all."""
@@ -78,7 +78,7 @@ async def run(
             fresh=fresh,
         )
         accounts = await open_accounts(
-            each, assembling, stack, clock, data_dir=settings.server.data_dir, shared_stops=settings.optout.shared
+            each, assembling, stack, clock, data_dir=settings.server.data_dir, shared_opt_outs=settings.optout.shared
         )
         accepted = () if sandbox else api_keys.of_service(settings.server)
         circuit.on_change = partial(_tell_all, accounts)

@@ -18,8 +18,8 @@ from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
 from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
+from wabot.work.archive_circuit import Guarded
 from wabot.work.archiver import Archiver
-from wabot.work.circuit import Guarded
 from wabot.work.lane import Lane
 from wabot.work.reply import Assistant, RecentArchive, Replies, ReplyStyle
 from wabot.work.send import Graph, Limits, Sends

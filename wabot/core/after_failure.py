@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.failure_blame import Blame
 from wabot.core.jobs import Event, Halt, Outcome, Policy
+from wabot.core.outage_detection import Blame
 
 STEP_ASIDE_SECONDS = 600.0
 """A send that must wait at least this long is held, so that other sends to its contact can pass."""

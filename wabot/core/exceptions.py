@@ -45,7 +45,7 @@ class AssistantFailed(WabotError):
 class Scope(StrEnum):
     """How far an error reaches: what else fails for the same reason.
 
-    META: Meta says that the error is on its side. core/failure_blame.py decides, from the results of other sends,
+    META: Meta says that the error is on its side. core/outage_detection.py decides, from the results of other sends,
     whether it is an outage or concerns this message alone.
     """
 

@@ -20,7 +20,7 @@ from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.credentials import Credentials
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
-from wabot.doctor.address import knock
+from wabot.doctor.public_address import knock
 from wabot.doctor.questions_to_meta import Meta
 from wabot.settings.errors import SettingsError
 from wabot.settings.loading import Settings

@@ -1,46 +1,32 @@
-"""The application: middleware, error handling, and all routes."""
+"""The application, with all routes."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
-from wabot.accounts import Accounts, UnknownAccount
-from wabot.core.exceptions import InvalidInput, JournalDown
-from wabot.core.phone_numbers import InvalidNumber
-from wabot.journal.merge_undo import CannotUndo
-from wabot.journal.outbox import CannotMove
-from wabot.log import get_logger
+from wabot.accounts import Accounts
 from wabot.offload import Offload
-from wabot.service import KeyConflict
-from wabot.web import answers, batches, contacts, health, metrics, outbox, routes
+from wabot.web import batches, contacts, health, lanes, metrics, outbox, routes
 from wabot.web.accounts import ACCOUNTS
-from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
 from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
-from wabot.webhook_intake import BadSignature, WebhookIntake
+from wabot.web.request_log import serving
+from wabot.webhook_intake import WebhookIntake
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-STATUS: dict[type[InvalidInput], int] = {
-    BadSignature: 401, InvalidNumber: 422, KeyConflict: 422, CannotMove: 409, CannotUndo: 409,
-    InvalidInput: 422,
-}  # fmt: skip
-"""The HTTP status of each error of the service."""
-
-ROUTES = [*routes.ROUTES, *health.ROUTES, *outbox.ROUTES, *batches.ROUTES, *contacts.ROUTES, *metrics.ROUTES]
-
-_BEARER = {"WWW-Authenticate": "Bearer"}
-
-log = get_logger()
+ROUTES = [
+    *routes.ROUTES,
+    *health.ROUTES,
+    *outbox.ROUTES,
+    *batches.ROUTES,
+    *contacts.ROUTES,
+    *lanes.ROUTES,
+    *metrics.ROUTES,
+]
 
 
 def make_app(accounts: Accounts, intake: WebhookIntake, *, gate: Gate, wait_seconds: float) -> web.Application:
     """The HTTP API of all accounts."""
-    app = web.Application(middlewares=[_answer_all(gate)])
+    app = web.Application(middlewares=[serving(gate)])
     app[ACCOUNTS], app[routes.INTAKE] = accounts, intake
     app[OFFLOAD] = Offload()
     app[routes.WAIT_SECONDS] = wait_seconds
@@ -54,47 +40,3 @@ async def _let_go(app: web.Application) -> None:
     """Requests that wait for a batch are answered with its current state."""
     for account in app[ACCOUNTS]:
         account.service.stop_waiting()
-
-
-def _answer_all(gate: Gate) -> Middleware:
-    @web.middleware
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answers and logs every request, whatever happens."""
-        started = time.perf_counter()
-        try:
-            refusal = await gate.refuses(request)
-            response = answers.error(401, refusal, headers=_BEARER) if refusal else await handler(request)
-        except Refusal as refused:
-            response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)
-        except UnknownAccount as unknown:
-            response = answers.error(404, str(unknown))
-        except InvalidInput as refused:
-            response = answers.error(STATUS.get(type(refused), 422), str(refused))
-        except JournalDown as down:
-            response = answers.error(503, str(down), headers=answers.RETRY_AFTER)
-        except web.HTTPException as http:
-            response = answers.error(http.status, http.reason, headers=_allow(http))
-        except Exception:
-            log.exception("request.broken", method=request.method, route=_route(request))
-            response = answers.error(500, "internal error; see the log")
-        log.info(
-            "request.served",
-            method=request.method,
-            route=_route(request),
-            status=response.status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
-            **request.get(routes.LINE, {}),
-        )
-        return response
-
-    return answer
-
-
-def _route(request: web.Request) -> str:
-    """The route's pattern instead of its path, which may contain a phone number."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unknown"
-
-
-def _allow(http: web.HTTPException) -> dict[str, str]:
-    return {"Allow": http.headers["Allow"]} if "Allow" in http.headers else {}

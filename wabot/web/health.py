@@ -1,11 +1,11 @@
-"""Health checks, the list of problems, and probes of paused lanes."""
+"""Health checks, and the list of problems."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from wabot.web.accounts import ACCOUNTS, account_of, answer, is_named, refuse_closed
-from wabot.web.answers import RETRY_AFTER, Refusal, error, reply
+from wabot.web.accounts import ACCOUNTS, account_of, is_named, refuse_closed
+from wabot.web.answers import RETRY_AFTER, error, reply
 from wabot.web.request_bodies import validate_query
 from wabot.web.request_models import ReadyQuery
 
@@ -22,7 +22,7 @@ async def readyz(request: web.Request) -> web.Response:
     """
     strict, name = validate_query(ReadyQuery, request).strict, is_named(request)
     refuse_closed(request, name)
-    ready, state = await (account_of(request).health if name else request.app[ACCOUNTS]).readiness()
+    ready, state = await (account_of(request).readiness if name else request.app[ACCOUNTS]).state()
     if not ready:
         return error(503, "the journal or a lane is broken", headers=RETRY_AFTER, beside=state)
     if strict and state["problems"]:
@@ -30,12 +30,4 @@ async def readyz(request: web.Request) -> web.Response:
     return reply(state)
 
 
-async def probe(request: web.Request) -> web.Response:
-    """POST /lanes/{kind}/probe: send a probe through a paused lane now."""
-    found = account_of(request).health.probe(request.match_info["kind"])
-    if found is None:
-        raise Refusal(404, "no such lane")
-    return answer(request, found)
-
-
-ROUTES = [web.get("/healthz", healthz), web.get("/readyz", readyz), web.post("/lanes/{kind}/probe", probe)]
+ROUTES = [web.get("/healthz", healthz), web.get("/readyz", readyz)]

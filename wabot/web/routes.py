@@ -27,13 +27,12 @@ from wabot.web.request_bodies import (
     validate,
     validate_each,
 )
+from wabot.web.request_log import LINE
 from wabot.web.request_models import Get, GetBulk, InitiateBulk, RecipientModel
 from wabot.webhook_intake import WebhookIntake
 
 INTAKE = web.AppKey("intake", WebhookIntake)
 WAIT_SECONDS = web.AppKey("wait_seconds", float)
-LINE = web.RequestKey("line", dict[str, Any])
-"""Fields that a handler adds to the request's log line."""
 
 _RESPOND_ASYNC = re.compile(r"(?:^|,)\s*respond-async\s*(?:[;,]|$)", re.IGNORECASE)
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]+)\"?\s*(?:[;,]|$)", re.IGNORECASE)

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from wabot.core import may_send, meta_errors
 from wabot.core.after_failure import after_failure
 from wabot.core.exceptions import DeliveryError, Scope, Unavailable, Unclear
-from wabot.core.failure_blame import Blame, Outages, concerns
 from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
+from wabot.core.outage_detection import Blame, Outages, concerns
 from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.core.sends_in_flight import MOST, SendsInFlight
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes import MemoryArchive
 from wabot.core.exceptions import ArchiveDown
-from wabot.work.circuit import Circuit, Guarded
+from wabot.work.archive_circuit import Circuit, Guarded
 
 ANA = ["919216598210"]
 

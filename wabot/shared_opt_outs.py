@@ -13,7 +13,7 @@ STEP = 200
 """Wishes that are stored in one commit."""
 
 
-class SharedStops:
+class SharedOptOuts:
     """Carries STOP and START from one account to the others."""
 
     def __init__(self, accounts: Iterable[Account], consent: Consent, clock: Callable[[], float]) -> None:

@@ -5,8 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wabot.core.exceptions import Blocked, DeliveryError, Refused, Scope, Unavailable, Unclear
-from wabot.core.failure_blame import PATIENT_REQUESTS, REMEMBERED, SEVERAL, TOGETHER_SECONDS, Blame, Outages, concerns
 from wabot.core.meta_errors import ERRORS, Action, meaning
+from wabot.core.outage_detection import (
+    PATIENT_REQUESTS,
+    REMEMBERED,
+    SEVERAL,
+    TOGETHER_SECONDS,
+    Blame,
+    Outages,
+    concerns,
+)
 
 NOW = 1_700_000_000.0
 

@@ -22,13 +22,13 @@ class World:
     mongo: Callable[[], bool | None] | None
 
 
-class Health:
+class Readiness:
     """Collects the state for `/readyz`."""
 
     def __init__(self, journal: Journal, lanes: Mapping[Kind, Lane], watch: Watch, world: World) -> None:
         self._journal, self._lanes, self._watch, self._world = journal, lanes, watch, world
 
-    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+    async def state(self) -> tuple[bool, dict[str, Any]]:
         """Whether the journal and the lanes work, and the state of everything."""
         journal = "ok"
         try:

@@ -1,0 +1,19 @@
+"""Lanes: probe one that is paused."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from wabot.web.accounts import account_of, answer
+from wabot.web.answers import Refusal
+
+
+async def probe(request: web.Request) -> web.Response:
+    """POST /lanes/{kind}/probe: send a probe through a paused lane now."""
+    found = account_of(request).readiness.probe(request.match_info["kind"])
+    if found is None:
+        raise Refusal(404, "no such lane")
+    return answer(request, found)
+
+
+ROUTES = [web.post("/lanes/{kind}/probe", probe)]

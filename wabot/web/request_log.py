@@ -1,0 +1,83 @@
+"""Serves every request: checks its key, turns exceptions into answers, and writes one log line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from wabot.accounts import UnknownAccount
+from wabot.core.exceptions import InvalidInput, JournalDown
+from wabot.core.phone_numbers import InvalidNumber
+from wabot.journal.merge_undo import CannotUndo
+from wabot.journal.outbox import CannotMove
+from wabot.log import get_logger
+from wabot.service import KeyConflict
+from wabot.web import answers
+from wabot.web.answers import Refusal
+from wabot.web.auth import Gate
+from wabot.webhook_intake import BadSignature
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LINE = web.RequestKey("line", dict[str, Any])
+"""Fields that a handler adds to the request's log line."""
+
+STATUS: dict[type[InvalidInput], int] = {
+    BadSignature: 401, InvalidNumber: 422, KeyConflict: 422, CannotMove: 409, CannotUndo: 409,
+    InvalidInput: 422,
+}  # fmt: skip
+"""The HTTP status of each error of the service."""
+
+_BEARER = {"WWW-Authenticate": "Bearer"}
+
+log = get_logger()
+
+
+def serving(gate: Gate) -> Middleware:
+    """The middleware around all handlers."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answers and logs every request, whatever happens."""
+        started = time.perf_counter()
+        try:
+            refusal = await gate.refuses(request)
+            response = answers.error(401, refusal, headers=_BEARER) if refusal else await handler(request)
+        except Refusal as refused:
+            response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)
+        except UnknownAccount as unknown:
+            response = answers.error(404, str(unknown))
+        except InvalidInput as refused:
+            response = answers.error(STATUS.get(type(refused), 422), str(refused))
+        except JournalDown as down:
+            response = answers.error(503, str(down), headers=answers.RETRY_AFTER)
+        except web.HTTPException as http:
+            response = answers.error(http.status, http.reason, headers=_allow(http))
+        except Exception:
+            log.exception("request.broken", method=request.method, route=_route(request))
+            response = answers.error(500, "internal error; see the log")
+        log.info(
+            "request.served",
+            method=request.method,
+            route=_route(request),
+            status=response.status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+            **request.get(LINE, {}),
+        )
+        return response
+
+    return answer
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern instead of its path, which may contain a phone number."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"
+
+
+def _allow(http: web.HTTPException) -> dict[str, str]:
+    return {"Allow": http.headers["Allow"]} if "Allow" in http.headers else {}
