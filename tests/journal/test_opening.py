@@ -351,6 +351,24 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"{opening.VERSION}.sql"
 
 
+async def test_a_start_reads_no_table_of_the_present_version_whole(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check of all foreign keys took seconds for ten million messages."""
+    await scene.journal.close()
+    statements, open_file = list[str](), connections.open_file
+
+    def listening(database: str, *, uri: bool = False) -> sqlite3.Connection:
+        connection = open_file(database, uri=uri)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(connections, "open_file", listening)
+    await scene.open()
+    assert any("user_version" in statement for statement in statements)
+    assert [statement for statement in statements if "check" in statement and "checkpoint" not in statement] == []
+
+
 async def test_an_interrupted_upgrade_leaves_the_old_version_whole(
     scene: Scene, next_version: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

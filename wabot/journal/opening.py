@@ -100,13 +100,14 @@ def migrate(db: sqlite3.Connection, business: str, purpose: Purpose, name: str) 
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         _apply(db, SCHEMA.read_text("utf-8"), VERSION)
-    else:
+    elif version < VERSION:
         _upgrade(db, version)
     return _open_meta(db, business, purpose, name)
 
 
 def _upgrade(db: sqlite3.Connection, version: int) -> None:
-    """Foreign keys are off meanwhile, since tables are dropped and made anew. Each step checks them itself."""
+    """Foreign keys are off meanwhile, since tables are dropped and made anew. They are checked at the end: that reads
+    every row, some seconds of a large journal."""
     db.execute("PRAGMA foreign_keys = OFF")
     try:
         for number in range(version + 1, VERSION + 1):
