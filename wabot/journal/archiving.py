@@ -44,11 +44,11 @@ class Archiving:
     """The journal's operations for the archive."""
 
     writer: Writer
-    _read: Reader
+    _read_long: Reader
 
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
         """Messages that the archive does not have as they are: (id, version, document), ids above `after`."""
-        return await self._read(_ahead, after, limit)
+        return await self._read_long(_ahead, after, limit)
 
     async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None:
         """Store that the archive has these (id, version)."""
@@ -56,7 +56,7 @@ class Archiving:
 
     async def witnesses(self, limit: int) -> list[Held]:
         """The messages to ask an archive for, to find out whether it lost some, oldest first."""
-        return await self._read(_witnesses, limit)
+        return await self._read_long(_witnesses, limit)
 
     async def forget_archived(self, first: int, before: int | None, limit: int) -> int | None:
         """Mark some of the messages from `first` on to be archived again; see `_forget_archived`."""
@@ -68,7 +68,7 @@ class Archiving:
 
     async def outdated(self, after: int, *, before: float, now: float, limit: int) -> tuple[list[Held], int | None]:
         """Messages from before a time that may be deleted if the archive has them; see `_outdated`."""
-        return await self._read(_outdated, after, min(before, now - KEY_SECONDS), limit)
+        return await self._read_long(_outdated, after, min(before, now - KEY_SECONDS), limit)
 
     async def forget_messages(self, held: Sequence[Held]) -> int:
         """Delete messages that the archive has in these versions; how many."""

@@ -16,6 +16,7 @@ class BetweenAccounts:
 
     writer: Writer
     _read: Reader
+    _read_long: Reader
     _rules: accept.Rules
     _receipt_rules: Callable[[], ReceiptRules]
     _watchers: Watchers
@@ -51,4 +52,4 @@ class BetweenAccounts:
 
     async def wishes(self) -> dict[Person, tuple[float, bool]]:
         """Who wants no messages, or wants them again: since when, and whether to stop."""
-        return await self._read(opt_outs.all_wishes)
+        return await self._read_long(opt_outs.all_wishes)

@@ -6,8 +6,9 @@ checkpoint at once.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -78,6 +79,31 @@ class Threads:
         connection = OnThread(partial(open_file, f"{path.as_uri()}?mode=ro", uri=True), iter_chunk_size=64)
         await connection
         return connection
+
+
+class OnDemand:
+    """A connection that is opened when it is first needed: most journals are seldom asked for long lists."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+        self._connect = connect
+        self._opening = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._closed = False
+
+    async def run(self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """As the connection's own. Raises sqlite3.Error if it cannot be opened, or was closed."""
+        async with self._opening:
+            if self._closed:
+                raise sqlite3.ProgrammingError("the connection is closed")
+            connection = self._connection = self._connection or await self._connect()
+        return await connection.run(function, *args, **kw)
+
+    async def close(self) -> None:
+        """Close it, if it was needed, and do not open it again."""
+        async with self._opening:
+            self._closed = True
+            if self._connection is not None:
+                await self._connection.close()
 
 
 class OnThread(aiosqlite.Connection):

@@ -1,7 +1,9 @@
 """The journal: all state of this machine, and the operations on it that the rest of wabot uses.
 
-Every verb that changes something is one operation of the writer, answered after the fsync; every question goes to
-the reader. `notify` is called with the time of what a change makes due, so that lanes wait instead of polling.
+Every verb that changes something is one operation of the writer, answered after the fsync. A question goes to one of
+two readers: what the lanes ask is answered within milliseconds, and does not wait behind what people, the metrics and
+the archiver ask, which may be long. `notify` is called with the time of what a change makes due, so that lanes wait
+instead of polling.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from wabot.journal.archiving import Archiving
 from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.between_accounts import BetweenAccounts
-from wabot.journal.connections import Connect, Connection, Threads
+from wabot.journal.connections import Connect, Connection, OnDemand, Threads
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
 from wabot.journal.opening import Purpose
@@ -57,7 +59,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
         self,
         identity: opening.Identity,
         path: Path,
-        connections: tuple[Connection, Connection],
+        connections: tuple[Connection, Connection, Connection],
         lock: int,
         *,
         rules: accept.Rules,
@@ -67,8 +69,8 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
         self.name = identity.name
         self.notify: Callable[[Kind, float], None] = lambda _kind, _due: None
         self.writer = Writer(connections[0])
-        self._connection, self._reader = connections
-        self._read = Reader(self._reader)
+        self._connection, *self._readers = connections
+        self._read, self._read_long = map(Reader, self._readers)
         self._lock, self._path = lock, path
         self._rules, self._policy, self._noise = rules, policy, noise
         self._token = identity.epoch << 32
@@ -81,7 +83,8 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
         with suppress(JournalDown):
             await self.beat()
         await self.writer.close()
-        await self._reader.close()
+        for reader in self._readers:
+            await reader.close()
         try:
             await self._connection.run(opening.seal)
         except sqlite3.Error as error:  # all that was acknowledged is on disk; the next start looks closer
@@ -174,7 +177,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
         room, found, before = room or Room(), list[dict[str, Any]](), None
         while True:
             size = min(limit - len(found), history.PAGE) if limit else history.PAGE
-            page = await self._read(history.of_contact, identity, size, include, before)
+            page = await self._read_long(history.of_contact, identity, size, include, before)
             room.take(len(page.messages), page.size)
             found += page.messages
             before = page.before
@@ -193,11 +196,11 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
 
     async def depths(self) -> list[gauges.Depth]:
         """The open jobs by kind and state."""
-        return await self._read(gauges.depths)
+        return await self._read_long(gauges.depths)
 
     async def archive_lag(self) -> int:
         """Messages that the archive does not have as they are."""
-        return await self._read(gauges.archive_lag)
+        return await self._read_long(gauges.archive_lag)
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the journal's files."""
@@ -264,7 +267,8 @@ async def open_journal(
             identity = await writer.run(opening.migrate, business, purpose, new_id(noise, 8))
             await writer.run(after_restore.mark_if_older, path)
             reader = await connect.reader(path)
-        return Journal(identity, path, (writer, reader), lock, rules=rules, policy=policy, noise=noise)
+        long_reader = OnDemand(partial(connect.reader, path))
+        return Journal(identity, path, (writer, reader, long_reader), lock, rules=rules, policy=policy, noise=noise)
     except BaseException:
         for connection in filter(None, (reader, writer)):
             await connection.close()

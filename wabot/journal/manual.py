@@ -18,18 +18,18 @@ class ByHand:
 
     name: str
     writer: Writer
-    _read: Reader
+    _read_long: Reader
     _slices: Slices
     _watchers: Watchers
     notify: Callable[[Kind, float], None]
 
     async def outbox(self, query: listing.Query) -> list[dict[str, Any]]:
         """The sends or replies that `query` asks for, newest first."""
-        return await self._read(listing.listing, query, self.name)
+        return await self._read_long(listing.listing, query, self.name)
 
     async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
         """One send, whole, or one reply."""
-        return await self._read(outbox.one, job_id, self.name)
+        return await self._read_long(outbox.one, job_id, self.name)
 
     async def retry(self, job_id: int, now: float) -> State | None:
         """Try a failed, parked or held send now. Raises CannotMove."""
@@ -49,7 +49,7 @@ class ByHand:
         retried = left = 0
         after: int | None = 0
         while after is not None:
-            ids, more_left, after = await self._read(bulk_retry.to_retry, retry, after)
+            ids, more_left, after = await self._read_long(bulk_retry.to_retry, retry, after)
             left += more_left
             for start in range(0, len(ids), bulk_retry.SLICE):
                 some = ids[start : start + bulk_retry.SLICE]
@@ -59,19 +59,19 @@ class ByHand:
 
     async def results(self, batch_id: str) -> list[RecipientResult] | None:
         """What became of a batch so far, in the order asked."""
-        return await self._read(batch_results.results, batch_id)
+        return await self._read_long(batch_results.results, batch_id)
 
     async def batch_head(self, batch_id: str) -> Head | None:
         """A batch without its recipients; None if it is unknown."""
-        return await self._read(batch_results.head, batch_id)
+        return await self._read_long(batch_results.head, batch_id)
 
     async def batch_counts(self, batch_id: str) -> Counts:
         """The counts of a batch so far."""
-        return await self._read(batch_results.counts, batch_id)
+        return await self._read_long(batch_results.counts, batch_id)
 
     async def batches(self, limit: int, cursor: str | None) -> list[Head] | None:
         """A page of the batches, newest first; None for a cursor that is no batch."""
-        return await self._read(batch_results.heads, limit, cursor)
+        return await self._read_long(batch_results.heads, limit, cursor)
 
     async def cancel_batch(self, batch_id: str, now: float) -> bool:
         """Cancel all sends of a batch that have not left; False if it is unknown. It is finished after a crash."""

@@ -28,12 +28,12 @@ class Merges:
     """The journal's operations to list merges and undo one."""
 
     writer: Writer
-    _read: Reader
+    _read_long: Reader
     notify: Callable[[Kind, float], None]
 
     async def merges(self, limit: int) -> list[dict[str, Any]]:
         """The last contacts that were merged, newest first; see `document`."""
-        return await self._read(_listing, limit)
+        return await self._read_long(_listing, limit)
 
     async def undo_merge(self, merge_id: int, now: float) -> dict[str, Any] | None:
         """Make two contacts of one again; None for a merge that we do not know. Raises CannotUndo."""
