@@ -108,6 +108,12 @@ async def test_what_is_undelivered_and_unread_is_what_the_customer_has_not_got_o
     assert await listed(scene, Query(message="unread")) == [delivered, only_sent]
 
 
+async def test_a_reply_has_no_message_that_could_be_undelivered_or_unread(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    assert len(await listed(scene, Query(Kind.REPLY))) == 1
+    assert [await listed(scene, Query(Kind.REPLY, message=fate)) for fate in ("undelivered", "unread")] == [[], []]
+
+
 async def test_a_message_whose_send_was_forgotten_takes_nobodys_place_in_a_page(scene: Scene) -> None:
     first, second, third = [await scene.send_to(number, f"w{number}") for number in (ANA, BEN, EVA)]
     await scene.journal.writer(lambda db: db.execute("DELETE FROM jobs WHERE id = ?", (second,)) and None)

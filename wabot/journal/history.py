@@ -24,6 +24,10 @@ MESSAGE = (
 
 _NOT_FAILED = "NOT (direction = 'out' AND status = 'failed')"
 
+_LATE_SECONDS = 7 * 86400
+"""A message may be so much older than one that arrived before it: so long Meta tries to deliver one. The rest of a long
+conversation need not be looked through for what a reply answers."""
+
 _AFTER_ALL = 1 << 62
 PAGE = 500
 """Messages in one page: others may read between pages."""
@@ -52,6 +56,7 @@ _TALK = (
     " WHERE id IN (SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id <= :upto"
     f" AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit)"
     " UNION SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
+    f" AND timestamp >= (SELECT timestamp FROM messages WHERE id = :since) - {_LATE_SECONDS}"
     " ORDER BY id DESC LIMIT :asked)) ORDER BY id > 0, iif(id > 0, 0, timestamp), id"
 )
 """What was brought back from the archive, in one go or in several, comes first, in the order of its times."""
@@ -126,14 +131,14 @@ def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row])
     quoted = {message_id: message_text.quoted(message) for message_id, message in received.items()}
     known = db.execute(
         "SELECT wamid, substr(body, 1, :longest) AS body FROM messages WHERE wamid IN (SELECT value FROM"
-        " json_each(:quoted)) AND wamid IS NOT NULL AND contact_id = :contact",
+        " json_each(:quoted)) AND wamid IS NOT NULL AND +contact_id = :contact",  # +: by the wamids, which are few
         {
             "longest": 2 * message_text.REFERENCE_CHARACTERS,
             "quoted": json.dumps([*filter(None, quoted.values())]),
             "contact": contact_id,
         },
     )
-    says = {row["wamid"]: row["body"] for row in (known if any(quoted.values()) else ())}
+    says = {row["wamid"]: row["body"] for row in known}
     return {
         message_id: message_text.about(message, says.get(quoted[message_id], ""))
         for message_id, message in received.items()

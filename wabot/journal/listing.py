@@ -58,7 +58,10 @@ def listing(db: sqlite3.Connection, query: Query, journal: str) -> list[dict[str
         "before": 2**62 if query.before is None else query.before,
         "limit": query.limit,
     }
-    ids = f"{' UNION ALL '.join(_sources(query))} ORDER BY 1 DESC LIMIT :limit"
+    sources = _sources(query)
+    if not sources:
+        return []
+    ids = f"{' UNION ALL '.join(sources)} ORDER BY 1 DESC LIMIT :limit"
     rows = outbox.SENDS if query.kind is Kind.SEND else outbox.REPLIES
     found = db.execute(f"{rows} WHERE j.id IN ({ids}) ORDER BY j.id DESC", values).fetchall()
     document = outbox.document if query.kind is Kind.SEND else outbox.reply_document
@@ -69,10 +72,10 @@ def _sources(query: Query) -> list[str]:
     """The statements that find the ids, each by an index that holds little else."""
     if query.identity or query.batch_id:
         return [_of_somebody(query)]
-    if query.message and query.state not in ASIDE:
+    if query.message:
         return _by_fate(query)
     if query.state in ASIDE:
-        return [f"SELECT j.id FROM {_aside(query.kind, query.state)} AND j.id < :before{_fate(query)}"]
+        return [f"SELECT j.id FROM {_aside(query.kind, query.state)} AND j.id < :before"]
     if query.state is not State.DONE and query.kind is Kind.REPLY:
         which = [_UNANSWERED, _RUNNING.format(kind=query.kind)]
     elif query.state in _ON_THE_WAY:
@@ -83,12 +86,18 @@ def _sources(query: Query) -> list[str]:
 
 
 def _by_fate(query: Query) -> list[str]:
-    """Sends by what became of their message; those of a message that failed have failed themselves."""
-    accepted = f"{_CARRIED} AND m.job_id < :before{_in_state(query)} AND m.status ="
-    if query.message == "unread":
-        return [f"{accepted} 'sent'", f"{accepted} 'delivered'"]
-    failed = f"SELECT j.id FROM {_aside(query.kind, State.FAILED)} AND j.id < :before{_in_state(query)}"
-    return [f"{accepted} 'sent'", failed]
+    """Sends by what became of their message: one that was accepted is done, and one whose message failed has failed.
+
+    No others are read: in a large journal it takes long to find that none of them is meant.
+    """
+    sources = []
+    if query.kind is Kind.SEND and query.state in (None, State.DONE):
+        statuses = ("sent", "delivered") if query.message == "unread" else ("sent",)
+        accepted = f"{_CARRIED} AND m.job_id < :before{_in_state(query)} AND m.status ="
+        sources += [f"{accepted} '{status}'" for status in statuses]
+    if query.kind is Kind.SEND and query.state in (None, State.FAILED) and query.message == "undelivered":
+        sources.append(f"SELECT j.id FROM {_aside(query.kind, State.FAILED)} AND j.id < :before")
+    return sources
 
 
 def _of_somebody(query: Query) -> str:
