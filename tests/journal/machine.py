@@ -587,6 +587,8 @@ class JournalMachine(RuleBasedStateMachine):
         """What waits of somebody ends by rule: all of it, or what expires `by` a time."""
         for job_id, entry in list(self.jobs.items()):
             due = by == float("inf") or (entry.expires is not None and entry.expires <= by)
+            if by != float("inf") and entry.kind is Kind.REPLY:  # it expires when it is its turn
+                due = due and entry.state is State.QUEUED and entry.due <= by
             if entry.who != who or entry.state not in states or not due:
                 continue
             self.move(job_id, event)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, RULES, Scene, r
 from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Status
-from wabot.journal import jobs
+from wabot.journal import jobs, timeouts
 from wabot.journal.listing import Query
 from wabot.journal.queue import BULK
 
@@ -369,6 +370,41 @@ async def test_a_reply_that_waits_too_long_expires(scene: Scene) -> None:
     scene.now += RULES.reply_expires_seconds
     await scene.journal.tend(scene.now)
     assert scene.jobs(Kind.REPLY, "state, error") == [("expired", "Too late to be of use")]
+
+
+async def test_a_reply_behind_one_that_runs_does_not_expire_before_its_turn(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    scene.now += 2
+    running = await scene.claim_one(Kind.REPLY)
+    await scene.hear(said("wamid.2"))
+    scene.now += 2 * RULES.reply_expires_seconds
+    await scene.journal.tend(scene.now)
+    assert scene.jobs(Kind.REPLY, "state") == [("running",), ("waiting",)]
+    await scene.settle(running, Outcome(Event.SUCCEED))
+    await scene.journal.tend(scene.now)
+    assert scene.jobs(Kind.REPLY, "state") == [("done",), ("expired",)]
+
+
+async def test_however_much_is_due_at_once_is_done_in_steps_that_delay_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [f"4917112{n:05}" for n in range(120)]
+    await scene.hear(*(said(f"w{number}", number) for number in numbers))
+    await scene.batch(*numbers)
+    for job in await scene.claim(limit=120):
+        await scene.settle(job, Outcome(Event.HOLD, due_at=scene.now + 9, spent=False))
+    steps = []
+    tend = timeouts.tend
+
+    def counted(*args: Any, **kw: Any) -> timeouts.Tended:
+        steps.append(tend(*args, **kw))
+        return steps[-1]
+
+    monkeypatch.setattr(timeouts, "tend", counted)
+    scene.now += RULES.reply_expires_seconds
+    await scene.journal.tend(scene.now)
+    assert [(step.released, step.expired) for step in steps] == [(50, 50), (50, 50), (20, 20)]
+    assert {state for _, state in scene.jobs()} == {"queued"}
 
 
 async def test_running_jobs_do_not_expire_in_our_hands(scene: Scene) -> None:

@@ -25,7 +25,7 @@ from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status,
 from wabot.journal import connections, indexes
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
-from wabot.journal.listing import Query
+from wabot.journal.listing import ASIDE, Query
 from wabot.journal.outbox import CannotMove
 
 NOT_VERBS = {"close", "sizes"}
@@ -44,6 +44,8 @@ EXCEPTIONS = {
     "ORDER BY timestamp DESC, id DESC LIMIT 200) WHERE person = ?": "as many rows as LIMIT says",
     "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
+    "SELECT id, state FROM (SELECT id, state, expires_at FROM jobs WHERE": "as many rows as LIMIT says",
+    "FROM wishes w JOIN contacts c": "read once, at the start, where several numbers share the opt-outs",
     "WITH RECURSIVE a (id) AS": "the contacts that became part of two: a handful",
     "SELECT * FROM merges ORDER BY id DESC LIMIT ?": "/merges: a page of the newest",
     "(SELECT id, received_at FROM foreign_webhooks ORDER BY id LIMIT ?)": "the oldest rows, as many as LIMIT says",
@@ -69,6 +71,8 @@ INDEXES = {
     "SELECT id, contact_id, spent FROM jobs WHERE state = 'in_doubt'": {"jobs_later"},
     "SELECT id, contact_id FROM jobs WHERE state = 'held'": {"jobs_later"},
     "FROM jobs WHERE expires_at <= ?": {"jobs_perishable"},
+    "FROM (SELECT id, state, expires_at FROM jobs WHERE kind = 'reply'": {"jobs_ready"},
+    "wamid IN (SELECT value FROM json_each(:quoted))": {"messages_wamid"},
     "SELECT contact_id, settled_at FROM jobs": {"jobs_settled"},
     "SELECT 1 FROM jobs WHERE batch_id = ?": {"jobs_open_of_batch"},
     "SELECT contact_id FROM jobs WHERE kind = 'reply' AND state = 'running'": {"jobs_running"},
@@ -177,6 +181,9 @@ async def people_and_their_names(scene: Scene) -> None:
     await scene.journal.accept(Webhook(foreign=others), scene.now)
     await scene.journal.foreign_kept({"7"})
     await scene.journal.reclaim("8", scene.now)
+    await scene.journal.reclaim_from(scene.journal, "9", scene.now)
+    await scene.journal.apply_wishes([(Person(wa_id=ANA), 1.0, stop) for stop in (True, False)], scene.now)
+    await scene.journal.wishes()
     await scene.hear(
         said("q1", Person(wa_id="5511")), said("q2", Person(bsuid="BR.1")), said("q3", Person(bsuid="BR.2"))
     )
@@ -310,12 +317,26 @@ def test_a_listing_goes_through_all_jobs_only_where_most_of_them_are_in_it(found
     assert all("'done'" in sql or "+j.kind = 'send' AND j.id < :before ORDER BY" in sql for sql in walks)
 
 
+def test_a_listing_by_what_became_of_messages_reads_no_send_that_still_waits(found: Found) -> None:
+    by_message = {sql for sql in found.plans if "m.job_id IS NOT NULL AND m.status IN ('sent', 'delivered')" in sql}
+    by_message -= {sql for sql in by_message if "EXISTS" in sql}
+    assert by_message
+    for state in ("waiting", "queued", "running", *ASIDE - {"failed"}):
+        assert not any(f"+j.state = '{state}'" in sql for sql in by_message)
+
+
 @pytest.mark.parametrize("part", INDEXES)
 def test_the_index_that_was_made_for_a_statement_serves_it(found: Found, part: str) -> None:
     matching = {sql: "\n".join(plan) for sql, plan in found.plans.items() if part in sql}
     assert matching, "no statement reads so any more"
     for plan in matching.values():
         assert {name for name in INDEXES[part] if f"INDEX {name} " not in plan} == set()
+
+
+def test_what_a_reply_answers_is_looked_for_among_the_latest_of_a_conversation(found: Found) -> None:
+    """Of the whole conversation it takes as long as that is."""
+    (plan,) = [plan for sql, plan in found.plans.items() if "substr(body, 1, :longest) AS body, raw" in sql]
+    assert "SEARCH messages USING COVERING INDEX messages_of (contact_id=? AND timestamp>?)" in plan
 
 
 def test_there_are_no_statistics_that_could_change_a_plan(found: Found) -> None:

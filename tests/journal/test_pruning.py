@@ -48,6 +48,20 @@ async def talked(scene: Scene, number: str = ANA) -> None:
     await scene.send_to(number, f"wamid.out.{number}")
 
 
+async def test_a_large_batch_is_forgotten_in_steps_the_last_results_first(scene: Scene) -> None:
+    await scene.batch(*(f"4917112{n:05}" for n in range(1500)))
+    for job in await scene.claim(limit=1500):
+        await scene.settle(job, Outcome(Event.GIVE_UP, code=131026))
+    scene.now += 2 * MONTH
+    ages = {"before": scene.now - MONTH, "now": scene.now}
+    assert await scene.journal.prune(**ages) == 1000
+    results = await scene.journal.results("b1")
+    assert results is not None
+    assert [result.number for result in results] == [f"4917112{n:05}" for n in range(500)]
+    assert await scene.journal.prune(**ages) == 501 + 100  # the first jobs go with the batch
+    assert await scene.journal.results("b1") is None
+
+
 async def test_what_is_old_and_archived_is_forgotten(scene: Scene) -> None:
     await talked(scene)
     await archive_everything(scene)

@@ -58,7 +58,8 @@ CANCELLED_AT_ONCE = 200
 """Recipients whose sends one commit cancels."""
 FEW, FEW_SIZE = 10, 65_536
 """A batch up to this size is as light as a webhook: many may share a commit."""
-_FORGOTTEN_AT_ONCE = 50
+_FORGOTTEN_AT_ONCE, _RESULTS_AT_ONCE = 50, 1000
+"""Rows that one commit deletes: of a draft, where each has a content, and of the results of a batch."""
 _DRAFT = -1
 
 _Place = tuple[int | None, str | None, str | None]
@@ -241,9 +242,18 @@ def forget_draft(db: sqlite3.Connection, batch_id: str) -> bool:
 
 
 def forget(db: sqlite3.Connection, batch_id: str) -> int:
-    """Forget a batch that is queued to its end; how many rows went. What it queued stays."""
-    gone = db.execute("DELETE FROM recipients WHERE batch_id = ?", (batch_id,)).rowcount
-    return gone + db.execute("DELETE FROM batches WHERE id = ?", (batch_id,)).rowcount
+    """Forget some of a batch that is queued to its end; how many rows went. What it queued stays.
+
+    It has fewer results meanwhile: the last first, so that those which are left stay in their places.
+    """
+    gone = db.execute(
+        "DELETE FROM recipients WHERE batch_id = ? AND position IN"
+        " (SELECT position FROM recipients WHERE batch_id = ? ORDER BY position DESC LIMIT ?)",
+        (batch_id, batch_id, _RESULTS_AT_ONCE),
+    ).rowcount
+    if gone < _RESULTS_AT_ONCE:
+        gone += db.execute("DELETE FROM batches WHERE id = ?", (batch_id,)).rowcount
+    return gone
 
 
 def is_open(db: sqlite3.Connection, batch_id: str) -> bool:

@@ -15,7 +15,7 @@ from wabot.core.jobs import Event, State
 from wabot.journal import indexes, outbox
 from wabot.journal.transitions import states_before
 
-PAGE, SLICE = 1000, 200
+PAGE, SLICE = 1000, 100
 """Sends that are looked at in one question, and changed in one commit."""
 
 RETRIED = (*states_before(Event.REOPEN), State.IN_DOUBT)

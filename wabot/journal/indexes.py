@@ -14,7 +14,7 @@ JOINABLE = "kind = 'reply' AND state IN ('queued', 'waiting')"
 ANSWERING = "kind = 'reply' AND state = 'running'"
 RUNNING = "state = 'running'"
 LATER = "state IN ('in_doubt', 'held')"
-PERISHABLE = "expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held')"
+PERISHABLE = "kind = 'send' AND expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held')"
 OPEN_OF_BATCH = "batch_id IS NOT NULL AND state IN ('waiting', 'queued', 'running', 'in_doubt', 'held')"
 ASIDE = "state IN ('in_doubt', 'held', 'failed', 'cancelled', 'expired', 'parked')"
 

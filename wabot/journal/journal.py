@@ -186,13 +186,17 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
-        tended = await self.writer(timeouts.tend, policy=self._policy, now=now)
-        if tended:
-            self.notify(Kind.SEND, now)
-            self.notify(Kind.REPLY, now)
-            await self._watchers.tell()
+        doubts, more = list[tuple[int, State]](), True
+        while more:
+            tended = await self.writer(timeouts.tend, policy=self._policy, now=now)
+            if tended:
+                self.notify(Kind.SEND, now)
+                self.notify(Kind.REPLY, now)
+                await self._watchers.tell()
+            doubts += tended.doubts
+            more = tended.more
         await self._slices.clean_up(now)
-        return tended.doubts
+        return doubts
 
     async def depths(self) -> list[gauges.Depth]:
         """The open jobs by kind and state."""

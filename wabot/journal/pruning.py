@@ -12,7 +12,7 @@ KEY_SECONDS = 7 * 86400.0
 NOTICES_KEPT = 10_000
 
 
-def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 200) -> int:
+def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 100) -> int:
     """Forget some of what is older than the time `before`; how many rows went, 0 when there is nothing left to do.
 
     Messages are not its business: they go when the archive surely has them, and stay where there is none.

@@ -93,7 +93,8 @@ CREATE UNIQUE INDEX jobs_joinable ON jobs (contact_id) WHERE kind = 'reply' AND 
 CREATE UNIQUE INDEX jobs_answering ON jobs (contact_id) WHERE kind = 'reply' AND state = 'running';
 CREATE INDEX jobs_running ON jobs (kind, id) WHERE state = 'running';
 CREATE INDEX jobs_later ON jobs (state, due_at) WHERE state IN ('in_doubt', 'held');
-CREATE INDEX jobs_perishable ON jobs (expires_at) WHERE expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held');
+CREATE INDEX jobs_perishable ON jobs (expires_at)  -- replies are found by their turn: every one expires
+    WHERE kind = 'send' AND expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held');
 CREATE INDEX jobs_settled ON jobs (settled_at) WHERE settled_at IS NOT NULL;
 CREATE INDEX jobs_of_batch ON jobs (batch_id, id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_open_of_batch ON jobs (batch_id)

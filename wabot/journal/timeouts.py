@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from wabot.core.after_failure import after_hold
-from wabot.core.jobs import Event, Kind, Policy, State, move
+from wabot.core.jobs import Event, Policy, State, move
 from wabot.journal import indexes, merging
 from wabot.journal.jobs import fail_message
 from wabot.journal.queue import bound_waits
@@ -14,6 +14,9 @@ from wabot.journal.transitions import apply_event, promote
 
 WAIT_MAX_SECONDS = 3600.0
 """Nothing is queued for later than that, unless a back-off may be longer: then the clock was set back meanwhile."""
+
+AT_ONCE = 50
+"""Jobs of each sort that one step moves: some milliseconds."""
 
 TOO_LATE = "Too late to be of use"
 
@@ -25,7 +28,7 @@ class Tended:
     """What happened by time alone: doubts that ended, how many sends were released, how many jobs expired.
 
     `pulled`: jobs that would have waited too long, because the clock was set back. `merged`: contacts that waited to be
-    merged.
+    merged. `more`: it was as much as one step does.
     """
 
     doubts: list[tuple[int, State]]
@@ -33,6 +36,7 @@ class Tended:
     expired: int
     pulled: int = 0
     merged: int = 0
+    more: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.doubts or self.released or self.expired or self.pulled or self.merged)
@@ -41,16 +45,14 @@ class Tended:
 def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
     """Do what is due by the clock alone."""
     longest = max(WAIT_MAX_SECONDS, policy.backoff_max_seconds)
-    return Tended(
-        pulled=bound_waits(db, now=now, policy=policy, longest=longest),
-        doubts=end_doubts(db, policy=policy, now=now),
-        released=release_held(db, now=now),
-        expired=expire(db, now=now),
-        merged=merging.finish(db, now),  # last: what ended above may have been in the way
-    )
+    pulled = bound_waits(db, now=now, policy=policy, longest=longest)
+    doubts, released = end_doubts(db, policy=policy, now=now), release_held(db, now=now)
+    expired = expire(db, now=now), expire_replies(db, now=now)
+    merged = merging.finish(db, now)  # last: what ended above may have been in the way
+    return Tended(doubts, released, sum(expired), pulled, merged, AT_ONCE in (len(doubts), released, *expired))
 
 
-def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = 500) -> list[tuple[int, State]]:
+def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = AT_ONCE) -> list[tuple[int, State]]:
     """The sends whose hold is over, no receipt having come: resent, parked or given up."""
     rows = db.execute(
         f"SELECT id, contact_id, spent FROM jobs WHERE {indexes.DOUBTFUL} AND due_at <= ? ORDER BY due_at LIMIT ?",
@@ -68,7 +70,7 @@ def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int
     return ended
 
 
-def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
+def release_held(db: sqlite3.Connection, *, now: float, limit: int = AT_ONCE) -> int:
     """Let sends back into their queues whose long wait is over; how many."""
     rows = db.execute(
         f"SELECT id, contact_id FROM jobs WHERE {indexes.HELD} AND due_at <= ? ORDER BY due_at LIMIT ?",
@@ -81,18 +83,37 @@ def release_held(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int
     return len(rows)
 
 
-def expire(db: sqlite3.Connection, *, now: float, limit: int = 500) -> int:
-    """End what has waited beyond its time; how many."""
+def expire(db: sqlite3.Connection, *, now: float, limit: int = AT_ONCE) -> int:
+    """End the sends that have waited beyond their time; how many."""
     rows = db.execute(
-        f"SELECT id, kind, contact_id, state FROM jobs WHERE expires_at <= ? AND {indexes.PERISHABLE}"
+        f"SELECT id, contact_id, state FROM jobs WHERE expires_at <= ? AND {indexes.PERISHABLE}"
         " ORDER BY expires_at LIMIT ?",
         (now, limit),
     ).fetchall()
     for row in rows:
-        also = f"{_DUE}, error = :error"
-        apply_event(db, row["id"], State(row["state"]), Event.EXPIRE, now, also=also, due_at=now, error=TOO_LATE)
-        if row["kind"] == Kind.SEND:
-            fail_message(db, row["id"], TOO_LATE, "expired")
-    for contact_id in {row["contact_id"] for row in rows if row["kind"] == Kind.SEND}:  # now that all are expired
+        _end_too_late(db, row, now)
+        fail_message(db, row["id"], TOO_LATE, "expired")
+    for contact_id in {row["contact_id"] for row in rows}:  # now that all are expired
         promote(db, contact_id, now)
     return len(rows)
+
+
+def expire_replies(db: sqlite3.Connection, *, now: float, limit: int = AT_ONCE) -> int:
+    """End the replies that have waited beyond their time, of those whose turn is next; how many.
+
+    Behind others they expire later, at their turn or when they are claimed: an index of when every reply expires would
+    cost each message two writes.
+    """
+    rows = db.execute(
+        f"SELECT id, state FROM (SELECT id, state, expires_at FROM jobs WHERE kind = 'reply' AND {indexes.READY}"
+        " AND priority = 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?) WHERE expires_at <= ?",
+        (now, limit, now),
+    ).fetchall()
+    for row in rows:
+        _end_too_late(db, row, now)
+    return len(rows)
+
+
+def _end_too_late(db: sqlite3.Connection, row: sqlite3.Row, now: float) -> None:
+    also = f"{_DUE}, error = :error"
+    apply_event(db, row["id"], State(row["state"]), Event.EXPIRE, now, also=also, due_at=now, error=TOO_LATE)

@@ -32,7 +32,7 @@ WITNESSES = 50
 """How many of the newest messages are checked when the archive becomes reachable; and a sample of older ones."""
 
 FORGET_STEP = 5000
-PRUNE_STEP = 200
+PRUNE_STEP = 100
 STEP_SECONDS = 0.05
 """Pause between two steps of deletion, so that other work is not delayed."""
 

@@ -132,6 +132,9 @@ ALTER TABLE paused_templates_2 RENAME TO paused_templates;
 -- What the outbox is listed by: the states that few jobs are in, and what has not come as far as it can.
 CREATE INDEX jobs_aside ON jobs (kind, state, id)
     WHERE state IN ('in_doubt', 'held', 'failed', 'cancelled', 'expired', 'parked');
+DROP INDEX jobs_perishable;
+CREATE INDEX jobs_perishable ON jobs (expires_at)  -- replies are found by their turn: every one expires
+    WHERE kind = 'send' AND expires_at IS NOT NULL AND state IN ('waiting', 'queued', 'held');
 CREATE INDEX messages_unread ON messages (status, job_id) WHERE job_id IS NOT NULL AND status IN ('sent', 'delivered');
 
 -- The attempts of a send of which nobody knows whether Meta accepted them. Of those before nobody wrote it down: where
