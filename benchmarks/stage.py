@@ -229,8 +229,9 @@ def _wait_until_ready(server: Server, path: str) -> None:
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """Ours, without what would reconfigure wabot."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("WABOT_") and key not in FLAT_NAMES}
+    """Ours, without what would reconfigure wabot, or have it compiled anew at each start."""
+    not_ours = {*FLAT_NAMES, "PYTHONDONTWRITEBYTECODE"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WABOT_") and key not in not_ours}
     return {**kept, "PYTHONPATH": str(ROOT), **(more or {})}
 
 

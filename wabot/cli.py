@@ -26,7 +26,7 @@ from wabot.settings.loading import Settings, is_journald, load  # noqa: E402
 FAILED, MISUSED = 1, 2
 """Exit statuses. MISUSED: wrong settings or arguments; systemd does not restart, since another try would not help.
 FAILED: all else, such as a full disk, a locked file or an address in use; systemd restarts."""
-_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 13
+_M_MMAP_THRESHOLD, _M_ARENA_MAX, _LARGE_BYTES = -3, -8, 1 << 13
 
 
 _ACCOUNT = "one of [[accounts]]; default: the first"
@@ -37,6 +37,8 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv`. Returns the exit status."""
     args = _arguments(argv)
+    # glibc gives every thread a pool of its own, some 40 KB for an idle one; ours run in turn anyway.
+    _mallopt(_M_ARENA_MAX, 1)
     try:
         settings = _settings(args)
         log.configure(settings.log, journald=is_journald(1))
@@ -152,9 +154,13 @@ def _settle_in() -> None:
     gc.collect()
     gc.freeze()
     # By default glibc never returns the memory of many bodies at once; they come in pieces of web.server.PIECE_BYTES.
-    # https://man7.org/linux/man-pages/man3/mallopt.3.html
+    _mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def _mallopt(parameter: int, value: int) -> None:
+    """Tune the C library's allocator. https://man7.org/linux/man-pages/man3/mallopt.3.html"""
     with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        ctypes.CDLL(None).mallopt(parameter, value)
 
 
 _RESTORED = """\
