@@ -14,7 +14,7 @@ from tests.virtual_time import START, clock, virtual_time
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import State
 from wabot.core.rate_limits import PairLedger
-from wabot.work.timers import PRUNE_SECONDS, TEND_SECONDS, PruneMessages, Upkeep
+from wabot.work.timers import IDLE_SECONDS, PRUNE_SECONDS, TEND_SECONDS, PruneMessages, Upkeep
 
 RETENTION = 30 * 86400.0
 
@@ -29,6 +29,19 @@ class Journal:
     tended: list[float] = field(default_factory=list)
     pruned: list[dict[str, Any]] = field(default_factory=list)
     beats: int = 0
+    due: float = 0.0
+    changes: int = 0
+    asked: int = 0
+
+    async def tend_at(self, now: float) -> float:
+        self.asked += 1
+        return START + self.due
+
+    async def changed(self, since: int, seconds: float) -> None:
+        """As the journal: until something changes."""
+        end = clock() + seconds
+        while self.changes == since and clock() < end:
+            await asyncio.sleep(0.1)
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         self._refuse_when_down()
@@ -70,11 +83,53 @@ async def at_work(
 
 
 @virtual_time
-async def test_what_is_due_is_looked_for_every_second() -> None:
+async def test_what_is_due_is_done_every_second() -> None:
     journal = Journal()
     async with at_work(journal):
         await asyncio.sleep(10 * TEND_SECONDS + 0.5)
-    assert journal.tended == [float(second) for second in range(1, 11)]
+    assert journal.tended == [float(second) for second in range(11)]
+
+
+@virtual_time
+async def test_until_something_is_due_nothing_is_written() -> None:
+    journal = Journal(due=50.0)
+    async with at_work(journal):
+        await asyncio.sleep(49.0)
+        assert journal.tended == []
+        assert journal.asked <= 6
+        await asyncio.sleep(2.0)
+    assert journal.tended[0] == pytest.approx(50.0, abs=0.2)
+
+
+@virtual_time
+async def test_a_change_may_bring_the_next_time_forward() -> None:
+    journal = Journal(due=1e6)
+    async with at_work(journal):
+        await asyncio.sleep(5.0)
+        journal.due, journal.changes = 9.0, 1
+        await asyncio.sleep(5.0)
+    assert journal.tended[0] == pytest.approx(9.0, abs=0.2)
+
+
+@virtual_time
+async def test_a_clock_that_is_set_is_noticed() -> None:
+    journal = Journal(due=1e6)
+    async with at_work(journal):
+        await asyncio.sleep(5.0)
+        journal.due = 0.0
+        await asyncio.sleep(IDLE_SECONDS)
+    assert journal.tended
+
+
+@virtual_time
+async def test_a_journal_in_which_nothing_changes_needs_no_new_beat() -> None:
+    journal = Journal(due=1e6)
+    async with at_work(journal):
+        await asyncio.sleep(5 * PRUNE_SECONDS)
+        assert journal.beats == 1
+        journal.changes += 1
+        await asyncio.sleep(2 * PRUNE_SECONDS)
+        assert journal.beats == 2
 
 
 @virtual_time

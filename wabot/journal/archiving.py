@@ -46,6 +46,15 @@ class Archiving:
     writer: Writer
     _read_long: Reader
 
+    @property
+    def changes(self) -> int:
+        """How many rows were changed since the start."""
+        return self.writer.changes
+
+    async def changed(self, since: int, seconds: float) -> None:
+        """Wait until `changes` is no longer `since`, for `seconds` at the most."""
+        await self.writer.changed(since, seconds)
+
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]:
         """Messages that the archive does not have as they are: (id, version, document), ids above `after`."""
         return await self._read_long(_ahead, after, limit)

@@ -80,18 +80,24 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
 
     async def close(self) -> None:
         """Commit what waits and close the file."""
-        with suppress(JournalDown):
-            await self.beat()
-        await self.writer.close()
-        for reader in self._readers:
-            await reader.close()
+        try:
+            with suppress(JournalDown):
+                await self.beat()
+            await self.writer.close()
+            for reader in self._readers:
+                await reader.close()
+            await self._seal()
+        finally:
+            try:
+                await self._connection.close()
+            finally:
+                os.close(self._lock)
+
+    async def _seal(self) -> None:
         try:
             await self._connection.run(opening.seal)
         except sqlite3.Error as error:  # all that was acknowledged is on disk; the next start looks closer
             log.warning("journal.unsealed", reason=str(error))
-        finally:
-            await self._connection.close()
-            os.close(self._lock)
 
     async def accept(self, incoming: Webhook, now: float) -> accept.Taken:
         """Store a webhook. Raises JournalDown: answer 503, and Meta delivers it again."""
@@ -197,6 +203,10 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
             more = tended.more
         await self._slices.clean_up(now)
         return doubts
+
+    async def tend_at(self, now: float) -> float:
+        """When `tend` has something to do next: infinite where nothing waits."""
+        return await self._read(timeouts.tend_at, policy=self._policy, now=now)
 
     async def depths(self) -> list[gauges.Depth]:
         """The open jobs by kind and state."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from wabot.core.exceptions import JournalDown
@@ -67,6 +68,8 @@ class Writer:
         self.commits = 0
         self.operations = 0
         self.commit_seconds = 0.0
+        self.changes = 0
+        self._changed = asyncio.Event()
         self._refused: tuple[float, str] = (float("-inf"), "")
 
     async def __call__(
@@ -79,6 +82,14 @@ class Writer:
         self._waiting.append((lambda db: operation(db, *args, **kw), future))
         self._call()
         return await future
+
+    async def changed(self, since: int, seconds: float) -> None:
+        """Wait until `changes`, the number of rows changed, is no longer `since`, for `seconds` at the most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.changes == since:
+                    self._changed.clear()
+                    await self._changed.wait()
 
     @property
     def crowded(self) -> bool:
@@ -120,10 +131,13 @@ class Writer:
             if not group:
                 continue
             self._started, self._size = clock(), len(group)
-            results = await self._connection.run(_commit, [operation for operation, _ in group])
+            results, changes = await self._connection.run(_commit_group, [operation for operation, _ in group])
             self.commit_seconds = clock() - self._started
             self.commits += 1
             self.operations += len(group)
+            if changes != self.changes:
+                self.changes = changes
+                self._changed.set()
             for (_, future), (result, error) in zip(group, results, strict=True):
                 if isinstance(error, JournalDown):
                     self._refused = clock(), str(error)
@@ -136,6 +150,11 @@ class Writer:
 
 
 Committed = tuple[Any, Exception | None]
+
+
+def _commit_group(db: sqlite3.Connection, operations: Sequence[Operation]) -> tuple[list[Committed], int]:
+    """What `_commit` gives, and how many rows this connection has changed so far."""
+    return _commit(db, operations), db.total_changes
 
 
 def _commit(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Committed]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from dataclasses import dataclass
 
 from wabot.core.after_failure import after_hold
-from wabot.core.jobs import Event, Policy, State, move
+from wabot.core.jobs import Event, Kind, Policy, State, move
 from wabot.journal import indexes, merging
 from wabot.journal.jobs import fail_message
-from wabot.journal.queue import bound_waits
+from wabot.journal.queue import BULK, HELD_MAX_SECONDS, bound_waits
 from wabot.journal.transitions import apply_event, promote
 
 WAIT_MAX_SECONDS = 3600.0
@@ -42,10 +43,51 @@ class Tended:
         return bool(self.doubts or self.released or self.expired or self.pulled or self.merged)
 
 
+_MAX_READY = " UNION ALL ".join(
+    f"SELECT max(due_at) AS at FROM jobs WHERE kind = '{kind}' AND priority = {priority} AND {indexes.READY}"
+    for kind in Kind
+    for priority in (0, BULK)
+)
+_TIMES = (
+    f"SELECT (SELECT min(due_at) FROM jobs WHERE {indexes.DOUBTFUL}) AS doubt_ends,"
+    f" (SELECT max(due_at) FROM jobs WHERE {indexes.DOUBTFUL}) AS last_doubt_ends,"
+    f" (SELECT min(due_at) FROM jobs WHERE {indexes.HELD}) AS released,"
+    f" (SELECT max(due_at) FROM jobs WHERE {indexes.HELD}) AS last_released,"
+    f" (SELECT min(expires_at) FROM jobs WHERE {indexes.PERISHABLE}) AS expires,"
+    f" (SELECT min(expires_at) FROM (SELECT expires_at FROM jobs WHERE kind = 'reply' AND {indexes.READY}"
+    f" AND priority = 0 AND due_at <= :now ORDER BY due_at, id LIMIT {AT_ONCE})) AS reply_expires,"
+    f" (SELECT max(at) FROM ({_MAX_READY})) AS last_due,"
+    " EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL)"
+    " OR EXISTS (SELECT 1 FROM batches WHERE next_position IS NOT NULL) AS unfinished"
+)
+
+
+def tend_at(db: sqlite3.Connection, *, policy: Policy, now: float) -> float:
+    """When `tend` has something to do next: infinite where nothing waits.
+
+    At once where a contact waits to be merged or a batch to be finished, or where something would wait for longer than
+    intended, because the clock was set back.
+    """
+    found = db.execute(_TIMES, {"now": now}).fetchone()
+    latest = (
+        (found["last_due"], longest_wait(policy)),
+        (found["last_doubt_ends"], policy.hold_seconds),
+        (found["last_released"], HELD_MAX_SECONDS),
+    )
+    if found["unfinished"] or any(at is not None and at > now + longest for at, longest in latest):
+        return now
+    due = (found["doubt_ends"], found["released"], found["expires"], found["reply_expires"])
+    return min((at for at in due if at is not None), default=math.inf)
+
+
+def longest_wait(policy: Policy) -> float:
+    """Nothing is queued for later than in so many seconds: what is, was queued before the clock was set back."""
+    return max(WAIT_MAX_SECONDS, policy.backoff_max_seconds)
+
+
 def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
     """Do what is due by the clock alone."""
-    longest = max(WAIT_MAX_SECONDS, policy.backoff_max_seconds)
-    pulled = bound_waits(db, now=now, policy=policy, longest=longest)
+    pulled = bound_waits(db, now=now, policy=policy, longest=longest_wait(policy))
     doubts, released = end_doubts(db, policy=policy, now=now), release_held(db, now=now)
     expired = expire(db, now=now), expire_replies(db, now=now)
     merged = merging.finish(db, now)  # last: what ended above may have been in the way

@@ -19,6 +19,8 @@ from wabot.log import get_logger
 
 BATCH = 500
 EVERY_SECONDS = 0.5
+IDLE_SECONDS = 30.0
+"""The longest time between two looks at a journal in which nothing changes."""
 RETRY_MAX_SECONDS = 5.0
 """The longest wait between two tries while the archive is down; no queries go to it until one succeeds."""
 
@@ -53,6 +55,9 @@ class Held(Protocol):
 class Ledger(Protocol):
     """The journal, as recording needs it."""
 
+    @property
+    def changes(self) -> int: ...
+    async def changed(self, since: int, seconds: float) -> None: ...
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]: ...
     async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None: ...
     async def witnesses(self, limit: int) -> Sequence[Held]: ...
@@ -104,9 +109,10 @@ class Archiver:
         """Work until cancelled."""
         wait = EVERY_SECONDS
         while True:
+            seen, idle = self._ledger.changes, 0.0
             try:
                 shipped = await self.ship()
-                wait = EVERY_SECONDS
+                wait, idle = EVERY_SECONDS, IDLE_SECONDS
             except ArchiveDown as error:
                 self._circuit.open(str(error))
                 self.sure, shipped = False, 0
@@ -115,6 +121,7 @@ class Archiver:
                 shipped = 0
             if not shipped:
                 await asyncio.sleep(wait)
+                await self._ledger.changed(seen, idle)
 
     async def prune(self, *, before: float, now: float) -> None:
         """Delete from the journal the messages before a time that the archive has. Raises JournalDown."""

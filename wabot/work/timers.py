@@ -12,6 +12,9 @@ from wabot.core.rate_limits import PairLedger
 from wabot.log import get_logger
 
 TEND_SECONDS = 1.0
+"""The least time between two looks for what is due."""
+IDLE_SECONDS = 30.0
+"""The longest time between two looks, in case the clock was set."""
 PRUNE_SECONDS = 60.0
 STEP_SECONDS = 0.05
 
@@ -21,6 +24,10 @@ log = get_logger()
 class Keeper(Protocol):
     """The journal, as the timers need it."""
 
+    @property
+    def changes(self) -> int: ...
+    async def changed(self, since: int, seconds: float) -> None: ...
+    async def tend_at(self, now: float) -> float: ...
     async def tend(self, now: float) -> list[tuple[int, State]]: ...
     async def prune(self, *, before: float, now: float) -> int: ...
     async def beat(self) -> None: ...
@@ -51,21 +58,32 @@ class Upkeep:
         self._retention, self._prune_messages, self._clock = retention_seconds, prune_messages, clock
         self._prune_at = clock() + PRUNE_SECONDS
         self._waiting = False
+        self._beaten_at = -1
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled: whenever something is due. What is due may change with the journal."""
         while True:
-            await asyncio.sleep(TEND_SECONDS)
+            seen, wait = self._journal.changes, 0.0
             try:
-                await self.tend()
-                self._prune_at = min(self._prune_at, self._clock() + PRUNE_SECONDS)  # the clock may have been set back
-                if self._clock() >= self._prune_at:
-                    await self.prune()
+                wait = await self._do_what_is_due()
                 self._waiting = False
             except JournalDown as error:
                 if not self._waiting:
                     log.warning("upkeep.waiting", reason=str(error))
                 self._waiting = True
+            await asyncio.sleep(TEND_SECONDS)
+            if wait > TEND_SECONDS:
+                await self._journal.changed(seen, min(wait, IDLE_SECONDS) - TEND_SECONDS)
+
+    async def _do_what_is_due(self) -> float:
+        """Seconds until something is due again."""
+        now = self._clock()
+        self._prune_at = min(self._prune_at, now + PRUNE_SECONDS)  # the clock may have been set back
+        if await self._journal.tend_at(now) <= now:
+            await self.tend()
+        if now >= self._prune_at:
+            await self.prune()
+        return min(await self._journal.tend_at(now), self._prune_at) - self._clock()
 
     async def tend(self) -> None:
         """Move all jobs whose time has come."""
@@ -78,7 +96,9 @@ class Upkeep:
         self._pairs.forget(now)
         while await self._journal.prune(before=now - self._retention, now=now):
             await asyncio.sleep(STEP_SECONDS)
-        await self._journal.beat()
+        if self._journal.changes != self._beaten_at:  # without a change a copy is not older
+            await self._journal.beat()
+            self._beaten_at = self._journal.changes
         if self._prune_messages is not None:
             await self._prune_messages(before=now - self._retention, now=now)
         self._prune_at = self._clock() + PRUNE_SECONDS
