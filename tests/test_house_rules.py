@@ -102,13 +102,13 @@ def test_every_requirement_is_pinned_exactly_and_used_and_nothing_else_is() -> N
     unpinned = [line for line in service + testing if not re.fullmatch(r"[\w-]+==[\w.]+(; sys_platform .*)?", line)]
     runtime, tools = ({line.partition("==")[0] for line in lines} for lines in (service, testing))
     used = {library for module in MODULES for library in module.third_party()}
-    beside = [file for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
+    beside = [file for folder in ("tests", "benchmarks", "simulation") for file in (ROOT / folder).rglob("*.py")]
     tested = set().union(*(Module(file.stem, file.read_text("utf-8")).third_party() for file in beside))
 
     assert unpinned == []
     assert used == set(LIBRARIES)
     assert _distributions(used) == runtime
-    assert _distributions(tested - {"tests", "benchmarks"}) - runtime - TOOLS == tools - TOOLS
+    assert _distributions(tested - {"tests", "benchmarks", "simulation"}) - runtime - TOOLS == tools - TOOLS
     assert tools >= TOOLS
 
 
@@ -135,7 +135,7 @@ def test_the_version_stands_in_one_place() -> None:
 def _ours() -> Iterator[Path]:
     """Every text of the repository; what a person keeps beside it (.env, config.toml, data) is theirs."""
     kinds = {".py", ".md", ".toml", ".txt", ".example", ".sql", ".json", ".csv", ".service", ".conf", ""}
-    folders = ("wabot", "tests", "benchmarks", "deploy", ".ci")
+    folders = ("wabot", "tests", "benchmarks", "simulation", "deploy", ".ci")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     files += [
         file for pattern in ("[A-Z]*", "*.py", "*.txt", "*.example", "pyproject.toml") for file in ROOT.glob(pattern)

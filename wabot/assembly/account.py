@@ -99,7 +99,7 @@ async def _around(
     sends = factories.sends(settings, adapters.whatsapp(settings), limits, clock, noise)
     handlers: Mapping[Kind, Handler] = {Kind.REPLY: replies, Kind.SEND: sends}
     lanes = metrics.lanes = _lanes(settings, journal, handlers, (metrics, watch), clock=clock, noise=noise)
-    archiver = Archiver(journal, archive, circuit) if archive is not None else None
+    archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None
     upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
     effects = WebhookEffects(
         lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said, on_template=watch.template_changed

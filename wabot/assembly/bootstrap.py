@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from wabot import api_keys, log, running_address
 from wabot.accounts import Account, Accounts
 from wabot.assembly import factories
-from wabot.assembly.account import assemble
+from wabot.assembly.account import Clock, Noise, assemble
 from wabot.assembly.accounts import keys_of, open_accounts, take_up
-from wabot.assembly.adapters import Clients
+from wabot.assembly.adapters import Adapters, Clients
 from wabot.assembly.clock import SteadyClock
 from wabot.core.jobs import Kind
-from wabot.journal.connections import Threads
+from wabot.journal.connections import Connect, Threads
 from wabot.journal.opening import Purpose
 from wabot.log import get_logger
 from wabot.settings.loading import Settings
@@ -66,27 +66,17 @@ async def run(
     its findings into problems.
     """
     async with AsyncExitStack() as stack:
-        clock, each = SteadyClock(), settings.of_accounts()
-        assembling = partial(
-            assemble,
-            clock=clock,
+        working = at_work(
+            settings,
+            clock=SteadyClock(),
             noise=random.random,
             connect=Threads(),
-            adapters=await Clients.open(each, stack),
-            circuit=(circuit := Circuit()),
-            purpose=Purpose.SANDBOX if sandbox else Purpose.LIVE,
+            adapters=await Clients.open(settings.of_accounts(), stack),
+            sandbox=sandbox,
             fresh=fresh,
         )
-        accounts = await open_accounts(
-            each, assembling, stack, clock, data_dir=settings.server.data_dir, shared_opt_outs=settings.optout.shared
-        )
+        accounts, intake = await stack.enter_async_context(working)
         accepted = () if sandbox else api_keys.of_service(settings.server)
-        circuit.on_change = partial(_tell_all, accounts)
-        intake = await take_up(accounts, settings, clock)
-        for account in accounts:
-            with log.labelled(accounts.label(account)):
-                await stack.enter_async_context(_background(*account.loops))
-        await stack.enter_async_context(_working(accounts))
         gate = Gate(accepted, of_accounts=keys_of(accounts), open_to_this_machine=sandbox)
         url = await stack.enter_async_context(_serving(settings, accounts, intake, gate))
         for account in accounts if examine else ():
@@ -95,6 +85,42 @@ async def run(
         urls = {"wabot": url, "graph": settings.whatsapp.graph_api_base}
         stack.enter_context(running_address.kept(settings.server.data_dir, **urls))
         yield Running(url, accounts, intake, (*accepted, *(key for one in accounts for key in one.identity.api_keys)))
+
+
+@asynccontextmanager
+async def at_work(
+    settings: Settings,
+    *,
+    clock: Clock,
+    noise: Noise,
+    connect: Connect,
+    adapters: Adapters,
+    sandbox: bool = False,
+    fresh: bool = False,
+) -> AsyncIterator[tuple[Accounts, WebhookIntake]]:
+    """All accounts at work, without sockets. `clock`: Unix seconds. `noise`: random numbers from 0 to 1."""
+    async with AsyncExitStack() as stack:
+        assembling = partial(
+            assemble,
+            clock=clock,
+            noise=noise,
+            connect=connect,
+            adapters=adapters,
+            circuit=(circuit := Circuit()),
+            purpose=Purpose.SANDBOX if sandbox else Purpose.LIVE,
+            fresh=fresh,
+        )
+        accounts = await open_accounts(
+            settings.of_accounts(), assembling, stack, clock, data_dir=settings.server.data_dir,
+            shared_opt_outs=settings.optout.shared,
+        )  # fmt: skip
+        circuit.on_change = partial(_tell_all, accounts)
+        intake = await take_up(accounts, settings, clock)
+        for account in accounts:
+            with log.labelled(accounts.label(account)):
+                await stack.enter_async_context(_background(*account.loops))
+        await stack.enter_async_context(_working(accounts))
+        yield accounts, intake
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/overvi
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from aiohttp import web
 from wabot.sandbox import account, app, checks, control, graph, library, media, number, sends
 from wabot.sandbox.account import Account
 from wabot.sandbox.behaviour import Behaviour
+from wabot.sandbox.caller import Caller
 from wabot.sandbox.library import Library
 from wabot.sandbox.webhooks import Webhooks
 
@@ -32,7 +34,8 @@ class Meta(Webhooks):
     `receipts`: whether receipts are delivered; `receipt_delay`: seconds before each. `window`: where a free text after
     the 24 hours is refused: in a `failed` receipt, in the answer, or (None) nowhere. `user_ids` False: without BSUIDs,
     as before April 2026. `fetch_links`: whether the stand-in requests media that are sent by link. `review_delay`:
-    seconds until a new template is approved. `templates` and `account` hold the other settings.
+    seconds until a new template is approved. `templates` and `account` hold the other settings. `caller`, `clock` and
+    `draw` stand for the network, the time and chance: see Webhooks.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Meta(Webhooks):
         receipts: bool = True,
         receipt_delay: float = 0.05,
         review_delay: float = 0.5,
+        caller: Caller | None = None,
         clock: Callable[[], float] = time.time,
+        draw: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         super().__init__(
             phone_number_id=phone_number_id,
@@ -65,7 +70,9 @@ class Meta(Webhooks):
             templates=templates,
             user_ids=user_ids,
             review_delay=review_delay,
+            caller=caller,
             clock=clock,
+            draw=draw,
         )
         self.access_token = access_token
         self.behaviour = behaviour or Behaviour()
@@ -90,7 +97,7 @@ class Meta(Webhooks):
         """Graph's routes and the control routes, to be served anywhere."""
         served = web.Application(client_max_size=graph.LARGEST)
         control.add_routes(served, self)
-        served.router.add_route("*", "/{path:.*}", self._graph)
+        served.router.add_route("*", "/{path:.*}", self.respond)
         served.on_shutdown.append(self._let_go)
         served.on_cleanup.append(lambda _: self.close())
         return served
@@ -102,7 +109,8 @@ class Meta(Webhooks):
 
     # --- requests of the business ---
 
-    async def _graph(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        """The answer to any request to the Graph API."""
         try:
             call = graph.parse(request)
             try:

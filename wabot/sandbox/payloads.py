@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wabot.sandbox import errors
@@ -206,10 +206,10 @@ def envelope(
     return {"object": "whatsapp_business_account", "entry": [{"id": account, **stamp, "changes": changes}]}
 
 
-def new_wamid(person: str, *, inbound: bool = False) -> str:
-    """A message id as Meta's look: a long opaque word."""
+def new_wamid(person: str, *, inbound: bool = False, draw: Callable[[int], bytes] = secrets.token_bytes) -> str:
+    """A message id as Meta's look: a long opaque word. `draw`: as many random bytes as asked."""
     core = b"\x1c\x18" + bytes([len(person)]) + person.encode() + b"\x15\x02\x00" + (b"\x12" if inbound else b"\x11")
-    return "wamid." + base64.b64encode(core + b"\x18\x14" + secrets.token_hex(10).encode().upper() + b"\x00").decode()
+    return "wamid." + base64.b64encode(core + b"\x18\x14" + draw(10).hex().upper().encode() + b"\x00").decode()
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:

@@ -112,7 +112,7 @@ def _recorded(meta: Meta, payload: Any, answer: Answer) -> Sent:
     fields: dict[str, Any] = payload if isinstance(payload, dict) else {}
     to, tag = checks.address(fields) or "", fields.get("biz_opaque_callback_data")
     sent = Sent(
-        wamid=payloads.new_wamid(to) if answer.accepts else "",
+        wamid=payloads.new_wamid(to, draw=meta.draw) if answer.accepts else "",
         to=to,
         type=str(fields.get("type", "text")),
         payload=fields,

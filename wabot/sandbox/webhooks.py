@@ -32,6 +32,7 @@ class Webhooks(Ledger):
     """Meta's state and its webhooks. `webhook_url` None: no webhooks are delivered.
 
     `user_ids` False: without BSUIDs, as before April 2026. `review_delay`: seconds until a new template is approved.
+    `caller`: who calls the webhook, instead of an HTTP client. `draw`: as many random bytes as asked.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Webhooks(Ledger):
         templates: Library | None = None,
         user_ids: bool = True,
         review_delay: float = 0.5,
+        caller: Caller | None = None,
         clock: Callable[[], float] = time.time,
+        draw: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         super().__init__()
         self.phone_number_id = phone_number_id
@@ -56,8 +59,9 @@ class Webhooks(Ledger):
         self.media = Store(clock)
         self.user_ids = user_ids
         self.review_delay = review_delay
+        self.draw = draw
         self._clock = clock
-        self._caller = Caller(webhook_url, app_secret)
+        self._caller = caller or Caller(webhook_url, app_secret)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -163,7 +167,7 @@ class Webhooks(Ledger):
         customer = self._speaker(from_, user_id)
         said = {**(payloads.text(text) if isinstance(text, str) else text or {"type": type}), **fields}
         shown, id_ = customer.shown_number, customer.user_id if self.user_ids or not customer.number else None
-        wamid = wamid or payloads.new_wamid(customer.number or customer.user_id, inbound=True)
+        wamid = wamid or payloads.new_wamid(customer.number or customer.user_id, inbound=True, draw=self.draw)
         message = payloads.inbound(
             self.media.received(said, content), wamid, self.now() if timestamp is None else timestamp,
             from_=shown, user_id=id_,

@@ -1,0 +1,197 @@
+"""Bad days: each kind of fault comes at random, lasts for a while, and ends. `KINDS` are all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from simulation.timeline import actor
+
+DAY = 86400.0
+
+
+@dataclass
+class Trouble:
+    """A fault that lasted from `begin` to `end` (seconds of the run; infinite while it lasts)."""
+
+    kind: str
+    begin: float
+    end: float = float("inf")
+
+
+Fault = Callable[[Any, Random], Any]
+"""(world, dice) → what lasts while one is in it."""
+
+
+def weather(**shares: float) -> Fault:
+    """Meta is like that, more or less."""
+
+    @asynccontextmanager
+    async def fault(world: Any, dice: Random) -> AsyncIterator[None]:
+        before = {name: getattr(world.weather, name) for name in shares}
+        for name, share in shares.items():
+            setattr(world.weather, name, share * dice.choice((0.3, 1.0)))
+        yield
+        for name, share in before.items():
+            setattr(world.weather, name, share)
+
+    return fault
+
+
+def mood(**shares: float) -> Fault:
+    """The model is like that."""
+
+    @asynccontextmanager
+    async def fault(world: Any, dice: Random) -> AsyncIterator[None]:
+        before = {name: getattr(world.model.mood, name) for name in shares}
+        for name, share in shares.items():
+            setattr(world.model.mood, name, share * dice.choice((0.3, 1.0)))
+        yield
+        for name, share in before.items():
+            setattr(world.model.mood, name, share)
+
+    return fault
+
+
+def disk(**states: Any) -> Fault:
+    """The disk is like that."""
+
+    @asynccontextmanager
+    async def fault(world: Any, dice: Random) -> AsyncIterator[None]:
+        before = {name: getattr(world.disk, name) for name in states}
+        for name, state in states.items():
+            setattr(world.disk, name, state)
+        yield
+        for name, state in before.items():
+            setattr(world.disk, name, state)
+
+    return fault
+
+
+@asynccontextmanager
+async def crash(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The process dies between two awaits, soon after somebody wrote."""
+    await world.something_is_said()
+    await asyncio.sleep(dice.choice((0.0, 0.1, 2.0, 5.0)) * dice.random())
+    world.supervisor.crash_in(dice.randint(1, 80))
+    await asyncio.sleep(30.0)
+    yield
+
+
+@asynccontextmanager
+async def crash_in_commit(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The process dies in a commit: before it is durable, or after."""
+    await world.something_is_said()
+    world.disk.after = dice.random() < 0.5
+    world.disk.crash_in = dice.randint(0, 25)
+    await asyncio.sleep(60.0)
+    world.disk.crash_in = None
+    yield
+
+
+@asynccontextmanager
+async def crashes_in_a_row(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The process dies again and again, also while it starts."""
+    for _ in range(dice.randint(2, 5)):
+        world.supervisor.crash_in(dice.randint(1, 200))
+        await asyncio.sleep(20.0 * dice.random())
+    yield
+
+
+@asynccontextmanager
+async def dead_token(world: Any, dice: Random) -> AsyncIterator[None]:
+    """Meta does not know our token any more, until it does again."""
+    token, world.meta.access_token = world.meta.access_token, "another token"
+    yield
+    world.meta.access_token = token
+
+
+@asynccontextmanager
+async def clock_jump(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The machine's clock is wrong for a while."""
+    world.supervisor.skew = dice.choice((-3000.0, -400.0, -30.0, 30.0, 400.0, 3000.0))
+    yield
+    world.supervisor.skew = 0.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault: how many a day, and how many seconds it lasts on average."""
+
+    a_day: float
+    seconds: float
+    fault: Fault
+
+
+KINDS: Mapping[str, Kind] = {
+    "crash": Kind(4.0, 0.0, crash),
+    "crash in commit": Kind(4.0, 0.0, crash_in_commit),
+    "crashes in a row": Kind(0.3, 0.0, crashes_in_a_row),
+    "meta slow": Kind(0.5, 900.0, weather(slow=20.0)),
+    "meta unreachable": Kind(0.5, 1200.0, weather(unreachable=1.0)),
+    "meta cuts": Kind(1.0, 1800.0, weather(cut_before=0.3, cut_after=0.3)),
+    "meta throttles": Kind(0.5, 900.0, weather(throttled=0.5)),
+    "meta pair limit": Kind(0.5, 900.0, weather(pair=0.5)),
+    "meta outage": Kind(0.5, 1800.0, weather(outage=1.0)),
+    "meta gateway": Kind(0.5, 900.0, weather(gateway=0.6)),
+    "meta hangs": Kind(0.3, 900.0, weather(hanging=0.5)),
+    "meta bounces": Kind(0.5, 1800.0, weather(bounced=0.5)),
+    "meta undeliverable": Kind(0.5, 1800.0, weather(undeliverable=0.3)),
+    "receipts lost": Kind(1.0, 7200.0, weather(receipts_lost=0.6)),
+    "receipts odd": Kind(1.0, 7200.0, weather(receipts_odd=0.8)),
+    "webhooks repeated": Kind(1.0, 7200.0, weather(repeated=0.6)),
+    "webhooks late": Kind(0.7, 3600.0, weather(late=0.5)),
+    "token dead": Kind(0.2, 3600.0, dead_token),
+    "model slow": Kind(0.5, 1800.0, mood(slow=60.0)),
+    "model hangs": Kind(0.5, 1800.0, mood(hangs=0.6)),
+    "model fails": Kind(0.7, 3600.0, mood(fails=0.7)),
+    "model garbage": Kind(0.5, 1800.0, mood(garbage=0.7)),
+    "model down": Kind(0.3, 3600.0, mood(down=1.0)),
+    "disk slow": Kind(0.5, 900.0, disk(slow=3.0)),
+    "disk full": Kind(0.4, 900.0, disk(full=True)),
+    "disk fails": Kind(0.4, 600.0, disk(failing=0.2)),
+    "clock jumps": Kind(0.2, 1800.0, clock_jump),
+}
+
+
+class Faults:
+    """Lets all kinds happen, except those that are left out, until `end`. `troubles`: what happened so far."""
+
+    def __init__(self, world: Any, without: Iterable[str]) -> None:
+        self._world, self._kinds = world, {name: kind for name, kind in KINDS.items() if name not in without}
+        self.troubles: list[Trouble] = []
+        self.ending = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        for name, kind in self._kinds.items():
+            actor(self._again_and_again(name, kind, self._world.dice(f"fault {name}")))
+
+    async def _again_and_again(self, name: str, kind: Kind, dice: Random) -> None:
+        while not await self._ended_within(dice.expovariate(kind.a_day / DAY)):
+            trouble = Trouble(name, asyncio.get_running_loop().time())
+            self.troubles.append(trouble)
+            self._world.trace("fault", kind=repr(name))
+            async with kind.fault(self._world, dice):
+                await self._ended_within(dice.expovariate(1.0) * kind.seconds)
+            trouble.end = asyncio.get_running_loop().time()
+            self._world.trace("fault.over", kind=repr(name))
+
+    async def _ended_within(self, seconds: float) -> bool:
+        """Whether faults are at an end."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.ending.wait()
+        except TimeoutError:
+            return False
+
+    def calm(self, begin: float, end: float, *, margin: float = 0.0, kinds: Iterable[str] | None = None) -> bool:
+        """Whether there was no trouble (of these kinds) from `margin` seconds before `begin` until `end`."""
+        return not any(
+            trouble.begin <= end and trouble.end >= begin - margin and (kinds is None or trouble.kind in kinds)
+            for trouble in self.troubles[-200:]
+        )

@@ -1,0 +1,208 @@
+"""Puts a run together: one seed, one world."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from simulation.customers import Customers
+from simulation.disk import Disk
+from simulation.faults import Faults
+from simulation.meta import Courier, Moods, Weather, graph
+from simulation.model import Model
+from simulation.supervisor import Supervisor
+from simulation.timeline import START, run_to_its_end
+from simulation.trace import Trace
+from simulation.wires import Front, Session
+from simulation.witness import Finding, Witness
+from wabot.adapters.openai import OpenAI
+from wabot.adapters.whatsapp import WhatsApp
+from wabot.sandbox.meta import Meta
+from wabot.settings.loading import Settings
+
+DAY = 86400.0
+KEY = "the-key-of-the-simulation"
+GRAPH, MODEL = "graph.simulated", "model.simulated"
+
+
+HIDING = ("crash", "crash in commit", "crashes in a row", "disk full", "disk fails", "disk slow", "meta slow")
+"""Faults by which an answer of Meta's may be lost on the way into the journal."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of. `without`: kinds of faults and actors that are left out."""
+
+    seed: int
+    days: float = 1.0
+    people: int = 12
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of it."""
+
+    plan: Plan
+    finding: Finding | None
+    digest: str
+    day: float
+    lines: list[str]
+    crashes: int
+
+
+class Adapters:
+    """wabot's own clients, on cut sockets."""
+
+    def __init__(self, session: Any, archive: Any) -> None:
+        self._archive, self._session = archive, session
+
+    def archive(self, name: str, numbers: Any) -> Any:
+        """The archive."""
+        return self._archive
+
+    def whatsapp(self, settings: Settings) -> WhatsApp:
+        """The client of the messages endpoint."""
+        meta = settings.whatsapp
+        token = meta.access_token.get_secret_value()
+        return WhatsApp(
+            self._session, graph_api_base=meta.graph_api_base, phone_number_id=meta.phone_number_id, access_token=token
+        )
+
+    async def assistant(self, settings: Settings) -> OpenAI:
+        """The model."""
+        chosen = settings.assistant
+        return OpenAI(
+            self._session, base_url=chosen.base_url, api_key="", model=chosen.model,
+            timeout_seconds=chosen.timeout_seconds,
+        )  # fmt: skip
+
+    def doctor(self, settings: Settings, watch: Any) -> Any:
+        """Nobody asks it here."""
+        return None
+
+
+class World:
+    """Everything in a run."""
+
+    def __init__(self, plan: Plan, data_dir: Path) -> None:
+        self.plan = plan
+        self._loop = asyncio.get_running_loop()
+        self.trace = Trace(self._loop.time)
+        self.witness = Witness(self._loop.time, self.trace)
+        self.weather, self.front = Weather(), Front()
+        self.settings = settings(self.dice("settings"), data_dir)
+        self.disk = Disk(self.dice("disk"))
+        self.meta = self._meta()
+        self.model = Model(self.dice("model"), self.witness.prompted)
+        servers = {GRAPH: self._graph, MODEL: self.model}
+        self.supervisor = Supervisor(
+            self.settings, self.disk, self.front, Adapters(Session(servers), None),
+            dice=self.dice("supervisor"), noise=self.dice("noise"), trace=self.trace,
+        )  # fmt: skip
+        self.customers = Customers(self.meta, self.witness, self.dice("customers"), count=plan.people, talks_a_day=4.0)
+        self.faults = Faults(self, plan.without)
+        self._saying = asyncio.Event()
+        self.witness.owner_of = self.customers.owner_of
+        self.witness.on_said = self._saying.set
+        self.witness.may_hide = lambda at: not self.faults.calm(at, at + 60.0, kinds=HIDING)
+        self.witness.may_resend = self.settings.delivery.in_doubt == "resend"
+
+    def dice(self, name: str) -> Random:
+        """Chance for one part of the world, so that leaving out another changes nothing for it."""
+        return Random(f"{self.plan.seed}/{name}")
+
+    def now(self) -> float:
+        """Unix seconds, as they truly are."""
+        return START + self._loop.time()
+
+    async def something_is_said(self) -> None:
+        """Until somebody writes."""
+        self._saying.clear()
+        await self._saying.wait()
+
+    def _meta(self) -> Meta:
+        whatsapp, dice = self.settings.whatsapp, self.dice("meta")
+        secret = whatsapp.app_secret.get_secret_value()
+        courier = Courier(self.front, secret, self.weather, self.dice("courier"), self.trace, self.witness)
+        meta = Meta(
+            access_token=whatsapp.access_token.get_secret_value(),
+            phone_number_id=whatsapp.phone_number_id,
+            app_secret=secret,
+            webhook_url="http://wabot/webhook",
+            behaviour=Moods(self.weather, dice, throughput=80, pair_limit=True, clock=self.now),
+            caller=courier,
+            clock=self.now,
+            draw=dice.randbytes,
+        )
+        meta.subscribe(self.witness.sent)
+        return meta
+
+    async def _graph(self, request: Any) -> Any:
+        return await graph(self.meta, self.weather, self._graph_dice, request)
+
+    async def live(self) -> None:
+        """Let it all happen."""
+        self._graph_dice = self.dice("graph")
+        done = asyncio.Event()
+        self.witness.on_finding = done.set
+        self.supervisor.start()
+        self.customers.start()
+        self.faults.start()
+        try:
+            async with asyncio.timeout(self.plan.days * DAY):
+                await done.wait()
+        except TimeoutError:
+            pass
+        await self.supervisor.kill()
+
+
+def settings(dice: Random, data_dir: Path) -> Settings:
+    """Settings as they may be."""
+    quiet = dice.choice((0.0, 1.0, 2.0))
+    sections: Mapping[str, Any] = {
+        "server": {"data_dir": data_dir, "api_keys": [KEY], "retention_days": dice.choice((1, 2, 30))},
+        "api": {"wait_seconds": 20},
+        "whatsapp": {
+            "access_token": "sandbox-token", "phone_number_id": "100000000000001", "verify_token": "sandbox-verify",
+            "app_secret": "sandbox-secret", "graph_api_base": f"http://{GRAPH}/v26.0",
+            "business_account_id": "200000000000002",
+        },
+        "first_contact": {"answer": dice.choice(("template", "ai", "template_then_ai"))},
+        "assistant": {
+            "provider": "openai", "model": "m", "base_url": f"http://{MODEL}/v1", "timeout_seconds": 20,
+            "quiet_seconds": quiet,
+        },
+        "delivery": {"in_doubt": dice.choice(("resend", "resend", "park")), "hold_seconds": dice.choice((20, 90))},
+        "log": {"level": "critical"},
+    }  # fmt: skip
+    return Settings(**sections)
+
+
+def settings_of(seed: int) -> Settings:
+    """The settings of a seed's world."""
+    return settings(Random(f"{seed}/settings"), Path("/nowhere"))
+
+
+def run(plan: Plan) -> Run:
+    """One run, from the beginning to its end or its first finding."""
+    directory = Path(tempfile.mkdtemp(prefix="wabot-simulation-", dir="/dev/shm"))
+    try:
+        return run_to_its_end(lambda: _run(plan, directory / "data"))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _run(plan: Plan, data_dir: Path) -> Run:
+    world = World(plan, data_dir)
+    await world.live()
+    day = asyncio.get_running_loop().time() / DAY
+    return Run(
+        plan, world.witness.finding, world.trace.digest, day, list(world.trace.lines), len(world.supervisor.crashes)
+    )
