@@ -28,7 +28,7 @@ from wabot.journal.journal import Journal, open_journal
 from wabot.journal.listing import ASIDE, Query
 from wabot.journal.outbox import CannotMove
 
-NOT_VERBS = {"close", "sizes"}
+NOT_VERBS = {"changed", "close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""
 
 SMALL = (
@@ -272,6 +272,7 @@ async def by_hand_and_by_time(scene: Scene) -> None:
     await scene.journal.set_stop(EVA, scene.now, stop=True)
     await scene.journal.set_stop(EVA, scene.now, stop=False)
     await scene.restart()
+    await scene.journal.tend_at(scene.now)
     await scene.journal.tend(scene.now + DAY)
     ages = {"before": scene.now + 9 * DAY, "now": scene.now + 40 * DAY}
     await scene.journal.prune(**ages)
