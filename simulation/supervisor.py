@@ -10,8 +10,8 @@ from simulation.disk import Disk
 from simulation.timeline import START, Life, Timeline, actor
 from simulation.trace import Trace
 from simulation.wires import Front
-from wabot.assembly.bootstrap import at_work
 from wabot.assembly.clock import SteadyClock
+from wabot.assembly.start_and_stop import at_work
 from wabot.journal.files import CannotOpen
 from wabot.settings.loading import Settings
 from wabot.web.app import make_app

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from wabot.assembly import bootstrap
+from wabot.assembly import start_and_stop
 from wabot.journal.journal import Journal
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.meta import Meta, serve
@@ -60,7 +60,7 @@ class Business:
     client: ClientSession
     meta: Meta
     settings: Settings
-    running: bootstrap.Running
+    running: start_and_stop.Running
 
     @property
     def journal(self) -> Journal:
@@ -113,7 +113,7 @@ async def business(
         stack.push_async_callback(runner.cleanup)
         whatsapp = {"graph_api_base": f"{meta_url}/v26.0", **sections.pop("whatsapp", {})}
         chosen = settings(data_dir, whatsapp=whatsapp, **sections)
-        running = await stack.enter_async_context(bootstrap.run(chosen, sandbox=sandbox, examine=examine))
+        running = await stack.enter_async_context(start_and_stop.run(chosen, sandbox=sandbox, examine=examine))
         meta.webhook_url = f"{running.url}/webhook"
         client = await stack.enter_async_context(ClientSession(running.url, headers={"X-API-Key": KEY}))
         yield Business(running.url, client, meta, chosen, running)

@@ -106,16 +106,16 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.accounts", "wabot.assembly.factories", "wabot.journal.files", "wabot.log", "wabot.settings",
         "wabot.shared_opt_outs", "wabot.webhook_intake",
     ),
-    "wabot.assembly.bootstrap": (
+    "wabot.assembly.start_and_stop": (
         "wabot.accounts", "wabot.api_keys", "wabot.assembly", "wabot.core", "wabot.journal", "wabot.log",
         "wabot.running_address", "wabot.sandbox", "wabot.settings", "wabot.web", "wabot.webhook_intake",
         "wabot.work.archive_circuit",
     ),
-    "wabot.sandbox_command": ("wabot.assembly.bootstrap", "wabot.log", "wabot.sandbox.chat", "wabot.settings"),
+    "wabot.sandbox_command": ("wabot.assembly.start_and_stop", "wabot.log", "wabot.sandbox.chat", "wabot.settings"),
     "wabot.cli": (
-        "wabot.assembly.adapters", "wabot.assembly.bootstrap", "wabot.core", "wabot.doctor", "wabot.journal.backup",
-        "wabot.journal.restore", "wabot.log", "wabot.outbox_command", "wabot.ownership", "wabot.running_address",
-        "wabot.sandbox_command", "wabot.settings",
+        "wabot.assembly.adapters", "wabot.assembly.start_and_stop", "wabot.core", "wabot.doctor",
+        "wabot.journal.backup", "wabot.journal.restore", "wabot.log", "wabot.outbox_command", "wabot.ownership",
+        "wabot.running_address", "wabot.sandbox_command", "wabot.settings",
     ),
     "run": ("wabot.cli",),
 }  # fmt: skip
@@ -142,7 +142,7 @@ BROAD_CATCHERS = {
     "wabot.work.lane": 2,
     "wabot.web.request_log": 1,
     "wabot.journal.sqlite": 1,
-    "wabot.assembly.bootstrap": 1,
+    "wabot.assembly.start_and_stop": 1,
 }
 """How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an
 operation raises belongs to its own caller, and the loops beside the lanes, which a bug must not end."""

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.business import ANA, BEN, KEY, Answer, Business, business, settings
 from tests.process import eventually
 from wabot import cli
-from wabot.assembly import bootstrap
+from wabot.assembly import start_and_stop
 from wabot.core.jobs import Kind
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour
@@ -83,7 +83,7 @@ async def agency(data_dir: Path, **sections: Any) -> AsyncIterator[Agency]:
             runner, urls[name] = await serve(meta)
             stack.push_async_callback(runner.cleanup)
         chosen = two_numbers(data_dir, urls, **sections)
-        running = await stack.enter_async_context(bootstrap.run(chosen, examine=False))
+        running = await stack.enter_async_context(start_and_stop.run(chosen, examine=False))
         main.webhook_url = f"{running.url}/webhook"
         shop.webhook_url = f"{running.url}/webhook"
         client = await stack.enter_async_context(ClientSession(running.url, headers={"X-API-Key": KEY}))

@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 
 from tests.business import business
 from wabot import cli, running_address
-from wabot.assembly import bootstrap
+from wabot.assembly import start_and_stop
 from wabot.core.jobs import Kind
 from wabot.log import configure, get_logger
 from wabot.settings.loading import SettingsError, is_journald, load
@@ -58,7 +58,7 @@ async def test_what_is_mended_in_the_sandbox_is_tried_at_once(monkeypatch: pytes
     monkeypatch.setattr("wabot.core.pauses_and_probes.PROBE_FIRST_SECONDS", 60.0)
     settings = load(None, sandbox=True)
     server = settings.server.model_copy(update={"port": 0})
-    async with bootstrap.run_sandbox(settings.model_copy(update={"server": server})) as (running, meta, _):
+    async with start_and_stop.run_sandbox(settings.model_copy(update={"server": server})) as (running, meta, _):
         batch = asyncio.create_task(_batch(f"{running.url}/initiate-bulk", "919216590010"))
         await meta.until(lambda meta: len(meta.attempts) == 1)
         async with asyncio.timeout(5):

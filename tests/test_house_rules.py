@@ -47,8 +47,8 @@ RULES: Mapping[Rule, tuple[Module, ...]] = {
         Module("wabot.core.jobs", "print('here')"),
     ),
     house.the_sandbox_and_chosen_adapters_are_imported_late: (
-        Module("wabot.assembly.bootstrap", "from wabot.sandbox.meta import Meta"),
-        Module("wabot.assembly.bootstrap", "from wabot.adapters import gemini"),
+        Module("wabot.assembly.start_and_stop", "from wabot.sandbox.meta import Meta"),
+        Module("wabot.assembly.start_and_stop", "from wabot.adapters import gemini"),
     ),
     house.modules_and_functions_are_small: (
         Module("wabot.service", "x = 1\n" * 301),
@@ -64,7 +64,7 @@ RULES: Mapping[Rule, tuple[Module, ...]] = {
         Module("wabot.cli", "import gc\ngc.set_threshold(50_000, 50, 50)"),
         Module("wabot.cli", "import gc\ngc.disable()"),
     ),
-    house.the_environment_is_read_once: (Module("wabot.assembly.bootstrap", "import os\nos.environ['PORT']"),),
+    house.the_environment_is_read_once: (Module("wabot.assembly.start_and_stop", "import os\nos.environ['PORT']"),),
 }
 """Every rule, with modules that break it."""
 
@@ -81,7 +81,7 @@ def test_every_rule_can_fail(rule: Rule) -> None:
 
 def test_starting_the_service_loads_nothing_that_was_not_chosen() -> None:
     heavy = ("google.generativeai", "grpc", "motor", "pymongo", "wabot.sandbox")
-    code = f"import sys, wabot.cli, wabot.assembly.bootstrap; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, wabot.cli, wabot.assembly.start_and_stop; print([m for m in {heavy} if m in sys.modules])"
 
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 import pytest
 
 from wabot import cli
-from wabot.assembly import bootstrap
+from wabot.assembly import start_and_stop
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -194,7 +194,7 @@ def test_systemd_waits_for_longer_than_we_take_to_stop() -> None:
     found = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
 
     assert found
-    assert bootstrap.ANSWER_SECONDS + bootstrap.DRAIN_SECONDS <= 10 < int(found[1])
+    assert start_and_stop.ANSWER_SECONDS + start_and_stop.DRAIN_SECONDS <= 10 < int(found[1])
 
 
 def test_systemd_gives_up_on_refused_settings_alone_and_tries_everything_else_ever_more_slowly() -> None:

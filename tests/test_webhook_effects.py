@@ -12,7 +12,7 @@ import pytest
 from tests.business import ANA, BEN, Business, business
 from tests.process import eventually
 from wabot.core import pauses_and_probes
-from wabot.core.account import AccountNews, Standing
+from wabot.core.account_news import AccountNews, Standing
 from wabot.core.messages import Status, Webhook
 from wabot.core.rate_limits import Bucket
 from wabot.journal.accept import Taken

@@ -135,9 +135,9 @@ async def _sandbox(settings: Settings, *, keep: bool) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from wabot.assembly import bootstrap  # noqa: PLC0415
+    from wabot.assembly import start_and_stop  # noqa: PLC0415
 
-    async with _stop_signal() as stop, bootstrap.run(settings) as running:
+    async with _stop_signal() as stop, start_and_stop.run(settings) as running:
         log.hide([*settings.secrets(), *running.api_keys])
         _settle_in()
         if os.geteuid() == 0:

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from wabot import log
-from wabot.assembly import bootstrap
+from wabot.assembly import start_and_stop
 from wabot.settings.loading import Settings
 
 FROM_NUMBER = "919876500100"
@@ -24,7 +24,7 @@ wabot sandbox: no account, no key, no database
 
 async def sandbox(settings: Settings, stop: asyncio.Event, *, keep: bool) -> int:
     """Run until `stop` is set or the user quits. `keep`: go on with the journal of the last run. Returns 0."""
-    async with bootstrap.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
+    async with start_and_stop.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
         print(_WELCOME.format(url=running.url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201
         if sys.stdin is not None and sys.stdin.isatty():
             from wabot.sandbox.chat import chat  # noqa: PLC0415

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from wabot.core.account import UPGRADED_RATE, AccountNews, Standing
+from wabot.core.account_news import UPGRADED_RATE, AccountNews, Standing
 from wabot.core.exceptions import Blocked, DeliveryError, Scope
 from wabot.core.messages import Webhook
 from wabot.core.rate_limits import Bucket

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wabot.core import webhook
-from wabot.core.account import Standing
+from wabot.core.account_news import Standing
 from wabot.core.messages import (
     Direction,
     Inbound,

@@ -15,8 +15,8 @@ from aiohttp import ClientError
 
 from tests.process import ROOT, World, eventually, world
 from wabot.sandbox.behaviour import Behaviour
-from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
+from wabot.sandbox.templates import Library
 
 KILLS = min(int(os.environ.get("WABOT_KILLS", "5")), 8)
 SEED = int(os.environ.get("WABOT_SEED", "1"))

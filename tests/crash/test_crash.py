@@ -26,8 +26,8 @@ from tests.crash.launch_mutant import MUTANTS
 from tests.crash.load import WORD, BadDays, Load, by_word, job_of, repeats, words_of
 from tests.process import ROOT, RUN, Process, World, eventually, served, world
 from wabot.sandbox.ledger import Sent
-from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
+from wabot.sandbox.templates import Library
 
 KILLS = int(os.environ.get("WABOT_KILLS", "30"))
 SEED = int(os.environ.get("WABOT_SEED", "1"))

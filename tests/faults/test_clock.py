@@ -36,7 +36,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """What wabot takes for the machine's clock."""
     clock = WallClock()
     made: Callable[[], SteadyClock] = lambda: SteadyClock(clock, clock.monotonic)  # noqa: E731
-    monkeypatch.setattr("wabot.assembly.bootstrap.SteadyClock", made)
+    monkeypatch.setattr("wabot.assembly.start_and_stop.SteadyClock", made)
     return clock
 
 

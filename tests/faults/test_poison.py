@@ -140,7 +140,7 @@ async def test_a_bug_in_the_timers_is_told_of_and_the_next_turn_comes(
         return await tend(self, now)
 
     monkeypatch.setattr(Journal, "tend", fails_once)
-    monkeypatch.setattr("wabot.assembly.bootstrap.BROKEN_SECONDS", 0.1)
+    monkeypatch.setattr("wabot.assembly.start_and_stop.BROKEN_SECONDS", 0.1)
     async with business(tmp_path, delivery={"hold_seconds": 0.2}) as wabot:
         wabot.meta.behaviour.script(ANA, [Answer(accepts=False, cut=True)])
         await wabot.meta.say("Hi", from_=ANA)
@@ -159,7 +159,7 @@ async def test_a_bug_in_the_recorder_is_told_of_and_the_archive_catches_up(
         return await ahead(self, after, limit)
 
     monkeypatch.setattr(Journal, "ahead_of_archive", fails_once)
-    monkeypatch.setattr("wabot.assembly.bootstrap.BROKEN_SECONDS", 0.1)
+    monkeypatch.setattr("wabot.assembly.start_and_stop.BROKEN_SECONDS", 0.1)
     async with (
         mongo_server(tmp_path / "mongo") as mongo,
         business(tmp_path / "data", mongo={"uri": mongo.uri}) as wabot,

@@ -20,10 +20,10 @@ from tests.business import ANA, BEN, KEY, SECTIONS
 from tests.process import BESIDE_OTHERS, ROOT, World, eventually, world
 from wabot.core import json_limits
 from wabot.sandbox.behaviour import Behaviour
-from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.payloads import sign
-from wabot.web import app, request_bodies, request_models, routes
+from wabot.sandbox.templates import Library
+from wabot.web import app, history, request_bodies, request_models
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -183,12 +183,15 @@ API: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     "a long string": ("/initiate-bulk", lambda: b'{"numbers":["' + b"\\u00fc" * 2_700_000 + b'"]}'),
     "fractions": ("/initiate-bulk", lambda: full(request_bodies.API_LIMIT, "1.5e300", '{"numbers":[', "]}")),
     "a fraction without end": ("/initiate-bulk", lambda: b'{"numbers":[0.' + b"9" * 16_000_000 + b"]}"),
-    "a question": ("/get", lambda: full(routes.QUESTION_LIMIT, '"queued"', '{"number":"4917112345","include":[', "]}")),
-    "a question of objects": ("/get", lambda: full(routes.QUESTION_LIMIT, "{}", '{"number":[', "]}")),
+    "a question": (
+        "/get",
+        lambda: full(history.QUESTION_LIMIT, '"queued"', '{"number":"4917112345","include":[', "]}"),
+    ),
+    "a question of objects": ("/get", lambda: full(history.QUESTION_LIMIT, "{}", '{"number":[', "]}")),
     "questions": ("/get-bulk", lambda: json.dumps({"numbers": [f"4917{n:08}" for n in range(1000)]}).encode()),
     "one question": ("/get-bulk", lambda: json.dumps({"numbers": ["491711234567"] * 1000}).encode()),
     "questions about nobody": ("/get-bulk", lambda: json.dumps({"numbers": ["1" * 200] * 1000}).encode()),
-    "questions of objects": ("/get-bulk", lambda: full(routes.BULK_QUESTION_LIMIT, "{}", '{"numbers":[', "]}")),
+    "questions of objects": ("/get-bulk", lambda: full(history.BULK_QUESTION_LIMIT, "{}", '{"numbers":[', "]}")),
 }
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, said
-from wabot.core.account import AccountNews, Standing
+from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, State
 from wabot.core.messages import Receipt, Status, TemplateNews, Webhook

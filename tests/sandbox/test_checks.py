@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wabot.sandbox.checks import TYPES, Known, address, astray, complaint, unfolded
-from wabot.sandbox.library import Library
 from wabot.sandbox.parts import Complaint
+from wabot.sandbox.templates import Library
 
 GOOD: dict[str, Any] = {"messaging_product": "whatsapp", "to": "+919876543210", "type": "text", "text": {"body": "Hi"}}
 TEMPLATE = {"name": "hello_world", "language": {"code": "en_US"}}

@@ -16,7 +16,7 @@ from aiohttp import web
 from tests.business import ANA, KEY, Business, business
 from tests.web.shapes import refusal, wire
 from wabot.service import Service
-from wabot.web import request_bodies, request_models, routes, server
+from wabot.web import history, request_bodies, request_models, server
 
 JSON = {"Content-Type": "application/json"}
 FORGED = f"X-Hub-Signature-256: sha256={'0' * 64}\r\n"
@@ -101,8 +101,8 @@ async def test_a_packed_body_is_415(wabot: Business) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "limit", "shown"),
     [
-        ("/get", {"number": ANA}, routes.QUESTION_LIMIT, "128 KiB"),
-        ("/get-bulk", {"numbers": [ANA]}, routes.BULK_QUESTION_LIMIT, "256 KiB"),
+        ("/get", {"number": ANA}, history.QUESTION_LIMIT, "128 KiB"),
+        ("/get-bulk", {"numbers": [ANA]}, history.BULK_QUESTION_LIMIT, "256 KiB"),
         ("/initiate-bulk", {"numbers": ["12"]}, request_bodies.API_LIMIT, "16 MiB"),
     ],
 )

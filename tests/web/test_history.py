@@ -20,7 +20,7 @@ from wabot.core import json_limits
 from wabot.journal import history
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error
-from wabot.web import routes
+from wabot.web import history as web_history
 from wabot.web.answers import Encoded
 
 NOBODY = "4915112345678"
@@ -264,7 +264,7 @@ async def test_who_is_asked_for_twice_is_looked_up_once_and_marked(wabot: Busine
 async def test_a_thousand_times_the_same_person_is_told_a_few_times(
     wabot: Business, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "REPEATED", 20_000)
+    monkeypatch.setattr(web_history, "REPEATED", 20_000)
     ids = await said(wabot, 10)
     answer = await wabot.post("/get-bulk", {"numbers": [ANA] * 1000})
     results = answer.json["results"]

@@ -1,4 +1,4 @@
-"""Makes the parts of the service from the settings, one function each; bootstrap puts them together."""
+"""Makes the parts of the service from the settings, one function each; account.py puts them together."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from wabot.core.account import AccountNews
+from wabot.core.account_news import AccountNews
 
 SERVICE_WINDOW_SECONDS = 24 * 3600.0
 """How long after a person's message we may send free texts.

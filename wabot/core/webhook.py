@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from wabot.core import account
-from wabot.core.account import AccountNews
+from wabot.core import account_news
+from wabot.core.account_news import AccountNews
 from wabot.core.json_limits import TooManyValues
 from wabot.core.json_values import compact, dict_of, list_of, loads, seconds_of, storable, text_of
 from wabot.core.message_parsing import Chat, Object, people_of, person_of
@@ -151,7 +151,7 @@ class _Reading:
             self.each(name, value.get(name), self.preferences, lambda item: _preference(item, people, at))
         elif name == "message_template_status_update":
             self.each(name, [value], self.templates, _template)
-        elif (news := account.read(name, value, at)) is not None:
+        elif (news := account_news.read(name, value, at)) is not None:
             self.account.append(news)
             self.note(name, news.reason, change)
         else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
-from wabot.core.account import AccountNews, Standing
+from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import DeliveryError
 from wabot.core.jobs import Origin, Outgoing
 from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wabot.core import doctor_verdicts, remedies
-from wabot.core.account import AccountNews, Standing
+from wabot.core.account_news import AccountNews, Standing
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Halt, Outcome

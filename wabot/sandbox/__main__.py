@@ -9,8 +9,8 @@ import signal
 import sys
 
 from wabot.sandbox.behaviour import Behaviour, accept
-from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta, serve
+from wabot.sandbox.templates import Library
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -16,15 +16,15 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from wabot.sandbox import account, app, checks, control, graph, library, media, number, sends
+from wabot.sandbox import account, app, checks, control, graph, media, number, sends, templates
 from wabot.sandbox.account import Account
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.caller import Caller
-from wabot.sandbox.library import Library
+from wabot.sandbox.templates import Library
 from wabot.sandbox.webhooks import Webhooks
 
 ROUTES: graph.Routes = {
-    **sends.ROUTES, **media.ROUTES, **library.ROUTES, **number.ROUTES, **account.ROUTES, **app.ROUTES,
+    **sends.ROUTES, **media.ROUTES, **templates.ROUTES, **number.ROUTES, **account.ROUTES, **app.ROUTES,
 }  # fmt: skip
 
 

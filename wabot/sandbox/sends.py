@@ -27,7 +27,7 @@ from wabot.sandbox.parts import part, parts
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
     from wabot.sandbox.people import Customer
-    from wabot.sandbox.templates import Template
+    from wabot.sandbox.template import Template
 
 NOT_ON_WHATSAPP = 131026
 """The one failure whose receipt has no BSUID, since Meta does not know the person."""

@@ -15,11 +15,11 @@ from wabot.sandbox import graph, payloads
 from wabot.sandbox.account import Account
 from wabot.sandbox.caller import NO_ANSWER, OWN, Caller
 from wabot.sandbox.ledger import Ledger
-from wabot.sandbox.library import Library
 from wabot.sandbox.media import Store
 from wabot.sandbox.parts import part, parts
 from wabot.sandbox.people import Customer, People
-from wabot.sandbox.templates import Template
+from wabot.sandbox.template import Template
+from wabot.sandbox.templates import Library
 
 SOMEBODY = "919876500100"
 """The sender, where none is given."""

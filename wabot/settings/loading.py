@@ -29,6 +29,7 @@ from wabot.settings.accounts import (
     listed,
     not_a_list,
 )
+from wabot.settings.environment_names import FLAT_NAMES
 from wabot.settings.errors import SettingsError, hint, reason
 from wabot.settings.refusals import refusals
 from wabot.settings.sections import (
@@ -128,19 +129,6 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 PLACES: tuple[Place, ...] = tuple((name, key) for name, section in SECTIONS.items() for key in section.model_fields)
 WABOT_NAMES: Mapping[str, Place] = {f"WABOT_{name}__{key}".upper(): (name, key) for name, key in PLACES}
-FLAT_NAMES: Mapping[str, Place] = {
-    "PORT": ("server", "port"),
-    "ACCESS_TOKEN": ("whatsapp", "access_token"),
-    "PHONE_NUMBER_ID": ("whatsapp", "phone_number_id"),
-    "BUSINESS_ACCOUNT_ID": ("whatsapp", "business_account_id"),
-    "VERIFY_TOKEN": ("whatsapp", "verify_token"),
-    "APP_SECRET": ("whatsapp", "app_secret"),
-    "GRAPH_API_BASE": ("whatsapp", "graph_api_base"),
-    "GOOGLE_API_KEY": ("assistant", "api_key"),
-    "MONGO_URI": ("mongo", "uri"),
-    "DATABASE_NAME": ("mongo", "database"),
-    "COLLECTION_NAME": ("mongo", "collection"),
-}
 
 
 def load(

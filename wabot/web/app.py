@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wabot.accounts import Accounts
 from wabot.offload import Offload
-from wabot.web import batches, contacts, health, lanes, metrics, outbox, routes
+from wabot.web import batches, contacts, health, history, initiate_bulk, lanes, metrics, outbox, webhook
 from wabot.web.accounts import ACCOUNTS
 from wabot.web.auth import Gate
 from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
@@ -14,7 +14,9 @@ from wabot.web.request_log import serving
 from wabot.webhook_intake import WebhookIntake
 
 ROUTES = [
-    *routes.ROUTES,
+    *webhook.ROUTES,
+    *initiate_bulk.ROUTES,
+    *history.ROUTES,
     *health.ROUTES,
     *outbox.ROUTES,
     *batches.ROUTES,
@@ -27,9 +29,9 @@ ROUTES = [
 def make_app(accounts: Accounts, intake: WebhookIntake, *, gate: Gate, wait_seconds: float) -> web.Application:
     """The HTTP API of all accounts."""
     app = web.Application(middlewares=[serving(gate)])
-    app[ACCOUNTS], app[routes.INTAKE] = accounts, intake
+    app[ACCOUNTS], app[webhook.INTAKE] = accounts, intake
     app[OFFLOAD] = Offload()
-    app[routes.WAIT_SECONDS] = wait_seconds
+    app[initiate_bulk.WAIT_SECONDS] = wait_seconds
     app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()
     app.add_routes(ROUTES)
     app.on_shutdown.append(_let_go)

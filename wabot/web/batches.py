@@ -12,9 +12,9 @@ from aiohttp import web
 
 from wabot.web.accounts import answer, service_of
 from wabot.web.answers import Refusal
+from wabot.web.initiate_bulk import reply_batch
 from wabot.web.request_bodies import OFFLOAD, validate_query
 from wabot.web.request_models import BatchesQuery
-from wabot.web.routes import reply_batch
 
 _SIGNS = frozenset("=+-@")
 _ENDS = ";,\t\n\v\f\r\x85\u2028\u2029\uff1b\uff0c"

@@ -13,9 +13,9 @@ from wabot.journal.listing import Query
 from wabot.service import identify
 from wabot.web.accounts import answer, service_of
 from wabot.web.answers import Refusal
+from wabot.web.history import QUESTION_LIMIT
 from wabot.web.request_bodies import parse, validate, validate_query
 from wabot.web.request_models import OutboxQuery, RetryAll
-from wabot.web.routes import QUESTION_LIMIT
 
 
 async def listing(request: web.Request) -> web.Response:

@@ -69,7 +69,7 @@ async def run(
         working = at_work(
             settings,
             clock=SteadyClock(),
-            noise=random.random,
+            noise=random.SystemRandom().random,
             connect=Threads(),
             adapters=await Clients.open(settings.of_accounts(), stack),
             sandbox=sandbox,

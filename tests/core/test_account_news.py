@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wabot.core.account import Standing, read
+from wabot.core.account_news import Standing, read
 
 AT = 1_789_000_001.0
 

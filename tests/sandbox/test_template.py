@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import PHONE, Business, Webhook, value
-from wabot.sandbox.library import Library
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.people import user_id_of
-from wabot.sandbox.templates import Template
+from wabot.sandbox.template import Template
+from wabot.sandbox.templates import Library
 
 PATH = "200000000000002/message_templates"
 BODY = {"type": "BODY", "text": "Order {{1}} is {{2}}.", "example": {"body_text": [["7", "ready"]]}}

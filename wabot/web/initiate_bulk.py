@@ -1,0 +1,96 @@
+"""Bulk sends: queue a batch, and wait for its results as long as the caller wants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from wabot.batch_building import Asked, Bulk
+from wabot.offload import MANY
+from wabot.web.accounts import label, service_of
+from wabot.web.answers import Encoded, Refusal, reply, reply_long
+from wabot.web.request_bodies import API_LIMIT, OFFLOAD, parse, validate, validate_each
+from wabot.web.request_log import LINE
+from wabot.web.request_models import InitiateBulk, RecipientModel
+
+WAIT_SECONDS = web.AppKey("wait_seconds", float)
+
+_RESPOND_ASYNC = re.compile(r"(?:^|,)\s*respond-async\s*(?:[;,]|$)", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]+)\"?\s*(?:[;,]|$)", re.IGNORECASE)
+KEY_LENGTH = 255
+MAX_WAIT_SECONDS = 300.0
+
+
+async def initiate_bulk(request: web.Request) -> web.Response:
+    """POST /initiate-bulk: queue the batch, then wait for its results, as long as the caller wants."""
+    recipients, template = await parse(request, _bulk, API_LIMIT)
+    wait, preference = _wait(request)
+    service = service_of(request)
+    batch_id, known = await service.initiate(Bulk(recipients, template, _key(request)))
+    if wait > 0:
+        await service.wait(batch_id, wait)
+    batch = await service.batch(batch_id)
+    named = "".join(f"?account={name}" for name in label(request).values())
+    headers = {"Location": f"/batches/{batch_id}{named}"}
+    if preference:
+        headers["Preference-Applied"] = preference
+    if known:
+        headers["Idempotent-Replayed"] = "true"
+    request[LINE] = {"batch": batch_id, "recipients": len(recipients)}
+    accepted = batch is None or batch["queued"] or preference == "respond-async"
+    return await reply_batch(request, batch, status=202 if accepted else 200, headers=headers)
+
+
+async def reply_batch(
+    request: web.Request,
+    batch: dict[str, Any] | None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """The answer with a batch and its results."""
+    if batch is None or len(batch["results"]) <= MANY:
+        return reply(batch and {**label(request), **batch}, status=status, headers=headers)
+    results = await request.app[OFFLOAD](Encoded, batch["results"])
+    return reply_long({**label(request), **batch, "results": results}, status=status, headers=headers)
+
+
+def _bulk(body: Mapping[str, Any]) -> tuple[list[Asked], dict[str, Any] | None]:
+    """The recipients and the template of a bulk request. Raises Refusal."""
+    asked = validate(InitiateBulk, body)
+    recipients = validate_each(RecipientModel, asked.recipients, "recipients")
+    return (
+        [Asked(number) for number in asked.numbers] or [Asked(r.number, r.components) for r in recipients],
+        asked.template.model_dump() if asked.template else None,
+    )
+
+
+def _wait(request: web.Request) -> tuple[float, str | None]:
+    """Seconds to wait, and the preference that was honoured. https://www.rfc-editor.org/rfc/rfc7240"""
+    prefer = ",".join(request.headers.getall("Prefer", []))
+    if _RESPOND_ASYNC.search(prefer):
+        return 0.0, "respond-async"
+    found = _WAIT.search(prefer)
+    if found is None:
+        return request.app[WAIT_SECONDS], None
+    seconds = min(float(found[1]), MAX_WAIT_SECONDS)
+    return seconds, f"wait={seconds:.0f}"
+
+
+def _key(request: web.Request) -> str | None:
+    """The Idempotency-Key: quoted, as the IETF draft has it, or bare."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    key = key.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not key or len(key) > KEY_LENGTH or not key.isprintable():
+        raise Refusal(422, f"Idempotency-Key must have 1 to {KEY_LENGTH} printable characters")
+    return key
+
+
+ROUTES = [web.post("/initiate-bulk", initiate_bulk)]
