@@ -126,6 +126,7 @@ PURE = {
     "collections",
     "dataclasses",
     "enum",
+    "functools",
     "hashlib",
     "hmac",
     "ipaddress",

@@ -13,6 +13,8 @@ from wabot.core.phone_numbers import InvalidNumber, normalize_number
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.work.reply import template_message
 
+_sorted_json = json.JSONEncoder(sort_keys=True).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -52,7 +54,7 @@ def fingerprint(bulk: Bulk) -> str:
     """The SHA-256 of `[[[number, components], …], template]` as JSON, made step by step."""
     digest = hashlib.sha256(b"[[")
     for place, asked in enumerate(bulk.recipients):
-        entry = json.dumps([asked.number, asked.components], sort_keys=True)
+        entry = _sorted_json([asked.number, asked.components])
         digest.update((f", {entry}" if place else entry).encode())
-    digest.update(f"], {json.dumps(bulk.template, sort_keys=True)}]".encode())
+    digest.update(f"], {_sorted_json(bulk.template)}]".encode())
     return digest.hexdigest()

@@ -1,10 +1,13 @@
 import re
+from collections.abc import Callable
 from itertools import product
 
+import phonenumbers
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from wabot.core import phone_numbers
 from wabot.core.exceptions import InvalidInput
 from wabot.core.messages import Contact, Status, is_news
 from wabot.core.phone_numbers import InvalidNumber, is_bsuid, mask, normalize_number, same_number
@@ -77,6 +80,30 @@ def test_normalising_twice_changes_nothing(prefix: str, country: str, rest: str)
     except InvalidNumber:
         return
     assert normalize_number(digits) == digits == normalize_number("+" + digits)
+
+
+CODES = st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)).map(str)
+
+
+@given(st.sampled_from(["", "+"]), CODES | st.just(""), st.text("0123456789", max_size=18))
+@example("+", "52", "15512345678")
+@example("+", "1", "12025550123")
+@example("+", "39", "0612345678")
+@example("", "", "00919216598210")
+def test_plain_digits_are_judged_exactly_as_the_library_does(plus: str, code: str, rest: str) -> None:
+    def verdict(judge: Callable[[str], str]) -> str | None:
+        try:
+            return judge(f"{plus}{code}{rest}")
+        except InvalidNumber:
+            return None
+
+    assert verdict(normalize_number) == verdict(phone_numbers.by_library)
+
+
+def test_plain_digits_do_not_take_the_librarys_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phone_numbers, "by_library", None)
+    assert normalize_number("+919216598210") == normalize_number("919216598210") == "919216598210"
+    assert normalize_number("+4915112345678") == "4915112345678"
 
 
 @given(st.sampled_from(REAL), st.sampled_from(["", "+", "00"]), st.data())

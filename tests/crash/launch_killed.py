@@ -41,6 +41,7 @@ def die_after(what: str, step: int) -> None:
 
 
 if __name__ == "__main__":
+    batches.WRITTEN_AT_ONCE = 1
     batches.SLICE = foreign_webhooks.STEP_WEBHOOKS = 3
     die_after(sys.argv[1], int(sys.argv[2]))
     sys.exit(main(sys.argv[3:]))

@@ -203,6 +203,7 @@ def large(*recipients: Recipient, key: str | None = None, batch_id: str = "b1") 
 def three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of more than three recipients are large."""
     monkeypatch.setattr(batches, "SLICE", 3)
+    monkeypatch.setattr(batches, "WRITTEN_AT_ONCE", 1)
 
 
 async def test_content_that_is_equal_is_stored_once_and_every_reader_has_it_whole(scene: Scene) -> None:
@@ -577,6 +578,7 @@ async def test_what_of_a_batch_was_not_queued_yet_is_cancelled_too_also_after_a_
     scene: Scene, queued_before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "SLICE", 3)
+    monkeypatch.setattr(batches, "WRITTEN_AT_ONCE", 1)
     monkeypatch.setattr(batches, "CANCELLED_AT_ONCE", 2)
     numbers = [f"4917112{n:05}" for n in range(7)]
     batch = NewBatch("b1", None, "f", [Recipient(n, n, template()) for n in (*numbers, numbers[0])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import phonenumbers
 
@@ -10,6 +11,8 @@ from wabot.core.exceptions import InvalidInput
 
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _SPELLING = re.compile(r"[+\d\s().\-/]{1,40}")
+_PLAIN = re.compile(r"\+?([1-9]\d{4,16})", re.ASCII)
+_NOTHING = "(?!)"
 _OLD_MEXICAN = re.compile(r"521\d{10}", re.ASCII)
 """WhatsApp still writes Mexican mobile numbers with the 1 that the country dropped in 2019."""
 
@@ -27,6 +30,12 @@ def normalize_number(text: str) -> str:
     Accepts `+` or `00`, spaces, dashes, dots, slashes, brackets. Raises InvalidNumber if the country code does not
     exist or the length is impossible. Whether the number is in use only Meta knows.
     """
+    plain = _PLAIN.fullmatch(text)
+    return plain[1] if plain and _is_whole(plain[1]) else by_library(text)
+
+
+def by_library(text: str) -> str:
+    """The same, by the library alone."""
     if not _SPELLING.fullmatch(text):
         raise InvalidNumber("Invalid phone number")
     digits = re.sub(r"\D", "", text)
@@ -43,8 +52,34 @@ def normalize_number(text: str) -> str:
     national = phonenumbers.national_significant_number(number)
     normal = f"{number.country_code}{national}"
     if national.startswith("0") and normal != digits:  # one trunk zero was removed; this may be another, or Italy's
-        return normalize_number(normal)
+        return by_library(normal)
     return normal
+
+
+def _is_whole(digits: str) -> bool:
+    """Whether digits are certainly a number with its country code and nothing else: a tenth of the library's time.
+
+    By the library's own plans. Where a trunk prefix may precede the national number, the library must decide.
+    """
+    for size in (1, 2, 3):
+        plan = _plan(digits[:size])
+        if plan is not None:
+            lengths, trunk_prefix = plan
+            national = digits[size:]
+            return len(national) in lengths and national[0] != "0" and not trunk_prefix.match(national)
+    return False
+
+
+@cache
+def _plan(code: str) -> tuple[frozenset[int], re.Pattern[str]] | None:
+    """The possible lengths of national numbers under a country code, and what may precede one; None: no such code."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(code))
+    metadata = regions and phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), regions[0])
+    whole = metadata.general_desc if metadata else None
+    if not metadata or not whole:
+        return None
+    lengths = frozenset({*whole.possible_length, *whole.possible_length_local_only})
+    return lengths, re.compile(metadata.national_prefix_for_parsing or _NOTHING)
 
 
 def is_bsuid(text: str) -> bool:

@@ -31,13 +31,13 @@ class Slices:
 
     async def queue(self, batch: batches.NewBatch, now: float) -> batches.Queued:
         """Queue all of a batch, or none of it and raise JournalDown."""
-        if len(parts := batches.parts(batch)) == 1:
+        if len(batches.parts(batch)) == 1:
             write = self._writer if batches.is_light(batch) else self.write
             queued = await write(batches.queue_batch, batch, now)
             self._notify(now)
             return queued
         with self._hand(batch.id):
-            queued = await self._begin(batch, parts, now)
+            queued = await self._begin(batch, now)
             if not queued.known:
                 with suppress(JournalDown):  # it has begun; what is missing follows when the disk is well again
                     await self.finish(batch.id, now)
@@ -62,21 +62,25 @@ class Slices:
         finally:
             self._in_hand.discard(batch_id)
 
-    async def _begin(self, batch: batches.NewBatch, parts: list[range], now: float) -> batches.Queued:
+    async def _begin(self, batch: batches.NewBatch, now: float) -> batches.Queued:
         known = await self._read(batches.find, batch)
         if known:
             return known
         firsts = batches.first_positions(batch)
         await self.write(batches.draft, batch, now)
-        for part in parts:
+        for part in batches.parts(batch, batches.WRITTEN_AT_ONCE):
             await self.write(batches.write_down, batch, firsts, part)
         return await self.write(batches.begin, batch)
 
     async def finish(self, batch_id: str, now: float) -> None:
-        """Queue the rest of a batch, or cancel it in one that was cancelled."""
-        more = True
-        while more:
-            more = await self.write(batches.queue_next, batch_id, now)
+        """Queue the rest of a batch, or cancel it in one that was cancelled; then it is sent.
+
+        Sends of the first slices would delay the others, and the answer to the request with them.
+        """
+        try:
+            while await self.write(batches.queue_next, batch_id, now):
+                pass
+        finally:
             self._notify(now)
         await self._watchers.tell(batch_id)
 
