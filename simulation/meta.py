@@ -16,8 +16,8 @@ from simulation.trace import Trace
 from simulation.wires import Cut, Front, Request, Response, Unreachable
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import LOST, Answer, Behaviour, Receipts, accept, cut_before, error, hang, raw
-from wabot.sandbox.caller import NO_ANSWER, OWN, Caller
 from wabot.sandbox.graph import decoded
+from wabot.sandbox.webhook_caller import NO_ANSWER, OWN, Caller
 
 DAY = 86400.0
 PATIENCE_SECONDS = 10.0

@@ -112,10 +112,11 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.work.archive_circuit",
     ),
     "wabot.sandbox_command": ("wabot.assembly.start_and_stop", "wabot.log", "wabot.sandbox.chat", "wabot.settings"),
+    "wabot.outbox_arguments": (),
     "wabot.cli": (
         "wabot.assembly.adapters", "wabot.assembly.start_and_stop", "wabot.core", "wabot.doctor",
-        "wabot.journal.backup", "wabot.journal.restore", "wabot.log", "wabot.outbox_command", "wabot.ownership",
-        "wabot.running_address", "wabot.sandbox_command", "wabot.settings",
+        "wabot.journal.backup", "wabot.journal.restore", "wabot.log", "wabot.outbox_arguments", "wabot.outbox_command",
+        "wabot.ownership", "wabot.running_address", "wabot.sandbox_command", "wabot.settings",
     ),
     "run": ("wabot.cli",),
 }  # fmt: skip

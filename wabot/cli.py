@@ -12,9 +12,9 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
-from wabot import __version__, log, running_address
+from wabot import __version__, log, outbox_arguments, running_address
 
 log.quiet_warnings()  # before the imports below, which would print warnings for programmers
 
@@ -30,8 +30,6 @@ _M_MMAP_THRESHOLD, _M_ARENA_MAX, _LARGE_BYTES = -3, -8, 1 << 13
 
 
 _ACCOUNT = "one of [[accounts]]; default: the first"
-
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,7 +189,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"wabot {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="default: run the service")
-    retry = _add_outbox(commands)
+    check = outbox_arguments.add(commands, account=_ACCOUNT)
     doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it")
     doctor.add_argument("--fix", action="store_true", help="subscribe the app, and its webhook's fields, at Meta")
     doctor.add_argument("--url", default="", metavar="https://…", help="the public address of this wabot")
@@ -205,35 +203,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
     if args.keep and (args.command or not args.sandbox):
         parser.error("--keep goes with --sandbox, and with no command")
-    if (args.command, getattr(args, "verb", "")) == ("outbox", "retry"):
-        _check_retry(retry, args)
+    if args.command == "outbox":
+        check(args)
     return args
-
-
-def _add_outbox(commands: _Commands) -> argparse.ArgumentParser:
-    """Add the outbox commands; returns the parser of `retry`."""
-    outbox = commands.add_parser("outbox", help="look at the outbox of the running service, retry or cancel a send")
-    verbs = outbox.add_subparsers(dest="verb", required=True)
-    listing = verbs.add_parser("list", help="the newest sends, or the replies that wait")
-    for option in ("--state", "--number", "--batch-id", "--cursor"):
-        listing.add_argument(option, default="")
-    listing.add_argument("--kind", choices=("send", "reply", "event"), default="send", help="default: send")
-    listing.add_argument("--message", choices=("undelivered", "unread"), default="", help="not delivered, or not read")
-    listing.add_argument("--limit", type=int, default=50)
-    for verb, text in (("show", "one send, whole"), ("cancel", "before it leaves")):
-        verbs.add_parser(verb, help=text).add_argument("id", help="an outbox id")
-    retry = verbs.add_parser("retry", help="try again what failed, is held or is parked: one send, or many")
-    retry.add_argument("id", nargs="?", default="", help="an outbox id; or else, for many:")
-    retry.add_argument("--batch-id", default="", help="those of a batch")
-    retry.add_argument("--error-code", default="", help="those with this code")
-    retry.add_argument("--may-repeat", action="store_true", help="also those that may then arrive twice")
-    for command in verbs.choices.values():
-        command.add_argument("--json", action="store_true", help="for programs")
-        command.add_argument("--account", default="", metavar="NAME", help=_ACCOUNT)
-    return retry
-
-
-def _check_retry(retry: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Exit with an error unless `retry` got either an id, or options for many sends."""
-    if bool(args.id) == bool(args.batch_id or args.error_code or args.may_repeat):
-        retry.error("give an outbox id, or else --batch-id, --error-code or --may-repeat for many")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wabot.batch_building import Bulk, new_batch
+from wabot.core.answer_size import Room
 from wabot.core.exceptions import ArchiveDown, InvalidInput
 from wabot.core.jobs import Kind
-from wabot.core.json_limits import Room
 from wabot.core.json_values import seconds_of
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wabot.core.conversation import (
-    DEFAULT_PROMPT,
     MESSAGE_CHARACTERS,
     TALK_CHARACTERS,
     FirstContact,
@@ -18,9 +17,9 @@ from wabot.core.conversation import (
     Turn,
     plan,
     prompt,
-    system_prompt,
 )
 from wabot.core.jobs import Origin
+from wabot.core.system_prompt import DEFAULT_PROMPT, system_prompt
 
 USER, ASSISTANT = Role.USER, Role.ASSISTANT
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wabot.core import json_limits, json_values
-from wabot.core.json_limits import Reader, Room, TooLong, TooManyValues, values_in
+from wabot.core.answer_size import Room, TooLong
+from wabot.core.json_limits import Reader, TooManyValues, values_in
 
 READER = Reader(parse_int=int, parse_float=float, parse_constant=float)
 

@@ -16,7 +16,7 @@ from tests.business import ANA, BEN, EVA, Business, business
 from tests.mongo_server import mongo_server
 from tests.web.shapes import refusal
 from wabot.adapters import mongo
-from wabot.core import json_limits
+from wabot.core import answer_size, json_limits
 from wabot.journal import history
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error
@@ -280,7 +280,7 @@ async def test_more_than_an_answer_can_hold_is_refused_and_says_what_helps(
     wabot: Business, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "PAGE", 3)
-    monkeypatch.setattr(json_limits.Room, "__init__", partialmethod(json_limits.Room.__init__, messages=8))
+    monkeypatch.setattr(answer_size.Room, "__init__", partialmethod(answer_size.Room.__init__, messages=8))
     await said(wabot, 6)
     await said(wabot, 6, BEN)
     question = {"number": ANA} if path == "/get" else {"numbers": [ANA, BEN]}

@@ -7,11 +7,12 @@ from typing import Any
 
 from wabot.accounts import Identity
 from wabot.assembly.knowledge_files import knowledge_texts, prompt_text
-from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact, system_prompt
+from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Kind, Policy
 from wabot.core.optout import Consent
 from wabot.core.rate_limits import Bucket, Pace, PairLedger
+from wabot.core.system_prompt import system_prompt
 from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
 from wabot.monitor.problem_sources import Watch

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from json import scanner
 from typing import Any
-
-from wabot.core.exceptions import InvalidInput
 
 SMALL = 65_536
 """Characters: JSON up to this length is always read fast."""
@@ -40,25 +37,6 @@ class Json(str):
 
 class TooManyValues(ValueError):
     """The text may be JSON, but has more than MOST values."""
-
-
-class TooLong(InvalidInput):
-    """The messages do not fit into one answer."""
-
-
-@dataclass(slots=True)
-class Room:
-    """The space left in an answer: messages, and characters of their texts."""
-
-    messages: int = 100_000
-    size: int = 64 << 20
-
-    def take(self, messages: int, size: int) -> None:
-        """Use some of the space. Raises TooLong if there is not enough."""
-        self.messages -= messages
-        self.size -= size
-        if min(self.messages, self.size) < 0:
-            raise TooLong("this is more than one answer can hold (100 000 messages, 64 MiB): give a smaller limit")
 
 
 class Reader:

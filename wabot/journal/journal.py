@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from wabot.core.answer_size import Room
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
-from wabot.core.json_limits import Room
 from wabot.core.messages import Contact, Webhook
 from wabot.core.new_ids import new_id
 from wabot.journal import (

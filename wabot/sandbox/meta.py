@@ -19,8 +19,8 @@ from aiohttp import web
 from wabot.sandbox import account, app, checks, control, graph, media, number, sends, templates
 from wabot.sandbox.account import Account
 from wabot.sandbox.behaviour import Behaviour
-from wabot.sandbox.caller import Caller
 from wabot.sandbox.templates import Library
+from wabot.sandbox.webhook_caller import Caller
 from wabot.sandbox.webhooks import Webhooks
 
 ROUTES: graph.Routes = {

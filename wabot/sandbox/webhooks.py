@@ -13,13 +13,13 @@ from typing import Any
 
 from wabot.sandbox import graph, payloads
 from wabot.sandbox.account import Account
-from wabot.sandbox.caller import NO_ANSWER, OWN, Caller
 from wabot.sandbox.ledger import Ledger
 from wabot.sandbox.media import Store
 from wabot.sandbox.parts import part, parts
 from wabot.sandbox.people import Customer, People
 from wabot.sandbox.template import Template
 from wabot.sandbox.templates import Library
+from wabot.sandbox.webhook_caller import NO_ANSWER, OWN, Caller
 
 SOMEBODY = "919876500100"
 """The sender, where none is given."""

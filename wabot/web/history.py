@@ -9,7 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.core.json_limits import SMALL, Room
+from wabot.core.answer_size import Room
+from wabot.core.json_limits import SMALL
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.service import History, identify
 from wabot.web.accounts import label, service_of
