@@ -255,6 +255,8 @@ async def test_a_dead_token_of_one_account_pauses_no_other(both: Agency) -> None
 async def test_a_stop_binds_the_account_it_was_said_to_unless_it_is_shared(tmp_path: Path, shared: bool) -> None:
     async with agency(tmp_path, optout={"shared": shared}) as both:
         await both.shop.say("STOP", from_=ANA)
+        await eventually(lambda: sent(both.shop))
+        assert (sent(both.shop), sent(both.main)) == ([(ANA, "text")], []), "one confirmation, where it was said"
         batch = await both.wabot.post("/initiate-bulk", {"numbers": [ANA]})
         assert batch.json["results"][0].get("error_code") == ("opted_out" if shared else None)
         opened = await both.wabot.post(f"/contacts/{ANA}/opt-in")

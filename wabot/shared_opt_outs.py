@@ -19,14 +19,15 @@ class SharedOptOuts:
     def __init__(self, accounts: Iterable[Account], consent: Consent, clock: Callable[[], float]) -> None:
         self._accounts, self._consent, self._clock = list(accounts), consent, clock
 
-    async def spread(self, incoming: Webhook) -> None:
-        """Store the wishes of a webhook in every account. Raises JournalDown.
+    async def spread(self, incoming: Webhook, said_to: Account) -> None:
+        """Store the wishes of one account's webhook in the others. Raises JournalDown.
 
         Called before the webhook itself is stored: after a crash Meta repeats it, and the wishes are stored again.
         """
         if found := wishes(incoming, self._consent, self._clock()):
             for account in self._accounts:
-                await account.journal.apply_wishes(found, self._clock())
+                if account is not said_to:
+                    await account.journal.apply_wishes(found, self._clock())
 
     async def catch_up(self) -> None:
         """Bring all accounts to the same state: one may be new, or may have been stopped."""

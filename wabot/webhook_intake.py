@@ -92,7 +92,7 @@ class WebhookIntake:
     async def _accept(self, number: str, incoming: Webhook) -> Received:
         account = self._accounts.of_number(number)
         if self._shared_opt_outs is not None:
-            await self._shared_opt_outs.spread(incoming)
+            await self._shared_opt_outs.spread(incoming, account)
         with log.labelled(self._accounts.label(account)):
             stored = await account.service.accept(incoming)
         return Received(incoming.count, stored, [message.body for message in incoming.messages])
