@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check bench crash
+.PHONY: run test check bench bench-large crash
 
 run: $(READY)
 	$(BIN)/python run.py --sandbox
@@ -18,6 +18,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks --write
+
+bench-large: $(READY)
+	$(BIN)/python -m benchmarks large --messages 10000000
 
 crash: $(READY)
 	WABOT_KILLS=1000 $(BIN)/python -m pytest tests/crash

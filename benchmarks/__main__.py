@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import acknowledge, deliver, depth, footprint, loop, people
+from benchmarks import acknowledge, deliver, depth, footprint, large, loop, people
 from benchmarks.report import Row, table, write
 from benchmarks.stage import Stage, step_aside
 
@@ -19,6 +19,7 @@ ALL: dict[str, Callable[[Stage], list[Row]]] = {
     "deliver": deliver.run,
     "loop": loop.run,
     "depth": depth.run,
+    "large": large.run,
     "people": people.run,
     "footprint": footprint.run,
 }
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; default: all")
     parser.add_argument("--quick", action="store_true", help="tiny: shows that it works, and measures nothing")
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="of the large journal (default 1 000 000)")
     args = parser.parse_args(argv)
     unknown = set(args.names) - set(ALL)
     if unknown:
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="wabot-benchmarks-") as scratch:
         for name in args.names or ALL:
             started = time.monotonic()
-            rows += ALL[name](Stage(Path(scratch), quick=args.quick))
+            rows += ALL[name](Stage(Path(scratch), quick=args.quick, messages=args.messages))
             print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
     text = table(rows, shlex.join(["python", "-m", "benchmarks", *args.names]))
     print(text)

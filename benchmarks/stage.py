@@ -96,10 +96,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One run of the benchmarks. `quick`: only to see that they work."""
+    """One run of the benchmarks. `quick`: only to see that they work; `messages`: of the large journal."""
 
     scratch: Path
     quick: bool = False
+    messages: int = 1_000_000
 
     def pick(self, whole: Any, quick: Any) -> Any:
         """What this run is to use."""

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import acknowledge, deliver, depth, footprint, loop, people, report
+from benchmarks import acknowledge, deliver, depth, footprint, large, loop, people, report
+from benchmarks.large_journal import TALKER, Size, make
 from benchmarks.load import Load, drive, spread
 from benchmarks.report import Row
 from benchmarks.rows import Filling, fill, opened
 from benchmarks.stage import Stage
 from benchmarks.webhooks import APP_SECRET, number, requests
-from wabot.core.jobs import Kind
+from wabot.core.jobs import Kind, State
 from wabot.journal.journal import FILE_NAME
 
 
@@ -89,6 +90,26 @@ def test_a_slow_disk_is_slow_at_every_fsync(tmp_path: Path) -> None:
     assert 0.2 <= float(subprocess.run(command, env=env, check=True, capture_output=True).stdout) < 2
 
 
+def test_a_large_journal_is_a_sound_one_with_jobs_in_all_states(tmp_path: Path) -> None:
+    size = Size(40_000)
+    make(tmp_path, size, time.time())
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        states = dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
+        long = db.execute("SELECT count(*) FROM messages WHERE contact_id = ?", (TALKER,)).fetchone()[0]
+        made = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql NOT NULL")}
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        (headless,) = db.execute(
+            "SELECT count(*) FROM jobs w WHERE state = 'waiting' AND NOT EXISTS (SELECT 1 FROM jobs h"
+            " WHERE h.contact_id = w.contact_id AND h.kind = 'send' AND h.state IN ('queued', 'in_doubt'))"
+        ).fetchone()
+    assert sum(states.values()) == pytest.approx(size.messages / 10, rel=0.1)
+    assert set(states) == {*State} - {State.RUNNING}
+    assert long == size.messages / 100
+    assert headless == 0
+    assert made == indexes_of_the_schema()
+
+
 def test_a_journal_that_was_filled_with_plain_sql_is_one_that_wabot_works_off(tmp_path: Path) -> None:
     now = time.time()
     fill(tmp_path, Filling(people=20, sends=50, blocked=30, replies=10), due_at=now - 1)
@@ -108,11 +129,17 @@ def test_a_journal_that_was_filled_with_plain_sql_is_one_that_wabot_works_off(tm
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         made = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql NOT NULL")}
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert made == indexes_of_the_schema()
+
+
+def indexes_of_the_schema() -> set[str]:
     schema = Path("wabot/journal/schema.sql").read_text("utf-8")
-    assert made == set(re.findall(r"CREATE (?:UNIQUE )?INDEX (\w+)", schema))
+    return set(re.findall(r"CREATE (?:UNIQUE )?INDEX (\w+)", schema))
 
 
-@pytest.mark.parametrize("benchmark", [acknowledge, deliver, loop, depth, people, footprint], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "benchmark", [acknowledge, deliver, loop, depth, large, people, footprint], ids=lambda m: m.__name__
+)
 def test_every_benchmark_runs_and_finds_something(benchmark: object, stage: Stage) -> None:
     rows: list[Row] = benchmark.run(stage)  # type: ignore[attr-defined]
     assert rows
