@@ -25,6 +25,8 @@ from wabot.work.lane import Lane
 ENVELOPE = 600
 """Bytes of JSON that a message takes beside its texts."""
 
+_EMPTY = Webhook()
+
 log = get_logger()
 
 
@@ -74,7 +76,7 @@ class Service(Operations):
 
     async def accept(self, incoming: Webhook) -> int:
         """Store what a webhook says to our number; how many messages were new. Raises JournalDown."""
-        if incoming != Webhook():
+        if incoming != _EMPTY:
             self._watch.webhook_arrived()
         taken = await self._journal.accept(incoming, self._clock())
         self._effects.apply(incoming, taken)

@@ -36,11 +36,14 @@ class WebhookEffects:
 
     def apply(self, incoming: Webhook, taken: Taken) -> None:
         """Apply what was new (`taken`) in a webhook that is on disk. Inbound messages count against our throughput."""
-        self._bucket.spend(taken.stored, self._clock())
+        if taken.stored:
+            self._bucket.spend(taken.stored, self._clock())
         for notice in incoming.notices[:LOGGED]:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
-        self._apply_failures(taken.failures)
-        self._apply_account(taken.account)
+        if taken.failures:
+            self._apply_failures(taken.failures)
+        if taken.account:
+            self._apply_account(taken.account)
         if incoming.templates:
             self._on_template()
 

@@ -23,20 +23,21 @@ _MOVES = frozenset({"user_changed_number", "user_changed_user_id"})
 class Chat:
     """What the messages of one change have in common. `at`: when Meta sent the webhook, in Unix seconds, or 0.0.
 
-    `people`: the entries of `contacts[]` by number and by BSUID. `only`: the person there, if there is exactly one.
+    `people`: those in `contacts[]` by number and by BSUID. `only`: the person there, if there is exactly one.
     """
 
     at: float
     business_number: str
-    people: Mapping[str, Object]
+    people: Mapping[str, Person]
     only: Person | None = None
 
     @classmethod
     def of(cls, value: Object, at: float) -> Self:
         """From the `value` of a change; its `metadata` and `contacts[]` may have any shape."""
         number = digits_of(dict_of(value.get("metadata")).get("display_phone_number"))
+        people = people_of(value)
         entries = list_of(value.get("contacts"))
-        return cls(at, number, people_of(value), _named_in(dict_of(entries[0])) if len(entries) == 1 else None)
+        return cls(at, number, people, next(iter(people.values()), None) if len(entries) == 1 else None)
 
     def message(self, message: Object) -> Inbound | None:
         """An entry of `messages[]`; None if it has no id or no sender.
@@ -97,26 +98,24 @@ class Chat:
         )
 
 
-def people_of(value: Object) -> Mapping[str, Object]:
-    """The entries of a change's `contacts[]` by number and by BSUID. Their order need not be that of the messages."""
-    people: dict[str, Object] = {}
-    for contact in map(dict_of, list_of(value.get("contacts"))):
-        person = _named_in(contact)
-        for key in (person.wa_id, person.bsuid) if person else ():
-            if key:
-                people[key] = contact
+def people_of(value: Object) -> Mapping[str, Person]:
+    """Those in a change's `contacts[]` by number and by BSUID. Their order need not be that of the messages."""
+    people: dict[str, Person] = {}
+    for contact in list_of(value.get("contacts")):
+        person = _named_in(dict_of(contact))
+        if person is not None:
+            people.update((key, person) for key in (person.wa_id, person.bsuid) if key)
     return people
 
 
-def person_of(number: Any, user_id: Any, people: Mapping[str, Object]) -> Person | None:
+def person_of(number: Any, user_id: Any, people: Mapping[str, Person]) -> Person | None:
     """The person with this number and user id; either may be missing, None if both are.
 
     A missing id, and the name, come from that person's entry in `people`.
     """
     person = _ids_of(number, user_id)
-    contact = person and (people.get(person.wa_id or "") or people.get(person.bsuid or ""))
-    known = _named_in(contact) if contact else None
-    if person is None or known is None:
+    known = person and people and (people.get(person.wa_id or "") or people.get(person.bsuid or ""))
+    if person is None or not known:
         return person
     return Person(person.wa_id or known.wa_id, person.bsuid or known.bsuid, known.name)
 

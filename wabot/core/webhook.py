@@ -163,9 +163,10 @@ class _Reading:
         self.count += _messages_in(value)
         if not value.keys() & {"messages", "message_echoes", "statuses", "errors"}:
             self.note(name, "unknown shape", value)
-        chat = Chat.of(value, at)
-        self.each(name, said, self.messages, chat.message)
-        self.each(name, echoed, self.messages, chat.echo)
+        if said is not None or echoed is not None:
+            chat = Chat.of(value, at)
+            self.each(name, said, self.messages, chat.message)
+            self.each(name, echoed, self.messages, chat.echo)
         self.each("statuses", value.get("statuses"), self.receipts, lambda status: _receipt(status, at))
         troubles: list[Notice] = []
         self.each("errors", value.get("errors"), troubles, _trouble)

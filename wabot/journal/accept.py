@@ -59,8 +59,12 @@ class Taken:
 
     def add(self, other: Taken) -> None:
         """What was new in another slice of the same webhook."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+_COUNTED = [each.name for each in fields(Taken)]
+_LISTS = [each.name for each in fields(Webhook) if each.name != "count"]
 
 
 def slices(incoming: Webhook, size: int = SLICE) -> Iterator[Webhook]:
@@ -68,12 +72,11 @@ def slices(incoming: Webhook, size: int = SLICE) -> Iterator[Webhook]:
 
     Other webhooks are stored between them. Parts that a crash cuts off were not acknowledged, so Meta repeats them.
     """
-    lists = {each.name: getattr(incoming, each.name) for each in fields(incoming)}
-    lists = {name: entries for name, entries in lists.items() if isinstance(entries, tuple)}
-    if sum(map(len, lists.values())) <= size:
+    if sum([len(getattr(incoming, name)) for name in _LISTS]) <= size:
         yield incoming
         return
-    for name, entries in lists.items():
+    for name in _LISTS:
+        entries = getattr(incoming, name)
         for start in range(0, len(entries), size):
             yield Webhook(**{name: entries[start : start + size]})
 
