@@ -7,6 +7,7 @@ may take more than MOST_SECONDS. What people ask for has a connection of its own
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from pathlib import Path
@@ -42,11 +43,13 @@ async def measure(data: Path, size: Size, now: float, *, steps: int) -> list[Row
     accepts = await accept_seconds(data, size, now, steps)
     measured, started = Measured(), time.monotonic()
     journal = await open_journal(data, rules=Rules(), policy=Policy(), connect=measured)
+    gc.disable()  # it would stop whichever operation runs when this program has made enough objects
     try:
         opened = time.monotonic() - started
         await Work(journal, measured, size, now, steps).all()
         gigabytes = journal.sizes()["main"] / 1e9
     finally:
+        gc.enable()
         await journal.close()
     for connection in (WRITER, LANES, PEOPLE):
         for trip in measured.slowest(connection)[:SHOWN]:

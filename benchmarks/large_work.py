@@ -215,6 +215,7 @@ class Work:
     async def by_time(self) -> None:
         """What the timers do."""
         with self.doing("tend"):
+            await self.journal.tend_at(self.now)
             await self.journal.tend(self.now)
         with self.doing("tend when much is due"):
             for _ in range(3):
