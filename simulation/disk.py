@@ -148,7 +148,7 @@ class _OnDisk:
         """`function(connection, …)`."""
         alive()
         async with self._turn:
-            await asyncio.sleep(self._seconds())
+            await asyncio.sleep(self._seconds() if self._writes or self._disk.slow else 0)
             alive()
             if not self._writes:
                 self._disk.fail_perhaps()

@@ -118,42 +118,83 @@ async def clock_jump(world: Any, dice: Random) -> AsyncIterator[None]:
     world.supervisor.skew = 0.0
 
 
+@asynccontextmanager
+async def paused_template(world: Any, dice: Random) -> AsyncIterator[None]:
+    """Meta pauses a template, and approves it again."""
+    name = dice.choice(("hello_world", "invitation"))
+    await world.meta.set_template(name, "en_US", status="PAUSED", reason="LOW_QUALITY")
+    yield
+    actor(world.meta.set_template(name, "en_US", status="APPROVED"))
+
+
+@asynccontextmanager
+async def archive_away(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The archive does not answer; when it does, it may have lost everything."""
+    if world.archive is not None:
+        world.archive.down = True
+    yield
+    if world.archive is not None:
+        world.archive.down = False
+        if dice.random() < 0.3:
+            world.archive.lose_everything()
+
+
+@asynccontextmanager
+async def archive_slow(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The archive takes its time."""
+    if world.archive is not None:
+        world.archive.slow = 4.0
+    yield
+    if world.archive is not None:
+        world.archive.slow = 0.0
+
+
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault: how many a day, and how many seconds it lasts on average."""
+    """A kind of fault: how many a day, and how many seconds it lasts on average.
+
+    `after`: for so many seconds more an answer may be late; None: it delays no answer.
+    """
 
     a_day: float
     seconds: float
     fault: Fault
+    after: float | None = 600.0
 
+
+CRASHES = ("crash", "crash in commit", "crashes in a row")
 
 KINDS: Mapping[str, Kind] = {
-    "crash": Kind(4.0, 0.0, crash),
-    "crash in commit": Kind(4.0, 0.0, crash_in_commit),
-    "crashes in a row": Kind(0.3, 0.0, crashes_in_a_row),
+    "crash": Kind(4.0, 0.0, crash, 240.0),
+    "crash in commit": Kind(4.0, 0.0, crash_in_commit, 240.0),
+    "crashes in a row": Kind(0.3, 0.0, crashes_in_a_row, 240.0),
     "meta slow": Kind(0.5, 900.0, weather(slow=20.0)),
-    "meta unreachable": Kind(0.5, 1200.0, weather(unreachable=1.0)),
+    "meta unreachable": Kind(0.3, 1200.0, weather(unreachable=1.0)),
+    "meta away for days": Kind(0.05, 1.2 * DAY, weather(unreachable=1.0)),
     "meta cuts": Kind(1.0, 1800.0, weather(cut_before=0.3, cut_after=0.3)),
-    "meta throttles": Kind(0.5, 900.0, weather(throttled=0.5)),
-    "meta pair limit": Kind(0.5, 900.0, weather(pair=0.5)),
-    "meta outage": Kind(0.5, 1800.0, weather(outage=1.0)),
-    "meta gateway": Kind(0.5, 900.0, weather(gateway=0.6)),
-    "meta hangs": Kind(0.3, 900.0, weather(hanging=0.5)),
-    "meta bounces": Kind(0.5, 1800.0, weather(bounced=0.5)),
-    "meta undeliverable": Kind(0.5, 1800.0, weather(undeliverable=0.3)),
-    "receipts lost": Kind(1.0, 7200.0, weather(receipts_lost=0.6)),
-    "receipts odd": Kind(1.0, 7200.0, weather(receipts_odd=0.8)),
-    "webhooks repeated": Kind(1.0, 7200.0, weather(repeated=0.6)),
-    "webhooks late": Kind(0.7, 3600.0, weather(late=0.5)),
-    "token dead": Kind(0.2, 3600.0, dead_token),
-    "model slow": Kind(0.5, 1800.0, mood(slow=60.0)),
-    "model hangs": Kind(0.5, 1800.0, mood(hangs=0.6)),
-    "model fails": Kind(0.7, 3600.0, mood(fails=0.7)),
-    "model garbage": Kind(0.5, 1800.0, mood(garbage=0.7)),
-    "model down": Kind(0.3, 3600.0, mood(down=1.0)),
-    "disk slow": Kind(0.5, 900.0, disk(slow=3.0)),
+    "meta throttles": Kind(0.3, 900.0, weather(throttled=0.5)),
+    "meta pair limit": Kind(0.3, 900.0, weather(pair=0.5)),
+    "meta outage": Kind(0.3, 1800.0, weather(outage=1.0)),
+    "meta gateway": Kind(0.3, 900.0, weather(gateway=0.6)),
+    "meta hangs": Kind(0.2, 900.0, weather(hanging=0.5)),
+    "meta bounces": Kind(0.3, 1800.0, weather(bounced=0.5)),
+    "meta undeliverable": Kind(0.3, 1800.0, weather(undeliverable=0.3)),
+    "receipts lost": Kind(1.0, 7200.0, weather(receipts_lost=0.6), None),
+    "receipts odd": Kind(1.0, 7200.0, weather(receipts_odd=0.8), None),
+    "webhooks repeated": Kind(1.0, 7200.0, weather(repeated=0.6), None),
+    "webhooks late": Kind(0.5, 3600.0, weather(late=0.5), None),
+    "token dead": Kind(0.2, 1800.0, dead_token),
+    "template paused": Kind(0.3, 3600.0, paused_template),
+    "model slow": Kind(0.3, 1800.0, mood(slow=60.0)),
+    "model hangs": Kind(0.3, 1800.0, mood(hangs=0.6)),
+    "model fails": Kind(0.5, 1800.0, mood(fails=0.7)),
+    "model garbage": Kind(0.3, 1800.0, mood(garbage=0.7)),
+    "model down": Kind(0.2, 3600.0, mood(down=1.0)),
+    "disk slow": Kind(0.3, 900.0, disk(slow=3.0)),
     "disk full": Kind(0.4, 900.0, disk(full=True)),
     "disk fails": Kind(0.4, 600.0, disk(failing=0.2)),
+    "archive away": Kind(0.4, 7200.0, archive_away, None),
+    "archive slow": Kind(0.4, 1800.0, archive_slow, None),
     "clock jumps": Kind(0.2, 1800.0, clock_jump),
 }
 
@@ -188,6 +229,14 @@ class Faults:
                 return await self.ending.wait()
         except TimeoutError:
             return False
+
+    def calm_after_all(self, begin: float, end: float) -> bool:
+        """Whether nothing delayed an answer between `begin` and `end`, nor just before."""
+        return not any(
+            trouble.begin <= end and trouble.end + after >= begin
+            for trouble in self.troubles[-200:]
+            if (after := KINDS[trouble.kind].after) is not None
+        )
 
     def calm(self, begin: float, end: float, *, margin: float = 0.0, kinds: Iterable[str] | None = None) -> bool:
         """Whether there was no trouble (of these kinds) from `margin` seconds before `begin` until `end`."""

@@ -12,6 +12,7 @@ from simulation.trace import Trace
 from simulation.wires import Front
 from wabot.assembly.clock import SteadyClock
 from wabot.assembly.start_and_stop import at_work
+from wabot.core.exceptions import JournalDown
 from wabot.journal.files import CannotOpen
 from wabot.settings.loading import Settings
 from wabot.web.app import make_app
@@ -94,7 +95,7 @@ class Supervisor:
             await self._died
             await life.end()
             trouble = None if task.cancelled() else task.exception()
-            if isinstance(trouble, CannotOpen):
+            if isinstance(trouble, CannotOpen | JournalDown):
                 self._trace("start.failed", why=type(trouble.__cause__).__name__)
             elif trouble is not None:
                 raise trouble

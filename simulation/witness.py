@@ -1,26 +1,22 @@
-"""What the world saw: what people said, what was acknowledged, and what Meta accepted. It holds promises as it goes.
+"""What the world saw: what people said, what was acknowledged, and what Meta got. It holds promises as it goes.
 
-It knows nothing of the service but what anybody outside can see: HTTP answers, and requests to Meta.
+It knows nothing of the service but what anybody outside can see: HTTP answers, and requests to Meta. `requests` checks
+each request to Meta; `audit` asks the service now and then, and at the end.
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulation.model import WORD
 from simulation.trace import Trace
-from wabot.sandbox.ledger import Sent
 from wabot.sandbox.parts import part, parts
-
-TAG = re.compile(r"wabot:(\w+-\d+):(\d+)")
-"""The tag of a request: the job, and the how-manieth request of it."""
 
 ANSWER_SECONDS = 60.0
 """Within this long an answer that is possible comes."""
+UNDERWAY_SECONDS = 60.0
+"""For so long what had been claimed before may still arrive."""
 
 
 class Finding(Exception):
@@ -33,7 +29,10 @@ class Finding(Exception):
 
 @dataclass
 class Word:
-    """Something that a person said, or that an operator sent. Times are seconds of the run."""
+    """Something that a person said, or that an operator sent. Times are seconds of the run.
+
+    `jobs`: those whose request with it Meta accepted, each with the time. `settled`: it needs no answer of its own.
+    """
 
     text: str
     person: int
@@ -41,7 +40,17 @@ class Word:
     wamid: str = ""
     acknowledged_at: float | None = None
     jobs: dict[str, float] = field(default_factory=dict)
-    must_be_answered: bool = True
+    settled: bool = False
+    late: bool = False
+
+
+@dataclass
+class Wishes:
+    """Of a person: whether the last wish is to get nothing, and since when wabot knows it (None: not yet)."""
+
+    stop: bool = False
+    wamid: str = ""
+    since: float | None = None
 
 
 @dataclass
@@ -57,38 +66,69 @@ class Copy:
 
 
 class Witness:
-    """Call its methods with what happens. Findings are kept in `finding`, the first one only."""
+    """Call its methods with what happens. The first finding is kept in `finding`."""
 
     def __init__(self, now: Callable[[], float], trace: Trace) -> None:
         self.now, self.trace = now, trace
         self.words: dict[str, Word] = {}
         self.by_wamid: dict[str, Word] = {}
-        self.copies: dict[str, list[Copy]] = defaultdict(list)
+        self.wishes: dict[int, Wishes] = {}
         self.copy_of: dict[str, Copy] = {}
         self.retried_by_hand: set[str] = set()
+        self.cancelled_at: dict[str, float] = {}
+        self.batches: dict[str, list[str]] = {}
+        self.events: list[float] = []
         self.refusals = 0
         self.finding: Finding | None = None
         self.on_finding: Callable[[], None] = lambda: None
         self.on_said: Callable[[], None] = lambda: None
-        self.owner_of: Callable[[str], int | None] = lambda _address: None
-        self.may_hide: Callable[[float], bool] = lambda _at: False
-        self.may_resend = True
+        self.on_acknowledged: Callable[[Word], None] = lambda _word: None
 
     def found(self, kind: str, text: str, about: object = "") -> None:
         """A promise is broken."""
-        self.trace("FINDING", kind=kind, text=text)
+        self.trace("FINDING", kind=repr(kind), text=text)
         if self.finding is None:
             self.finding = Finding(kind, text, str(about))
             self.on_finding()
 
-    # --- people and webhooks ---
+    # --- people ---
 
     def said(self, word: str, person: int, wamid: str, *, must_be_answered: bool = True) -> None:
-        """A person said something."""
-        self.words[word] = said = Word(word, person, self.now(), wamid, must_be_answered=must_be_answered)
-        self.by_wamid[wamid] = said
+        """A person says something."""
+        said = Word(word, person, self.now(), wamid, settled=not must_be_answered)
+        self.words[word] = self.by_wamid[wamid] = said
         self.trace("said", person=person, word=word)
         self.on_said()
+
+    def wished(self, person: int, wamid: str, *, stop: bool) -> None:
+        """A person says STOP or START."""
+        self.wishes[person] = Wishes(stop, wamid)
+        self.trace("wished", person=person, stop=stop)
+        self.settle_all(person)
+        self.on_said()
+
+    def settle_all(self, person: int) -> None:
+        """What a person said so far needs no answer, or no other."""
+        for word in self.words.values():
+            if word.person == person:
+                word.settled = True
+
+    def ordered(self, word: str, person: int) -> None:
+        """An operator wants to send it."""
+        self.words[word] = Word(word, person, self.now(), settled=True)
+
+    def batched(self, batch_id: str, number: int, words: Sequence[str]) -> None:
+        """A batch was acknowledged."""
+        self.batches[batch_id] = list(words)
+        for word in words:
+            self.words[word].acknowledged_at = self.now()
+        self.trace("batched", batch=batch_id, number=number)
+
+    def cancelled(self, job: str) -> None:
+        """wabot said that it cancelled a send."""
+        self.cancelled_at[job] = self.now()
+
+    # --- webhooks ---
 
     def refused(self, status: int) -> None:
         """A webhook was not answered 200."""
@@ -96,6 +136,7 @@ class Witness:
 
     def acknowledged(self, body: Mapping[str, Any]) -> None:
         """A webhook was answered 200."""
+        self.events.append(self.now())
         for entry in parts(body, "entry"):
             for change in parts(entry, "changes"):
                 value = part(change, "value")
@@ -109,6 +150,11 @@ class Witness:
         if said is not None and said.acknowledged_at is None:
             said.acknowledged_at = self.now()
             self.trace("acknowledged", word=said.text)
+            self.on_acknowledged(said)
+        for person, wish in self.wishes.items():
+            if wish.wamid == wamid and wish.since is None:
+                wish.since = self.now()
+                self.trace("wish.acknowledged", person=person, stop=wish.stop)
 
     def _acknowledged_receipt(self, wamid: str, status: str) -> None:
         copy = self.copy_of.get(wamid)
@@ -118,63 +164,10 @@ class Witness:
             copy.failed = True
         elif copy.proved_at is None:
             copy.proved_at = self.now()
-        self.trace("receipt", wamid=wamid[-8:], status=status)
-
-    # --- the model and Meta ---
+        self.trace("receipt", wamid=wamid[-12:], status=status)
 
     def prompted(self, words: Sequence[str]) -> None:
-        """The model was asked. Nobody's words reach somebody else's talk."""
-        people = {self.words[word].person for word in words if word in self.words}
+        """The model was asked. Nobody's words are in somebody else's talk."""
+        people = sorted({self.words[word].person for word in words if word in self.words})
         if len(people) > 1:
-            self.found("identity", f"the model was shown the words of {sorted(people)} at once", sorted(people)[0])
-
-    def sent(self, event: object) -> None:
-        """A request of wabot's arrived at Meta."""
-        if not isinstance(event, Sent):
-            return
-        tag = TAG.fullmatch(event.tag or "")
-        said = dict.fromkeys(WORD.findall(str(event.payload)))
-        self.trace("send", to=event.to, code=event.code, status=event.status, accepted=bool(event.wamid), tag=event.tag,
-                   words=" ".join(said))  # fmt: skip
-        if tag is None:
-            self.found("tag", f"a request without a valid tag: {event.tag}", event.to)
-            return
-        self._check_identity(event, said)
-        if event.wamid:
-            self._accepted(event, tag[1], int(tag[2]), said)
-
-    def _check_identity(self, event: Sent, said: Mapping[str, None]) -> None:
-        owner = self.owner_of(event.to)
-        for word in said:
-            known = self.words.get(word)
-            if known is None or known.person != owner:
-                whose = known.person if known else "nobody"
-                self.found("identity", f"{word} of {whose} goes to {event.to}, who is {owner}", owner)
-
-    def _accepted(self, event: Sent, job: str, attempt: int, said: Mapping[str, None]) -> None:
-        earlier = self.copies[job]
-        copy = Copy(event.wamid, attempt, self.now(), event.status != 200 or event.code is not None)
-        if earlier:
-            self._check_again(event, job, earlier)
-        earlier.append(copy)
-        self.copy_of[event.wamid] = copy
-        for word in said:
-            known = self.words.get(word)
-            if known is None:
-                continue
-            known.jobs.setdefault(job, self.now())
-            if len(known.jobs) > 1:
-                self.found("answered twice", f"{word} in {list(known.jobs)}", known.person)
-
-    def _check_again(self, event: Sent, job: str, earlier: Sequence[Copy]) -> None:
-        """Meta accepts a send for another time: only where its answer was hidden, and no receipt proved it."""
-        last = earlier[-1]
-        if job in self.retried_by_hand or last.failed:
-            return
-        about = self.owner_of(event.to)
-        if not self.may_resend:
-            self.found("sent twice", f"{job}, though what is in doubt waits for a person", about)
-        elif not (last.hidden or self.may_hide(last.at)):
-            self.found("sent twice", f"{job}, though Meta's answer was seen", about)
-        elif last.proved_at is not None and last.proved_at < self.now() - 5.0:
-            self.found("sent twice", f"{job}, though a receipt had proved it", about)
+            self.found("identity", f"the model was shown the words of {people} at once", people[0])

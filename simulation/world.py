@@ -11,13 +11,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from simulation.archive import Archive
+from simulation.audit import Audit
 from simulation.customers import Customers
 from simulation.disk import Disk
 from simulation.faults import Faults
 from simulation.meta import Courier, Moods, Weather, graph
 from simulation.model import Model
+from simulation.operators import Operators
+from simulation.requests import Requests
 from simulation.supervisor import Supervisor
-from simulation.timeline import START, run_to_its_end
+from simulation.timeline import START, actor, run_to_its_end
 from simulation.trace import Trace
 from simulation.wires import Front, Session
 from simulation.witness import Finding, Witness
@@ -27,12 +31,10 @@ from wabot.sandbox.meta import Meta
 from wabot.settings.loading import Settings
 
 DAY = 86400.0
+REST_SECONDS = 4 * 3600.0
+"""After the faults, until nothing is open any more."""
 KEY = "the-key-of-the-simulation"
 GRAPH, MODEL = "graph.simulated", "model.simulated"
-
-
-HIDING = ("crash", "crash in commit", "crashes in a row", "disk full", "disk fails", "disk slow", "meta slow")
-"""Faults by which an answer of Meta's may be lost on the way into the journal."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +97,26 @@ class World:
         self.plan = plan
         self._loop = asyncio.get_running_loop()
         self.trace = Trace(self._loop.time)
+        self.data_dir = data_dir
         self.witness = Witness(self._loop.time, self.trace)
         self.weather, self.front = Weather(), Front()
         self.settings = settings(self.dice("settings"), data_dir)
         self.disk = Disk(self.dice("disk"))
         self.meta = self._meta()
         self.model = Model(self.dice("model"), self.witness.prompted)
+        self.archive = Archive(self.dice("archive")) if self.dice("has archive").random() < 0.6 else None
         servers = {GRAPH: self._graph, MODEL: self.model}
         self.supervisor = Supervisor(
-            self.settings, self.disk, self.front, Adapters(Session(servers), None),
+            self.settings, self.disk, self.front, Adapters(Session(servers), self.archive),
             dice=self.dice("supervisor"), noise=self.dice("noise"), trace=self.trace,
         )  # fmt: skip
-        self.customers = Customers(self.meta, self.witness, self.dice("customers"), count=plan.people, talks_a_day=4.0)
         self.faults = Faults(self, plan.without)
+        self.customers = Customers(self, self.dice("customers"), count=plan.people, talks_a_day=4.0)
+        self.operators = Operators(self, self.dice("operators"), batches_a_day=5.0, key=KEY)
+        self.requests, self.audit = Requests(self), Audit(self)
+        self.meta.subscribe(self.requests)
         self._saying = asyncio.Event()
-        self.witness.owner_of = self.customers.owner_of
         self.witness.on_said = self._saying.set
-        self.witness.may_hide = lambda at: not self.faults.calm(at, at + 60.0, kinds=HIDING)
-        self.witness.may_resend = self.settings.delivery.in_doubt == "resend"
 
     def dice(self, name: str) -> Random:
         """Chance for one part of the world, so that leaving out another changes nothing for it."""
@@ -131,7 +135,7 @@ class World:
         whatsapp, dice = self.settings.whatsapp, self.dice("meta")
         secret = whatsapp.app_secret.get_secret_value()
         courier = Courier(self.front, secret, self.weather, self.dice("courier"), self.trace, self.witness)
-        meta = Meta(
+        return Meta(
             access_token=whatsapp.access_token.get_secret_value(),
             phone_number_id=whatsapp.phone_number_id,
             app_secret=secret,
@@ -141,26 +145,32 @@ class World:
             clock=self.now,
             draw=dice.randbytes,
         )
-        meta.subscribe(self.witness.sent)
-        return meta
 
     async def _graph(self, request: Any) -> Any:
         return await graph(self.meta, self.weather, self._graph_dice, request)
 
     async def live(self) -> None:
-        """Let it all happen."""
+        """Let it all happen; then, once the faults are over, see it come to rest."""
         self._graph_dice = self.dice("graph")
         done = asyncio.Event()
         self.witness.on_finding = done.set
         self.supervisor.start()
         self.customers.start()
         self.faults.start()
-        try:
-            async with asyncio.timeout(self.plan.days * DAY):
-                await done.wait()
-        except TimeoutError:
-            pass
+        self.audit.start()
+        if "operators" not in self.plan.without:
+            self.operators.start()
+        actor(self._then_rest(done))
+        await done.wait()
         await self.supervisor.kill()
+
+    async def _then_rest(self, done: asyncio.Event) -> None:
+        await asyncio.sleep(self.plan.days * DAY)
+        self.customers.quiet = self.operators.quiet = True
+        self.faults.ending.set()
+        await asyncio.sleep(REST_SECONDS)
+        await self.audit.at_rest()
+        done.set()
 
 
 def settings(dice: Random, data_dir: Path) -> Settings:
@@ -179,7 +189,10 @@ def settings(dice: Random, data_dir: Path) -> Settings:
             "provider": "openai", "model": "m", "base_url": f"http://{MODEL}/v1", "timeout_seconds": 20,
             "quiet_seconds": quiet,
         },
-        "delivery": {"in_doubt": dice.choice(("resend", "resend", "park")), "hold_seconds": dice.choice((20, 90))},
+        "delivery": {
+            "in_doubt": dice.choice(("resend", "resend", "park")), "hold_seconds": dice.choice((20, 90)),
+            "reply_expires_seconds": dice.choice((3600, 3600, 200_000)),
+        },
         "log": {"level": "critical"},
     }  # fmt: skip
     return Settings(**sections)

@@ -14,7 +14,7 @@ from tests.virtual_time import START, clock, virtual_time
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import State
 from wabot.core.rate_limits import PairLedger
-from wabot.work.timers import IDLE_SECONDS, PRUNE_SECONDS, TEND_SECONDS, PruneMessages, Upkeep
+from wabot.work.timers import BEAT_SECONDS, IDLE_SECONDS, PRUNE_SECONDS, TEND_SECONDS, PruneMessages, Upkeep
 
 RETENTION = 30 * 86400.0
 
@@ -125,10 +125,10 @@ async def test_a_clock_that_is_set_is_noticed() -> None:
 async def test_a_journal_in_which_nothing_changes_needs_no_new_beat() -> None:
     journal = Journal(due=1e6)
     async with at_work(journal):
-        await asyncio.sleep(5 * PRUNE_SECONDS)
+        await asyncio.sleep(5 * BEAT_SECONDS)
         assert journal.beats == 1
         journal.changes += 1
-        await asyncio.sleep(2 * PRUNE_SECONDS)
+        await asyncio.sleep(2 * BEAT_SECONDS)
         assert journal.beats == 2
 
 
@@ -141,7 +141,7 @@ async def test_a_doubt_that_ended_is_a_line_in_the_log(capsys: pytest.CaptureFix
 
 
 @virtual_time
-async def test_what_is_old_goes_once_a_minute_in_small_steps() -> None:
+async def test_what_is_old_goes_every_ten_minutes_in_small_steps() -> None:
     journal = Journal(old=3)
     async with at_work(journal):
         await asyncio.sleep(PRUNE_SECONDS - 1)

@@ -19,7 +19,7 @@ from wabot.log import get_logger
 
 BATCH = 500
 EVERY_SECONDS = 0.5
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 300.0
 """The longest time between two looks at a journal in which nothing changes."""
 RETRY_MAX_SECONDS = 5.0
 """The longest wait between two tries while the archive is down; no queries go to it until one succeeds."""

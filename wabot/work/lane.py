@@ -86,7 +86,7 @@ class Lane:
         self._running: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
         self._alarm = 0.0
-        self._alive = self._stopping = self._waiting = self._more = False
+        self._alive = self._stopping = self._waiting = self._more = self._idle = self._expects = False
         self._over = asyncio.Event()
         self._over.set()
 
@@ -178,8 +178,9 @@ class Lane:
     async def _turn(self) -> None:
         self._alarm = math.inf
         try:
-            if not await self._claim():
-                await self._rest()
+            # Where nothing was due a claim would find nothing, and cost a commit: look first.
+            if self._idle or not await self._claim():
+                self._idle = await self._rest()
             self._waiting = False
         except JournalDown as error:
             if not self._waiting:
@@ -221,30 +222,31 @@ class Lane:
         self._running.discard(task)
         self.wake()
 
-    async def _rest(self) -> None:
-        """Sleep until the next job is due and may start, or until `wake` names an earlier time."""
+    async def _rest(self) -> bool:
+        """Sleep until the next job is due and may start, or until `wake` names an earlier time. True: none is due."""
         next_turn = await self._next_turn()  # may take a while, in which `wake` is called
         self._alarm = min(self._alarm, next_turn)
         while (wait := self._alarm - self._clock()) > 0:
             self._awake.clear()
             woken = await self._woken_within(min(wait, IDLE_SECONDS))  # bounded, in case the clock was set back
             if not woken:
-                return
+                return not self._expects and not self._awake.is_set()
+        return False
 
     async def _woken_within(self, seconds: float) -> bool:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 return await self._awake.wait()
-        except TimeoutError:
-            return False
+        return False
 
     async def _next_turn(self) -> float:
         """When the next job is due and may start, as far as we know: in IDLE_SECONDS at the latest."""
         now = self._clock()
-        wait = IDLE_SECONDS
+        wait, self._expects = IDLE_SECONDS, self.paused is not None or bool(self._running)
         if len(self._running) < self._concurrency and self._alarm > now:
             due = now if self._more else await self._source.next_due(self.kind)
             if due is not None:
+                self._expects = True
                 present = self._clock()  # the query took time
                 room_in, probe_in = self._handler.room_in(present), self._probe_in(present)
                 wait = min(wait, max(due - now, room_in, probe_in, GATHER_SECONDS))

@@ -15,7 +15,9 @@ TEND_SECONDS = 1.0
 """The least time between two looks for what is due."""
 IDLE_SECONDS = 30.0
 """The longest time between two looks, in case the clock was set."""
-PRUNE_SECONDS = 60.0
+PRUNE_SECONDS, PRUNE_AGAIN_SECONDS = 600.0, 60.0
+"""Until old rows are looked for again: if nothing changed meanwhile, and if something did."""
+BEAT_SECONDS = 60.0
 STEP_SECONDS = 0.05
 
 log = get_logger()
@@ -58,7 +60,7 @@ class Upkeep:
         self._retention, self._prune_messages, self._clock = retention_seconds, prune_messages, clock
         self._prune_at = clock() + PRUNE_SECONDS
         self._waiting = False
-        self._beaten_at = -1
+        self._beat_at, self._beaten = clock() + BEAT_SECONDS, -1
 
     async def run(self) -> None:
         """Work until cancelled: whenever something is due. What is due may change with the journal."""
@@ -79,8 +81,12 @@ class Upkeep:
         """Seconds until something is due again."""
         now = self._clock()
         self._prune_at = min(self._prune_at, now + PRUNE_SECONDS)  # the clock may have been set back
+        self._beat_at = min(self._beat_at, now + BEAT_SECONDS)
         if await self._journal.tend_at(now) <= now:
             await self.tend()
+        if now >= self._beat_at and self._journal.changes != self._beaten:  # without a change no copy is older
+            await self._journal.beat()
+            self._beat_at, self._beaten = now + BEAT_SECONDS, self._journal.changes
         if now >= self._prune_at:
             await self.prune()
         return min(await self._journal.tend_at(now), self._prune_at) - self._clock()
@@ -91,14 +97,13 @@ class Upkeep:
             log.info("doubt.ended", job=job, state=str(state))
 
     async def prune(self) -> None:
-        """Delete old rows in small steps, so that other work is not delayed, and advance the journal's counter."""
+        """Delete old rows in small steps, so that other work is not delayed."""
         now = self._clock()
         self._pairs.forget(now)
+        before = self._journal.changes
         while await self._journal.prune(before=now - self._retention, now=now):
             await asyncio.sleep(STEP_SECONDS)
-        if self._journal.changes != self._beaten_at:  # without a change a copy is not older
-            await self._journal.beat()
-            self._beaten_at = self._journal.changes
         if self._prune_messages is not None:
             await self._prune_messages(before=now - self._retention, now=now)
-        self._prune_at = self._clock() + PRUNE_SECONDS
+        some = self._journal.changes != before
+        self._prune_at = self._clock() + (PRUNE_AGAIN_SECONDS if some else PRUNE_SECONDS)

@@ -1,0 +1,118 @@
+"""Operators: they send in bulk with an Idempotency-Key, ask again when nobody answers, retry and cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from simulation.timeline import actor
+from simulation.wires import Answer
+from simulation.witness import Witness
+
+DAY = 86400.0
+ASK_AGAIN_SECONDS = 5.0
+
+
+class Operators:
+    """The people (and programs) with an API key."""
+
+    def __init__(self, world: Any, dice: Random, *, batches_a_day: float, key: str) -> None:
+        self._world, self._dice = world, dice
+        self._witness: Witness = world.witness
+        self._batches_a_day, self._key = batches_a_day, key
+        self._batches = 0
+        self.quiet = False
+
+    def start(self) -> None:
+        """They begin to work."""
+        actor(self._send_in_bulk())
+        actor(self._look_after_the_outbox())
+
+    async def ask(self, method: str, path: str, value: Any = None, **headers: str) -> Answer:
+        """One request of theirs."""
+        body = b"" if value is None else json.dumps(value).encode()
+        return await self._world.front.ask(method, path, body, {"X-API-Key": self._key, **headers}, 40.0)
+
+    async def surely(self, method: str, path: str, value: Any = None, **headers: str) -> Answer:
+        """Ask until somebody answers."""
+        while True:
+            found = await self.ask(method, path, value, **headers)
+            if found.status not in (0, 503):
+                return found
+            await asyncio.sleep(ASK_AGAIN_SECONDS * (0.5 + self._dice.random()))
+
+    # --- bulk ---
+
+    async def _send_in_bulk(self) -> None:
+        while True:
+            await asyncio.sleep(self._dice.expovariate(self._batches_a_day / DAY))
+            if not self.quiet:
+                actor(self._batch())
+
+    async def _batch(self) -> None:
+        number = self._batches
+        self._batches += 1
+        people = self._dice.sample(self._world.customers.people, self._dice.choice((1, 2, 4, 8)))
+        recipients = []
+        for person in people:
+            word = f"b{number}.{person.id}"
+            self._witness.ordered(word, person.id)
+            parameters = [{"type": "text", "text": word}]
+            recipients.append({"number": f"+{person.customer.number}",
+                               "components": [{"type": "body", "parameters": parameters}]})  # fmt: skip
+        if self._dice.random() < 0.3:
+            recipients.append(self._dice.choice((recipients[0], {"number": "12", "components": []})))
+        body = {"recipients": recipients, "template": {"name": "invitation", "language": "en_US"}}
+        headers = {"Idempotency-Key": f"key-{number}", "Prefer": self._dice.choice(("respond-async", "wait=5"))}
+        found = await self._surely_ask(body, headers)
+        self._check_accepted(found, number)
+        batch_id = str(found.json["batch_id"])
+        self._witness.batched(batch_id, number, [f"b{number}.{person.id}" for person in people])
+        if self._dice.random() < 0.3:
+            await asyncio.sleep(self._dice.choice((1.0, 3600.0)) * self._dice.random())
+            again = await self._surely_ask(body, headers)
+            if again.json.get("batch_id") != batch_id:
+                self._witness.found("idempotency", f"key-{number} gave {batch_id}, then {again.json}")
+        if self._dice.random() < 0.1:
+            cancelled = await self.surely("POST", f"/batches/{batch_id}/cancel")
+            self._world.trace("batch.cancelled", batch=number, status=cancelled.status)
+
+    async def _surely_ask(self, body: Any, headers: Mapping[str, str]) -> Answer:
+        return await self.surely("POST", "/initiate-bulk", body, **headers)
+
+    def _check_accepted(self, found: Answer, number: int) -> None:
+        self._world.trace("batch", number=number, status=found.status)
+        if found.status not in (200, 202):
+            self._witness.found("bulk refused", f"batch {number}: {found.status} {found.json}")
+
+    # --- the outbox ---
+
+    async def _look_after_the_outbox(self) -> None:
+        while True:
+            await asyncio.sleep(self._dice.expovariate(6.0 / DAY))
+            if self.quiet:
+                continue
+            if self._dice.random() < 0.5:
+                await self._retry(self._dice.choice(("failed", "parked", "held")))
+            else:
+                await self._cancel(self._dice.choice(("queued", "waiting", "held")))
+
+    async def _retry(self, state: str) -> None:
+        for job in await self._listed(state):
+            self._witness.retried_by_hand.add(job["outbox_id"])  # before: the answer may be lost
+            found = await self.ask("POST", f"/outbox/{job['outbox_id']}/retry")
+            self._world.trace("retried", job=job["outbox_id"], status=found.status)
+
+    async def _cancel(self, state: str) -> None:
+        for job in (await self._listed(state))[:3]:
+            found = await self.ask("POST", f"/outbox/{job['outbox_id']}/cancel")
+            self._world.trace("cancelled", job=job["outbox_id"], status=found.status)
+            if found.status == 200:
+                self._witness.cancelled(job["outbox_id"])
+
+    async def _listed(self, state: str) -> list[dict[str, Any]]:
+        found = await self.ask("GET", f"/outbox?state={state}")
+        return list(found.json["outbox"]) if found.status == 200 else []
