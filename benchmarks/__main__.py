@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import acknowledge, deliver, depth, footprint, large, loop, people
+from benchmarks import accounts, acknowledge, deliver, depth, footprint, large, loop, people
 from benchmarks.report import Row, table, write
 from benchmarks.stage import Stage, step_aside
 
@@ -18,6 +18,7 @@ ALL: dict[str, Callable[[Stage], list[Row]]] = {
     "acknowledge": acknowledge.run,
     "deliver": deliver.run,
     "loop": loop.run,
+    "accounts": accounts.run,
     "depth": depth.run,
     "large": large.run,
     "people": people.run,

@@ -75,6 +75,11 @@ class Server:
         return int(fields[fields.index("VmRSS:") + 1]) * 1024
 
     @property
+    def threads(self) -> int:
+        """How many it has."""
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+    @property
     def cpu_seconds(self) -> float:
         """Processor time that it used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()

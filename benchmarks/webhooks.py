@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from functools import cache
 
 from wabot.sandbox import payloads
@@ -26,10 +27,18 @@ def number(person: int) -> str:
     return f"9198{person:08d}"
 
 
-def requests(count: int, *, people: int = PEOPLE, first: int = 0) -> list[bytes]:
-    """`count` signed deliveries of a short text each (some 580 bytes of JSON); no wamid is ever used twice."""
-    run, shape = secrets.token_hex(8).upper(), _shape()
-    return [_request(shape, number(first + i % people), f"wamid.HBgM{run}{i:012d}AA==") for i in range(count)]
+def requests(
+    count: int, *, people: int = PEOPLE, first: int = 0, to: Sequence[str] = (PHONE_NUMBER_ID,)
+) -> list[bytes]:
+    """`count` signed deliveries of a short text each (some 580 bytes of JSON); no wamid is ever used twice.
+
+    `to`: the phone number ids that get them in turn.
+    """
+    run, shapes = secrets.token_hex(8).upper(), [_shape(one) for one in to]
+    return [
+        _request(shapes[i % len(shapes)], number(first + i % people), f"wamid.HBgM{run}{i:012d}AA==")
+        for i in range(count)
+    ]
 
 
 def signed(body: bytes) -> bytes:
@@ -62,10 +71,10 @@ def _receipt_shapes() -> list[bytes]:
     return shapes
 
 
-def _shape() -> bytes:
+def _shape(phone_number_id: str) -> bytes:
     """The JSON of a delivery, with holes for the number and the wamid."""
     who, user_id = "%(number)s", "IN.%(number)s"
     message = payloads.inbound(payloads.text(_TEXT), "%(wamid)s", time.time(), from_=who, user_id=user_id)
     contact = payloads.contact(who, user_id, NAME)
-    value = payloads.value("15550001111", PHONE_NUMBER_ID, contacts=[contact], messages=[message])
+    value = payloads.value("15550001111", phone_number_id, contacts=[contact], messages=[message])
     return payloads.encode(payloads.envelope(value))

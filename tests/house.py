@@ -76,7 +76,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.monitor.problem_sources", "wabot.service", "wabot.work.lane",
     ),
     "wabot.shared_opt_outs": ("wabot.accounts", "wabot.core", "wabot.journal"),
-    "wabot.webhook_intake": ("wabot.accounts", "wabot.core", "wabot.log", "wabot.offload", "wabot.shared_opt_outs"),
+    "wabot.webhook_intake": (
+        "wabot.accounts", "wabot.core", "wabot.log", "wabot.offload", "wabot.shared_opt_outs", "wabot.webhook_signers",
+    ),
+    "wabot.webhook_signers": ("wabot.accounts", "wabot.core", "wabot.offload"),
     "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
@@ -103,8 +106,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.assembly.accounts": (
-        "wabot.accounts", "wabot.assembly.factories", "wabot.journal.files", "wabot.log", "wabot.settings",
-        "wabot.shared_opt_outs", "wabot.webhook_intake",
+        "wabot.accounts", "wabot.assembly.factories", "wabot.core", "wabot.journal.files", "wabot.log",
+        "wabot.settings", "wabot.shared_opt_outs", "wabot.webhook_intake",
     ),
     "wabot.assembly.start_and_stop": (
         "wabot.accounts", "wabot.api_keys", "wabot.assembly", "wabot.core", "wabot.journal", "wabot.log",
@@ -144,6 +147,7 @@ BROAD_CATCHERS = {
     "wabot.work.lane": 2,
     "wabot.web.request_log": 1,
     "wabot.journal.sqlite": 1,
+    "wabot.journal.shared_threads": 1,
     "wabot.assembly.start_and_stop": 1,
 }
 """How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an

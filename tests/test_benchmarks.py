@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import acknowledge, deliver, depth, footprint, large, loop, people, report
+from benchmarks import accounts, acknowledge, deliver, depth, footprint, large, loop, people, report
 from benchmarks.large_journal import TALKER, Size, make
 from benchmarks.load import Load, drive, spread
 from benchmarks.report import Row
@@ -138,7 +138,7 @@ def indexes_of_the_schema() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "benchmark", [acknowledge, deliver, loop, depth, large, people, footprint], ids=lambda m: m.__name__
+    "benchmark", [acknowledge, deliver, loop, accounts, depth, large, people, footprint], ids=lambda m: m.__name__
 )
 def test_every_benchmark_runs_and_finds_something(benchmark: object, stage: Stage) -> None:
     rows: list[Row] = benchmark.run(stage)  # type: ignore[attr-defined]

@@ -43,9 +43,9 @@ class OneBusyReader:
     async def writer(self, path: Path, check: Check) -> Connection:
         return await Threads().writer(path, check)
 
-    async def reader(self, path: Path) -> Connection:
+    async def reader(self, path: Path, *, long: bool = False) -> Connection:
         self.readers += 1
-        connection = await Threads().reader(path)
+        connection = await Threads().reader(path, long=long)
         return connection if self.readers == 1 else Busy(connection, self.done)
 
 
@@ -115,11 +115,11 @@ async def test_a_closed_journal_opens_no_connection_any_more(scene: Scene) -> No
 
 async def test_a_reader_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     class Failing(OneBusyReader):
-        async def reader(self, path: Path) -> Connection:
+        async def reader(self, path: Path, *, long: bool = False) -> Connection:
             if self.readers == 1:
                 self.readers += 1
                 raise sqlite3.OperationalError("unable to open database file")
-            return await super().reader(path)
+            return await super().reader(path, long=long)
 
     connect = Failing()
     connect.done.set()

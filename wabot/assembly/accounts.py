@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -10,12 +11,17 @@ from typing import Protocol
 from wabot import log
 from wabot.accounts import Account, Accounts, Stopped
 from wabot.assembly import factories
+from wabot.core.exceptions import JournalDown
 from wabot.journal import files
 from wabot.journal.files import CannotOpen
 from wabot.settings.accounts import FOLDER
 from wabot.settings.loading import Settings
 from wabot.shared_opt_outs import SharedOptOuts
 from wabot.webhook_intake import WebhookIntake
+
+OPENED_AT_ONCE = 16
+CANNOT_OPEN = (CannotOpen, JournalDown, OSError)
+"""The errors by which one account is stopped, and no other."""
 
 logger = log.get_logger()
 
@@ -35,24 +41,54 @@ async def open_accounts(
     data_dir: Path,
     shared_opt_outs: bool,
 ) -> Accounts:
-    """All accounts, each with its journal open; `stack` closes them. Raises CannotOpen if none can be opened.
+    """All accounts, each with its journal open; `stack` closes them. If none opens, raises why the first does not.
 
     `data_dir`: that of the service.
     """
     if len(each) > 1:
         for folder in (data_dir, data_dir / FOLDER):
             files.own(folder)
+    opening = Opening(assembling, several=len(each) > 1)
+    stack.push_async_callback(opening.close)
+    found = await asyncio.gather(*map(opening.open, each, each.values()), return_exceptions=True)
     running, stopped = list[Account](), list[Stopped]()
-    for name, settings in each.items():
-        with log.labelled({"account": name} if len(each) > 1 else {}):
-            try:
-                running.append(await stack.enter_async_context(assembling(name, settings)))
-            except CannotOpen as error:
-                if len(stopped) + 1 == len(each):
-                    raise
-                logger.error("account.stopped", reason=str(error))
-                stopped.append(Stopped(factories.identity(name, settings), clock(), str(error)))
+    for (name, settings), one in zip(each.items(), found, strict=True):
+        if isinstance(one, Account):
+            running.append(one)
+        elif isinstance(one, CANNOT_OPEN):
+            stopped.append(Stopped(factories.identity(name, settings), clock(), str(one)))
+        else:
+            raise one
+    if not running and isinstance(found[0], BaseException):
+        raise found[0]
     return Accounts(running, stopped, default=next(iter(each)), shared_opt_outs=shared_opt_outs)
+
+
+class Opening:
+    """Opens accounts, some at a time, and closes them all at once. `several`: log lines name the account."""
+
+    def __init__(self, assembling: Assembling, *, several: bool) -> None:
+        self._assembling, self._several = assembling, several
+        self._stacks: list[AsyncExitStack] = []
+        self._turn = asyncio.Semaphore(OPENED_AT_ONCE)
+
+    async def open(self, name: str, settings: Settings) -> Account:
+        """The account of this name. Raises CANNOT_OPEN."""
+        with log.labelled({"account": name} if self._several else {}):
+            async with self._turn:
+                self._stacks.append(own := AsyncExitStack())
+                try:
+                    return await own.enter_async_context(self._assembling(name, settings))
+                except CANNOT_OPEN as error:
+                    if self._several:
+                        logger.error("account.stopped", reason=str(error))
+                    raise
+
+    async def close(self) -> None:
+        """Close all that were opened."""
+        for one in await asyncio.gather(*(stack.aclose() for stack in self._stacks), return_exceptions=True):
+            if isinstance(one, BaseException):
+                raise one
 
 
 async def take_up(accounts: Accounts, settings: Settings, clock: Callable[[], float]) -> WebhookIntake:
@@ -60,12 +96,13 @@ async def take_up(accounts: Accounts, settings: Settings, clock: Callable[[], fl
     stops = None
     if settings.optout.shared and accounts.several:
         stops = SharedOptOuts(accounts, factories.rules(settings).consent, clock)
-        await stops.catch_up()
     holders = [account for account in accounts if (await account.journal.foreign_kept(frozenset())).webhooks]
     for account in accounts:
         for holder in holders:
             if holder is not account and holder.identity.app_secret == account.identity.app_secret:
                 await _reclaim(account, holder, clock)
+    if stops is not None:
+        await stops.catch_up()
     ignored = frozenset(next(iter(settings.of_accounts().values())).whatsapp.ignore_phone_number_ids)
     return WebhookIntake(accounts, ignored_numbers=ignored, shared_opt_outs=stops)
 
@@ -81,4 +118,4 @@ async def _reclaim(account: Account, holder: Account, clock: Callable[[], float]
 
 def keys_of(accounts: Accounts) -> Mapping[str, Sequence[str]]:
     """The API keys that open one account only, by its name."""
-    return {one.name: one.api_keys for one in accounts.identities if one.api_keys} if accounts.several else {}
+    return {one.name: one.api_keys for one in accounts.identities if one.api_keys}

@@ -21,6 +21,7 @@ from wabot.assembly.clock import SteadyClock
 from wabot.core.jobs import Kind
 from wabot.journal.connections import Connect, Threads
 from wabot.journal.opening import Purpose
+from wabot.journal.shared_threads import SharedThreads
 from wabot.log import get_logger
 from wabot.settings.loading import Settings
 from wabot.web.app import make_app
@@ -31,6 +32,8 @@ from wabot.work.archive_circuit import Circuit
 
 ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
 """At the stop: time for open requests (aiohttp may use it twice), then for jobs in flight; at most 10 s in all."""
+EXAMINED_APART_SECONDS = 0.5
+"""Between the first runs of doctor for two accounts: each asks Meta some seven questions."""
 BROKEN_SECONDS = 5.0
 """Pause before a background loop is restarted after a bug."""
 
@@ -66,22 +69,24 @@ async def run(
     its findings into problems.
     """
     async with AsyncExitStack() as stack:
+        each = settings.of_accounts()
         working = at_work(
             settings,
             clock=SteadyClock(),
             noise=random.SystemRandom().random,
-            connect=Threads(),
-            adapters=await Clients.open(settings.of_accounts(), stack),
+            connect=SharedThreads(len(each)) if len(each) > 1 else Threads(),
+            adapters=await Clients.open(each, stack),
             sandbox=sandbox,
             fresh=fresh,
         )
         accounts, intake = await stack.enter_async_context(working)
         accepted = () if sandbox else api_keys.of_service(settings.server)
-        gate = Gate(accepted, of_accounts=keys_of(accounts), open_to_this_machine=sandbox)
+        gate = Gate(accepted, of_accounts=keys_of(accounts) if settings.accounts else {}, open_to_this_machine=sandbox)
         url = await stack.enter_async_context(_serving(settings, accounts, intake, gate))
-        for account in accounts if examine else ():
+        for nth, account in enumerate(accounts) if examine else ():
             with log.labelled(accounts.label(account)):
-                await stack.enter_async_context(_background(partial(account.watch.run, account.doctor)))
+                looking = partial(account.watch.run, account.doctor, after=nth * EXAMINED_APART_SECONDS)
+                await stack.enter_async_context(_background(looking))
         urls = {"wabot": url, "graph": settings.whatsapp.graph_api_base}
         stack.enter_context(running_address.kept(settings.server.data_dir, **urls))
         yield Running(url, accounts, intake, (*accepted, *(key for one in accounts for key in one.identity.api_keys)))
@@ -159,7 +164,8 @@ async def run_sandbox(settings: Settings, *, keep: bool = False) -> AsyncIterato
 def _tell_all(accounts: Accounts, works: bool, reason: str) -> None:
     """MongoDB stopped answering, or answers again: that concerns every account."""
     for account in accounts:
-        account.watch.archive_changed(works, reason)
+        with log.labelled(accounts.label(account)):
+            account.watch.archive_changed(works, reason)
 
 
 @asynccontextmanager

@@ -57,8 +57,8 @@ class Connect(Protocol):
         `check` may raise before anything is written: WAL mode is already a change to a file that may not be ours.
         """
 
-    async def reader(self, path: Path) -> Connection:
-        """A connection that can only read."""
+    async def reader(self, path: Path, *, long: bool = False) -> Connection:
+        """A connection that can only read; `long`: for reads that may take long."""
 
 
 class Threads:
@@ -75,7 +75,7 @@ class Threads:
             raise
         return connection
 
-    async def reader(self, path: Path) -> Connection:
+    async def reader(self, path: Path, *, long: bool = False) -> Connection:
         connection = OnThread(partial(open_file, f"{path.as_uri()}?mode=ro", uri=True), iter_chunk_size=64)
         await connection
         return connection
@@ -118,9 +118,11 @@ class OnThread(aiosqlite.Connection):
         return result
 
 
-def open_file(database: str, *, uri: bool = False) -> sqlite3.Connection:
-    """A new connection, for the thread that calls."""
-    connection = sqlite3.connect(database, isolation_level=None, cached_statements=256, uri=uri)
+def open_file(database: str, *, uri: bool = False, any_thread: bool = False) -> sqlite3.Connection:
+    """A new connection, for the thread that calls; for `any_thread`, one at a time."""
+    connection = sqlite3.connect(
+        database, isolation_level=None, cached_statements=256, uri=uri, check_same_thread=not any_thread
+    )
     connection.row_factory = sqlite3.Row
     return connection
 

@@ -281,7 +281,7 @@ async def open_journal(
             identity = await writer.run(opening.migrate, business, purpose, new_id(noise, 8))
             await writer.run(after_restore.mark_if_older, path)
             reader = await connect.reader(path)
-        long_reader = OnDemand(partial(connect.reader, path))
+        long_reader = OnDemand(partial(connect.reader, path, long=True))
         return Journal(identity, path, (writer, reader, long_reader), lock, rules=rules, policy=policy, noise=noise)
     except BaseException:
         for connection in filter(None, (reader, writer)):

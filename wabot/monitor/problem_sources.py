@@ -227,8 +227,9 @@ class Watch:
             self._report(check, by=BY_DOCTOR)
         self._warn({check.name: f"{check.detail}. {check.remedy}" for check in checks if check.state is State.WARNING})
 
-    async def run(self, doctor: Doctor) -> None:
-        """Check regularly until cancelled."""
+    async def run(self, doctor: Doctor, *, after: float = 0.0) -> None:
+        """Check regularly until cancelled: for the first time in `after` seconds, or when an event needs it."""
+        await self._wait(after)
         while True:
             self._soon.clear()
             await self.look()
@@ -237,9 +238,12 @@ class Watch:
                 await self.examine(doctor)
                 if self._check_problems or not doctor.reached:
                     self._examine_at = min(self._examine_at, self._clock() + EXAMINE_AGAIN_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(LOOK_SECONDS, max(self._examine_at - self._clock(), 0.0))):
-                    await self._soon.wait()
+            await self._wait(min(LOOK_SECONDS, max(self._examine_at - self._clock(), 0.0)))
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._soon.wait()
 
     def examine_soon(self, apart: float = DOUBT_SECONDS) -> None:
         """Run doctor now, or `apart` seconds after the last such run, because an event needs its explanation.
