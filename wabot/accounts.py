@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,15 +84,16 @@ class Accounts:
         self.running = {account.name: account for account in running}
         self.stopped = {one.identity.name: one for one in stopped}
         self.default, self._shared_opt_outs = default, shared_opt_outs
+        self.identities = [account.identity for account in running] + [one.identity for one in stopped]
+        """Of all accounts, those that run first."""
+        self._names = {one.phone_number_id: one.name for one in self.identities}
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self.running.values())
 
-    @property
-    def identities(self) -> list[Identity]:
-        """Of all accounts, those that run first."""
-        running = [account.identity for account in self]
-        return running + [stopped.identity for stopped in self.stopped.values()]
+    def __len__(self) -> int:
+        """How many run."""
+        return len(self.running)
 
     @property
     def several(self) -> bool:
@@ -116,10 +118,9 @@ class Accounts:
 
     def of_number(self, phone_number_id: str) -> Account:
         """The account of this phone number id. Raises UnknownAccount, AccountStopped."""
-        for one in self.identities:
-            if one.phone_number_id == phone_number_id:
-                return self.named(one.name)
-        raise UnknownAccount("no account has this phone number id")
+        if (name := self._names.get(phone_number_id)) is None:
+            raise UnknownAccount("no account has this phone number id")
+        return self.named(name)
 
     async def state(self) -> tuple[bool, dict[str, Any]]:
         """Whether any account works, and the state of all: that of the first one, with the problems of each.
@@ -128,12 +129,13 @@ class Accounts:
         """
         if not self.several:
             return await next(iter(self)).readiness.state()
-        states = {account.name: await account.readiness.state() for account in self}
+        found = await asyncio.gather(*(account.readiness.state() for account in self))
+        states = dict(zip(self.running, found, strict=True))
         problems = dict[tuple[str, str], dict[str, Any]]()
         for name, (_, state) in states.items():
             for problem in state["problems"]:
                 known = problems.setdefault((problem["what"], problem["remedy"]), {**problem, "account": name})
-                if known["account"] != name:
+                if known.get("account") != name:
                     known.pop("account", None)
         shown = {name: {key: state[key] for key in state if key != "problems"} for name, (_, state) in states.items()}
         ready = any(ready for ready, _ in states.values())

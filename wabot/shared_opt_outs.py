@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from wabot.accounts import Account
@@ -20,14 +21,17 @@ class SharedOptOuts:
         self._accounts, self._consent, self._clock = list(accounts), consent, clock
 
     async def spread(self, incoming: Webhook, said_to: Account) -> None:
-        """Store the wishes of one account's webhook in the others. Raises JournalDown.
+        """Store the wishes of one account's webhook in the others. Raises JournalDown if one of them cannot.
 
-        Called before the webhook itself is stored: after a crash Meta repeats it, and the wishes are stored again.
+        Only then is the webhook acknowledged: after a crash, or if a disk is full, Meta repeats it, and the wishes are
+        stored again.
         """
         if found := wishes(incoming, self._consent, self._clock()):
-            for account in self._accounts:
-                if account is not said_to:
-                    await account.journal.apply_wishes(found, self._clock())
+            now = self._clock()
+            each = [one.journal.apply_wishes(found, now) for one in self._accounts if one is not said_to]
+            for failure in await asyncio.gather(*each, return_exceptions=True):
+                if isinstance(failure, BaseException):
+                    raise failure
 
     async def catch_up(self) -> None:
         """Bring all accounts to the same state: one may be new, or may have been stopped."""

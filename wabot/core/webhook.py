@@ -39,8 +39,8 @@ def parse(
     there; it also has what names no number. What is about a whole WABA goes to each of its numbers, and becomes a
     Notice if it is not ours.
 
-    Changes for another phone number id become ForeignParts of the first, unless that id is in `ignored`. If it is in
-    `refused` they become Notices: it is ours, but its app secret did not sign this webhook.
+    Changes for another phone number id become ForeignParts of the first, unless that id is in `ignored`. Those for one
+    in `refused` are dropped, and its Webhook is empty: it is ours, but its app secret did not sign this webhook.
 
     A malformed part does not affect the others, and all strings can be stored. A message without a valid timestamp gets
     that of its entry, or else 0.0: then the caller's clock must do.
@@ -92,7 +92,7 @@ class _Routing:
             elif number in self._accounts:
                 self.readings.setdefault(number, _Reading()).change(change, at)
             elif number in self._refused:
-                self.first.note(text_of(change.get("field")), "not signed with the app secret of its number", change)
+                self.readings.setdefault(number, _Reading())
             else:
                 self.first.elsewhere(number, entry, change, ignored=number in self._ignored)
 
