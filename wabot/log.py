@@ -53,6 +53,11 @@ def labelled(labels: Mapping[str, str]) -> Iterator[None]:
         _labels.reset(before)
 
 
+def label(labels: Mapping[str, str]) -> None:
+    """Add these fields to the lines of the innermost `labelled` block from now on, in place of its own."""
+    _labels.set(labels)
+
+
 class LogSettings(Protocol):
     """The [log] section."""
 

@@ -138,9 +138,10 @@ class Writer:
             if changes != self.changes:
                 self.changes = changes
                 self._changed.set()
+            if down := next((error for _, error in results if isinstance(error, JournalDown)), None):
+                self._refused = clock(), str(down)
+                log.warning("journal.refused", reason=str(down))
             for (_, future), (result, error) in zip(group, results, strict=True):
-                if isinstance(error, JournalDown):
-                    self._refused = clock(), str(error)
                 if future.done():  # its caller was cancelled; the rows are there all the same
                     continue
                 if error is None:
@@ -163,7 +164,7 @@ def _commit(db: sqlite3.Connection, operations: Sequence[Operation]) -> list[Com
         return _transaction(db, operations)
     except Exception as error:  # noqa: BLE001  an error of an operation is raised to its own caller
         if _is_the_disk(error):
-            return [(None, _down(error))] * len(operations)
+            return [(None, JournalDown(f"the journal cannot be written: {error}"))] * len(operations)
         if len(operations) == 1:
             return [(None, error)]
         return [_commit(db, [operation])[0] for operation in operations]
@@ -196,8 +197,3 @@ def _transaction(db: sqlite3.Connection, operations: Sequence[Operation]) -> lis
             db.execute("ROLLBACK")
         raise
     return results
-
-
-def _down(error: Exception) -> JournalDown:
-    log.warning("journal.refused", reason=str(error))
-    return JournalDown(f"the journal cannot be written: {error}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from wabot import log
 from wabot.accounts import Account, Accounts
 from wabot.service import Service
 from wabot.web.answers import Refusal, reply
@@ -24,11 +25,16 @@ def is_named(request: web.Request) -> str | None:
 
 
 def account_of(request: web.Request) -> Account:
-    """The account of a request. Raises UnknownAccount, AccountStopped, and Refusal if the key does not open it."""
+    """The account of a request, which its log lines name from now on.
+
+    Raises UnknownAccount, AccountStopped, and Refusal if the key does not open it.
+    """
     accounts = request.app[ACCOUNTS]
     name = is_named(request) or accounts.default
     refuse_closed(request, name)
-    return accounts.named(name)
+    account = accounts.named(name)
+    log.label(accounts.label(account))
+    return account
 
 
 def service_of(request: web.Request) -> Service:
@@ -38,7 +44,9 @@ def service_of(request: web.Request) -> Service:
 
 def refuse_closed(request: web.Request, name: str | None) -> None:
     """Raise Refusal if the request's key does not open this account (None: all accounts)."""
-    opened = request.get(OPENED)
+    opened, accounts = request.get(OPENED), request.app[ACCOUNTS]
+    if name is None and not accounts.several:
+        name = accounts.default
     if opened is not None and name not in opened:
         raise Refusal(401, f"this key opens only the account {', '.join(sorted(opened))}: name it as `account`")
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from wabot.web.accounts import answer, service_of
 from wabot.web.answers import Refusal
 from wabot.web.initiate_bulk import reply_batch
-from wabot.web.request_bodies import OFFLOAD, validate_query
+from wabot.web.request_bodies import OFFLOAD, read_account, validate_query
 from wabot.web.request_models import BatchesQuery
 
 _SIGNS = frozenset("=+-@")
@@ -35,6 +35,7 @@ async def listing(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """POST /batches/{id}/cancel: cancel all sends that have not left; the batch's counts."""
+    await read_account(request)
     found = await service_of(request).cancel_batch(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such batch")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from wabot.web.accounts import ACCOUNTS, account_of, answer, service_of
 from wabot.web.answers import Refusal
-from wabot.web.request_bodies import validate_query
+from wabot.web.request_bodies import read_account, validate_query
 from wabot.web.request_models import MergesQuery
 
 
 def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
-        for account in request.app[ACCOUNTS].bound_by(account_of(request)):
-            identity = await account.service.set_stop(request.match_info["number"], stop=stop)
+        await read_account(request)
+        bound = request.app[ACCOUNTS].bound_by(account_of(request))
+        each = (account.service.set_stop(request.match_info["number"], stop=stop) for account in bound)
+        identity, *_ = await asyncio.gather(*each)
         return answer(request, {"number": identity, "opted_out": stop})
 
     return handler
@@ -29,6 +32,7 @@ async def merges(request: web.Request) -> web.Response:
 
 async def undo_merge(request: web.Request) -> web.Response:
     """POST /merges/{id}/undo: make two contacts of it again."""
+    await read_account(request)
     found = await service_of(request).undo_merge(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such merge")

@@ -6,10 +6,12 @@ from aiohttp import web
 
 from wabot.web.accounts import account_of, answer
 from wabot.web.answers import Refusal
+from wabot.web.request_bodies import read_account
 
 
 async def probe(request: web.Request) -> web.Response:
     """POST /lanes/{kind}/probe: send a probe through a paused lane now."""
+    await read_account(request)
     found = account_of(request).readiness.probe(request.match_info["kind"])
     if found is None:
         raise Refusal(404, "no such lane")

@@ -14,7 +14,7 @@ from wabot.service import identify
 from wabot.web.accounts import answer, service_of
 from wabot.web.answers import Refusal
 from wabot.web.history import QUESTION_LIMIT
-from wabot.web.request_bodies import parse, validate, validate_query
+from wabot.web.request_bodies import parse, read_account, validate, validate_query
 from wabot.web.request_models import OutboxQuery, RetryAll
 
 
@@ -51,6 +51,7 @@ async def retry_all(request: web.Request) -> web.Response:
 
 def _one(verb: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
+        await read_account(request)
         found = await getattr(service_of(request), verb)(request.match_info["id"])
         if found is None:
             raise Refusal(404, "no such send in the outbox")

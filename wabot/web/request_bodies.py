@@ -20,6 +20,8 @@ from wabot.web.accounts import NAMED
 from wabot.web.answers import RETRY_AFTER, Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
+ACCOUNT_LIMIT = 4096
+"""The most bytes of a body that only names an account."""
 IN_FLIGHT = 64 << 20
 """The most bytes of bodies being received: this much for webhooks, and as much for all other requests."""
 READ_SECONDS = 30.0
@@ -139,6 +141,12 @@ async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], l
     if account is not None:
         request[NAMED] = account
     return found
+
+
+async def read_account(request: web.Request) -> None:
+    """Find the account that the body names, for a request that needs no body. What is not JSON is ignored."""
+    if request.can_read_body and request.content_type == "application/json":
+        await parse(request, lambda _: None, ACCOUNT_LIMIT)
 
 
 def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> tuple[str | None, T]:

@@ -14,7 +14,7 @@ from wabot.core.exceptions import InvalidInput, JournalDown
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.journal.merge_undo import CannotUndo
 from wabot.journal.outbox import CannotMove
-from wabot.log import get_logger
+from wabot.log import get_logger, labelled
 from wabot.service import KeyConflict
 from wabot.web import answers
 from wabot.web.answers import Refusal
@@ -43,6 +43,10 @@ def serving(gate: Gate) -> Middleware:
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answers and logs every request, whatever happens."""
+        with labelled({}):  # a handler may name its account
+            return await served(request, handler)
+
+    async def served(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         try:
             refusal = await gate.refuses(request)

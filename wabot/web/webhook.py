@@ -10,6 +10,8 @@ from wabot.web.request_log import LINE
 from wabot.webhook_intake import WebhookIntake
 
 INTAKE = web.AppKey("intake", WebhookIntake)
+LINE_LENGTH = 200
+"""Characters of a log line that name the accounts of one webhook."""
 
 
 async def verify(request: web.Request) -> web.Response:
@@ -32,7 +34,8 @@ async def webhook(request: web.Request) -> web.Response:
     intake.refuse_unsigned(signature, number)
     body = await request.app[WEBHOOK_BODIES].read(request, WEBHOOK_LIMIT)
     found = await intake.receive(body, signature, number)
-    request[LINE] = {"received": found.count, "stored": found.stored, "body": found.bodies}
+    named = {"account": ",".join(found.accounts)[:LINE_LENGTH]} if found.accounts else {}
+    request[LINE] = {"received": found.count, "stored": found.stored, "body": found.bodies, **named}
     body = b'{"received":%d,"stored":%d}' % (found.count, found.stored)
     return web.Response(body=body, content_type="application/json")
 
