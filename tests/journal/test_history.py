@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, NOW, Scene, said, sent, text
+from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, said, sent, text
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS
 from wabot.core.jobs import Event, Job, Kind, Origin, Outcome
 from wabot.core.messages import Direction
@@ -207,3 +207,11 @@ async def test_messages_of_one_second_keep_their_order(scene: Scene, direction: 
     await scene.hear(*(said(f"wamid.{n}", at=NOW, body=str(n), direction=direction) for n in range(5)))
     _, documents = await scene.journal.of_contact(ANA, 0, ())
     assert [doc["body"] for doc in documents] == ["4", "3", "2", "1", "0"]
+
+
+async def test_what_a_reply_answers_is_found_also_where_it_arrived_late_or_the_first_of_it_is_gone(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"), said("wamid.2", at=NOW - 6 * DAY, body="late"), said("wamid.3"))
+    job = await next_reply(scene)
+    assert [one.asked for one in (await scene.journal.talk(job, 1)).said] == [True, True, True]
+    await scene.journal.writer(lambda db: db.execute("DELETE FROM messages WHERE wamid = 'wamid.1'") and None)
+    assert [one.body for one in (await scene.journal.talk(job, 1)).said if one.asked] == ["late", "Hello"]

@@ -56,7 +56,7 @@ _TALK = (
     " WHERE id IN (SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id <= :upto"
     f" AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit)"
     " UNION SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
-    f" AND timestamp >= (SELECT timestamp FROM messages WHERE id = :since) - {_LATE_SECONDS}"
+    f" AND timestamp >= coalesce((SELECT timestamp FROM messages WHERE id = :since), 0) - {_LATE_SECONDS}"
     " ORDER BY id DESC LIMIT :asked)) ORDER BY id > 0, iif(id > 0, 0, timestamp), id"
 )
 """What was brought back from the archive, in one go or in several, comes first, in the order of its times."""
