@@ -209,7 +209,9 @@ async def test_messages_of_one_second_keep_their_order(scene: Scene, direction: 
     assert [doc["body"] for doc in documents] == ["4", "3", "2", "1", "0"]
 
 
-async def test_what_a_reply_answers_is_found_also_where_it_arrived_late_or_the_first_of_it_is_gone(scene: Scene) -> None:
+async def test_what_a_reply_answers_is_found_also_where_it_arrived_late_or_the_first_of_it_is_gone(
+    scene: Scene,
+) -> None:
     await scene.hear(said("wamid.1"), said("wamid.2", at=NOW - 6 * DAY, body="late"), said("wamid.3"))
     job = await next_reply(scene)
     assert [one.asked for one in (await scene.journal.talk(job, 1)).said] == [True, True, True]
