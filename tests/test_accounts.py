@@ -123,9 +123,9 @@ async def deliver(wabot: Business, body: bytes, secret: str, path: str = "/webho
 
 
 async def texts_of(wabot: Business, account: str, number: str = ANA) -> list[str]:
-    """What was said with a person, oldest first."""
+    """What a person said, oldest first."""
     answer = await wabot.post("/get", {"number": number, "account": account})
-    return [message["body"] for message in reversed(answer.json["messages"])]
+    return [message["body"] for message in reversed(answer.json["messages"]) if message["direction"] == "in"]
 
 
 async def test_each_number_answers_its_own_people(both: Agency) -> None:
