@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test check bench bench-large crash
+.PHONY: run test check bench bench-large crash simulate
 
 run: $(READY)
 	$(BIN)/python run.py --sandbox
@@ -24,6 +24,9 @@ bench-large: $(READY)
 
 crash: $(READY)
 	WABOT_KILLS=1000 $(BIN)/python -m pytest tests/crash
+
+simulate: $(READY)
+	$(BIN)/python -m simulation --runs 1000 --days 10 --small
 
 $(READY): requirements.txt tests/requirements.txt
 	$(PYTHON) -m venv .venv

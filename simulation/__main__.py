@@ -1,28 +1,74 @@
-"""`python -m simulation --seed N --days D`: simulates, and says what it found. Exit status 1: a promise was broken."""
+"""`python -m simulation --seed N --days D`: simulates, and says what it found. Exit status 1: a promise was broken.
+
+A finding is printed with its seed and the smallest trace in which it is found again. `--runs N` runs N seeds, each of
+D days, on all processors. `--mutants` puts faults into wabot, one at a time, and shows which are found.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
-from simulation.world import Plan, run, settings_of
-from wabot import log
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--days", type=float, default=1.0, help="of each run")
+    parser.add_argument("--runs", type=int, default=1, metavar="N", help="how many seeds")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--trace", type=int, default=0, metavar="N", help="print the last N lines of the trace")
+    parser.add_argument("--small", action="store_true", help="make a finding small (takes a while)")
+    parser.add_argument("--mutant", metavar="NAME", help="put this fault in")
+    parser.add_argument("--mutants", action="store_true", help="hunt all faults")
+    parser.add_argument("--most", type=float, default=200.0, metavar="DAYS", help="for each of them")
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run what the arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--days", type=float, default=1.0)
-    parser.add_argument("--trace", type=int, default=0, metavar="N", help="print the last N lines of the trace")
-    args = parser.parse_args(argv)
-    log.configure(settings_of(args.seed).log)
-    found = run(Plan(args.seed, args.days))
-    for line in found.lines[-args.trace :] if args.trace else []:
+    """Do what the arguments say."""
+    args = arguments(argv)
+    if args.mutants:
+        from simulation.mutants import MUTANTS, hunt, table
+
+        hunts = hunt(MUTANTS, days=args.most, piece=args.days, workers=args.workers)
+        print(table(hunts))
+        return 0 if all(one.found for one in hunts) else 1
+    if args.mutant:
+        from simulation.mutants import put_in
+
+        put_in(args.mutant)
+    if args.runs == 1:
+        return int(simulate(args.seed, args.days, args.trace, args.small))
+    with ProcessPoolExecutor(args.workers) as pool:
+        seeds = range(args.seed, args.seed + args.runs)
+        return int(any([*pool.map(_one_of_many, [(seed, args.days, args.trace, args.small) for seed in seeds])]))
+
+
+def _one_of_many(run: tuple[Any, ...]) -> bool:
+    return simulate(*run)
+
+
+def simulate(seed: int, days: float, lines: int, small: bool) -> bool:
+    """Run a seed, and print what came of it; whether something was found."""
+    from simulation.shrink import about, shrunk
+    from simulation.world import Plan, run, settings_of
+    from wabot import log
+
+    log.configure(settings_of(seed).log)
+    found = run(Plan(seed, days))
+    if small and found.finding is not None:
+        found = shrunk(found)
+        print(f"# seed {seed}, {found.plan.days:.2f} days, {found.plan.people} people, without "
+              f"{', '.join(sorted(found.plan.without)) or 'nothing'}:")  # fmt: skip
+    for line in found.lines[-lines:] if lines else about(found) if found.finding else []:
         print(line)
-    print(f"seed {args.seed}: {found.finding or 'no finding'}; {found.day:.2f} days, {found.crashes} crashes,"
-          f" trace {found.digest}")  # fmt: skip
-    return 1 if found.finding else 0
+    print(f"seed {seed}: {found.finding or 'no finding'}; {found.day:.2f} days, {found.crashes} crashes,"
+          f" trace {found.digest}", flush=True)  # fmt: skip
+    return found.finding is not None
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Disk:
         connection.bound(self._full)
         return connection
 
-    async def reader(self, path: Path) -> _OnDisk:
+    async def reader(self, path: Path, *, long: bool = False) -> _OnDisk:
         """A connection that only reads."""
         return self._opened(f"{path.as_uri()}?mode=ro", writes=False)
 

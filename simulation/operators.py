@@ -68,7 +68,10 @@ class Operators:
         body = {"recipients": recipients, "template": {"name": "invitation", "language": "en_US"}}
         headers = {"Idempotency-Key": f"key-{number}", "Prefer": self._dice.choice(("respond-async", "wait=5"))}
         found = await self._surely_ask(body, headers)
-        self._check_accepted(found, number)
+        self._world.trace("batch", number=number, status=found.status)
+        if found.status not in (200, 202):
+            self._witness.found("bulk refused", f"batch {number}: {found.status} {found.json}")
+            return
         batch_id = str(found.json["batch_id"])
         self._witness.batched(batch_id, number, [f"b{number}.{person.id}" for person in people])
         if self._dice.random() < 0.3:
@@ -82,11 +85,6 @@ class Operators:
 
     async def _surely_ask(self, body: Any, headers: Mapping[str, str]) -> Answer:
         return await self.surely("POST", "/initiate-bulk", body, **headers)
-
-    def _check_accepted(self, found: Answer, number: int) -> None:
-        self._world.trace("batch", number=number, status=found.status)
-        if found.status not in (200, 202):
-            self._witness.found("bulk refused", f"batch {number}: {found.status} {found.json}")
 
     # --- the outbox ---
 

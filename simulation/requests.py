@@ -131,8 +131,9 @@ class Requests:
             if known is None:
                 continue
             known.jobs.setdefault(job, witness.now())
-            if len(known.jobs) > 1:
-                witness.found("answered twice", f"{word} in {list(known.jobs)}", known.person)
+            alive = [one for one in known.jobs if not all(copy.failed for copy in self._copies[one])]
+            if len(alive) > 1:
+                witness.found("answered twice", f"{word} in {alive}", known.person)
 
     def _check_again(self, person: int, job: str, earlier: Sequence[Copy]) -> None:
         """Meta accepts a send for another time: only where its answer was hidden, and no receipt proved it."""

@@ -98,11 +98,15 @@ class Life:
     async def end(self) -> None:
         """The crash: nothing of it does anything any more."""
         self.over = True
+        begun: dict[asyncio.Task[Any], None] = {}
         for _ in range(_ROUNDS):
             if not self.tasks:
                 return
-            for task in list(self.tasks):
-                task.cancel()
+            if all(task in begun for task in self.tasks):  # cancelled before its first step, one would never tidy up
+                for task in list(self.tasks):
+                    task.cancel()
+            begun = dict.fromkeys(self.tasks)
+            await asyncio.sleep(0)
             await asyncio.sleep(0)
         raise RuntimeError(f"these do not end: {[task.get_coro() for task in self.tasks]}")
 

@@ -13,7 +13,7 @@ from typing import Any
 from simulation.trace import Trace
 from wabot.sandbox.parts import part, parts
 
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 45.0
 """Within this long an answer that is possible comes."""
 UNDERWAY_SECONDS = 60.0
 """For so long what had been claimed before may still arrive."""
@@ -95,7 +95,9 @@ class Witness:
 
     def said(self, word: str, person: int, wamid: str, *, must_be_answered: bool = True) -> None:
         """A person says something."""
-        said = Word(word, person, self.now(), wamid, settled=not must_be_answered)
+        wish = self.wishes.get(person)
+        settled = not must_be_answered or (wish is not None and wish.since is None)  # does wabot know they came back?
+        said = Word(word, person, self.now(), wamid, settled=settled)
         self.words[word] = self.by_wamid[wamid] = said
         self.trace("said", person=person, word=word)
         self.on_said()
