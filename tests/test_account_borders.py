@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, web
 
 from benchmarks.rows import Filling, fill
 from tests.business import ANA, BEN, EVA, KEY, Business, settings
-from tests.process import BESIDE_OTHERS, ROOT, eventually, world
+from tests.process import BESIDE_OTHERS, ROOT, World, eventually, world
 from tests.test_accounts import SHOP_KEY, Agency, agency, body_for, deliver, sent, texts_of
 from wabot.assembly import start_and_stop
 from wabot.core.json_limits import SMALL
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour
-from wabot.sandbox.meta import Meta
+from wabot.sandbox.meta import Meta, serve
 from wabot.webhook_signers import WAITING_BYTES
 
 MANY = 12
@@ -311,3 +312,55 @@ async def test_a_shared_stop_is_stored_although_another_disk_refuses_it_and_reac
         batch = await both.wabot.post("/initiate-bulk", {"numbers": [ANA, EVA]})
         assert batch.json["results"][0]["error_code"] == "opted_out"
         assert batch.json["results"][1]["success"]
+
+
+# --- crashes ---
+
+
+async def test_a_killed_process_loses_nothing_of_any_account_and_answers_nobody_twice(tmp_path: Path) -> None:
+    """Webhooks that mix two numbers, each repeated until it is answered 200, while wabot is killed three times."""
+    main, shop = numbers(2, "one-app")
+    people = [f"49171{nth:07d}" for nth in range(60)]
+    whatsapp = {"phone_number_id": main.phone_number_id, "app_secret": "one-app"}
+    delivery = {"in_doubt": "park", "hold_seconds": 600}  # nothing is sent twice, whatever Meta has of it
+    runner, url = await serve(shop)
+    (account,) = tables([shop])
+    variable = json.dumps([{**account, "access_token": shop.access_token, "graph_api_base": f"{url}/v26.0"}])
+    try:
+        async with world(tmp_path, meta=main, whatsapp=whatsapp, delivery=delivery) as w:
+            await w.start(WABOT_ACCOUNTS=variable)
+            load = asyncio.gather(*(until_taken(w, body_for(main, shop, from_=one)) for one in people))
+            for after in (0.1, 0.3, 0.2):
+                await asyncio.sleep(after)
+                await w.wabot.kill()
+                await w.start(WABOT_ACCOUNTS=variable)
+            await load
+            for meta, folder in ((main, ""), (shop, f"accounts/{account['name']}")):
+                journal = tmp_path / "data" / folder / "wabot.db"
+                await eventually(lambda journal=journal: not count(journal, _OPEN))
+                answered = [one.to for one in meta.sent]
+                assert len(answered) == len(set(answered)), "somebody was answered twice"
+                assert count(journal, "SELECT count(*) FROM messages WHERE direction = 'in'") == len(people)
+                assert len(answered) + count(journal, _IN_DOUBT) >= len(people), "somebody was not answered"
+    finally:
+        await runner.cleanup()
+
+
+_OPEN = "SELECT count(*) FROM jobs WHERE state IN ('waiting', 'queued', 'running')"
+_IN_DOUBT = "SELECT count(*) FROM jobs WHERE state IN ('in_doubt', 'parked')"
+
+
+def count(journal: Path, question: str) -> int:
+    with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as db:
+        return int(db.execute(question).fetchone()[0])
+
+
+async def until_taken(w: World, body: bytes) -> None:
+    """As Meta: again and again, until it is answered 200."""
+    headers = {"X-Hub-Signature-256": payloads.sign(body, "one-app")}
+    while True:
+        with suppress(ClientError):
+            async with w.client.post(f"{w.wabot.url}/webhook", data=body, headers=headers) as answer:
+                if answer.status == 200:
+                    return
+        await asyncio.sleep(0.05)

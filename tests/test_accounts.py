@@ -107,13 +107,13 @@ def sent(meta: Meta) -> list[tuple[str, str]]:
     return [(one.to, one.type) for one in meta.sent]
 
 
-def body_for(*numbers: Meta, texts: str = "Hi") -> bytes:
+def body_for(*numbers: Meta, texts: str = "Hi", from_: str = ANA) -> bytes:
     """One webhook with a message for each of these numbers."""
     entries = []
     for meta in numbers:
-        wamid = payloads.new_wamid(ANA, inbound=True)
-        message = payloads.inbound(payloads.text(texts), wamid, time.time(), from_=ANA, user_id=None)
-        whole = meta.envelope(messages=[message], contacts=[payloads.contact(ANA, None, "Ana")])
+        wamid = payloads.new_wamid(from_, inbound=True)
+        message = payloads.inbound(payloads.text(texts), wamid, time.time(), from_=from_, user_id=None)
+        whole = meta.envelope(messages=[message], contacts=[payloads.contact(from_, None, "Ana")])
         entries += whole["entry"]
     return payloads.encode({"object": "whatsapp_business_account", "entry": entries})
 
