@@ -41,7 +41,7 @@ def run(stage: Stage) -> list[Row]:
         idle, threads, used = server.rss, server.threads, server.cpu_seconds
         load = drive(server.port, deliveries, connections=CONNECTIONS, seconds=seconds, warm_up=warm_up)
         used = server.cpu_seconds - used
-        server.ask("GET", "/readyz")
+        server.fetch("/metrics")
         loaded, busy = server.rss, server.threads
         again = server.ready_seconds
     kept = sum(_messages(journal) for journal in data.rglob(FILE_NAME))

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from benchmarks.webhooks import ACCESS_TOKEN, API_KEY, APP_SECRET, PHONE_NUMBER_ID
 from wabot.settings.loading import FLAT_NAMES
@@ -84,6 +85,11 @@ class Server:
         """Processor time that it used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def fetch(self, path: str) -> bytes:
+        """The body of a GET."""
+        with urlopen(Request(self.url + path, headers={"X-API-Key": API_KEY})) as answer:
+            return bytes(answer.read())
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:
         """One request: the status, and the JSON of the answer."""

@@ -75,7 +75,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.core", "wabot.doctor.doctor", "wabot.journal.journal", "wabot.metrics", "wabot.monitor.readiness",
         "wabot.monitor.problem_sources", "wabot.service", "wabot.work.lane",
     ),
-    "wabot.shared_opt_outs": ("wabot.accounts", "wabot.core", "wabot.journal"),
+    "wabot.shared_opt_outs": ("wabot.accounts", "wabot.core", "wabot.journal", "wabot.log"),
     "wabot.webhook_intake": (
         "wabot.accounts", "wabot.core", "wabot.log", "wabot.offload", "wabot.shared_opt_outs", "wabot.webhook_signers",
     ),

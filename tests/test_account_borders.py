@@ -20,8 +20,10 @@ from benchmarks.rows import Filling, fill
 from tests.business import ANA, BEN, EVA, KEY, Business, settings
 from tests.process import BESIDE_OTHERS, ROOT, World, eventually, world
 from tests.test_accounts import SHOP_KEY, Agency, agency, body_for, deliver, sent, texts_of
-from wabot.assembly import start_and_stop
+from wabot.assembly import account, start_and_stop
+from wabot.core.exceptions import JournalDown
 from wabot.core.json_limits import SMALL
+from wabot.journal.journal import Journal
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.meta import Meta, serve
@@ -40,7 +42,7 @@ def numbers(count: int, secret: str = "") -> list[Meta]:
     """So many numbers, each with an app secret of its own if none is given."""
     return [
         Meta(
-            behaviour=Behaviour(), phone_number_id=f"{500 + nth}", business_account_id=f"{700 + nth}",
+            behaviour=Behaviour(by_number=False), phone_number_id=f"{500 + nth}", business_account_id=f"{700 + nth}",
             business_number=f"1555000{nth:04d}", app_secret=secret or f"secret-{nth}",
         )
         for nth in range(count)
@@ -110,9 +112,6 @@ async def test_a_disk_that_refuses_writes_is_503_for_its_account_alone(tmp_path:
 async def test_a_journal_that_refuses_its_first_write_stops_that_account_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wabot.assembly import account
-    from wabot.core.exceptions import JournalDown
-
     recover = account._recover
 
     async def full(journal: Any, number: str, clock: Any) -> None:
@@ -126,6 +125,22 @@ async def test_a_journal_that_refuses_its_first_write_stops_that_account_alone(
         await eventually(lambda: sent(both.main))
         (problem,) = (await both.wabot.get("/readyz")).json["problems"]
         assert (problem["account"], "disk is full" in problem["what"]) == ("shop", True)
+
+
+async def test_a_journal_that_refuses_the_wishes_of_others_at_the_start_keeps_nobody_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with agency(tmp_path) as both:
+        await both.shop.say("STOP", from_=ANA)
+
+    async def full(journal: Any, *_: Any) -> None:
+        raise JournalDown("the journal cannot be written: database or disk is full")
+
+    monkeypatch.setattr(Journal, "apply_wishes", full)
+    async with agency(tmp_path, optout={"shared": True}) as both:
+        await both.shop.say("START", from_=BEN)
+        await both.main.say("Hi", from_=EVA)
+        await eventually(lambda: (EVA, "template") in sent(both.main))
 
 
 @asynccontextmanager

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from wabot.accounts import Account
+from wabot.core.exceptions import JournalDown
 from wabot.core.messages import Person, Webhook
 from wabot.core.optout import Consent
 from wabot.journal.accept import wishes
+from wabot.log import get_logger
 
 STEP = 200
 """Wishes that are stored in one commit."""
+
+log = get_logger()
 
 
 class SharedOptOuts:
@@ -34,13 +39,28 @@ class SharedOptOuts:
                     raise failure
 
     async def catch_up(self) -> None:
-        """Bring all accounts to the same state: one may be new, or may have been stopped."""
-        latest = dict[Person, tuple[float, bool]]()
-        known = [await account.journal.wishes() for account in self._accounts]
-        for one in known:
-            for person, wish in one.items():
+        """Bring all accounts to the same state: one may be new, or may have been stopped.
+
+        One whose journal cannot be used just now lacks the others' wishes until the next start.
+        """
+        latest, known = dict[Person, tuple[float, bool]](), list[tuple[Account, Mapping[Person, tuple[float, bool]]]]()
+        for account in self._accounts:
+            with _tolerated(account):
+                known.append((account, await account.journal.wishes()))
+        for _, has in known:
+            for person, wish in has.items():
                 latest[person] = max(wish, latest.get(person, wish))
-        for account, has in zip(self._accounts, known, strict=True):
+        for account, has in known:
             lacking = [(person, at, stop) for person, (at, stop) in latest.items() if has.get(person) != (at, stop)]
-            for start in range(0, len(lacking), STEP):
-                await account.journal.apply_wishes(lacking[start : start + STEP], self._clock())
+            with _tolerated(account):
+                for start in range(0, len(lacking), STEP):
+                    await account.journal.apply_wishes(lacking[start : start + STEP], self._clock())
+
+
+@contextmanager
+def _tolerated(account: Account) -> Iterator[None]:
+    """One account's trouble does not keep the others from starting."""
+    try:
+        yield
+    except JournalDown as error:
+        log.warning("opt_outs.incomplete", account=account.name, reason=str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -96,7 +96,7 @@ async def take_up(accounts: Accounts, settings: Settings, clock: Callable[[], fl
     stops = None
     if settings.optout.shared and accounts.several:
         stops = SharedOptOuts(accounts, factories.rules(settings).consent, clock)
-    holders = [account for account in accounts if (await account.journal.foreign_kept(frozenset())).webhooks]
+    holders = [account for account in accounts if await _keeps_webhooks(account)]
     for account in accounts:
         for holder in holders:
             if holder is not account and holder.identity.app_secret == account.identity.app_secret:
@@ -107,11 +107,22 @@ async def take_up(accounts: Accounts, settings: Settings, clock: Callable[[], fl
     return WebhookIntake(accounts, ignored_numbers=ignored, shared_opt_outs=stops)
 
 
+async def _keeps_webhooks(account: Account) -> bool:
+    """Whether its journal keeps any for other numbers; no, if it cannot be read."""
+    with suppress(JournalDown):
+        return (await account.journal.foreign_kept(frozenset())).webhooks > 0
+    return False
+
+
 async def _reclaim(account: Account, holder: Account, clock: Callable[[], float]) -> None:
-    """Accept the webhooks that another account kept until this one's number was configured."""
+    """Accept the webhooks that another account kept until this one's number was configured.
+
+    What one of the two journals refuses stays where it is until the next start.
+    """
     number, webhooks, stored = account.identity.phone_number_id, 0, 0
-    while (step := await account.journal.reclaim_from(holder.journal, number, clock())).webhooks:
-        webhooks, stored = webhooks + step.webhooks, stored + step.stored
+    with suppress(JournalDown):  # it is logged as `journal.refused`
+        while (step := await account.journal.reclaim_from(holder.journal, number, clock())).webhooks:
+            webhooks, stored = webhooks + step.webhooks, stored + step.stored
     if webhooks:
         logger.info("webhook.reclaimed", account=account.name, webhooks=webhooks, stored=stored)
 

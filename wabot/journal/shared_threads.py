@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 WRITING_THREADS, READING_THREADS, LONG_READING_THREADS = 16, 8, 2
 """The most threads. Reads have their own, so that no commit waits for them, and long reads, so that no lane does."""
-CACHE_KIB, LEAST_KIB, MOST_KIB = 65_536, 128, 2048
-"""How much of pages all connections together keep in memory; each has an equal part, within bounds."""
+CACHE_KIB, LEAST_KIB, MOST_KIB = 20_480, 64, 2048
+"""How much of pages all writers together keep in memory, and how much each at least and at most; readers half of it."""
 
 
 class SharedThreads:
@@ -38,18 +38,21 @@ class SharedThreads:
     def __init__(self, journals: int) -> None:
         self._writing, self._reading = _Crew(WRITING_THREADS), _Crew(READING_THREADS)
         self._long_reading = _Crew(LONG_READING_THREADS)
-        self._cache = f"PRAGMA cache_size = -{min(max(CACHE_KIB // (2 * journals), LEAST_KIB), MOST_KIB)}"
+        self._cache_kib = min(max(CACHE_KIB // journals, LEAST_KIB), MOST_KIB)
 
     async def writer(self, path: Path, check: Check = lambda _db: None) -> _Shared:
         connect = partial(open_file, str(path), any_thread=True)
-        return await _Shared.open(self._writing, connect, check, prepare, self._bound_cache)
+        return await _Shared.open(self._writing, connect, check, prepare, partial(_bound_cache, self._cache_kib))
 
     async def reader(self, path: Path, *, long: bool = False) -> _Shared:
         connect = partial(open_file, f"{path.as_uri()}?mode=ro", uri=True, any_thread=True)
-        return await _Shared.open(self._long_reading if long else self._reading, connect, self._bound_cache)
+        return await _Shared.open(
+            self._long_reading if long else self._reading, connect, partial(_bound_cache, self._cache_kib // 2)
+        )
 
-    def _bound_cache(self, db: sqlite3.Connection) -> None:
-        db.execute(self._cache).fetchall()
+
+def _bound_cache(kib: int, db: sqlite3.Connection) -> None:
+    db.executescript(f"PRAGMA cache_size = -{kib}")
 
 
 class _Crew:
