@@ -21,6 +21,7 @@ from tests.business import ANA, BEN, KEY, Answer, Business, business, settings
 from tests.process import eventually
 from wabot import cli
 from wabot.assembly import start_and_stop
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Kind
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour
@@ -343,3 +344,39 @@ async def test_the_terminal_names_the_account(tmp_path: Path, capsys: pytest.Cap
         checks = json.loads(out.splitlines()[-1])["checks"]
         assert {(check["account"], check["name"]) for check in checks} >= {("main", "token"), ("shop", "token")}
         assert status == 1, "the shop's graph_api_base is main's, which does not know its number"
+
+
+async def test_a_problem_of_several_accounts_names_them_and_their_settings(both: Agency) -> None:
+    for account in both.wabot.running.accounts:
+        account.watch.webhook_refused()
+    (problem_main, problem_shop) = (await both.wabot.get("/readyz")).json["problems"]
+    assert (problem_main["account"], problem_shop["account"]) == ("main", "shop")
+    assert "whatsapp.app_secret" in problem_main["remedy"]
+    assert "accounts.shop.app_secret" in problem_shop["remedy"]
+    for account in both.wabot.running.accounts:
+        account.watch.problems.end("signature")
+        account.watch.problems.begin("mongo", "MongoDB does not answer", "Start it.")
+    (problem,) = (await both.wabot.get("/readyz")).json["problems"]
+    assert problem["accounts"] == ["main", "shop"]
+
+
+async def test_metrics_are_shown_although_one_journal_cannot_be_read(
+    both: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable() -> None:
+        raise JournalDown("the journal cannot be read")
+
+    monkeypatch.setattr(both.wabot.running.accounts.named("shop").journal, "depths", unreadable)
+    text = (await both.wabot.get("/metrics")).body.decode()
+    assert 'wabot_account_up{account="main"} 1.0' in text
+    assert 'wabot_account_up{account="shop"} 0.0' in text
+    assert 'wabot_lane_up{account="main"' in text
+
+
+async def test_a_body_that_might_name_an_account_is_not_overlooked(both: Agency) -> None:
+    answer = await both.wabot.post(f"/contacts/{ANA}/opt-out", data=b'{"account":"shop"}')
+    assert answer.status == 200, "octet-stream is read as JSON"
+    assert answer.json["account"] == "shop"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await both.wabot.post(f"/contacts/{ANA}/opt-out", data=b'{"account":"shop"}', headers=form)
+    assert answer.status == 415

@@ -38,7 +38,7 @@ def metrics(scene: Scene) -> Metrics:
 
 async def told(metrics: Metrics) -> Samples:
     """Every sample, by name and labels, read as Prometheus reads it."""
-    families = text_string_to_metric_families((await render({"main": metrics}, named=False)).decode())
+    families = text_string_to_metric_families((await render(metrics)).decode())
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in families
@@ -132,6 +132,6 @@ async def test_nothing_that_is_told_names_a_person(scene: Scene, metrics: Metric
     await scene.batch(ANA, name="birthday_offer")
     job = await scene.claim_one()
     metrics.job_settled(job, Outcome(Event.SUCCEED), await scene.settle(job, Outcome(Event.SUCCEED, wamid="w")))
-    text = (await render({"main": metrics}, named=False)).decode()
+    text = (await render(metrics)).decode()
     assert not any(word in text for word in (ANA, "secret", "birthday_offer"))
     assert CONTENT_TYPE.startswith("text/plain")

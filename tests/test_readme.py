@@ -215,11 +215,15 @@ def test_the_unit_bounds_what_wabot_may_take_of_the_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "opens"), [("Caddyfile", r"^\s*handle (\S+) \{"), ("nginx.conf", r"location = (\S+) \{")]
+    ("name", "opens", "paths"),
+    [
+        ("Caddyfile", r"^\s*(?:handle|@meta path) (?!@meta|\{)(.+)$", "/webhook /webhook/*"),
+        ("nginx.conf", r"location (?!/ )(.+) \{", "~ ^/webhook(/[0-9]+)?$"),
+    ],
 )
-def test_the_proxies_let_nothing_but_the_webhook_through(name: str, opens: str) -> None:
+def test_the_proxies_let_nothing_but_the_webhook_through(name: str, opens: str, paths: str) -> None:
     text = (ROOT / "deploy" / name).read_text("utf-8")
 
-    assert re.findall(opens, text, re.MULTILINE) == ["/webhook"]
+    assert re.findall(opens, text, re.MULTILINE) == [paths]
     assert len(re.findall(r"(?:proxy_pass\s+http://|reverse_proxy )127\.0\.0\.1:8080", text)) == 1
     assert "404" in text

@@ -70,7 +70,7 @@ class Stopped:
 class Accounts:
     """All accounts by name. Those that are `stopped` keep no others from working.
 
-    `default`: whom a request means that names none. `shared_opt_outs`: who opts out of one account, does so of all.
+    `default`: the account of a request that names none. `shared_opt_outs`: an opt-out from one account is one from all.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Accounts:
     async def state(self) -> tuple[bool, dict[str, Any]]:
         """Whether any account works, and the state of all: that of the first one, with the problems of each.
 
-        A problem that several accounts have alike is one of this machine, and is named once.
+        A problem that several accounts have alike is named once, with all of them.
         """
         if not self.several:
             return await next(iter(self)).readiness.state()
@@ -134,14 +134,17 @@ class Accounts:
         problems = dict[tuple[str, str], dict[str, Any]]()
         for name, (_, state) in states.items():
             for problem in state["problems"]:
-                known = problems.setdefault((problem["what"], problem["remedy"]), {**problem, "account": name})
-                if known.get("account") != name:
-                    known.pop("account", None)
+                known = problems.setdefault((problem["what"], problem["remedy"]), {**problem, "accounts": []})
+                known["accounts"].append(name)
+        for problem in problems.values():
+            if len(problem["accounts"]) == 1:
+                (problem["account"],) = problem.pop("accounts")
         shown = {name: {key: state[key] for key in state if key != "problems"} for name, (_, state) in states.items()}
         ready = any(ready for ready, _ in states.values())
         return ready, {
             **next(iter(shown.values())),
             "ready": ready,
+            "last_webhook_at": max((one["last_webhook_at"] or 0.0 for one in shown.values()), default=0.0) or None,
             "accounts": shown | {name: {"ready": False, "journal": "down"} for name in self.stopped},
             "problems": [*map(_problem, self.stopped.values()), *problems.values()],
         }

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.journal.gauges import Depth
 from wabot.journal.journal import Journal
@@ -77,21 +78,37 @@ class Metrics:
                 self._lane.labels(kind, state).set(lane.state == state)
 
 
-async def render(metrics: Mapping[str, Metrics], *, named: bool) -> bytes:
-    """The metrics of accounts by name, in Prometheus' text format. `named`: with the label `account`."""
-    for one in metrics.values():
-        await one.refresh()
-    return generate_latest(_Labelled(metrics) if named else next(iter(metrics.values())))
+async def render(metrics: Metrics) -> bytes:
+    """The metrics of the only account, in Prometheus' text format. Raises JournalDown."""
+    await metrics.refresh()
+    return generate_latest(metrics)
+
+
+async def render_all(metrics: Mapping[str, Metrics], stopped: Iterable[str] = ()) -> bytes:
+    """The metrics of several accounts, with the label `account`. Those that cannot be read are only shown as down."""
+    readable, down = dict[str, Metrics](), list(stopped)
+    for name, one in metrics.items():
+        try:
+            await one.refresh()
+            readable[name] = one
+        except JournalDown:
+            down.append(name)
+    return generate_latest(_Labelled(readable, down))
 
 
 class _Labelled:
-    """The metrics of several accounts, as one registry."""
+    """The metrics of several accounts, as one registry. `down`: the accounts without any."""
 
-    def __init__(self, metrics: Mapping[str, Metrics]) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Mapping[str, Metrics], down: Iterable[str]) -> None:
+        self._metrics, self._down = metrics, down
 
     def collect(self) -> Iterable[Metric]:
-        merged = dict[str, Metric]()
+        up = GaugeMetricFamily("wabot_account_up", "1: the account's journal can be read", labels=["account"])
+        for name in self._metrics:
+            up.add_metric([name], 1)
+        for name in self._down:
+            up.add_metric([name], 0)
+        merged: dict[str, Metric] = {"wabot_account_up": up}
         for name, metrics in self._metrics.items():
             for family in metrics.collect():
                 all_of_it = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))

@@ -61,7 +61,7 @@ class WebhookIntake:
 
     def refuse_unsigned(self, signature: str | None, phone_number_id: str | None = None) -> None:
         """Raises BadSignature if the signature is malformed, so that the body need not be read."""
-        if not self._signers.unsigned and not signatures.looks_signed(signature):
+        if self._signers.must_sign(phone_number_id) and not signatures.looks_signed(signature):
             raise self._refused(b"", phone_number_id)
 
     async def receive(self, body: bytes, signature: str | None, phone_number_id: str | None = None) -> Received:
@@ -105,9 +105,10 @@ class WebhookIntake:
 
     def _refused(self, body: bytes, phone_number_id: str | None) -> BadSignature:
         """Report a refused webhook to the account that it seems to be for: to the first, if it names none."""
-        seems = webhook_signers.named_in(body) if phone_number_id is None else [phone_number_id]
-        named = self._numbers.intersection(seems)
-        self._report(named or [one.phone_number_id for one in self._accounts.identities[:1]])
+        seems = list(webhook_signers.named_in(body)) if phone_number_id is None else [phone_number_id]
+        each = [(one, {one.phone_number_id, one.business_account_id}) for one in self._accounts.identities]
+        named = [one.phone_number_id for one, ids in each if ids.intersection(seems)]
+        self._report(named or [one.phone_number_id for one, _ in each[:1]])
         return BadSignature(_BAD_SIGNATURE)
 
     def _report(self, numbers: Collection[str]) -> None:

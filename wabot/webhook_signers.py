@@ -50,6 +50,10 @@ class Signers:
         self._likely |= self._of_number
         self._offload, self._waiting = Offload(), 0
 
+    def must_sign(self, phone_number_id: str | None) -> bool:
+        """Whether an unsigned webhook concerns nobody; of those that came to one number's address: not this number."""
+        return not self.unsigned or phone_number_id in self._of_number
+
     async def numbers(self, body: bytes, signature: str | None, phone_number_id: str | None) -> Mapping[str, str]:
         """The numbers whose app secret signed this, and those that need no signature. Raises Crowded.
 

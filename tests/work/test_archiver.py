@@ -13,6 +13,7 @@ import pytest
 from tests.fakes import MemoryArchive
 from tests.journal.scene import ANA, BEN, DAY, Scene, receipt, said
 from tests.mongo_fixtures import proxy
+from tests.process import eventually
 from wabot.adapters import mongo
 from wabot.adapters.mongo import MongoArchive
 from wabot.core.exceptions import JournalDown
@@ -533,3 +534,23 @@ async def test_a_document_over_16_megabytes_is_refused_alone(scene: Scene, mongo
         assert await Archiver(scene.journal, archive, Circuit()).ship() == 2
         assert {m["id"] for m in await archive.history([ANA], None, 0, ())} == {"wamid.0", "wamid.2"}
     assert await scene.journal.archive_lag() == 1
+
+
+async def test_an_outage_that_a_question_meets_wakes_the_archiver(
+    scene: Scene, archiver: Archiver, circuit: Circuit, hasty: None
+) -> None:
+    async with running(archiver):
+        await eventually(lambda: archiver.sure)
+        circuit.open("a question got no answer")
+        await eventually(lambda: circuit.works, what="the archive answers")
+
+
+async def test_an_outage_that_another_account_met_is_followed_by_a_check(
+    scene: Scene, archiver: Archiver, archive: MemoryArchive, circuit: Circuit
+) -> None:
+    await scene.hear(said("wamid.1"))
+    await archiver.ship()
+    circuit.open("another account's question got no answer")
+    archive.documents.clear()
+    circuit.close()
+    assert await archiver.ship() == 1

@@ -90,7 +90,7 @@ async def _around(
     archive = adapters.archive(identity.name, lambda: {number, journal.business})
     asked = Guarded(archive, circuit) if archive is not None else None
     metrics = Metrics(journal, clock=clock, archive=archive is not None)
-    watch = factories.watch(settings, journal, clock)
+    watch = factories.watch(identity.name, settings, journal, clock)
     replies = factories.replies(
         settings, journal, await adapters.assistant(settings), asked, clock=clock, noise=noise,
         observe_seconds=metrics.model_answered, on_answer=watch.model_answered,

@@ -17,6 +17,7 @@ from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
 from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
+from wabot.settings.accounts import MAIN
 from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Guarded
@@ -141,13 +142,14 @@ def upkeep(
     )
 
 
-def watch(settings: Settings, journal: Journal, clock: Callable[[], float]) -> Watch:
-    """The watch, which turns failures into problems."""
+def watch(name: str, settings: Settings, journal: Journal, clock: Callable[[], float]) -> Watch:
+    """The watch of the account of this name, which turns failures into problems."""
     return Watch(
         journal,
         data_dir=settings.server.data_dir,
         ignored_numbers=frozenset(settings.whatsapp.ignore_phone_number_ids),
         clock=clock,
+        account="" if name == MAIN else name,
     )
 
 

@@ -1,4 +1,4 @@
-"""Large JSON: reading it without blocking the event loop, and the limits of what one answer may hold.
+"""Large JSON: reading it without blocking the event loop.
 
 Python reads JSON in one call into C, during which no other thread runs: 4 MiB of `[],[],…` would block the whole
 process for 0.2 s, 16 MiB of `{}` for seconds. So the values of large JSON are counted first. Few values are read in

@@ -106,3 +106,13 @@ def of_model(failure: AssistantFailed) -> str:
         case status if status is not None and status < 500:
             return "See [assistant]: provider, model, base_url; restart wabot when you have changed them."
     return "Replies wait and are tried again. If it lasts, see [assistant]: base_url, and the provider's status."
+
+
+def of_account(text: str, account: str) -> str:
+    """A remedy with the settings of a further account in place of those of [whatsapp]; "": as it is."""
+    if not account:
+        return text
+    return _WHATSAPP.sub(f"accounts.{account}.", text).replace("[whatsapp]", f"[[accounts]] {account}")
+
+
+_WHATSAPP = re.compile(r"(?<![\w./-])whatsapp\.(?=[a-z])")

@@ -8,14 +8,17 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import aiohttp
 
 from wabot.core.doctor_verdicts import Check, State
+from wabot.core.remedies import of_account
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
+from wabot.settings.accounts import MAIN
 from wabot.settings.errors import SettingsError
 from wabot.settings.loading import Settings
 
@@ -48,7 +51,8 @@ async def run(
                     archive=archived,
                     assistant=await assistant(one, session, stack),
                 )
-                examined[name] = await Doctor(one, around, clock=time.time, url=args.url).examine(fix=args.fix)
+                checks = await Doctor(one, around, clock=time.time, url=args.url).examine(fix=args.fix)
+                examined[name] = [_in_words_of(name, check) for check in checks]
     healthy = all(check.state is not State.BROKEN for checks in examined.values() for check in checks)
     named = len(accounts) > 1
     if args.json:
@@ -64,6 +68,12 @@ async def run(
             _print(f"{name}:")
         _print_all(checks)
     return 0 if healthy else 1
+
+
+def _in_words_of(account: str, check: Check) -> Check:
+    """The check with the settings of its account instead of those of [whatsapp]."""
+    named = "" if account == MAIN else account
+    return replace(check, detail=of_account(check.detail, named), remedy=of_account(check.remedy, named))
 
 
 def _print_all(checks: Sequence[Check]) -> None:

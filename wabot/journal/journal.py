@@ -178,7 +178,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
     ) -> tuple[Contact | None, list[dict[str, Any]]]:
         """A contact by number or BSUID, and their messages, newest first; `limit` 0 = all, if they fit into `room`.
 
-        Those without a wamid as `include` says. Raises large.TooLong. Read in pages, so that others get a turn.
+        Those without a wamid as `include` says. Raises answer_size.TooLong. Read in pages, so that others get a turn.
         """
         room, found, before = room or Room(), list[dict[str, Any]](), None
         while True:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wabot.core.log_throttle import Throttle
+from wabot.core.remedies import of_account
 from wabot.log import get_logger
 
 log = get_logger()
@@ -36,13 +37,15 @@ class Problem:
 class Problems:
     """The current problems by name."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], account: str = "") -> None:
+        """`account`: whose settings the remedies name, if these are not [whatsapp]."""
+        self._clock, self._account = clock, account
         self._open: dict[str, Problem] = {}
         self._throttle = Throttle()
 
     def begin(self, name: str, what: str, remedy: str, *, by: str = "", next_probe: float | None = None) -> None:
         """Witness `by` sees this problem. A new one begins now; a known one gets the latest texts."""
+        what, remedy = of_account(what, self._account), of_account(remedy, self._account)
         known = self._open.get(name)
         if known is None:
             known = self._open[name] = Problem(what, remedy, self._clock())

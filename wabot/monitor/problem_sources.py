@@ -81,7 +81,10 @@ class Doctor(Protocol):
 
 
 class Watch:
-    """Turns events into problems. `last_webhook_at`: Unix seconds of Meta's last webhook since the start, or None."""
+    """Turns events into problems. `last_webhook_at`: Unix seconds of Meta's last webhook since the start, or None.
+
+    `account`: whose settings the remedies name, if these are not [whatsapp].
+    """
 
     def __init__(
         self,
@@ -90,8 +93,9 @@ class Watch:
         data_dir: Path,
         ignored_numbers: Set[str],
         clock: Callable[[], float],
+        account: str = "",
     ) -> None:
-        self.problems = Problems(clock)
+        self.problems = Problems(clock, account)
         self.last_webhook_at: float | None = None
         self._journal, self._data_dir = journal, data_dir.absolute()
         self._ignored_numbers, self._clock = ignored_numbers, clock

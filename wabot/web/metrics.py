@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from wabot.metrics import CONTENT_TYPE, render
+from wabot.metrics import CONTENT_TYPE, render, render_all
 from wabot.web.accounts import ACCOUNTS, account_of, is_named, refuse_closed
 
 
@@ -12,8 +12,11 @@ async def metrics(request: web.Request) -> web.Response:
     """GET /metrics, in the text format of Prometheus."""
     accounts, name = request.app[ACCOUNTS], is_named(request)
     refuse_closed(request, name)
-    shown = [account_of(request)] if name else accounts
-    found = await render({account.name: account.metrics for account in shown}, named=accounts.several)
+    if not accounts.several:
+        found = await render(account_of(request).metrics)
+    else:
+        shown, stopped = ([account_of(request)], []) if name else (accounts, accounts.stopped)
+        found = await render_all({account.name: account.metrics for account in shown}, stopped)
     return web.Response(body=found, headers={"Content-Type": CONTENT_TYPE})
 
 

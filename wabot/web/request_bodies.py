@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from wabot.core import json_limits
 from wabot.offload import Offload
-from wabot.web.accounts import NAMED
+from wabot.web.accounts import ACCOUNTS, NAMED
 from wabot.web.answers import RETRY_AFTER, Refusal
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
@@ -144,8 +144,11 @@ async def parse(request: web.Request, shape: Callable[[Mapping[str, Any]], T], l
 
 
 async def read_account(request: web.Request) -> None:
-    """Find the account that the body names, for a request that needs no body. What is not JSON is ignored."""
-    if request.can_read_body and request.content_type == "application/json":
+    """Find the account that the body names, for a request that needs no body.
+
+    Where there are several accounts, a body that is not JSON is refused: it might name one.
+    """
+    if request.can_read_body and (request.app[ACCOUNTS].several or request.content_type == "application/json"):
         await parse(request, lambda _: None, ACCOUNT_LIMIT)
 
 

@@ -7,6 +7,7 @@ for queries.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -28,15 +29,22 @@ class ReadableArchive(Protocol):
 
 
 class Circuit:
-    """Whether the archive answers. `works`: the result of the last access, None before the first."""
+    """Whether the archive answers. `works`: the result of the last access, None before the first.
+
+    `outages`: how often it was lost since the start.
+    """
 
     def __init__(self) -> None:
         self.works: bool | None = None
+        self.outages = 0
+        self._lost = asyncio.Event()
         self.on_change: Callable[[bool, str], None] = lambda _works, _reason: None
 
     def open(self, reason: str) -> None:
         """The archive did not answer."""
         if self.works is not False:
+            self.outages += 1
+            self._lost.set()
             log.info("archive.lost", reason=reason)
             self.on_change(False, reason)
         self.works = False
@@ -45,8 +53,13 @@ class Circuit:
         """The archive answers."""
         if self.works is False:
             log.info("archive.found")
+            self._lost.clear()
             self.on_change(True, "")
         self.works = True
+
+    async def lost(self) -> None:
+        """Wait until the archive does not answer; returns at once while that is so."""
+        await self._lost.wait()
 
 
 class Guarded:

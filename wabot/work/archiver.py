@@ -88,8 +88,11 @@ class Circuit(Protocol):
 
     @property
     def works(self) -> bool | None: ...
+    @property
+    def outages(self) -> int: ...
     def open(self, reason: str) -> None: ...
     def close(self) -> None: ...
+    async def lost(self) -> None: ...
 
 
 class Archiver:
@@ -103,7 +106,7 @@ class Archiver:
     ) -> None:
         self._ledger, self._archive, self._circuit, self._clock = ledger, archive, circuit, clock
         self._refused: dict[int, tuple[int, float]] = {}
-        self.sure = False
+        self.sure, self._outages = False, 0
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -121,7 +124,16 @@ class Archiver:
                 shipped = 0
             if not shipped:
                 await asyncio.sleep(wait)
-                await self._ledger.changed(seen, idle)
+                await self._rest(seen, idle)
+
+    async def _rest(self, seen: int, seconds: float) -> None:
+        """Wait until the journal changes or the archive is lost, for `seconds` at the most."""
+        waits = [asyncio.ensure_future(wait) for wait in (self._ledger.changed(seen, seconds), self._circuit.lost())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def prune(self, *, before: float, now: float) -> None:
         """Delete from the journal the messages before a time that the archive has. Raises JournalDown."""
@@ -146,6 +158,8 @@ class Archiver:
         """One pass over everything that the archive lacks; how many messages were recorded."""
         if self._circuit.works is not True:
             await self._probe()
+        if self._outages != self._circuit.outages:  # another account may have met it
+            self.sure, self._outages = False, self._circuit.outages
         if not self.sure:
             await self._make_sure()
         shipped, after = 0, -(1 << 62)
