@@ -1,4 +1,5 @@
-"""Connections to the SQLite file: one that writes, others that only read; each works on a thread.
+"""Connections to the SQLite file: one that writes, others that only read; each works on a thread of its own.
+Those of many journals share threads (shared_threads.py).
 
 There is exactly one read-write connection: SQLite 3.7.0 to 3.51.2 can corrupt a WAL that two connections write or
 checkpoint at once.
