@@ -126,14 +126,34 @@ class Requests:
         witness.copy_of[event.wamid] = copy
         if not words:
             witness.settle_all(person)
+        self._check_bubbles(words, person)
         for word in words:
             known = witness.words.get(word)
             if known is None:
                 continue
             known.jobs.setdefault(job, witness.now())
-            alive = [one for one in known.jobs if not all(copy.failed for copy in self._copies[one])]
+            alive = [one for one in known.jobs if not self._is_undone(one)]
             if len(alive) > 1:
                 witness.found("answered twice", f"{word} in {alive}", known.person)
+
+    def _check_bubbles(self, words: Sequence[str], person: int) -> None:
+        """What came within the quiet window is answered together."""
+        assistant, witness = self._world.settings.assistant, self._witness
+        known = [witness.words[word] for word in words if word in witness.words and word[0] == "w"]
+        times = [word.acknowledged_at for word in known if word.acknowledged_at is not None]
+        if not times or max(times) - min(times) > assistant.quiet_max_seconds - 5.0 or self._moved(person):
+            return
+        for other in witness.of_person(person):
+            at = other.acknowledged_at
+            if at is None or other.text in words or other.settled or other.jobs:
+                continue
+            together = any(0.0 <= at - time < assistant.quiet_seconds - 0.3 for time in times)
+            if together and self._world.faults.calm_after_all(min(times), witness.now()):
+                witness.found("bubbles", f"{other.text} came within the quiet window of {' '.join(words)}", person)
+
+    def _is_undone(self, job: str) -> bool:
+        """Whether its message failed, so that the model answers again, or a person had it sent again."""
+        return job in self._witness.retried_by_hand or all(copy.failed for copy in self._copies[job])
 
     def _check_again(self, person: int, job: str, earlier: Sequence[Copy]) -> None:
         """Meta accepts a send for another time: only where its answer was hidden, and no receipt proved it."""

@@ -6,6 +6,7 @@ each request to Meta; `audit` asks the service now and then, and at the end.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,7 @@ class Witness:
         self.now, self.trace = now, trace
         self.words: dict[str, Word] = {}
         self.by_wamid: dict[str, Word] = {}
+        self._said: dict[int, list[Word]] = defaultdict(list)
         self.wishes: dict[int, Wishes] = {}
         self.copy_of: dict[str, Copy] = {}
         self.retried_by_hand: set[str] = set()
@@ -81,6 +83,7 @@ class Witness:
         self.refusals = 0
         self.finding: Finding | None = None
         self.on_finding: Callable[[], None] = lambda: None
+        self.disk_is_well: Callable[[], bool] = lambda: False
         self.on_said: Callable[[], None] = lambda: None
         self.on_acknowledged: Callable[[Word], None] = lambda _word: None
 
@@ -99,6 +102,7 @@ class Witness:
         settled = not must_be_answered or (wish is not None and wish.since is None)  # does wabot know they came back?
         said = Word(word, person, self.now(), wamid, settled=settled)
         self.words[word] = self.by_wamid[wamid] = said
+        self._said[person].append(said)
         self.trace("said", person=person, word=word)
         self.on_said()
 
@@ -111,9 +115,12 @@ class Witness:
 
     def settle_all(self, person: int) -> None:
         """What a person said so far needs no answer, or no other."""
-        for word in self.words.values():
-            if word.person == person:
-                word.settled = True
+        for word in self.of_person(person):
+            word.settled = True
+
+    def of_person(self, person: int) -> list[Word]:
+        """What a person said lately."""
+        return self._said[person][-30:]
 
     def ordered(self, word: str, person: int) -> None:
         """An operator wants to send it."""
@@ -133,8 +140,10 @@ class Witness:
     # --- webhooks ---
 
     def refused(self, status: int) -> None:
-        """A webhook was not answered 200."""
+        """A webhook was not answered 200: that is for a disk that fails, and for a process that is not there."""
         self.refusals += 1
+        if status not in (0, 503) or (status == 503 and self.disk_is_well()):
+            self.found("refused", f"a webhook was answered {status}")
 
     def acknowledged(self, body: Mapping[str, Any]) -> None:
         """A webhook was answered 200."""

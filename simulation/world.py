@@ -117,6 +117,9 @@ class World:
         self.meta.subscribe(self.requests)
         self._saying = asyncio.Event()
         self.witness.on_said = self._saying.set
+        self.witness.disk_is_well = lambda: self.faults.calm(
+            self._loop.time(), self._loop.time(), margin=60.0, kinds=("disk full", "disk fails", "disk slow")
+        )
 
     def dice(self, name: str) -> Random:
         """Chance for one part of the world, so that leaving out another changes nothing for it."""
