@@ -15,7 +15,7 @@ from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
 from wabot.core.pauses_and_probes import LanePause, Pausing
 from wabot.log import get_logger
 
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
 """The longest sleep of a lane: a safety net in case a wake-up is missed."""
 
 JOURNAL_RETRY_SECONDS = 1.0

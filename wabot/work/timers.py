@@ -13,7 +13,7 @@ from wabot.log import get_logger
 
 TEND_SECONDS = 1.0
 """The least time between two looks for what is due."""
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
 """The longest time between two looks, in case the clock was set."""
 PRUNE_SECONDS, PRUNE_AGAIN_SECONDS = 600.0, 60.0
 """Until old rows are looked for again: if nothing changed meanwhile, and if something did."""
