@@ -380,3 +380,19 @@ async def test_a_body_that_might_name_an_account_is_not_overlooked(both: Agency)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = await both.wabot.post(f"/contacts/{ANA}/opt-out", data=b'{"account":"shop"}', headers=form)
     assert answer.status == 415
+
+
+def says(meta: Meta, words: str) -> bytes:
+    """A webhook in which Ana says something, with her number and the user id that this business has of her."""
+    user_id = f"IN.{meta.phone_number_id}"
+    wamid = payloads.new_wamid(ANA, inbound=True)
+    message = payloads.inbound(payloads.text(words), wamid, time.time(), from_=ANA, user_id=user_id)
+    return payloads.encode(meta.envelope(messages=[message], contacts=[payloads.contact(ANA, user_id, "Ana")]))
+
+
+async def test_a_shared_stop_binds_people_whose_user_id_differs_between_businesses(tmp_path: Path) -> None:
+    async with agency(tmp_path, optout={"shared": True}) as both:
+        for meta, words in ((both.main, "Hi"), (both.shop, "STOP"), (both.main, "Still there?")):
+            assert (await deliver(both.wabot, says(meta, words), meta.app_secret)).status == 200
+        batch = await both.wabot.post("/initiate-bulk", {"numbers": [ANA]})
+        assert batch.json["results"][0]["error_code"] == "opted_out"

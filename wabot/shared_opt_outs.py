@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from wabot.accounts import Account
 from wabot.core.exceptions import JournalDown
@@ -15,6 +16,9 @@ from wabot.log import get_logger
 
 STEP = 200
 """Wishes that are stored in one commit."""
+
+Wished: TypeAlias = tuple[float, bool]
+"""When somebody wished something, and whether it was to stop."""
 
 log = get_logger()
 
@@ -31,9 +35,10 @@ class SharedOptOuts:
         Only then is the webhook acknowledged: after a crash, or if a disk is full, Meta repeats it, and the wishes are
         stored again.
         """
-        if found := wishes(incoming, self._consent, self._clock()):
-            now = self._clock()
-            each = [one.journal.apply_wishes(found, now) for one in self._accounts if one is not said_to]
+        found = [(_elsewhere(person), at, stop) for person, at, stop in wishes(incoming, self._consent, self._clock())]
+        for start in range(0, len(found), STEP):
+            some, now = found[start : start + STEP], self._clock()
+            each = [one.journal.apply_wishes(some, now) for one in self._accounts if one is not said_to]
             for failure in await asyncio.gather(*each, return_exceptions=True):
                 if isinstance(failure, BaseException):
                     raise failure
@@ -43,18 +48,33 @@ class SharedOptOuts:
 
         One whose journal cannot be used just now lacks the others' wishes until the next start.
         """
-        latest, known = dict[Person, tuple[float, bool]](), list[tuple[Account, Mapping[Person, tuple[float, bool]]]]()
+        known = list[tuple[Account, Mapping[Person, Wished]]]()
         for account in self._accounts:
             with _tolerated(account):
-                known.append((account, await account.journal.wishes()))
-        for _, has in known:
-            for person, wish in has.items():
-                latest[person] = max(wish, latest.get(person, wish))
+                known.append((account, _latest((await account.journal.wishes()).items())))
+        latest = _latest(item for _, has in known for item in has.items())
         for account, has in known:
             lacking = [(person, at, stop) for person, (at, stop) in latest.items() if has.get(person) != (at, stop)]
             with _tolerated(account):
                 for start in range(0, len(lacking), STEP):
                     await account.journal.apply_wishes(lacking[start : start + STEP], self._clock())
+
+
+def _elsewhere(person: Person) -> Person:
+    """The person as another account knows them: by number, if they have one. Each business has its own BSUID of them.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
+    """
+    return Person(wa_id=person.wa_id) if person.wa_id else Person(bsuid=person.bsuid)
+
+
+def _latest(wished: Iterable[tuple[Person, Wished]]) -> dict[Person, Wished]:
+    """The latest wish of each person, as other accounts know them."""
+    latest = dict[Person, Wished]()
+    for person, wish in wished:
+        known = _elsewhere(person)
+        latest[known] = max(wish, latest.get(known, wish))
+    return latest
 
 
 @contextmanager

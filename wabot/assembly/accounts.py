@@ -91,20 +91,28 @@ class Opening:
                 raise one
 
 
-async def take_up(accounts: Accounts, settings: Settings, clock: Callable[[], float]) -> WebhookIntake:
-    """Process what the accounts kept for each other; what takes in their webhooks from now on."""
-    stops = None
-    if settings.optout.shared and accounts.several:
-        stops = SharedOptOuts(accounts, factories.rules(settings).consent, clock)
+async def share_opt_outs(accounts: Accounts, settings: Settings, clock: Callable[[], float]) -> SharedOptOuts | None:
+    """What carries opt-outs from one account to the others, with all brought to the same state; None: each its own."""
+    if not (settings.optout.shared and accounts.several):
+        return None
+    shared = SharedOptOuts(accounts, factories.rules(settings).consent, clock)
+    await shared.catch_up()
+    return shared
+
+
+def intake(accounts: Accounts, settings: Settings, shared_opt_outs: SharedOptOuts | None) -> WebhookIntake:
+    """What takes in the webhooks of all accounts."""
+    ignored = frozenset(next(iter(settings.of_accounts().values())).whatsapp.ignore_phone_number_ids)
+    return WebhookIntake(accounts, ignored_numbers=ignored, shared_opt_outs=shared_opt_outs)
+
+
+async def reclaim_kept(accounts: Accounts, clock: Callable[[], float]) -> None:
+    """Process the webhooks that some accounts kept until the numbers of others were configured."""
     holders = [account for account in accounts if await _keeps_webhooks(account)]
     for account in accounts:
         for holder in holders:
             if holder is not account and holder.identity.app_secret == account.identity.app_secret:
                 await _reclaim(account, holder, clock)
-    if stops is not None:
-        await stops.catch_up()
-    ignored = frozenset(next(iter(settings.of_accounts().values())).whatsapp.ignore_phone_number_ids)
-    return WebhookIntake(accounts, ignored_numbers=ignored, shared_opt_outs=stops)
 
 
 async def _keeps_webhooks(account: Account) -> bool:

@@ -15,7 +15,7 @@ from wabot import api_keys, log, running_address
 from wabot.accounts import Account, Accounts
 from wabot.assembly import factories
 from wabot.assembly.account import Clock, Noise, assemble
-from wabot.assembly.accounts import keys_of, open_accounts, take_up
+from wabot.assembly.accounts import intake, keys_of, open_accounts, reclaim_kept, share_opt_outs
 from wabot.assembly.adapters import Adapters, Clients
 from wabot.assembly.clock import SteadyClock
 from wabot.core.jobs import Kind
@@ -79,17 +79,17 @@ async def run(
             sandbox=sandbox,
             fresh=fresh,
         )
-        accounts, intake = await stack.enter_async_context(working)
+        accounts, taking = await stack.enter_async_context(working)
         accepted = () if sandbox else api_keys.of_service(settings.server)
         gate = Gate(accepted, of_accounts=keys_of(accounts) if settings.accounts else {}, open_to_this_machine=sandbox)
-        url = await stack.enter_async_context(_serving(settings, accounts, intake, gate))
+        url = await stack.enter_async_context(_serving(settings, accounts, taking, gate))
         for nth, account in enumerate(accounts) if examine else ():
             with log.labelled(accounts.label(account)):
                 looking = partial(account.watch.run, account.doctor, after=nth * EXAMINED_APART_SECONDS)
                 await stack.enter_async_context(_background(looking))
         urls = {"wabot": url, "graph": settings.whatsapp.graph_api_base}
         stack.enter_context(running_address.kept(settings.server.data_dir, **urls))
-        yield Running(url, accounts, intake, (*accepted, *(key for one in accounts for key in one.identity.api_keys)))
+        yield Running(url, accounts, taking, (*accepted, *(key for one in accounts for key in one.identity.api_keys)))
 
 
 @asynccontextmanager
@@ -120,12 +120,13 @@ async def at_work(
             shared_opt_outs=settings.optout.shared,
         )  # fmt: skip
         circuit.on_change = partial(_tell_all, accounts)
-        intake = await take_up(accounts, settings, clock)
+        await reclaim_kept(accounts, clock)  # before opt-outs are shared: they may be among these
+        taking = intake(accounts, settings, await share_opt_outs(accounts, settings, clock))
         for account in accounts:
             with log.labelled(accounts.label(account)):
                 await stack.enter_async_context(_background(*account.loops))
         await stack.enter_async_context(_working(accounts))
-        yield accounts, intake
+        yield accounts, taking
 
 
 @asynccontextmanager
