@@ -27,6 +27,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "dotenv": ("wabot.settings.sources",),
     "google": ("wabot.adapters.gemini",),
     "motor": ("wabot.adapters.mongo",),
+    "orjson": ("wabot.core.fast_json",),
     "phonenumbers": ("wabot.core.phone_numbers",),
     "prometheus_client": ("wabot.metrics",),
     "pydantic": ("wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies"),
@@ -140,7 +141,7 @@ PURE = {
     "re",
     "typing",
 }
-PURE |= {"unicodedata", "phonenumbers", "wabot"}
+PURE |= {"unicodedata", "orjson", "phonenumbers", "wabot"}
 """All that the core may use: nothing of it knows time, noise, the network, files or other tasks."""
 
 BROAD_CATCHERS = {

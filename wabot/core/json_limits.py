@@ -12,6 +12,8 @@ from collections.abc import Callable
 from json import scanner
 from typing import Any
 
+from wabot.core import fast_json
+
 SMALL = 65_536
 """Characters: JSON up to this length is always read fast."""
 AT_ONCE = 100_000
@@ -53,7 +55,10 @@ class Reader:
     def read(self, text: str) -> Any:
         """`text` as JSON. Raises ValueError (not JSON), TooManyValues, RecursionError (nested too deeply)."""
         if len(text) <= SMALL:
-            return self._at_once.decode(text)
+            try:
+                return fast_json.loads(text)
+            except ValueError:
+                return self._at_once.decode(text)
         count = values_in(text)
         if count > MOST:
             raise TooManyValues(f"more than {MOST} values")

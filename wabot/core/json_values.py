@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from wabot.core import fast_json
 from wabot.core.json_limits import Json, Reader, are_few
 
 _PUNCTUATION = re.compile(r"[+\s().\-]")
@@ -71,7 +72,13 @@ def stored_text(text: str) -> Json:
 
 
 def compact(value: Any) -> str:
-    """A value from `loads` as compact JSON text; many values are written in steps, so that others run meanwhile."""
+    """A value from `loads` as compact JSON text.
+
+    Where Python's json writes it, many values are written in steps, so that others run meanwhile.
+    """
+    written = fast_json.dumps(value)
+    if written is not None:
+        return written
     return _ENCODER.encode(value) if are_few(value) else "".join(_ENCODER.iterencode(value))
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from wabot.core import fast_json
 from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
 from wabot.core.messages import Contact
 from wabot.core.phone_numbers import mask
@@ -231,10 +232,17 @@ def _first(answer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _json_object(body: bytes) -> Mapping[str, Any]:
     try:
-        value = json.loads(body)
+        value = _loads(body)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return fast_json.loads(body)
+    except ValueError:  # not JSON, or what only Python's own json reads
+        return json.loads(body)
 
 
 def _code(value: object) -> int | None:
