@@ -51,6 +51,23 @@ def test_a_line_for_people_has_time_level_event_and_values(capsys: pytest.Captur
     )
 
 
+@pytest.mark.parametrize(
+    "value", ["", "a b", "=", "a=", "x= ", "\n", " ", "[1, 2]", [1, 2], {}, "\u2028", "Grüße", None, 1.5]
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_values_are_quoted_where_they_need_it_wherever_they_stand(
+    value: object, place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(Log())
+    values: list[object] = ["plain", 7, "x="]
+    values[place] = value
+
+    LOG.info("a.b", **dict(zip(("one", "two", "three"), values, strict=True)))
+
+    one, two, three = (wabot_log._word(value) for value in values)
+    assert capsys.readouterr().out.endswith(f"info     a.b one={one} two={two} three={three}\n")
+
+
 def test_a_line_for_machines_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     configure(Log(format="json"))
 
@@ -77,10 +94,11 @@ def test_the_level_decides_and_a_later_configure_reaches_loggers_already_used(
 def test_a_logger_works_before_anything_is_configured(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wabot_log._output, "bound", None)
+    monkeypatch.setattr(wabot_log, "_logger", wabot_log._Logger())
+    log = get_logger()
 
-    LOG.debug("too.quiet")
-    LOG.info("webhook.accepted", number="919216598210")
+    log.debug("too.quiet")
+    log.info("webhook.accepted", number="919216598210")
 
     assert capsys.readouterr().out.endswith("webhook.accepted number=91…10\n")
 

@@ -76,6 +76,7 @@ def _complain(text: str) -> None:
 
 def end(status: int) -> NoReturn:
     """Exit at once. Everything is closed, but Python would wait for threads that wait for a model's answer."""
+    log.flush()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -9,6 +9,7 @@ only global state in wabot.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from urllib.parse import quote
 
 from wabot.core.phone_numbers import mask
 from wabot.lean_imports import without
+from wabot.log_output import Output
 
 with without("rich"):  # 5 MB for a way to show tracebacks that is not ours
     import structlog
@@ -69,42 +71,31 @@ class LogSettings(Protocol):
     def bodies(self) -> bool: ...
 
 
-class _Output:
-    """Writes each line to stdout in one call, always as UTF-8."""
-
-    def __init__(self) -> None:
-        self.hidden: tuple[str, ...] = ()
-        self.bound: FilteringBoundLogger | None = None
-
-    def write(self, line: str) -> None:
-        for secret in self.hidden:
-            if secret in line:
-                line = line.replace(secret, "***")
-        try:
-            stream = sys.stdout.buffer
-            stream.write(line.encode("utf-8", "backslashreplace"))
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass  # full disk, closed pipe, no stdout: lines are lost, but the work goes on
-
-    debug = info = warning = error = critical = write
-
-
-_output = _Output()
+_output = Output()
+atexit.register(_output.flush)
 
 
 class _Logger:
-    """A structlog logger that looks up its configuration for each line, so it can be made before `configure`."""
+    """A structlog logger that can be used before `configure`, and changes with each."""
 
-    __slots__ = ()
+    def __init__(self) -> None:
+        self.bound: FilteringBoundLogger | None = None
+
+    def bind_to(self, logger: FilteringBoundLogger) -> None:
+        self.bound = logger
+        for name in (*_PRIORITIES, "exception"):  # __getattr__ would find them too, but not as fast
+            setattr(self, name, getattr(logger, name))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(_output.bound or _bind("console", "info", bodies=False), name)
+        return getattr(self.bound or _bind("console", "info", bodies=False), name)
+
+
+_logger = _Logger()
 
 
 def get_logger() -> FilteringBoundLogger:
-    """A logger for a module. Before `configure` it writes the console format, from INFO up."""
-    return cast(FilteringBoundLogger, _Logger())
+    """The logger of all modules. Before `configure` it writes the console format, from INFO up."""
+    return cast(FilteringBoundLogger, _logger)
 
 
 def configure(settings: LogSettings, *, journald: bool = False) -> None:
@@ -113,7 +104,7 @@ def configure(settings: LogSettings, *, journald: bool = False) -> None:
     `journald`: systemd's journal reads the lines: each starts with its priority (sd-daemon(3)) and has no time.
     """
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(line_buffering=True)  # keeps printed lines in order with logged ones
+        reconfigure(line_buffering=True)  # keeps printed lines in order with those written by log_output
     _bind(settings.format, settings.level, bodies=settings.bodies, journald=journald)
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _Libraries)]:
@@ -126,7 +117,12 @@ def hide(secrets: Iterable[str]) -> None:
     known = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
     spelled = {spelling for secret in known for spelling in (secret, repr(secret)[1:-1], quote(secret, safe=""))}
     spelled |= {_to_json(spelling)[1:-1] for spelling in spelled}
-    _output.hidden = tuple(sorted(spelled, key=len, reverse=True))
+    _output.hide(tuple(sorted(spelled, key=len, reverse=True)))
+
+
+def flush() -> None:
+    """Write at once what waits for the end of the event loop's turn (see `log_output.Output`)."""
+    _output.flush()
 
 
 def quiet_warnings() -> None:
@@ -147,15 +143,20 @@ def _bind(style: str, level: str, *, bodies: bool, journald: bool = False) -> Fi
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
     )
-    _output.bound = cast(FilteringBoundLogger, logger.bind())
-    return _output.bound
+    bound = cast(FilteringBoundLogger, logger.bind())
+    _logger.bind_to(bound)
+    return bound
 
 
 def _redact(*, bodies: bool) -> structlog.typing.Processor:
     dropped = frozenset() if bodies else BODIES
+    private = IDENTITIES | dropped
 
     def redact(_: Any, __: str, event: EventDict) -> EventDict:
-        event.update(_labels.get())
+        if labels := _labels.get():
+            event.update(labels)
+        if private.isdisjoint(event):
+            return event
         for key in IDENTITIES.intersection(event):
             value = event[key]
             if not (key == "contact" and isinstance(value, int)):  # the internal id is not personal
@@ -220,16 +221,26 @@ def _json(*, timed: bool = True) -> structlog.typing.Processor:
 
 def _console(*, colours: bool, timed: bool = True) -> structlog.typing.Processor:
     read_clock = _clock("%Y-%m-%d %H:%M:%S", time.localtime)
+    levels = {level: f"{level:<8}" for level in _PRIORITIES}
+    if colours:
+        levels |= {level: f"{colour}{levels[level]}\x1b[0m" for level, colour in _COLOURS.items()}
 
     def render(_: Any, level: str, event: EventDict) -> str:
         trace = event.pop("exception", None)
-        shown = f"{_COLOURS[level]}{level:<8}\x1b[0m" if colours and level in _COLOURS else f"{level:<8}"
-        words = [f"{f'{read_clock()} ' if timed else ''}{shown} {_word(event.pop('event'))}"]
-        words += [f"{key}={_word(value)}" for key, value in event.items()]
-        line = " ".join(words) + "\n"
+        stamp = f"{read_clock()} " if timed else ""
+        line = f"{stamp}{levels[level]} {_word(event.pop('event'))}{_words(event)}\n"
         return line if trace is None else line + indent(_visible(str(trace), kept="\n\t"), "    ") + "\n"
 
     return render
+
+
+def _words(fields: Mapping[str, object]) -> str:
+    """The fields as words, with a space before each."""
+    plain = "".join([f" {key}={value!s}" for key, value in fields.items()])
+    # Nearly all lines need neither quotes nor escapes, and one look at the whole line is cheaper than one at each word.
+    if plain.isprintable() and plain.count(" ") == len(fields) and "= " not in f"{plain} ":
+        return plain
+    return "".join([f" {key}={_word(value)}" for key, value in fields.items()])
 
 
 def _word(value: object) -> str:

@@ -25,6 +25,7 @@ wabot sandbox: no account, no key, no database
 async def sandbox(settings: Settings, stop: asyncio.Event, *, keep: bool) -> int:
     """Run until `stop` is set or the user quits. `keep`: go on with the journal of the last run. Returns 0."""
     async with start_and_stop.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
+        log.flush()  # what was logged comes before what is printed
         print(_WELCOME.format(url=running.url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201
         if sys.stdin is not None and sys.stdin.isatty():
             from wabot.sandbox.chat import chat  # noqa: PLC0415
