@@ -107,7 +107,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.log", "wabot.metrics", "wabot.monitor.readiness", "wabot.monitor.problem_sources", "wabot.settings",
         "wabot.webhook_effects", "wabot.work",
     ),
-    "wabot.assembly.accounts": (
+    "wabot.assembly.open_accounts": (
         "wabot.accounts", "wabot.assembly.factories", "wabot.core", "wabot.journal.files", "wabot.log",
         "wabot.settings", "wabot.shared_opt_outs", "wabot.webhook_intake",
     ),

@@ -46,12 +46,12 @@ class Scene:
         """`/readyz` names one problem, whose remedy has these words; who asks strictly hears 503."""
         found: list[dict[str, Any]] = []
 
-        async def is_named() -> bool:
+        async def named_account() -> bool:
             found[:] = await self.problems()
             return any(all(word in problem["remedy"] for word in words) for problem in found)
 
         try:
-            await eventually(is_named)
+            await eventually(named_account)
         except TimeoutError:
             pytest.fail(f"not named: {check}: {found}")
         assert len(found) == 1, found

@@ -195,10 +195,10 @@ async def test_settings_that_meta_does_not_know_are_named_soon_after_the_start(
 ) -> None:
     async with business(tmp_path, meta=meta(), examine=True, whatsapp=WHATSAPP | {setting: value}) as wabot:
 
-        async def is_named() -> bool:
+        async def named_account() -> bool:
             return any(remedy in problem["remedy"] for problem in await problems(wabot))
 
-        await eventually(is_named)
+        await eventually(named_account)
         if setting == "graph_api_base":
             assert len(await problems(wabot)) == 1, "it is one trouble"
 

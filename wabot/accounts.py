@@ -104,7 +104,7 @@ class Accounts:
         """What answers about an account carry."""
         return {"account": account.name} if self.several else {}
 
-    def bound_by(self, account: Account) -> list[Account]:
+    def sharing_opt_outs_with(self, account: Account) -> list[Account]:
         """The accounts that are bound by what somebody wants of this one."""
         return list(self) if self._shared_opt_outs else [account]
 

@@ -15,9 +15,9 @@ from wabot import api_keys, log, running_address
 from wabot.accounts import Account, Accounts
 from wabot.assembly import factories
 from wabot.assembly.account import Clock, Noise, assemble
-from wabot.assembly.accounts import intake, keys_of, open_accounts, reclaim_kept, share_opt_outs
 from wabot.assembly.adapters import Adapters, Clients
 from wabot.assembly.clock import SteadyClock
+from wabot.assembly.open_accounts import intake, keys_of, open_accounts, reclaim_kept, share_opt_outs
 from wabot.core.jobs import Kind
 from wabot.journal.connections import Connect, Threads
 from wabot.journal.opening import Purpose

@@ -48,7 +48,7 @@ def _short_word(name: str) -> str:
     return name
 
 
-class Account(BaseModel):
+class AccountSettings(BaseModel):
     """A further business number, with complete sections."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -120,7 +120,7 @@ def _inherited(name: str, section: Mapping[str, Any], different: Mapping[str, An
     return {key: value for key, value in section.items() if key not in OF_PROVIDER}
 
 
-def clashes(main: WhatsApp | None, accounts: Sequence[Account]) -> Iterator[str]:
+def clashes(main: WhatsApp | None, accounts: Sequence[AccountSettings]) -> Iterator[str]:
     """A line for each name and number that an earlier account has already. `main`: [whatsapp], if it is an account."""
     names = {MAIN} if main else set()
     numbers = {main.phone_number_id: MAIN} if main else {}

@@ -20,7 +20,7 @@ from wabot.settings.accounts import (
     INHERITED,
     MAIN,
     VARIABLE,
-    Account,
+    AccountSettings,
     clashes,
     completed,
     explain,
@@ -67,7 +67,7 @@ class Settings(BaseModel):
     delivery: Delivery = Delivery()
     optout: OptOut = OptOut()
     log: Log = Log()
-    accounts: tuple[Account, ...] = ()
+    accounts: tuple[AccountSettings, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -93,7 +93,7 @@ class Settings(BaseModel):
             found[one.name] = self._of(one, api_keys=one.api_keys, data_dir=one.data_dir(self.server.data_dir))
         return found
 
-    def _of(self, one: Settings | Account, **server: Any) -> Settings:
+    def _of(self, one: Settings | AccountSettings, **server: Any) -> Settings:
         metas = (self.whatsapp, *(account.whatsapp for account in self.accounts))
         ignored = dict.fromkeys(number for meta in metas for number in meta.ignore_phone_number_ids)
         changed = {name: getattr(one, name) for name in INHERITED}

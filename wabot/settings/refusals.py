@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from wabot.ownership import whose
-from wabot.settings.accounts import Account, place
+from wabot.settings.accounts import AccountSettings, place
 from wabot.settings.sections import Assistant, Server, WhatsApp
 
 
@@ -22,7 +22,7 @@ class Settings(Protocol):
     @property
     def assistant(self) -> Assistant: ...
     @property
-    def accounts(self) -> tuple[Account, ...]: ...
+    def accounts(self) -> tuple[AccountSettings, ...]: ...
     def of_accounts(self) -> Mapping[str, Settings]: ...
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from aiohttp import web
 
 from wabot.core.direct_request import is_direct
-from wabot.web.accounts import OPENED
+from wabot.web.request_account import OPENED
 
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
 OF_ONE_NUMBER = "/webhook/{phone_number_id}"

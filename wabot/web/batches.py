@@ -10,9 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.web.accounts import answer, service_of
 from wabot.web.answers import Refusal
 from wabot.web.initiate_bulk import reply_batch
+from wabot.web.request_account import answer, service_of
 from wabot.web.request_bodies import OFFLOAD, read_account, validate_query
 from wabot.web.request_models import BatchesQuery
 

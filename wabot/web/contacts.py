@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from wabot.web.accounts import ACCOUNTS, account_of, answer, service_of
 from wabot.web.answers import Refusal
+from wabot.web.request_account import ACCOUNTS, account_of, answer, service_of
 from wabot.web.request_bodies import read_account, validate_query
 from wabot.web.request_models import MergesQuery
 
@@ -16,7 +16,7 @@ from wabot.web.request_models import MergesQuery
 def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handler(request: web.Request) -> web.Response:
         await read_account(request)
-        bound = request.app[ACCOUNTS].bound_by(account_of(request))
+        bound = request.app[ACCOUNTS].sharing_opt_outs_with(account_of(request))
         each = (account.service.set_stop(request.match_info["number"], stop=stop) for account in bound)
         identity, *_ = await asyncio.gather(*each)
         return answer(request, {"number": identity, "opted_out": stop})

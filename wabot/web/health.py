@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from wabot.web.accounts import ACCOUNTS, account_of, is_named, refuse_closed
 from wabot.web.answers import RETRY_AFTER, error, reply
+from wabot.web.request_account import ACCOUNTS, account_of, named_account, require_access
 from wabot.web.request_bodies import validate_query
 from wabot.web.request_models import ReadyQuery
 
@@ -20,8 +20,8 @@ async def readyz(request: web.Request) -> web.Response:
 
     `?strict=1`: 503 while there is any problem.
     """
-    strict, name = validate_query(ReadyQuery, request).strict, is_named(request)
-    refuse_closed(request, name)
+    strict, name = validate_query(ReadyQuery, request).strict, named_account(request)
+    require_access(request, name)
     ready, state = await (account_of(request).readiness if name else request.app[ACCOUNTS]).state()
     if not ready:
         return error(503, "the journal or a lane is broken", headers=RETRY_AFTER, beside=state)

@@ -13,8 +13,8 @@ from wabot.core.answer_size import Room
 from wabot.core.json_limits import SMALL
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.service import History, identify
-from wabot.web.accounts import label, service_of
 from wabot.web.answers import Encoded, reply_long
+from wabot.web.request_account import label, service_of
 from wabot.web.request_bodies import OFFLOAD, parse, validate
 from wabot.web.request_models import Get, GetBulk
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from wabot.batch_building import Asked, Bulk
 from wabot.offload import MANY
-from wabot.web.accounts import label, service_of
 from wabot.web.answers import Encoded, Refusal, reply, reply_long
+from wabot.web.request_account import label, service_of
 from wabot.web.request_bodies import API_LIMIT, OFFLOAD, parse, validate, validate_each
 from wabot.web.request_log import LINE
 from wabot.web.request_models import InitiateBulk, RecipientModel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from wabot.web.accounts import account_of, answer
 from wabot.web.answers import Refusal
+from wabot.web.request_account import account_of, answer
 from wabot.web.request_bodies import read_account
 
 

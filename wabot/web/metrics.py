@@ -5,13 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from wabot.metrics import CONTENT_TYPE, render, render_all
-from wabot.web.accounts import ACCOUNTS, account_of, is_named, refuse_closed
+from wabot.web.request_account import ACCOUNTS, account_of, named_account, require_access
 
 
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics, in the text format of Prometheus."""
-    accounts, name = request.app[ACCOUNTS], is_named(request)
-    refuse_closed(request, name)
+    accounts, name = request.app[ACCOUNTS], named_account(request)
+    require_access(request, name)
     if not accounts.several:
         found = await render(account_of(request).metrics)
     else:

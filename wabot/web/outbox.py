@@ -11,9 +11,9 @@ from wabot.core.jobs import Kind, State
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.listing import Query
 from wabot.service import identify
-from wabot.web.accounts import answer, service_of
 from wabot.web.answers import Refusal
 from wabot.web.history import QUESTION_LIMIT
+from wabot.web.request_account import answer, service_of
 from wabot.web.request_bodies import parse, read_account, validate, validate_query
 from wabot.web.request_models import OutboxQuery, RetryAll
 

@@ -19,7 +19,7 @@ OPENED = web.RequestKey("opened", frozenset[str])
 """The accounts that the request's key opens; not set if it opens all."""
 
 
-def is_named(request: web.Request) -> str | None:
+def named_account(request: web.Request) -> str | None:
     """The account that a request names, or None."""
     return request.get(NAMED) or request.query.get("account") or None
 
@@ -30,8 +30,8 @@ def account_of(request: web.Request) -> Account:
     Raises UnknownAccount, AccountStopped, and Refusal if the key does not open it.
     """
     accounts = request.app[ACCOUNTS]
-    name = is_named(request) or accounts.default
-    refuse_closed(request, name)
+    name = named_account(request) or accounts.default
+    require_access(request, name)
     account = accounts.named(name)
     log.label(accounts.label(account))
     return account
@@ -42,7 +42,7 @@ def service_of(request: web.Request) -> Service:
     return account_of(request).service
 
 
-def refuse_closed(request: web.Request, name: str | None) -> None:
+def require_access(request: web.Request, name: str | None) -> None:
     """Raise Refusal if the request's key does not open this account (None: all accounts)."""
     opened, accounts = request.get(OPENED), request.app[ACCOUNTS]
     if name is None and not accounts.several:
