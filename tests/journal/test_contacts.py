@@ -161,6 +161,13 @@ async def test_a_number_that_was_passed_on_does_not_bring_its_former_owners_talk
     assert await contact_of(scene, BSUID) == 1
 
 
+async def test_a_stranger_who_wrote_from_a_number_before_it_was_given_up_does_not_get_it(scene: Scene) -> None:
+    ana = Person(wa_id=ANA, bsuid=BSUID)
+    await scene.hear(said("wamid.1", ana), moved("wamid.2", ana, Person(wa_id=BEN, bsuid=BSUID)))
+    await scene.hear(said("wamid.3", Person(wa_id=ANA, bsuid=OTHER), at=NOW - 60))
+    assert people(scene) == [(1, BEN, BSUID), (2, None, OTHER)]
+
+
 async def test_a_number_may_be_passed_on_between_two_people_whom_we_know(scene: Scene) -> None:
     await scene.hear(said("wamid.1", Person(wa_id=ANA, bsuid=BSUID)), said("wamid.2", Person(wa_id=BEN, bsuid=OTHER)))
     await scene.hear(said("wamid.3", Person(wa_id=ANA, bsuid=OTHER)))

@@ -6,7 +6,6 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
 
 from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import DeliveryError
@@ -14,7 +13,8 @@ from wabot.core.jobs import Origin, Outgoing
 from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
 from wabot.core.optout import Consent, Wish
 from wabot.core.phone_numbers import is_bsuid
-from wabot.journal import contacts, indexes, opt_outs, receipts, templates
+from wabot.journal import authors, contacts, indexes, opt_outs, receipts, templates
+from wabot.journal.authors import Author
 from wabot.journal.jobs import cancel_for_opt_out
 from wabot.journal.queue import enqueue
 from wabot.journal.receipts import ReceiptRules
@@ -38,13 +38,6 @@ class Rules:
     quiet_max_seconds: float = 15.0
     reply_expires_seconds: float = 3600.0
     consent: Consent = field(default_factory=Consent)
-
-
-class _Author(NamedTuple):
-    """The contact whose message it is, and what could not be sent to them before it."""
-
-    id: int
-    stopped: Stop | None
 
 
 @dataclass(slots=True)
@@ -139,7 +132,8 @@ def _opt_out(db: sqlite3.Connection, contact_id: int, at: float, now: float) -> 
 
 def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: Rules, taken: Taken) -> None:
     at = said_at(message.timestamp, now)
-    author = _author(db, message, at, now)
+    is_said = _is_said(message)
+    author = authors.of_message(db, message, at, now, opens_window=is_said and not message.group)
     message_id = _insert(db, author.id, message, at) if author is not None else None
     if author is None or message_id is None:
         return
@@ -149,7 +143,7 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
         author = author._replace(id=moved)
     if message.revokes:
         _delete_content(db, author.id, message, at)
-    if not _is_said(message):
+    if not is_said:
         return
     wish = rules.consent.wish(message.body) if message.type in _WORDS else None
     if wish is not None and _apply_wish(db, author, wish, at=at, now=now, rules=rules):
@@ -168,23 +162,6 @@ def wishes(incoming: Webhook, consent: Consent, now: float) -> list[tuple[Person
 def _is_said(message: Inbound) -> bool:
     """Whether a person says something to us with it."""
     return message.direction is Direction.IN and message.type != "system"
-
-
-def _author(db: sqlite3.Connection, message: Inbound, at: float, now: float) -> _Author | None:
-    """The contact whose message it is; None where the message is stored already.
-
-    A message outside of groups shows that they can be reached, and opens the 24-hour window.
-    """
-    opens_window = _is_said(message) and not message.group
-    known = contacts.heard_again(db, message.person, at) if opens_window else None
-    if known is not None:
-        return _Author(known["id"], contacts.stop_of(known))
-    if db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
-        return None
-    contact_id = contacts.resolve(db, message.person, at, now)
-    if opens_window:
-        return _Author(contact_id, contacts.stop_of(contacts.heard(db, contact_id, at)))
-    return _Author(contact_id, opt_outs.of(db, contact_id))
 
 
 def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, at: float) -> int | None:
@@ -239,7 +216,7 @@ def _queue_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float
         )
 
 
-def _apply_wish(db: sqlite3.Connection, author: _Author, wish: Wish, *, at: float, now: float, rules: Rules) -> bool:
+def _apply_wish(db: sqlite3.Connection, author: Author, wish: Wish, *, at: float, now: float, rules: Rules) -> bool:
     """Apply STOP or START, said at a time, and confirm it once; whether a confirmation was queued."""
     if wish is Wish.STOP:
         changed = _opt_out(db, author.id, at, now) and author.stopped is not Stop.ALL

@@ -76,7 +76,7 @@ def resolve(db: sqlite3.Connection, person: Person, at: float, now: float) -> in
     elif by_number is not None:
         known = by_number
     else:
-        return _create(db, person, now)
+        return create(db, person, now)
     if known["bsuid"]:  # theirs by now; one that they had before finds them still
         person = replace(person, bsuid=None)
     _complete(db, known, person)
@@ -136,37 +136,6 @@ def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -
     )
     db.execute("INSERT INTO identities (value, contact_id) SELECT value, :first + key FROM json_each(:numbers)", values)
     return found | {number: (contact_id, None) for contact_id, number in enumerate(unknown, start=first)}
-
-
-WINDOW_PRECISION = 60.0
-"""Seconds by which we may think that the 24-hour window closes early: it spares a page to write for every bubble."""
-
-
-def heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.Row | None:
-    """`person` wrote at a time: (id, stopped) if we know them exactly so; None = see `resolve` and `heard`."""
-    row: sqlite3.Row | None = db.execute(
-        "SELECT c.* FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?",
-        (person.bsuid or person.wa_id,),
-    ).fetchone()
-    if row is None or (row["wa_id"], row["bsuid"], row["name"]) != (person.wa_id, person.bsuid, person.name):
-        return None
-    if (row["last_inbound_at"] or 0.0) + WINDOW_PRECISION < at or row["stopped"] == Stop.UNREACHABLE:
-        return heard(db, row["id"], at)
-    return row
-
-
-def heard(db: sqlite3.Connection, contact_id: int, at: float) -> sqlite3.Row:
-    """A contact wrote at a time, so they can be reached and answered for 24 hours. (id, stopped)
-
-    What they wrote before Meta could not reach them, delivered late or once more, says nothing of that.
-    """
-    rows: list[sqlite3.Row] = db.execute(
-        "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), :at),"
-        " stopped = iif(stopped_at > :at, stopped, nullif(stopped, 'unreachable'))"
-        " WHERE id = :id RETURNING id, stopped",
-        {"at": at, "id": contact_id},
-    ).fetchall()
-    return rows[0]
 
 
 def rekey(db: sqlite3.Connection, contact_id: int, old: Person, new: Person, *, at: float, now: float) -> int:
@@ -250,10 +219,11 @@ def is_another(db: sqlite3.Connection, contact_id: int, address: str, person: Pe
     return any(person.bsuid if is_bsuid(name) else person.wa_id for name in known)
 
 
-def _create(db: sqlite3.Connection, person: Person, now: float) -> int:
+def create(db: sqlite3.Connection, person: Person, now: float, heard_at: float | None = None) -> int:
+    """The id of a new contact, who last wrote at `heard_at`. None of their names may be another contact's."""
     contact_id = db.execute(  # with RETURNING, SQLite would look through all children of the new row
-        "INSERT INTO contacts (wa_id, bsuid, name, created_at) VALUES (?, ?, ?, ?)",
-        (person.wa_id, person.bsuid, person.name, now),
+        "INSERT INTO contacts (wa_id, bsuid, name, last_inbound_at, created_at) VALUES (?, ?, ?, ?, ?)",
+        (person.wa_id, person.bsuid, person.name, heard_at, now),
     ).lastrowid
     for value in filter(None, (person.wa_id, person.bsuid)):
         db.execute("INSERT INTO identities (value, contact_id) VALUES (?, ?)", (value, contact_id))
