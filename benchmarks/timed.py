@@ -40,9 +40,9 @@ class Measured:
         """As `Threads.writer`."""
         return self._timed(await Threads().writer(path, check))
 
-    async def reader(self, path: Path) -> Connection:
+    async def reader(self, path: Path, *, long: bool = False) -> Connection:
         """As `Threads.reader`."""
-        return self._timed(await Threads().reader(path))
+        return self._timed(await Threads().reader(path, long=long))
 
     def slowest(self, connection: str) -> list[Trip]:
         """The slowest trip of each kind to a connection, the slowest kind first."""
