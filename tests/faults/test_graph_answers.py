@@ -72,7 +72,8 @@ async def test_ten_megabytes_are_not_read(tmp_path: Path) -> None:
             return (await wabot.get("/outbox", params={"state": "in_doubt"})).json["count"] == len(people)
 
         await eventually(all_in_doubt)
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes, the stand-in's too
+        # Kilobytes, most of them the stand-in's: sixteen answers are 160 MB, and reading them whole takes twice that.
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 140_000
 
 
 async def test_a_message_id_that_we_already_have_does_not_make_one_message_of_two(tmp_path: Path) -> None:
