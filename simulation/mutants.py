@@ -70,7 +70,7 @@ MUTANTS: dict[str, Mutant] = {
         "    for contact_id in {row[\"contact_id\"] for row in rows}:  # when all are back, so that the oldest is the first\n"
         "        promote(db, contact_id, now)\n", ""),
     "the first to be due is not the first": Mutant(
-        "wabot.journal.jobs", "first = f\"SELECT min(due_at)", "first = f\"SELECT max(due_at)"),
+        "wabot.journal.jobs", "SELECT min(at) FROM", "SELECT max(at) FROM"),
     "old jobs are never forgotten": Mutant(
         "wabot.journal.pruning", "SELECT id FROM jobs WHERE settled_at < ?", "SELECT id FROM jobs WHERE settled_at < ? - 1e9"),
     # Orders of effects, and wakes

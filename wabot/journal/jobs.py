@@ -17,13 +17,21 @@ from wabot.journal.queue import BULK, bound_waits, enqueue
 from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt
 from wabot.journal.transitions import apply_event, promote, promote_reply
 
-_CLAIMABLE = (
-    "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
+_CLAIMABLE = {
+    kind: "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
     " coalesce((SELECT raw FROM contents WHERE id = m.content_id), m.raw) AS raw, m.body, m.origin,"
     " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
-    f" WHERE j.kind = ? AND {indexes.READY} AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
-)
+    f" WHERE j.kind = '{kind}' AND {indexes.READY} AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
+    for kind in Kind
+}
+_FIRST_DUE = {
+    kind: f"SELECT min(at) FROM (SELECT min(due_at) AS at FROM jobs WHERE kind = '{kind}' AND {indexes.READY}"
+    f" AND priority = 0 UNION ALL SELECT min(due_at) FROM jobs WHERE kind = '{kind}' AND {indexes.READY}"
+    f" AND priority = {BULK})"
+    for kind in Kind
+}
+"""By kind: where a parameter decides whether a partial index serves, SQLite prepares a statement at each run."""
 
 _OUTCOME = (
     "due_at = :due_at, spent = spent + :spent, error = :error, error_code = :code,"
@@ -39,9 +47,9 @@ _BEFORE_THE_ANSWER = (
 
 def claim(db: sqlite3.Connection, kind: Kind, *, limit: int, now: float, token: int, journal: str) -> list[Job]:
     """Claim up to `limit` due jobs, replies before bulk."""
-    rows = db.execute(_CLAIMABLE, (kind, 0, now, limit)).fetchall()
+    rows = db.execute(_CLAIMABLE[kind], (0, now, limit)).fetchall()
     if kind is Kind.SEND and len(rows) < limit:
-        rows += db.execute(_CLAIMABLE, (kind, BULK, now, limit - len(rows))).fetchall()
+        rows += db.execute(_CLAIMABLE[kind], (BULK, now, limit - len(rows))).fetchall()
     transitions.claim(db, [row["id"] for row in rows], token)
     paused = templates.paused(db, now) if kind is Kind.SEND else {}
     claimed = []
@@ -110,9 +118,8 @@ def recover(db: sqlite3.Connection, *, policy: Policy, now: float) -> tuple[int,
 
 def next_due(db: sqlite3.Connection, kind: Kind) -> float | None:
     """When the first of a kind's queued jobs is due."""
-    first = f"SELECT min(due_at) FROM jobs WHERE kind = ? AND {indexes.READY} AND priority = ?"
-    due = [db.execute(first, (kind, priority)).fetchone()[0] for priority in (0, BULK)]
-    return min((at for at in due if at is not None), default=None)
+    due: float | None = db.execute(_FIRST_DUE[kind]).fetchone()[0]
+    return due
 
 
 def recently_sent(db: sqlite3.Connection, since: float) -> list[tuple[int, float]]:

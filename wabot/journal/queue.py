@@ -87,9 +87,9 @@ def bound_waits(db: sqlite3.Connection, *, now: float, policy: Policy, longest: 
     for kind in Kind:
         for priority in (0, BULK):
             pulled += db.execute(
-                f"UPDATE jobs SET due_at = :latest WHERE kind = :kind AND priority = :priority AND {indexes.READY}"
-                " AND due_at > :limit",
-                {"kind": kind, "priority": priority, "latest": latest, "limit": now + longest},
+                f"UPDATE jobs SET due_at = :latest WHERE kind = '{kind}' AND priority = {priority}"
+                f" AND {indexes.READY} AND due_at > :limit",
+                {"latest": latest, "limit": now + longest},
             ).rowcount
     for jobs, most in ((indexes.DOUBTFUL, policy.hold_seconds), (indexes.HELD, HELD_MAX_SECONDS)):
         pulled += db.execute(
