@@ -29,13 +29,16 @@ class Entry:
 
 
 class MemoryQueue:
-    """The journal, as a lane needs it. `down`: it raises JournalDown; `broken`: a claim raises this."""
+    """The journal, as a lane needs it. `down`: it raises JournalDown; `broken`: a claim raises this.
+
+    `claims`, `looks`: how often jobs were claimed, and how often the first due one was asked for.
+    """
 
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.down = False
         self.broken: Exception | None = None
-        self.claims = 0
+        self.claims = self.looks = 0
 
     def put(
         self,
@@ -87,6 +90,7 @@ class MemoryQueue:
 
     async def next_due(self, kind: Kind) -> float | None:
         self._refuse_when_down()
+        self.looks += 1
         return min((e.due_at for e in self.entries.values() if self._is_queued(e, kind)), default=None)
 
     def _is_queued(self, entry: Entry, kind: Kind) -> bool:

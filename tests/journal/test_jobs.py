@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sqlite3
 from dataclasses import replace
 from typing import Any
@@ -383,6 +384,17 @@ async def test_a_reply_behind_one_that_runs_does_not_expire_before_its_turn(scen
     await scene.settle(running, Outcome(Event.SUCCEED))
     await scene.journal.tend(scene.now)
     assert scene.jobs(Kind.REPLY, "state") == [("done",), ("expired",)]
+
+
+async def test_the_timers_wait_for_the_first_thing_that_time_brings_and_for_ever_where_nothing_waits(
+    scene: Scene,
+) -> None:
+    assert await scene.journal.tend_at(NOW) == math.inf
+    await scene.hear(said("wamid.1"))
+    due = NOW + RULES.quiet_seconds
+    assert await scene.journal.tend_at(NOW) == due, "then it is the reply's turn, which may be too late"
+    assert await scene.journal.tend_at(due) == NOW + RULES.reply_expires_seconds
+    assert await scene.journal.tend_at(NOW - DAY) == NOW - DAY, "the clock was set back"
 
 
 async def test_however_much_is_due_at_once_is_done_in_steps_that_delay_nobody(

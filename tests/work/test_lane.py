@@ -19,7 +19,7 @@ from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
 from wabot.core.pauses_and_probes import TRIAL_SECONDS, LanePause
 from wabot.log import configure
 from wabot.settings.sections import Log
-from wabot.work.lane import IDLE_SECONDS, JOURNAL_RETRY_SECONDS, Lane
+from wabot.work.lane import IDLE_SECONDS, JOURNAL_RETRY_SECONDS, QUIET_SECONDS, Lane
 
 DONE = Outcome(Event.SUCCEED, wamid="wamid.1")
 BLOCKED = Outcome(Event.RETRY, spent=False, error="The token has expired", code=190, halt=Halt.BLOCKED)
@@ -228,8 +228,16 @@ async def test_what_nobody_told_is_found_all_the_same() -> None:
     async with at_work(taking(0)) as works:
         await asyncio.sleep(1)
         works.queue.put(clock())
-        await asyncio.sleep(IDLE_SECONDS)
+        await asyncio.sleep(QUIET_SECONDS)
         assert works.queue.states() == [State.DONE]
+
+
+@virtual_time
+async def test_a_lane_without_jobs_asks_the_journal_six_times_an_hour() -> None:
+    async with at_work(taking(0)) as works:
+        await asyncio.sleep(3600)
+        assert works.queue.looks <= 3600 / QUIET_SECONDS + 1
+        assert works.queue.claims == 1
 
 
 @virtual_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -109,6 +110,22 @@ async def test_a_change_may_bring_the_next_time_forward() -> None:
         journal.due, journal.changes = 9.0, 1
         await asyncio.sleep(5.0)
     assert journal.tended[0] == pytest.approx(9.0, abs=0.2)
+
+
+@virtual_time
+async def test_where_nothing_waits_the_journal_is_asked_when_it_changes_and_when_old_rows_go() -> None:
+    journal = Journal(due=math.inf)
+    async with at_work(journal):
+        await asyncio.sleep(BEAT_SECONDS + 1.0)
+        quiet = journal.asked
+        await asyncio.sleep(PRUNE_SECONDS - BEAT_SECONDS - 2.0)
+        assert (journal.asked, journal.beats) == (quiet, 1)
+        journal.changes += 1
+        await asyncio.sleep(0.9)
+        assert journal.asked == quiet + 1
+        assert journal.pruned == []
+        await asyncio.sleep(0.2 + BEAT_SECONDS)
+        assert (len(journal.pruned), journal.beats) == (1, 2)
 
 
 @virtual_time

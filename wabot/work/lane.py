@@ -15,8 +15,8 @@ from wabot.core.jobs import Event, Halt, Job, Kind, Outcome, State
 from wabot.core.pauses_and_probes import LanePause, Pausing
 from wabot.log import get_logger
 
-IDLE_SECONDS = 60.0
-"""The longest sleep of a lane: a safety net in case a wake-up is missed."""
+IDLE_SECONDS, QUIET_SECONDS = 60.0, 600.0
+"""The longest sleep of a lane: with jobs, in case the clock is set; without any, in case a wake-up is missed."""
 
 JOURNAL_RETRY_SECONDS = 1.0
 
@@ -112,7 +112,7 @@ class Lane:
         now = self._clock()
         due, clock_was_set_forward = max(due, self._gathered_at(now)), now >= self._alarm
         if due < self._alarm or clock_was_set_forward:
-            self._alarm = min(due, self._alarm)
+            self._alarm, self._expects = min(due, self._alarm), True
             self._awake.set()
 
     async def run(self) -> None:
@@ -228,8 +228,7 @@ class Lane:
         self._alarm = min(self._alarm, next_turn)
         while (wait := self._alarm - self._clock()) > 0:
             self._awake.clear()
-            woken = await self._woken_within(min(wait, IDLE_SECONDS))  # bounded, in case the clock was set back
-            if not woken:
+            if not await self._woken_within(min(wait, IDLE_SECONDS if self._expects else QUIET_SECONDS)):
                 return not self._expects and not self._awake.is_set()
         return False
 
@@ -240,16 +239,17 @@ class Lane:
         return False
 
     async def _next_turn(self) -> float:
-        """When the next job is due and may start, as far as we know: in IDLE_SECONDS at the latest."""
+        """When the next job is due and may start, as far as we know: in QUIET_SECONDS at the latest."""
         now = self._clock()
-        wait, self._expects = IDLE_SECONDS, self.paused is not None or bool(self._running)
+        self._expects = self.paused is not None or bool(self._running)
+        wait = IDLE_SECONDS if self._expects else QUIET_SECONDS
         if len(self._running) < self._concurrency and self._alarm > now:
             due = now if self._more else await self._source.next_due(self.kind)
             if due is not None:
                 self._expects = True
                 present = self._clock()  # the query took time
-                room_in, probe_in = self._handler.room_in(present), self._probe_in(present)
-                wait = min(wait, max(due - now, room_in, probe_in, GATHER_SECONDS))
+                room_in = max(self._handler.room_in(present), self._probe_in(present))
+                wait = min(IDLE_SECONDS, max(due - now, room_in, GATHER_SECONDS))
         if self._pausing.on_trial:
             wait = min(wait, max(self._probe_in(now), GATHER_SECONDS))
         return now + wait

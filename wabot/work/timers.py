@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from wabot.log import get_logger
 TEND_SECONDS = 1.0
 """The least time between two looks for what is due."""
 IDLE_SECONDS = 60.0
-"""The longest time between two looks, in case the clock was set."""
+"""The longest time between two looks while anything waits for its time, in case the clock is set."""
 PRUNE_SECONDS, PRUNE_AGAIN_SECONDS = 600.0, 60.0
 """Until old rows are looked for again: if nothing changed meanwhile, and if something did."""
 BEAT_SECONDS = 60.0
@@ -75,21 +76,26 @@ class Upkeep:
                 self._waiting = True
             await asyncio.sleep(TEND_SECONDS)
             if wait > TEND_SECONDS:
-                await self._journal.changed(seen, min(wait, IDLE_SECONDS) - TEND_SECONDS)
+                await self._journal.changed(seen, wait - TEND_SECONDS)
 
     async def _do_what_is_due(self) -> float:
         """Seconds until something is due again."""
         now = self._clock()
         self._prune_at = min(self._prune_at, now + PRUNE_SECONDS)  # the clock may have been set back
         self._beat_at = min(self._beat_at, now + BEAT_SECONDS)
-        if await self._journal.tend_at(now) <= now:
+        due = await self._journal.tend_at(now)
+        if due <= now:
             await self.tend()
+            due = await self._journal.tend_at(now)
         if now >= self._beat_at and self._journal.changes != self._beaten:  # without a change no copy is older
             await self._journal.beat()
             self._beat_at, self._beaten = now + BEAT_SECONDS, self._journal.changes
         if now >= self._prune_at:
             await self.prune()
-        return min(await self._journal.tend_at(now), self._prune_at) - self._clock()
+        if due < math.inf:
+            due = min(due, now + IDLE_SECONDS)
+        beat_at = self._beat_at if self._journal.changes != self._beaten else math.inf
+        return min(due, beat_at, self._prune_at) - self._clock()
 
     async def tend(self) -> None:
         """Move all jobs whose time has come."""
