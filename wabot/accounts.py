@@ -91,10 +91,6 @@ class Accounts:
     def __iter__(self) -> Iterator[Account]:
         return iter(self.running.values())
 
-    def __len__(self) -> int:
-        """How many run."""
-        return len(self.running)
-
     @property
     def several(self) -> bool:
         """Whether answers, metrics and log lines name the account."""

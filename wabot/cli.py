@@ -104,17 +104,15 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
 
         data_dir = _data_dir(settings, args.account)
         previous = restore.put_in_place(args.file, data_dir)
-        print(_RESTORED.format(file=args.file, journal=data_dir, previous=previous or "nothing"))  # noqa: T201
+        names = {"file": args.file, "journal": data_dir, "previous": previous or "nothing"}
+        print(_RESTORED.format(**names, account=f" --account {args.account}" if args.account else ""))  # noqa: T201
         return 0
     return _run(_sandbox(settings, keep=args.keep) if args.sandbox else _serve(settings))
 
 
 def _data_dir(settings: Settings, account: str) -> Path:
     """The folder of an account's journal; "": of the default one. Raises SettingsError."""
-    accounts = settings.of_accounts()
-    if account and account not in accounts:
-        raise SettingsError([f"--account: no account is called {account}; there are {', '.join(accounts)}"])
-    return accounts[account or next(iter(accounts))].server.data_dir
+    return settings.of_accounts()[settings.account_named(account)].server.data_dir
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
@@ -164,7 +162,7 @@ def _mallopt(parameter: int, value: int) -> None:
 
 _RESTORED = """\
 wabot: {file} is the journal of {journal} now; {previous} was there before.
-wabot: at the next start, sends that were open are parked: python run.py outbox list --state parked"""
+wabot: at the next start, sends that were open are parked: python run.py outbox list --state parked{account}"""
 
 
 @contextlib.asynccontextmanager

@@ -19,7 +19,6 @@ from wabot.core.remedies import of_account
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.settings.accounts import MAIN
-from wabot.settings.errors import SettingsError
 from wabot.settings.loading import Settings
 
 _MARKS = {State.OK: "ok     ", State.WARNING: "warning", State.BROKEN: "BROKEN ", State.SKIPPED: "skipped"}
@@ -37,14 +36,13 @@ async def run(
     `assistant` and `archive` are factories. Raises SettingsError if there is no such account.
     """
     accounts = settings.of_accounts()
-    if args.account and args.account not in accounts:
-        raise SettingsError([f"--account: no account is called {args.account}; there are {', '.join(accounts)}"])
+    asked = {settings.account_named(args.account)} if args.account else set(accounts)
     examined = dict[str, list[Check]]()
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         archived = await archive(settings, stack)
         for name, one in accounts.items():
-            if args.account in ("", name):
+            if name in asked:
                 around = Surroundings(
                     session=session,
                     journal=partial(asyncio.to_thread, inspect, one.server.data_dir),

@@ -152,7 +152,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
         """After a restart: how many replies start again, and how many sends are in doubt. A copy begins anew."""
         held = await self.writer(after_restore.hold, now)
         if held is not None:
-            remedy = "python run.py outbox list --state parked; then retry or cancel each"
+            remedy = "python run.py outbox list --state parked (if need be, --account); then retry or cancel each"
             log.warning("journal.restored", sends_held=held.sends, replies_ended=held.replies, remedy=remedy)
         await self.beat()
         return await self.writer(jobs.recover, policy=self._policy, now=now)

@@ -93,6 +93,13 @@ class Settings(BaseModel):
             found[one.name] = self._of(one, api_keys=one.api_keys, data_dir=one.data_dir(self.server.data_dir))
         return found
 
+    def account_named(self, name: str) -> str:
+        """The account that a command's --account means; "" means the default one. Raises SettingsError."""
+        accounts = self.of_accounts()
+        if name and name not in accounts:
+            raise SettingsError([f"--account: no account is called {name}; there are {', '.join(accounts)}"])
+        return name or next(iter(accounts))
+
     def _of(self, one: Settings | AccountSettings, **server: Any) -> Settings:
         metas = (self.whatsapp, *(account.whatsapp for account in self.accounts))
         ignored = dict.fromkeys(number for meta in metas for number in meta.ignore_phone_number_ids)

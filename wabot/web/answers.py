@@ -123,3 +123,9 @@ def error(
     if status in (408, 413):
         response.force_close()  # the rest of the body is not read
     return response
+
+
+def route_pattern(request: web.Request) -> str:
+    """The pattern of a request's route, since its path may contain a phone number; "unknown" if there is none."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from aiohttp import web
 
 from wabot.core.direct_request import is_direct
+from wabot.web.answers import route_pattern
 from wabot.web.request_account import OPENED
 
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
@@ -54,7 +55,7 @@ class Gate:
         """Why a request is refused; None if it may be served. The answer to a wrong key is delayed."""
         if (
             request.path in OPEN_PATHS
-            or _pattern(request) == OF_ONE_NUMBER
+            or route_pattern(request) == OF_ONE_NUMBER
             or (self._open_to_this_machine and _is_direct(request))
         ):
             return None
@@ -94,12 +95,6 @@ class WrongKeys:
             await asyncio.sleep(self._delay)
         finally:
             self._waiting -= 1
-
-
-def _pattern(request: web.Request) -> str | None:
-    """The pattern of the request's route; None if there is no such route."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else None
 
 
 def _given_key(request: web.Request) -> bytes | None:

@@ -62,12 +62,12 @@ def serving(gate: Gate) -> Middleware:
         except web.HTTPException as http:
             response = answers.error(http.status, http.reason, headers=_allow(http))
         except Exception:
-            log.exception("request.broken", method=request.method, route=_route(request))
+            log.exception("request.broken", method=request.method, route=answers.route_pattern(request))
             response = answers.error(500, "internal error; see the log")
         log.info(
             "request.served",
             method=request.method,
-            route=_route(request),
+            route=answers.route_pattern(request),
             status=response.status,
             ms=round((time.perf_counter() - started) * 1000, 1),
             **request.get(LINE, {}),
@@ -75,12 +75,6 @@ def serving(gate: Gate) -> Middleware:
         return response
 
     return answer
-
-
-def _route(request: web.Request) -> str:
-    """The route's pattern instead of its path, which may contain a phone number."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unknown"
 
 
 def _allow(http: web.HTTPException) -> dict[str, str]:
