@@ -22,6 +22,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--trace", type=int, default=0, metavar="N", help="print the last N lines of the trace")
     parser.add_argument("--small", action="store_true", help="make a finding small (takes a while)")
+    parser.add_argument("--world", default="usual", metavar="NAME", help="a weighted one, of worlds.py")
     parser.add_argument("--mutant", metavar="NAME", help="put this fault in")
     parser.add_argument("--mutants", action="store_true", help="hunt all faults")
     parser.add_argument("--most", type=float, default=200.0, metavar="DAYS", help="for each of them")
@@ -42,24 +43,25 @@ def main(argv: list[str] | None = None) -> int:
 
         put_in(args.mutant)
     if args.runs == 1:
-        return int(simulate(args.seed, args.days, args.trace, args.small))
+        return int(simulate(args.seed, args.days, args.world, args.trace, args.small))
     with ProcessPoolExecutor(args.workers) as pool:
         seeds = range(args.seed, args.seed + args.runs)
-        return int(any([*pool.map(_one_of_many, [(seed, args.days, args.trace, args.small) for seed in seeds])]))
+        runs = [(seed, args.days, args.world, args.trace, args.small) for seed in seeds]
+        return int(any([*pool.map(_one_of_many, runs)]))
 
 
 def _one_of_many(run: tuple[Any, ...]) -> bool:
     return simulate(*run)
 
 
-def simulate(seed: int, days: float, lines: int, small: bool) -> bool:
+def simulate(seed: int, days: float, world: str, lines: int, small: bool) -> bool:
     """Run a seed, and print what came of it; whether something was found."""
     from simulation.shrink import about, shrunk
     from simulation.world import Plan, run, settings_of
     from wabot import log
 
     log.configure(settings_of(seed).log)
-    found = run(Plan(seed, days))
+    found = run(Plan(seed, days, world=world))
     if small and found.finding is not None:
         found = shrunk(found)
         print(f"# seed {seed}, {found.plan.days:.2f} days, {found.plan.people} people, without "

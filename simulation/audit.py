@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from simulation.disk import rows_of
+from simulation.model import WORD
 from simulation.requests import bodies_of
 from simulation.timeline import START, actor
 from simulation.witness import ANSWER_SECONDS, Witness, Word
@@ -93,11 +94,15 @@ class Audit:
         """Whether it is recorded why a word has no answer."""
         if self._world.requests._moved(word.person):
             return True
-        for message in messages:
-            if message["direction"] == "out" and word.text in str(message.get("body")):
-                return True  # it failed, or waits
         lasts = self._world.settings.delivery.reply_expires_seconds + CLOCK_SECONDS
         begin, end = START + word.said_at - lasts, START + (word.acknowledged_at or 0.0) + CLOCK_SECONDS
+        for message in messages:
+            if message["direction"] != "out":
+                continue
+            if word.text in str(message.get("body")):
+                return True  # it failed, or waits
+            if _is_welcome(message) and begin <= float(message["timestamp"]) <= end:
+                return True  # so does the template that answers a first contact, which repeats no word
         return any(begin <= reply["created_at"] <= end and reply["error"] != JOINED for reply in replies)
 
     def nothing_grows(self) -> None:
@@ -147,3 +152,7 @@ class Audit:
             if word.text.startswith("w") and since < (word.acknowledged_at or -1.0) < self._witness.now() - 3600.0:
                 if f"{word.text}?" not in texts:
                     self._witness.found("archive", f"{word.text} is not in the archive", word.person)
+
+
+def _is_welcome(message: dict[str, Any]) -> bool:
+    return message["type"] == "template" and WORD.search(str(message.get("body"))) is None

@@ -9,6 +9,7 @@ from typing import Any
 
 from simulation.timeline import actor
 from simulation.witness import Witness
+from simulation.worlds import Weights
 from wabot.sandbox import payloads
 from wabot.sandbox.people import Customer
 
@@ -43,10 +44,10 @@ class Address:
 class Customers:
     """All customers of a run. `moods`: kinds of behaviour that are left out (`stop`, `move`)."""
 
-    def __init__(self, world: Any, dice: Random, *, count: int, talks_a_day: float) -> None:
+    def __init__(self, world: Any, dice: Random, weights: Weights, *, count: int) -> None:
         self._world, self._meta, self._dice = world, world.meta, dice
         self._witness: Witness = world.witness
-        self._talks_a_day = talks_a_day
+        self._weights = weights
         self._without = world.plan.without
         self.quiet = False
         self.addresses: dict[str, Address] = {}
@@ -105,13 +106,13 @@ class Customers:
 
     async def _live(self, person: Person) -> None:
         while True:
-            await asyncio.sleep(self._dice.expovariate(self._talks_a_day / DAY))
+            await asyncio.sleep(self._dice.expovariate(self._weights.talks_a_day / DAY))
             if self.quiet:
                 continue
             luck = self._dice.random()
-            if luck < 0.04 and "moves" not in self._without:
+            if luck < self._weights.moves and "moves" not in self._without:
                 await self._move(person)
-            elif luck < 0.12 and "stops" not in self._without:
+            elif luck < self._weights.moves + self._weights.stops and "stops" not in self._without:
                 await self._stop_or_start(person)
             else:
                 await self._talk(person)

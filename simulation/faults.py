@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from simulation.timeline import actor
+from simulation.worlds import Weights
 
 DAY = 86400.0
 
@@ -119,6 +120,15 @@ async def clock_jump(world: Any, dice: Random) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def clock_hiccup(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The machine's clock is very wrong, for a moment."""
+    before, world.supervisor.skew = world.supervisor.skew, dice.choice((-DAY, -5000.0, 5000.0, DAY))
+    await asyncio.sleep(40.0 * dice.random())
+    world.supervisor.skew = before
+    yield
+
+
+@asynccontextmanager
 async def paused_template(world: Any, dice: Random) -> AsyncIterator[None]:
     """Meta pauses a template, and approves it again."""
     name = dice.choice(("hello_world", "invitation"))
@@ -153,6 +163,7 @@ async def archive_slow(world: Any, dice: Random) -> AsyncIterator[None]:
 class Kind:
     """A kind of fault: how many a day, and how many seconds it lasts on average.
 
+    With 0 a day it is for weighted worlds only.
     `after`: for so many seconds more an answer may be late; None: it delays no answer.
     """
 
@@ -196,16 +207,31 @@ KINDS: Mapping[str, Kind] = {
     "archive away": Kind(0.4, 7200.0, archive_away, None),
     "archive slow": Kind(0.4, 1800.0, archive_slow, None),
     "clock jumps": Kind(0.2, 1800.0, clock_jump),
+    "clock hiccup": Kind(0.0, 20.0, clock_hiccup),
 }
+
+
+def kinds_in(weights: Weights) -> dict[str, Kind]:
+    """The faults of a world."""
+    kinds = {} if weights.only else {name: kind for name, kind in KINDS.items() if kind.a_day}
+    for name, (a_day, seconds) in weights.faults.items():
+        kinds[name] = replace(KINDS[name], a_day=a_day, seconds=seconds)
+    return kinds
 
 
 class Faults:
     """Lets all kinds happen, except those that are left out, until `end`. `troubles`: what happened so far."""
 
-    def __init__(self, world: Any, without: Iterable[str]) -> None:
-        self._world, self._kinds = world, {name: kind for name, kind in KINDS.items() if name not in without}
+    def __init__(self, world: Any, without: Iterable[str], weights: Weights) -> None:
+        self._world = world
+        self._kinds = {name: kind for name, kind in kinds_in(weights).items() if name not in without}
         self.troubles: list[Trouble] = []
         self.ending = asyncio.Event()
+
+    def note_crash(self) -> None:
+        """The process died just now: perhaps long after the fault that wanted it, in a quiet hour."""
+        now = asyncio.get_running_loop().time()
+        self.troubles.append(Trouble("crash", now, now))
 
     def start(self) -> None:
         """Begin."""

@@ -41,9 +41,12 @@ class Requests:
         words = list(dict.fromkeys(WORD.findall(str(event.payload))))
         witness.trace("send", to=event.to, code=event.code, status=event.status, accepted=bool(event.wamid),
                       tag=event.tag, words=" ".join(words))  # fmt: skip
+        tag = TAG.fullmatch(event.tag or "")
+        if tag is not None:
+            weather = self._world.weather
+            witness.tried(f"{tag[1]}-{tag[2]}", hopeless=event.code == 190 or weather.outage == 1.0)
         if event.code == 190:
             return
-        tag = TAG.fullmatch(event.tag or "")
         if tag is None:
             witness.found("tag", f"a request without a valid tag: {event.tag}", event.to)
             return
@@ -58,6 +61,11 @@ class Requests:
         if event.wamid:
             witness.events.append(witness.now())
             self._accepted(event, person, job, attempt, words)
+
+    def may_not_arrive(self, body: bytes, *, hopeless: bool) -> None:
+        """A request to Meta, which cannot be reached, or not always."""
+        if (tag := TAG.search(body.decode())) is not None:
+            self._witness.tried(f"{tag[1]}-{tag[2]}", hopeless=hopeless)
 
     def _whose(self, words: Sequence[str], owners: set[int], event: Sent) -> int:
         """The person that it is for; nobody's words reach somebody else."""
@@ -119,7 +127,7 @@ class Requests:
     def _accepted(self, event: Sent, person: int, job: str, attempt: int, words: Sequence[str]) -> None:
         witness = self._witness
         earlier = self._copies[job]
-        copy = Copy(event.wamid, attempt, witness.now(), event.status != 200 or event.code is not None)
+        copy = Copy(event.wamid, attempt, witness.now())
         if earlier:
             self._check_again(person, job, earlier)
         earlier.append(copy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -32,6 +33,7 @@ class Supervisor:
         self._dice, self._noise, self._trace = dice, noise, trace
         self.skew = 0.0
         self.crashes: list[float] = []
+        self.on_crash: Callable[[], None] = lambda: None
         self.starts: list[float] = []
         self._life: Life | None = None
         self._number = 0
@@ -53,6 +55,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         self._trace("crash", life=life.number)
         self.crashes.append(loop.time())
+        self.on_crash()
         self.front.close()
         self.disk.lose(life)
         self._has_died()

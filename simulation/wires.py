@@ -73,10 +73,12 @@ Server = Callable[[Request], Awaitable[Response]]
 
 
 class Session:
-    """aiohttp's client session, as wabot's adapters use it: `servers` by host."""
+    """aiohttp's client session, as wabot's adapters use it: `servers` by host. `heard`: called with each response that
+    reached wabot.
+    """
 
-    def __init__(self, servers: Mapping[str, Server]) -> None:
-        self._servers = servers
+    def __init__(self, servers: Mapping[str, Server], heard: Callable[[Response], None]) -> None:
+        self._servers, self._heard = servers, heard
 
     def post(self, url: str, *, json: Any, headers: Mapping[str, str], timeout: ClientTimeout, **_: Any) -> _Exchange:
         """POST `json`."""
@@ -88,7 +90,7 @@ class Session:
     ) -> _Exchange:  # fmt: skip
         """Any request."""
         request = Request(method, str(URL(url).update_query(params or {})), headers, _encoded(json))
-        return _Exchange(self._servers[urlsplit(url).netloc], request, timeout.total or 300.0)
+        return _Exchange(self._servers[urlsplit(url).netloc], request, timeout.total or 300.0, self._heard)
 
 
 def _encoded(value: Any) -> bytes:
@@ -98,8 +100,8 @@ def _encoded(value: Any) -> bytes:
 class _Exchange:
     """`async with` it: the response, or what aiohttp raises."""
 
-    def __init__(self, server: Server, request: Request, seconds: float) -> None:
-        self._server, self._request, self._seconds = server, request, seconds
+    def __init__(self, server: Server, request: Request, seconds: float, heard: Callable[[Response], None]) -> None:
+        self._server, self._request, self._seconds, self._heard = server, request, seconds, heard
 
     async def __aenter__(self) -> Response:
         alive()
@@ -112,6 +114,7 @@ class _Exchange:
         except Cut:
             raise ServerDisconnectedError from None
         alive()
+        self._heard(found)
         return found
 
     async def _carried(self) -> Response:

@@ -6,6 +6,7 @@ each request to Meta; `audit` asks the service now and then, and at the end.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from simulation.trace import Trace
 from wabot.sandbox.parts import part, parts
 
+WAMID = re.compile(rb'"id": ?"(wamid[^"]+)"')
 ANSWER_SECONDS = 45.0
 """Within this long an answer that is possible comes."""
 UNDERWAY_SECONDS = 60.0
@@ -56,12 +58,15 @@ class Wishes:
 
 @dataclass
 class Copy:
-    """A request that Meta accepted. `hidden`: wabot may not know that. `proved_at`: a receipt was acknowledged."""
+    """A request that Meta accepted.
+
+    `hidden`: its answer has not reached wabot. `proved_at`: when a receipt of it was acknowledged.
+    """
 
     wamid: str
     attempt: int
     at: float
-    hidden: bool
+    hidden: bool = True
     proved_at: float | None = None
     failed: bool = False
 
@@ -76,6 +81,7 @@ class Witness:
         self._said: dict[int, list[Word]] = defaultdict(list)
         self.wishes: dict[int, Wishes] = {}
         self.copy_of: dict[str, Copy] = {}
+        self.tries: dict[str, list[bool]] = defaultdict(list)
         self.retried_by_hand: set[str] = set()
         self.cancelled_at: dict[str, float] = {}
         self.batches: dict[str, list[str]] = {}
@@ -136,6 +142,16 @@ class Witness:
     def cancelled(self, job: str) -> None:
         """wabot said that it cancelled a send."""
         self.cancelled_at[job] = self.now()
+
+    def heard(self, body: bytes) -> None:
+        """An answer reached wabot."""
+        for wamid in WAMID.findall(body):
+            if (copy := self.copy_of.get(wamid.decode())) is not None:
+                copy.hidden = False
+
+    def tried(self, job: str, *, hopeless: bool) -> None:
+        """A send was tried; `hopeless`: Meta would take no message of this number at present."""
+        self.tries[job].append(hopeless)
 
     # --- webhooks ---
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,12 +18,14 @@ from simulation.faults import Faults
 from simulation.meta import Courier, Moods, Weather, graph
 from simulation.model import Model
 from simulation.operators import Operators
+from simulation.outbox_watch import OutboxWatch
 from simulation.requests import Requests
 from simulation.supervisor import Supervisor
 from simulation.timeline import START, actor, run_to_its_end
 from simulation.trace import Trace
-from simulation.wires import Front, Session
+from simulation.wires import Front, Response, Session
 from simulation.witness import Finding, Witness
+from simulation.worlds import GRAPH, KEY, MODEL, WORLDS, settings
 from wabot.adapters.openai import OpenAI
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.sandbox.meta import Meta
@@ -33,8 +34,6 @@ from wabot.settings.loading import Settings
 DAY = 86400.0
 REST_SECONDS = 4 * 3600.0
 """After the faults, until nothing is open any more."""
-KEY = "the-key-of-the-simulation"
-GRAPH, MODEL = "graph.simulated", "model.simulated"
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Plan:
     seed: int
     days: float = 1.0
     people: int = 12
+    world: str = "usual"
     without: frozenset[str] = frozenset()
 
 
@@ -94,25 +94,29 @@ class World:
     """Everything in a run."""
 
     def __init__(self, plan: Plan, data_dir: Path) -> None:
-        self.plan = plan
+        weights = WORLDS[plan.world]
+        self.plan, self._weights = plan, weights
         self._loop = asyncio.get_running_loop()
         self.trace = Trace(self._loop.time)
         self.data_dir = data_dir
         self.witness = Witness(self._loop.time, self.trace)
         self.weather, self.front = Weather(), Front()
-        self.settings = settings(self.dice("settings"), data_dir)
+        self.settings = settings(self.dice("settings"), data_dir, weights)
         self.disk = Disk(self.dice("disk"))
         self.meta = self._meta()
         self.model = Model(self.dice("model"), self.witness.prompted)
-        self.archive = Archive(self.dice("archive")) if self.dice("has archive").random() < 0.6 else None
+        has_archive = self.dice("has archive").random() < 0.6 if weights.archive is None else weights.archive
+        self.archive = Archive(self.dice("archive")) if has_archive else None
         servers = {GRAPH: self._graph, MODEL: self.model}
         self.supervisor = Supervisor(
-            self.settings, self.disk, self.front, Adapters(Session(servers), self.archive),
+            self.settings, self.disk, self.front, Adapters(Session(servers, self._heard), self.archive),
             dice=self.dice("supervisor"), noise=self.dice("noise"), trace=self.trace,
         )  # fmt: skip
-        self.faults = Faults(self, plan.without)
-        self.customers = Customers(self, self.dice("customers"), count=plan.people, talks_a_day=4.0)
-        self.operators = Operators(self, self.dice("operators"), batches_a_day=5.0, key=KEY)
+        self.faults = Faults(self, plan.without, weights)
+        self.supervisor.on_crash = self.faults.note_crash
+        self.customers = Customers(self, self.dice("customers"), weights, count=plan.people)
+        self.operators = Operators(self, self.dice("operators"), batches_a_day=weights.batches_a_day, key=KEY)
+        self.outbox_watch = OutboxWatch(self, weights.look_seconds)
         self.requests, self.audit = Requests(self), Audit(self)
         self.meta.subscribe(self.requests)
         self._saying = asyncio.Event()
@@ -149,7 +153,12 @@ class World:
             draw=dice.randbytes,
         )
 
+    def _heard(self, response: Response) -> None:
+        self.witness.heard(response.body)
+
     async def _graph(self, request: Any) -> Any:
+        if self.weather.unreachable:
+            self.requests.may_not_arrive(request.body, hopeless=self.weather.unreachable == 1.0)
         return await graph(self.meta, self.weather, self._graph_dice, request)
 
     async def live(self) -> None:
@@ -161,6 +170,7 @@ class World:
         self.customers.start()
         self.faults.start()
         self.audit.start()
+        self.outbox_watch.start()
         if "operators" not in self.plan.without:
             self.operators.start()
         actor(self._then_rest(done))
@@ -168,42 +178,19 @@ class World:
         await self.supervisor.kill()
 
     async def _then_rest(self, done: asyncio.Event) -> None:
-        await asyncio.sleep(self.plan.days * DAY)
+        busy = min(self.plan.days, self._weights.busy_days)
+        await asyncio.sleep(busy * DAY)
         self.customers.quiet = self.operators.quiet = True
+        await asyncio.sleep((self.plan.days - busy) * DAY)
         self.faults.ending.set()
         await asyncio.sleep(REST_SECONDS)
         await self.audit.at_rest()
         done.set()
 
 
-def settings(dice: Random, data_dir: Path) -> Settings:
-    """Settings as they may be."""
-    quiet = dice.choice((0.0, 1.0, 2.0))
-    sections: Mapping[str, Any] = {
-        "server": {"data_dir": data_dir, "api_keys": [KEY], "retention_days": dice.choice((1, 2, 30))},
-        "api": {"wait_seconds": 20},
-        "whatsapp": {
-            "access_token": "sandbox-token", "phone_number_id": "100000000000001", "verify_token": "sandbox-verify",
-            "app_secret": "sandbox-secret", "graph_api_base": f"http://{GRAPH}/v26.0",
-            "business_account_id": "200000000000002",
-        },
-        "first_contact": {"answer": dice.choice(("template", "ai", "template_then_ai"))},
-        "assistant": {
-            "provider": "openai", "model": "m", "base_url": f"http://{MODEL}/v1", "timeout_seconds": 20,
-            "quiet_seconds": quiet,
-        },
-        "delivery": {
-            "in_doubt": dice.choice(("resend", "resend", "park")), "hold_seconds": dice.choice((20, 90)),
-            "reply_expires_seconds": dice.choice((3600, 3600, 200_000)),
-        },
-        "log": {"level": "critical"},
-    }  # fmt: skip
-    return Settings(**sections)
-
-
 def settings_of(seed: int) -> Settings:
     """The settings of a seed's world."""
-    return settings(Random(f"{seed}/settings"), Path("/nowhere"))
+    return settings(Random(f"{seed}/settings"), Path("/nowhere"), WORLDS["usual"])
 
 
 def run(plan: Plan) -> Run:

@@ -1,0 +1,128 @@
+"""Worlds that are weighted towards one part of the service, so that what is wrong with it shows within days.
+
+A world changes how often faults come and how long they last, what people do, and some settings; `usual` changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from wabot.settings.loading import Settings
+
+KEY = "the-key-of-the-simulation"
+GRAPH, MODEL = "graph.simulated", "model.simulated"
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a world is like. `faults`: by kind, how many a day and the seconds that each lasts; with `only`, there are
+    no others. `settings` by "section.key". `busy_days`: after so many nobody writes any more. `look_seconds`: how often
+    the outbox is looked at. `days`: of a run in which a mutant is hunted.
+    """
+
+    faults: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    only: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    archive: bool | None = None
+    talks_a_day: float = 4.0
+    batches_a_day: float = 5.0
+    stops: float = 0.08
+    moves: float = 0.04
+    busy_days: float = float("inf")
+    look_seconds: float = 7200.0
+    days: float = 3.0
+
+
+HOUR = 3600.0
+WORLDS: Mapping[str, Weights] = {
+    "usual": Weights(),
+    "doubts": Weights(
+        {"meta cuts": (8.0, HOUR), "meta hangs": (4.0, HOUR), "receipts lost": (8.0, 3 * HOUR), "crash": (4.0, 0.0)},
+        only=True, settings={"delivery.in_doubt": "park"}, talks_a_day=12.0,
+    ),
+    "doubts that are sent again": Weights(
+        {"meta cuts": (8.0, HOUR), "meta hangs": (4.0, HOUR), "receipts lost": (8.0, HOUR), "receipts odd": (8.0, HOUR),
+         "meta bounces": (4.0, HOUR), "crash": (4.0, 0.0)},
+        only=True, settings={"delivery.in_doubt": "resend"}, talks_a_day=12.0,
+    ),
+    "outages": Weights(
+        {"meta outage": (3.0, 2 * HOUR), "meta unreachable": (3.0, 2 * HOUR), "token dead": (3.0, HOUR)},
+        only=True, settings={"delivery.backoff_max_seconds": 60.0}, batches_a_day=40.0, look_seconds=HOUR,
+    ),
+    "a bad model": Weights(
+        {"model fails": (8.0, HOUR), "model garbage": (4.0, HOUR), "model down": (4.0, HOUR)},
+        only=True, talks_a_day=20.0, batches_a_day=1.0, look_seconds=120.0,
+    ),
+    "paused templates": Weights(
+        {"template paused": (8.0, HOUR)}, only=True, batches_a_day=30.0, look_seconds=600.0,
+    ),
+    "the archive comes and goes": Weights(
+        {"archive away": (10.0, HOUR)}, only=True, archive=True, talks_a_day=8.0, look_seconds=1800.0,
+    ),
+    "people stop": Weights(
+        {"webhooks late": (4.0, HOUR), "webhooks repeated": (4.0, HOUR), "token dead": (4.0, HOUR)},
+        only=True, stops=0.4, batches_a_day=40.0,
+    ),
+    "people move": Weights(
+        {"webhooks late": (4.0, HOUR), "crash": (4.0, 0.0), "model slow": (4.0, HOUR), "meta slow": (4.0, HOUR)},
+        only=True, moves=0.25, talks_a_day=8.0, batches_a_day=20.0,
+    ),
+    "Meta is away for days": Weights(
+        {"meta away for days": (0.7, 1.5 * DAY)}, only=True, days=6.0,
+        settings={"delivery.reply_expires_seconds": 200_000},
+    ),
+    "the model is away for days": Weights(
+        {"model down": (0.7, 1.5 * DAY)}, only=True, days=6.0,
+        settings={"delivery.reply_expires_seconds": 200_000, "delivery.attempts": 1000},
+    ),
+    "crashes": Weights(
+        {"crash": (24.0, 0.0), "crash in commit": (24.0, 0.0), "webhooks repeated": (2.0, HOUR)}, only=True,
+        talks_a_day=20.0, batches_a_day=20.0,
+    ),
+    "a disk with faults": Weights(
+        {"disk full": (6.0, HOUR / 3), "disk fails": (8.0, HOUR / 2), "webhooks repeated": (2.0, HOUR)}, only=True,
+        talks_a_day=20.0, batches_a_day=20.0,
+    ),
+    "a wrong clock": Weights(
+        {"clock jumps": (6.0, HOUR), "clock hiccup": (40.0, 20.0), "model slow": (12.0, HOUR)}, only=True,
+        talks_a_day=20.0, look_seconds=300.0, settings={"delivery.reply_expires_seconds": 3600},
+    ),
+    "a long silence": Weights(
+        only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},
+    ),
+}  # fmt: skip
+"""By what they are like."""
+
+
+def settings(dice: Random, data_dir: Path, weights: Weights) -> Settings:
+    """Settings as they may be in a world."""
+    quiet = dice.choice((0.0, 1.0, 2.0))
+    sections: dict[str, dict[str, Any]] = {
+        "server": {"data_dir": data_dir, "api_keys": [KEY], "retention_days": dice.choice((1, 2, 30))},
+        "api": {"wait_seconds": 20},
+        "whatsapp": {
+            "access_token": "sandbox-token", "phone_number_id": "100000000000001", "verify_token": "sandbox-verify",
+            "app_secret": "sandbox-secret", "graph_api_base": f"http://{GRAPH}/v26.0",
+            "business_account_id": "200000000000002",
+        },
+        "first_contact": {"answer": dice.choice(("template", "ai", "template_then_ai"))},
+        "assistant": {
+            "provider": "openai", "model": "m", "base_url": f"http://{MODEL}/v1", "timeout_seconds": 20,
+            "quiet_seconds": quiet,
+        },
+        "delivery": {
+            "in_doubt": dice.choice(("resend", "resend", "park")), "hold_seconds": dice.choice((20, 90)),
+            "reply_expires_seconds": dice.choice((3600, 3600, 200_000)),
+        },
+        "log": {"level": "critical"},
+    }  # fmt: skip
+    for name, value in weights.settings.items():
+        section, _, key = name.partition(".")
+        sections[section][key] = value
+    return Settings(**sections)
