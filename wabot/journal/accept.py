@@ -208,10 +208,10 @@ def _queue_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float
         (due, rules.quiet_max_seconds, expires, contact_id),
     ).rowcount
     if not joined:
-        db.execute(
-            "INSERT INTO jobs (kind, contact_id, state, due_at, created_at, expires_at, since) SELECT 'reply', ?,"
-            f" CASE WHEN EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING})"
-            " THEN 'waiting' ELSE 'queued' END, ?, ?, ?, ?",
+        db.execute(  # with INSERT … SELECT from its own table, SQLite would first copy the row into another
+            "INSERT INTO jobs (kind, contact_id, state, due_at, created_at, expires_at, since) VALUES ('reply', ?,"
+            f" iif(EXISTS (SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING}), 'waiting', 'queued'),"
+            " ?, ?, ?, ?)",
             (contact_id, contact_id, due, now, expires, since),
         )
 

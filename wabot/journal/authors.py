@@ -14,6 +14,12 @@ from wabot.journal import contacts, opt_outs
 WINDOW_PRECISION = 60.0
 """Seconds by which we may think that the 24-hour window closes early: it spares a page to write for every bubble."""
 
+_SEEN = (
+    "SELECT EXISTS (SELECT 1 FROM identities WHERE value = ?1) OR EXISTS (SELECT 1 FROM identities WHERE value = ?2)"
+    " OR EXISTS (SELECT 1 FROM passed_on WHERE value = ?1) OR EXISTS (SELECT 1 FROM passed_on WHERE value = ?2)"
+)
+"""Whether anybody has or had one of two names. For `value IN (?1, ?2)` SQLite would first make a table of the two."""
+
 
 class Author(NamedTuple):
     """The contact whose message it is, and what could not be sent to them before it."""
@@ -56,11 +62,7 @@ def _heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.R
 
 def _heard_first(db: sqlite3.Connection, person: Person, at: float, now: float) -> int | None:
     """`person` wrote at a time: the id of a new contact; None if a name of theirs was seen: see `contacts.resolve`."""
-    seen = db.execute(
-        "SELECT 1 FROM identities WHERE value IN (:wa_id, :bsuid) UNION ALL"
-        " SELECT 1 FROM passed_on WHERE value IN (:wa_id, :bsuid)",
-        {"wa_id": person.wa_id, "bsuid": person.bsuid},
-    ).fetchone()
+    seen = db.execute(_SEEN, (person.wa_id, person.bsuid)).fetchone()[0]
     return None if seen else contacts.create(db, person, now, heard_at=at)
 
 
