@@ -15,13 +15,14 @@ from benchmarks.large_journal import OPEN_LATER, SPAN_SECONDS, TALKER, Size
 from benchmarks.timed import Measured
 from benchmarks.webhooks import NAME, number
 from wabot.core.exceptions import Effect
-from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Policy, State
+from wabot.core.jobs import Event, Job, Kind, Outcome, Policy, State
 from wabot.core.messages import ForeignPart, Inbound, Person, Receipt, Status, TemplateNews, Webhook
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal.accept import Rules
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
-from wabot.journal.listing import Query
+from wabot.journal.outbox_list import Query
 
 DAY = 86400.0
 AT_ONCE = 64

@@ -125,7 +125,7 @@ MUTANTS: dict[str, Mutant] = {
     "a reply whose talk cannot be read is a bug": Mutant(
         "wabot.work.lane", "        except JournalDown as error:\n            wait = min(JOURNAL_RETRY_SECONDS * job.attempt, IDLE_SECONDS)",
         "        except ZeroDivisionError as error:\n            wait = min(JOURNAL_RETRY_SECONDS * job.attempt, IDLE_SECONDS)"),
-    "cancelling a send wakes nobody": Mutant("wabot.journal.outbox", "    promote(db, send[\"contact_id\"], now)\n", ""),
+    "cancelling a send wakes nobody": Mutant("wabot.journal.retry_and_cancel", "    promote(db, send[\"contact_id\"], now)\n", ""),
     "merges that had to wait are never done": Mutant(
         "wabot.journal.merging", "        f\" AND NOT {_BOTH_BUSY} LIMIT 500\",", "        \" AND 0 LIMIT 500\","),
     "somebody's former number leads to them": Mutant(

@@ -10,9 +10,10 @@ from typing import Any
 from wabot.adapters.mongo import is_theirs
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed, DeliveryError, JournalDown
-from wabot.core.jobs import Job, Kind, Origin, Outcome, Outgoing, State, move
+from wabot.core.jobs import Job, Kind, Outcome, State, move
 from wabot.core.messages import Contact
 from wabot.core.meta_errors import Accepted
+from wabot.core.outgoing import Origin, Outgoing
 
 TEXT = Outgoing({"type": "text", "text": {"body": "words that nobody logs"}}, "words that nobody logs", Origin.AI)
 

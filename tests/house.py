@@ -85,9 +85,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
-        "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.listing",
-        "wabot.journal.merge_undo", "wabot.journal.outbox", "wabot.log", "wabot.metrics", "wabot.monitor.readiness",
-        "wabot.offload", "wabot.running_address", "wabot.service", "wabot.web", "wabot.webhook_intake",
+        "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.outbox_list",
+        "wabot.journal.merge_undo", "wabot.journal.retry_and_cancel", "wabot.log", "wabot.metrics",
+        "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.web",
+        "wabot.webhook_intake",
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.outbox_command": ("wabot.api_keys", "wabot.core", "wabot.running_address", "wabot.settings"),

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core.jobs import Origin
+from wabot.core.outgoing import Origin, template_message
 from wabot.core.phone_numbers import InvalidNumber, normalize_number
 from wabot.journal.batches import NewBatch, Recipient
-from wabot.work.reply import template_message
 
 _sorted_json = json.JSONEncoder(sort_keys=True).encode
 

@@ -12,7 +12,7 @@ from wabot.core.waiting_reasons import why
 from wabot.journal.batch_results import FAILED, QUEUED, SENT, Counts, Head, RecipientResult
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal
-from wabot.journal.listing import Query
+from wabot.journal.outbox_list import Query
 from wabot.log import get_logger
 from wabot.offload import Offload
 from wabot.work.lane import Lane

@@ -18,7 +18,7 @@ from wabot.core.conversation import (
     plan,
     prompt,
 )
-from wabot.core.jobs import Origin
+from wabot.core.outgoing import Origin
 from wabot.core.system_prompt import DEFAULT_PROMPT, system_prompt
 
 USER, ASSISTANT = Role.USER, Role.ASSISTANT

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Pause, State, move
+from wabot.core.jobs import Event, Job, Kind, Outcome, Pause, State, move
 from wabot.core.may_send import check
 from wabot.core.messages import SERVICE_WINDOW_SECONDS, Contact, Stop
+from wabot.core.outgoing import Origin, Outgoing
 
 NOW = 1_700_000_000.0
 ATTEMPTS = 3

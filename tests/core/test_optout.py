@@ -20,12 +20,12 @@ CONSENT = Consent.of(WORDS.stop_words, WORDS.start_words, WORDS.confirmation, WO
     ],
 )  # fmt: skip
 def test_stop_is_heard_however_it_is_written(body: str) -> None:
-    assert CONSENT.wish(body) is Wish.STOP
+    assert CONSENT.wish("text", body) is Wish.STOP
 
 
 @pytest.mark.parametrize("body", ["START", "unstop", "Subscribe.", "Alta", "शुरू करें", "ابدأ", "opt in"])
 def test_start_is_heard_too(body: str) -> None:
-    assert CONSENT.wish(body) is Wish.START
+    assert CONSENT.wish("text", body) is Wish.START
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_start_is_heard_too(body: str) -> None:
     ],
 )  # fmt: skip
 def test_the_word_counts_only_when_it_is_the_whole_message(body: str) -> None:
-    assert CONSENT.wish(body) is None
+    assert CONSENT.wish("text", body) is None
 
 
 def test_a_turkish_capital_is_the_letter_that_it_looks_like() -> None:
-    assert Consent.of(["iptal"], [], "", "").wish("İptal") is Wish.STOP
+    assert Consent.of(["iptal"], [], "", "").wish("text", "İptal") is Wish.STOP
 
 
 def test_each_wish_has_its_answer() -> None:
@@ -50,12 +50,12 @@ def test_each_wish_has_its_answer() -> None:
 
 
 def test_without_words_nobody_wishes_anything() -> None:
-    assert Consent().wish("stop") is None
+    assert Consent().wish("text", "stop") is None
 
 
 @given(body=st.text())
 def test_whatever_is_said_has_a_wish_or_none(body: str) -> None:
-    CONSENT.wish(body)
+    CONSENT.wish("text", body)
 
 
 @given(text=st.text() | st.text("stopşİéＳ ̂!_-"))

@@ -27,7 +27,7 @@ from wabot.journal.archiving import Held
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.bulk_retry import RETRIED, Retry
 from wabot.journal.journal import FILE_NAME, Journal, open_journal
-from wabot.journal.outbox import CannotMove
+from wabot.journal.retry_and_cancel import CannotMove
 
 T = TypeVar("T")
 EVA = "IN.7"

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Policy, State
+from wabot.core.jobs import Event, Job, Kind, Outcome, Policy, State
 from wabot.core.messages import Inbound, Person, Receipt, Status, Webhook
 from wabot.core.optout import Consent
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal.accept import Rules, Taken
 from wabot.journal.batches import NewBatch, Queued, Recipient
 from wabot.journal.journal import FILE_NAME, Journal, open_journal

@@ -15,7 +15,7 @@ from wabot.core.messages import Status
 from wabot.journal import backup
 from wabot.journal.after_restore import SUFFIX
 from wabot.journal.journal import FILE_NAME
-from wabot.journal.listing import Query
+from wabot.journal.outbox_list import Query
 
 PEOPLE = [f"49171123450{n}" for n in range(6)]
 

@@ -11,8 +11,9 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, receipt, said, sent, template
 from tests.process import BESIDE_OTHERS
 from wabot.core.exceptions import JournalDown
-from wabot.core.jobs import OPEN, Event, Kind, Origin, Outcome, Outgoing, State
+from wabot.core.jobs import OPEN, Event, Kind, Outcome, State
 from wabot.core.messages import Person, Status
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import after_restore, batches, contents, sqlite
 from wabot.journal.batch_results import RecipientResult
 from wabot.journal.batches import NewBatch, Recipient

@@ -17,7 +17,7 @@ from wabot.core.messages import Webhook
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.connections import Check, Connection, Threads
 from wabot.journal.journal import Journal, open_journal
-from wabot.journal.listing import Query
+from wabot.journal.outbox_list import Query
 
 
 class Busy:

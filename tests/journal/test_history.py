@@ -7,8 +7,9 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, said, sent, text
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS
-from wabot.core.jobs import Event, Job, Kind, Origin, Outcome
+from wabot.core.jobs import Event, Job, Kind, Outcome
 from wabot.core.messages import Direction
+from wabot.core.outgoing import Origin
 
 
 async def answered(scene: Scene, says: str, wamid: str, origin: Origin = Origin.AI) -> None:

@@ -14,7 +14,7 @@ from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Status
 from wabot.journal import jobs, timeouts
-from wabot.journal.listing import Query
+from wabot.journal.outbox_list import Query
 from wabot.journal.queue import BULK
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, POLICY, Scene, said, sent
 from wabot.core.jobs import Event, Kind, Outcome, State
-from wabot.journal.listing import Query
-from wabot.journal.outbox import CannotMove
+from wabot.journal.outbox_list import Query
+from wabot.journal.retry_and_cancel import CannotMove
 
 
 async def failed(scene: Scene, number: str = ANA) -> int:

@@ -25,8 +25,8 @@ from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status,
 from wabot.journal import connections, indexes
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
-from wabot.journal.listing import ASIDE, Query
-from wabot.journal.outbox import CannotMove
+from wabot.journal.outbox_list import ASIDE, Query
+from wabot.journal.retry_and_cancel import CannotMove
 
 NOT_VERBS = {"changed", "close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, receipt, said, sent
-from wabot.core.jobs import Event, Kind, Origin, Outcome, Outgoing, State
+from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Notice, Status, Webhook
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import archiving, opening, pruning
 from wabot.journal.backup import BackupFailed, copy
 from wabot.journal.batches import NewBatch, Recipient

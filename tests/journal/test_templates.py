@@ -5,8 +5,9 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, said
 from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import Effect
-from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, State
+from wabot.core.jobs import Event, Job, Outcome, State
 from wabot.core.messages import Receipt, Status, TemplateNews, Webhook
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.templates import REVIEW_SECONDS
 

@@ -15,8 +15,9 @@ import pytest
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
 from wabot.core.exceptions import DeliveryError, Scope, Unavailable
-from wabot.core.jobs import Halt, Kind, Origin, Outgoing, Policy, State
+from wabot.core.jobs import Halt, Kind, Policy, State
 from wabot.core.meta_errors import Accepted, meaning
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.core.pauses_and_probes import PROBE_SECONDS
 from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.work.lane import Lane

@@ -12,11 +12,12 @@ import pytest
 from tests.fakes import MemoryArchive, ScriptedAssistant
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
 from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Role, Turn
-from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, State
+from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person
+from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.whatsapp_text import MAX_BODY
-from wabot.work.reply import Replies, ReplyStyle, template_message, text_message
+from wabot.work.reply import Replies, ReplyStyle
 
 WELCOME = {"name": "welcome", "language": "en_US", "components": []}
 STYLE = ReplyStyle(

@@ -10,9 +10,10 @@ import pytest
 from tests.fakes import TEXT, MemoryQueue, ScriptedGraph
 from tests.virtual_time import START, clock, virtual_time
 from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
-from wabot.core.jobs import Event, Job, Kind, Origin, Outcome, Outgoing, Policy, State, move
+from wabot.core.jobs import Event, Job, Kind, Outcome, Policy, State, move
 from wabot.core.messages import Contact, Stop
 from wabot.core.meta_errors import Accepted
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.core.sends_in_flight import MOST
 from wabot.work.lane import Lane

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wabot.core.exceptions import ArchiveDown
-from wabot.core.jobs import Origin
 from wabot.core.json_values import loads, seconds_of, text_of
 from wabot.core.messages import Direction, Status
+from wabot.core.outgoing import Origin
 from wabot.core.phone_numbers import is_bsuid
 from wabot.lean_imports import without
 

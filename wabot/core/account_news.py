@@ -20,6 +20,10 @@ UPGRADED_RATE = 1000.0
 https://developers.facebook.com/documentation/business-messaging/whatsapp/throughput"""
 
 
+WARNING_SECONDS = 86400.0
+"""How long a warning counts as a problem, since Meta does not report its end."""
+
+
 class Standing(StrEnum):
     """What a report changes for us."""
 

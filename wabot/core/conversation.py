@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from wabot.core.jobs import Origin
+from wabot.core.outgoing import Origin
 from wabot.core.whatsapp_text import sendable
 
 MESSAGE_CHARACTERS = 8_000

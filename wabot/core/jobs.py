@@ -43,6 +43,7 @@ from typing import Any
 
 from wabot.core.exceptions import Effect
 from wabot.core.messages import Contact
+from wabot.core.outgoing import Outgoing
 
 
 class Halt(StrEnum):
@@ -147,36 +148,6 @@ def move(state: State, event: Event) -> State:
         return TRANSITIONS[state][event]
     except KeyError:
         raise IllegalMove(f"no {event!r} in state {state}") from None
-
-
-class Origin(StrEnum):
-    """Who wrote a message."""
-
-    PERSON = "person"
-    AI = "ai"
-    FALLBACK = "fallback"
-    TEMPLATE = "template"
-    BULK = "bulk"
-    SERVICE = "service"
-    STAFF = "staff"
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message to send: Graph's content (`{"type": …, …}`), its text for readers, and who wrote it."""
-
-    content: Mapping[str, Any]
-    body: str
-    origin: Origin
-
-    @property
-    def template(self) -> tuple[str, str] | None:
-        """Name and language of its template, None without one. Meta approves and pauses each pair by itself."""
-        template = self.content.get("template")
-        if not isinstance(template, Mapping):
-            return None
-        language = template.get("language")
-        return str(template.get("name")), str(language.get("code")) if isinstance(language, Mapping) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from wabot.core.jobs import Event, Job, Origin, Outcome
+from wabot.core.jobs import Event, Job, Outcome
 from wabot.core.messages import Stop
+from wabot.core.outgoing import Origin
 
 
 def check(job: Job, now: float, *, attempts: int) -> Outcome | None:

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+TYPES = frozenset({"text", "button", "interactive"})
+"""The types of message in which a person can opt out and in."""
+
 _NO_WORD = re.compile(r"[\W_]+", re.ASCII)
 _MARKS = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
 """Accents, which people leave out, and the variation selectors of emoji. (Vowel signs of other scripts stay.)"""
@@ -38,9 +41,12 @@ class Consent:
         """From the words in the settings."""
         return cls(frozenset(map(fold, stop)), frozenset(map(fold, start)), confirmation, welcome_back)
 
-    def wish(self, body: str) -> Wish | None:
-        """The wish that `body` expresses, if it is one of the words; case and punctuation do not matter."""
-        if len(body) > 60:
+    def wish(self, kind: str, body: str) -> Wish | None:
+        """The wish that a message of type `kind` expresses, if its text is one of the words.
+
+        Case and punctuation do not matter.
+        """
+        if kind not in TYPES or len(body) > 60:
             return None
         word = fold(body)
         if word in self.stop_words:

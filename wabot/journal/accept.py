@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 
 from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import DeliveryError
-from wabot.core.jobs import Origin, Outgoing
 from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
 from wabot.core.optout import Consent, Wish
+from wabot.core.outgoing import Origin, text_message
 from wabot.core.phone_numbers import is_bsuid
 from wabot.journal import authors, contacts, indexes, opt_outs, receipts, templates
 from wabot.journal.authors import Author
@@ -26,8 +26,6 @@ NOTICE_LIMIT = 65_536
 
 _LASTING = frozenset({Standing.BLOCKED, Standing.RESTRICTED, Standing.LIFTED})
 """News of which only the latest counts."""
-_WORDS = frozenset({"text", "button", "interactive"})
-"""The types of message in which a person can say STOP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
         _delete_content(db, author.id, message, at)
     if not is_said:
         return
-    wish = rules.consent.wish(message.body) if message.type in _WORDS else None
+    wish = rules.consent.wish(message.type, message.body)
     if wish is not None and _apply_wish(db, author, wish, at=at, now=now, rules=rules):
         taken.sends += 1
     elif message.answerable and author.stopped is not Stop.ALL and wish is not Wish.STOP:
@@ -155,7 +153,7 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
 
 def wishes(incoming: Webhook, consent: Consent, now: float) -> list[tuple[Person, float, bool]]:
     """What people ask for with the words of `consent`: (person, when, whether to stop)."""
-    said = [(m, consent.wish(m.body)) for m in incoming.messages if _is_said(m) and m.type in _WORDS]
+    said = [(m, consent.wish(m.type, m.body)) for m in incoming.messages if _is_said(m)]
     return [(m.person, said_at(m.timestamp, now), wish is Wish.STOP) for m, wish in said if wish is not None]
 
 
@@ -226,7 +224,7 @@ def _apply_wish(db: sqlite3.Connection, author: Author, wish: Wish, *, at: float
     text = rules.consent.answer(wish)
     if not changed or not text:
         return False
-    confirmation = Outgoing({"type": "text", "text": {"body": text}}, text, Origin.SERVICE)
+    confirmation = text_message(text, Origin.SERVICE)
     enqueue(db, author.id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
     return True
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from wabot.core.jobs import Outgoing
 from wabot.core.messages import Stop
-from wabot.journal import contacts, contents, indexes, outbox
+from wabot.core.outgoing import Outgoing
+from wabot.journal import contacts, contents, indexes, retry_and_cancel
 from wabot.journal.queue import enqueue_bulk
 
 
@@ -196,7 +196,7 @@ def cancel(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
 
 def _cancel_all(db: sqlite3.Connection, job_ids: Sequence[int], now: float) -> None:
     """Cancel sends that have not left. Let others expire, so that one which comes back is not tried again."""
-    left = [job_id for job_id in job_ids if not outbox.withdraw(db, job_id, now)]
+    left = [job_id for job_id in job_ids if not retry_and_cancel.withdraw(db, job_id, now)]
     db.executemany(
         "UPDATE jobs SET expires_at = ? WHERE id = ? AND state IN ('running', 'in_doubt', 'done')",
         [(now, job_id) for job_id in left],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from wabot.core.jobs import Event, State
-from wabot.journal import indexes, outbox
+from wabot.journal import indexes, retry_and_cancel
 from wabot.journal.transitions import states_before
 
 PAGE, SLICE = 1000, 100
@@ -71,4 +71,4 @@ def retry_some(db: sqlite3.Connection, ids: Sequence[int], now: float, *, may_re
     """Try sends again that still wait for it; how many."""
     wanted = f"SELECT j.id FROM jobs j WHERE j.id = ? AND (? OR NOT {MAY_REPEAT})"
     found = [job_id for job_id in ids if db.execute(wanted, (job_id, may_repeat)).fetchone()]
-    return sum(outbox.try_again(db, job_id, now) for job_id in found)
+    return sum(retry_and_cancel.try_again(db, job_id, now) for job_id in found)

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wabot.core.jobs import Outgoing
+from wabot.core.outgoing import Outgoing
 
 SHORT = 1024
 """Characters up to which a content is no longer than what pointing to it would cost to look up."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from wabot.core import message_text
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
-from wabot.core.jobs import Origin
 from wabot.core.json_values import dict_of, stored, stored_text
 from wabot.core.messages import Contact, Direction
+from wabot.core.outgoing import Origin
 from wabot.journal import contacts, indexes
 
 MESSAGE = (

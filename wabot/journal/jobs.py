@@ -10,8 +10,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wabot.core.jobs import OPEN, Event, Job, Kind, Origin, Outcome, Outgoing, Pause, Policy, State, move
+from wabot.core.jobs import OPEN, Event, Job, Kind, Outcome, Pause, Policy, State, move
 from wabot.core.messages import Receipt, Status
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import contacts, copies, indexes, merging, refusal_effects, templates, transitions
 from wabot.journal.queue import BULK, bound_waits, enqueue
 from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wabot.core.jobs import Kind, State
-from wabot.journal import batch_results, batches, bulk_retry, listing, outbox
+from wabot.journal import batch_results, batches, bulk_retry, outbox_documents, outbox_list, retry_and_cancel
 from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_results import Counts, Head, RecipientResult
 from wabot.journal.batch_waiters import Watchers
@@ -23,23 +23,23 @@ class ByHand:
     _watchers: Watchers
     notify: Callable[[Kind, float], None]
 
-    async def outbox(self, query: listing.Query) -> list[dict[str, Any]]:
+    async def outbox(self, query: outbox_list.Query) -> list[dict[str, Any]]:
         """The sends or replies that `query` asks for, newest first."""
-        return await self._read_long(listing.listing, query, self.name)
+        return await self._read_long(outbox_list.listing, query, self.name)
 
     async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
         """One send, whole, or one reply."""
-        return await self._read_long(outbox.one, job_id, self.name)
+        return await self._read_long(outbox_documents.one, job_id, self.name)
 
     async def retry(self, job_id: int, now: float) -> State | None:
         """Try a failed, parked or held send now. Raises CannotMove."""
-        state = await self.writer(outbox.retry, job_id, now)
+        state = await self.writer(retry_and_cancel.retry, job_id, now)
         self.notify(Kind.SEND, now)
         return state
 
     async def cancel(self, job_id: int, now: float) -> State | None:
         """Cancel a send that has not left. Raises CannotMove."""
-        state = await self.writer(outbox.cancel, job_id, now)
+        state = await self.writer(retry_and_cancel.cancel, job_id, now)
         self.notify(Kind.SEND, now)  # it may have been the head of its contact's queue
         await self._watchers.tell()
         return state

@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from wabot.core.jobs import Kind, Origin, Outgoing, Policy
+from wabot.core.jobs import Kind, Policy
+from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import indexes
 
 HELD_MAX_SECONDS = 86400.0

@@ -9,8 +9,9 @@ import sqlite3
 from collections.abc import Mapping
 
 from wabot.core.exceptions import Effect
-from wabot.core.jobs import Event, Outcome, Outgoing, Pause
+from wabot.core.jobs import Event, Outcome, Pause
 from wabot.core.messages import TemplateNews
+from wabot.core.outgoing import Outgoing
 from wabot.journal import indexes
 
 RESTRICTED = "restricted"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from wabot.core import doctor_verdicts, remedies
-from wabot.core.account_news import AccountNews, Standing
+from wabot.core.account_news import WARNING_SECONDS, AccountNews, Standing
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Halt, Outcome
@@ -22,8 +22,6 @@ from wabot.log import get_logger
 from wabot.monitor.problem_list import Problems
 from wabot.work.lane import Lane
 
-WARNING_SECONDS = 86400.0
-"""How long a warning of Meta's is shown as a problem, since Meta does not report its end."""
 LOOK_SECONDS = 10.0
 EXAMINE_SECONDS = 3600.0
 EXAMINE_AGAIN_SECONDS = 600.0

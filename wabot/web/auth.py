@@ -11,9 +11,13 @@ from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
+from wabot.accounts import Accounts
 from wabot.core.direct_request import is_direct
-from wabot.web.answers import route_pattern
-from wabot.web.request_account import OPENED
+from wabot.web.answers import Refusal, route_pattern
+
+ACCOUNTS = web.AppKey("accounts", Accounts)
+OPENED = web.RequestKey("opened", frozenset[str])
+"""The accounts that the request's key opens; not set if it opens all."""
 
 OPEN_PATHS = frozenset({"/healthz", "/webhook"})
 OF_ONE_NUMBER = "/webhook/{phone_number_id}"
@@ -72,6 +76,15 @@ class Gate:
             return None
         await self._wrong.wait()
         return _WRONG
+
+
+def require_access(request: web.Request, name: str | None) -> None:
+    """Raise Refusal if the request's key does not open this account (None: all accounts)."""
+    opened, accounts = request.get(OPENED), request.app[ACCOUNTS]
+    if name is None and not accounts.several:
+        name = accounts.default
+    if opened is not None and name not in opened:
+        raise Refusal(401, f"this key opens only the account {', '.join(sorted(opened))}: name it as `account`")
 
 
 class WrongKeys:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from wabot.web.answers import Refusal
-from wabot.web.request_account import ACCOUNTS, account_of, answer, service_of
+from wabot.web.auth import ACCOUNTS
+from wabot.web.request_account import account_of, answer, service_of
 from wabot.web.request_bodies import read_account, validate_query
 from wabot.web.request_models import MergesQuery
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from wabot.web.answers import RETRY_AFTER, error, reply
-from wabot.web.request_account import ACCOUNTS, account_of, named_account, require_access
+from wabot.web.auth import ACCOUNTS, require_access
+from wabot.web.request_account import account_of, named_account
 from wabot.web.request_bodies import validate_query
 from wabot.web.request_models import ReadyQuery
 

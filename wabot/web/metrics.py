@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from wabot.metrics import CONTENT_TYPE, render, render_all
-from wabot.web.request_account import ACCOUNTS, account_of, named_account, require_access
+from wabot.web.auth import ACCOUNTS, require_access
+from wabot.web.request_account import account_of, named_account
 
 
 async def metrics(request: web.Request) -> web.Response:

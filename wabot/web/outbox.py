@@ -9,7 +9,7 @@ from aiohttp import web
 
 from wabot.core.jobs import Kind, State
 from wabot.journal.bulk_retry import Retry
-from wabot.journal.listing import Query
+from wabot.journal.outbox_list import Query
 from wabot.service import identify
 from wabot.web.answers import Refusal
 from wabot.web.history import QUESTION_LIMIT

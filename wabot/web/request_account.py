@@ -8,15 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from wabot import log
-from wabot.accounts import Account, Accounts
+from wabot.accounts import Account
 from wabot.service import Service
-from wabot.web.answers import Refusal, reply
+from wabot.web.answers import reply
+from wabot.web.auth import ACCOUNTS, require_access
 
-ACCOUNTS = web.AppKey("accounts", Accounts)
 NAMED = web.RequestKey("account", str)
 """The account that the body names."""
-OPENED = web.RequestKey("opened", frozenset[str])
-"""The accounts that the request's key opens; not set if it opens all."""
 
 
 def named_account(request: web.Request) -> str | None:
@@ -40,15 +38,6 @@ def account_of(request: web.Request) -> Account:
 def service_of(request: web.Request) -> Service:
     """The operations of the request's account."""
     return account_of(request).service
-
-
-def require_access(request: web.Request, name: str | None) -> None:
-    """Raise Refusal if the request's key does not open this account (None: all accounts)."""
-    opened, accounts = request.get(OPENED), request.app[ACCOUNTS]
-    if name is None and not accounts.several:
-        name = accounts.default
-    if opened is not None and name not in opened:
-        raise Refusal(401, f"this key opens only the account {', '.join(sorted(opened))}: name it as `account`")
 
 
 def label(request: web.Request) -> Mapping[str, str]:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from wabot.core import json_limits
 from wabot.offload import Offload
 from wabot.web.answers import RETRY_AFTER, Refusal
-from wabot.web.request_account import ACCOUNTS, NAMED
+from wabot.web.auth import ACCOUNTS
+from wabot.web.request_account import NAMED
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
 ACCOUNT_LIMIT = 4096

@@ -13,7 +13,7 @@ from wabot.accounts import UnknownAccount
 from wabot.core.exceptions import InvalidInput, JournalDown
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.journal.merge_undo import CannotUndo
-from wabot.journal.outbox import CannotMove
+from wabot.journal.retry_and_cancel import CannotMove
 from wabot.log import get_logger, labelled
 from wabot.service import KeyConflict
 from wabot.web import answers

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from wabot.core.after_failure import backoff
 from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
-from wabot.core.jobs import Event, Job, Origin, Outcome, Outgoing, Policy
+from wabot.core.jobs import Event, Job, Outcome, Policy
 from wabot.core.messages import Contact, Stop
+from wabot.core.outgoing import Origin, Outgoing, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.whatsapp_text import for_whatsapp
 from wabot.log import get_logger
@@ -180,24 +181,3 @@ class Replies:
             return self.gave_up(job, str(error), welcome)
         due = self._clock() + backoff(job.spent + 1, self._policy, self._noise())
         return Outcome(Event.RETRY, due_at=due, error=str(error), code="assistant")
-
-
-def text_message(text: str, origin: Origin, quotes: str | None = None) -> Outgoing:
-    """A text message. `quotes`: the wamid of the message that it quotes."""
-    context = {"context": {"message_id": quotes}} if quotes else {}
-    return Outgoing({**context, "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
-
-
-def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
-    """A template message from `{name, language, components}`; its text for readers is its name and parameters."""
-    content: dict[str, Any] = {"name": template["name"], "language": {"code": template["language"]}}
-    if template.get("components"):
-        content["components"] = template["components"]
-    texts = [
-        str(parameter["text"])
-        for component in template.get("components") or []
-        for parameter in component.get("parameters") or []
-        if isinstance(parameter, Mapping) and parameter.get("text")
-    ]
-    body = f"[template {template['name']}] {', '.join(texts)}".strip()
-    return Outgoing({"type": "template", "template": content}, body, origin)

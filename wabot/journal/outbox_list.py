@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wabot.core.jobs import Kind, State
-from wabot.journal import indexes, outbox
+from wabot.journal import indexes, outbox_documents
 
 ASIDE = frozenset({State.IN_DOUBT, State.HELD, State.FAILED, State.CANCELLED, State.EXPIRED, State.PARKED})
 """The states that few jobs are in."""
@@ -62,9 +62,9 @@ def listing(db: sqlite3.Connection, query: Query, journal: str) -> list[dict[str
     if not sources:
         return []
     ids = f"{' UNION ALL '.join(sources)} ORDER BY 1 DESC LIMIT :limit"
-    rows = outbox.SENDS if query.kind is Kind.SEND else outbox.REPLIES
+    rows = outbox_documents.SENDS if query.kind is Kind.SEND else outbox_documents.REPLIES
     found = db.execute(f"{rows} WHERE j.id IN ({ids}) ORDER BY j.id DESC", values).fetchall()
-    document = outbox.document if query.kind is Kind.SEND else outbox.reply_document
+    document = outbox_documents.document if query.kind is Kind.SEND else outbox_documents.reply_document
     return [document(row, journal) for row in found]
 
 

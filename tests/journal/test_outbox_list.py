@@ -9,7 +9,7 @@ from typing import Any
 from tests.journal.scene import ANA, BEN, EVA, NOW, Scene, receipt, said, sent
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Status
-from wabot.journal.listing import Fate, Query
+from wabot.journal.outbox_list import Fate, Query
 
 FATES: dict[Fate | None, Callable[[dict[str, Any]], bool]] = {
     None: lambda _: True,

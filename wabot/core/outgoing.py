@@ -1,0 +1,62 @@
+"""Messages that we ask Meta to send, as content for Graph.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Origin(StrEnum):
+    """Who wrote a message."""
+
+    PERSON = "person"
+    AI = "ai"
+    FALLBACK = "fallback"
+    TEMPLATE = "template"
+    BULK = "bulk"
+    SERVICE = "service"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send: Graph's content (`{"type": …, …}`), its text for readers, and who wrote it."""
+
+    content: Mapping[str, Any]
+    body: str
+    origin: Origin
+
+    @property
+    def template(self) -> tuple[str, str] | None:
+        """Name and language of its template, None without one. Meta approves and pauses each pair by itself."""
+        template = self.content.get("template")
+        if not isinstance(template, Mapping):
+            return None
+        language = template.get("language")
+        return str(template.get("name")), str(language.get("code")) if isinstance(language, Mapping) else ""
+
+
+def text_message(text: str, origin: Origin, quotes: str | None = None) -> Outgoing:
+    """A text message. `quotes`: the wamid of the message that it quotes."""
+    context = {"context": {"message_id": quotes}} if quotes else {}
+    return Outgoing({**context, "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
+
+
+def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
+    """A template message from `{name, language, components}`; its text for readers is its name and parameters."""
+    content: dict[str, Any] = {"name": template["name"], "language": {"code": template["language"]}}
+    if template.get("components"):
+        content["components"] = template["components"]
+    texts = [
+        str(parameter["text"])
+        for component in template.get("components") or []
+        for parameter in component.get("parameters") or []
+        if isinstance(parameter, Mapping) and parameter.get("text")
+    ]
+    body = f"[template {template['name']}] {', '.join(texts)}".strip()
+    return Outgoing({"type": "template", "template": content}, body, origin)
