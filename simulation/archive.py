@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
+import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -29,7 +29,7 @@ class Archive(MemoryArchive):
 
     async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]:
         await self._wait()
-        refused = await super().record(copy.deepcopy(list(documents)))
+        refused = await super().record(_copied(list(documents)))
         await self._wait()
         return refused
 
@@ -49,9 +49,15 @@ class Archive(MemoryArchive):
             await asyncio.sleep(1.0)  # as long as the client waits for an answer
             raise ArchiveDown("MongoDB does not answer")
         await self._wait()
-        return copy.deepcopy(await super().history(identities, contact, limit, include))
+        return _copied(await super().history(identities, contact, limit, include))
 
     async def _wait(self) -> None:
         alive()
         await asyncio.sleep(self._dice.random() * (self.slow or 0.01))
         alive()
+
+
+def _copied(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As it comes over a network, so that nobody changes what somebody else has. Ten times as fast as deepcopy."""
+    copied: list[dict[str, Any]] = pickle.loads(pickle.dumps(documents))
+    return copied

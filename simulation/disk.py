@@ -157,7 +157,8 @@ class _OnDisk:
             except Crash:
                 self._disk.on_crash()
                 raise Dead from None
-            await asyncio.sleep(self._seconds() if self._disk.slow else 0)
+            if self._disk.slow:
+                await asyncio.sleep(self._seconds())
             return found
 
     def _seconds(self) -> float:
