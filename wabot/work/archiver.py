@@ -124,7 +124,8 @@ class Archiver:
                 shipped = 0
             if not shipped:
                 await asyncio.sleep(wait)
-                await self._rest(seen, idle)
+                if idle and self._ledger.changes == seen:
+                    await self._rest(seen, idle)
 
     async def _rest(self, seen: int, seconds: float) -> None:
         """Wait until the journal changes or the archive is lost, for `seconds` at the most."""
