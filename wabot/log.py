@@ -16,8 +16,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from textwrap import indent
 from types import MappingProxyType
@@ -45,14 +44,19 @@ _encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":"
 _labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingProxyType({}))
 
 
-@contextmanager
-def labelled(labels: Mapping[str, str]) -> Iterator[None]:
+class labelled:  # noqa: N801  it is used as a function, like contextlib.suppress
     """Add these fields to the lines of this task, and of the tasks that it starts meanwhile."""
-    before = _labels.set(labels)
-    try:
-        yield
-    finally:
-        _labels.reset(before)
+
+    __slots__ = ("_before", "_fields")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._before = _labels.set(self._fields)
+
+    def __exit__(self, *_: object) -> None:
+        _labels.reset(self._before)
 
 
 def label(labels: Mapping[str, str]) -> None:

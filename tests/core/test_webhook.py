@@ -31,7 +31,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 OURS = "106540352242922"
 SENT_AT = 1_789_000_000.0
 ASHA = Person("919216598210", "IN.13491208655302741918", "Asha Verma")
-UNNAMED = dataclasses.replace(ASHA, name="")
+UNNAMED = ASHA._replace(name="")
 NEW = Person("919876543210", "IN.55501208655302740000")
 
 BODIES = {
@@ -123,8 +123,9 @@ def said(**fields: Any) -> dict[str, Any]:
 
 def strings(value: Any) -> Iterator[str]:
     """Every string in a delivery, and in what its JSON texts say."""
-    if dataclasses.is_dataclass(value):
-        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    fields = value._fields if hasattr(value, "_fields") else getattr(value, "__dataclass_fields__", ())
+    if fields:
+        value = {field: getattr(value, field) for field in fields}
         if isinstance(raw := value.get("raw"), str) and value.get("field") != "unreadable":
             yield from strings(json.loads(raw, parse_constant=pytest.fail))
     if isinstance(value, str):

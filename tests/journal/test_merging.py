@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from tests.journal.scene import ANA, BEN, EVA, Scene, receipt, said, sent, text
@@ -238,7 +236,7 @@ async def test_a_spelling_is_learnt_though_the_receipt_is_first(scene: Scene, an
     await scene.batch(ASKED)
     job = await scene.claim_one()
     told = receipt("wamid.out", Status.SENT, tag=job.tag)
-    told = told if answered else dataclasses.replace(told, person=Person(wa_id=METAS))
+    told = told if answered else told._replace(person=Person(wa_id=METAS))
     await scene.told(told)
     if answered:
         assert await scene.settle(job, sent("wamid.out", wa_id=METAS)) is None
@@ -249,7 +247,7 @@ async def test_a_receipt_of_a_send_from_before_a_change_of_number_teaches_no_spe
     await scene.batch(ANA)
     job = await scene.claim_one()
     await scene.hear(said("wamid.1", ANA, type="system", moved_to=Person(wa_id=EVA), answerable=False))
-    late = dataclasses.replace(receipt("wamid.out", Status.SENT, tag=job.tag), person=Person(wa_id=ANA))
+    late = receipt("wamid.out", Status.SENT, tag=job.tag)._replace(person=Person(wa_id=ANA))
     await scene.told(late)
     assert await known_as(scene, ANA) is None, "it may be somebody else's by now"
 
@@ -379,7 +377,7 @@ async def test_a_receipt_for_a_send_to_a_bsuid_gives_nobody_that_bsuid(scene: Sc
     await scene.hear(said("wamid.2", Person(wa_id=ANA, bsuid=OTHER), answerable=False))
     await scene.owe(BSUID)
     job = await scene.claim_one()
-    told = dataclasses.replace(receipt("wamid.out", Status.SENT, tag=job.tag), person=Person(wa_id=ANA, bsuid=BSUID))
+    told = receipt("wamid.out", Status.SENT, tag=job.tag)._replace(person=Person(wa_id=ANA, bsuid=BSUID))
     await scene.told(told)
     assert await known_as(scene, BSUID) == 1
     assert await known_as(scene, OTHER) == 2

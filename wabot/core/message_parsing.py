@@ -6,8 +6,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from wabot.core import message_text
 from wabot.core.json_values import compact, dict_of, digits_of, list_of, seconds_of, text_of
@@ -19,8 +18,7 @@ Object = Mapping[str, Any]
 _MOVES = frozenset({"user_changed_number", "user_changed_user_id"})
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
+class Chat(NamedTuple):
     """What the messages of one change have in common. `at`: when Meta sent the webhook, in Unix seconds, or 0.0.
 
     `people`: those in `contacts[]` by number and by BSUID. `only`: the person there, if there is exactly one.
@@ -104,7 +102,7 @@ def people_of(value: Object) -> Mapping[str, Person]:
     for contact in list_of(value.get("contacts")):
         person = _named_in(dict_of(contact))
         if person is not None:
-            people.update((key, person) for key in (person.wa_id, person.bsuid) if key)
+            people.update({key: person for key in (person.wa_id, person.bsuid) if key})
     return people
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from wabot.core.account_news import AccountNews
 
@@ -63,8 +63,7 @@ def outshines(copy: Status, shown: Status) -> bool:
     return is_alive(copy) and (not is_alive(shown) or _RANK[copy] > _RANK[shown])
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """A person as Meta names them: phone number (digits), BSUID, or both; at least one."""
 
     wa_id: str | None = None
@@ -109,8 +108,7 @@ class Contact:
         return self.last_inbound_at is not None and now < self.last_inbound_at + SERVICE_WINDOW_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(NamedTuple):
     """One entry of a webhook's `messages[]` (or of `message_echoes[]`: then `direction` is OUT).
 
     `timestamp` is Meta's, in Unix seconds; `raw` is Meta's object as JSON text; `body` is the text for readers and the
@@ -133,8 +131,7 @@ class Inbound:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """One entry of a webhook's `statuses[]`. `tag`: our own string, returned by Meta. `error`: Meta's error object.
 
     `pricing`: what Meta charges for; category, billable, type and pricing_model, each if Meta sent it.

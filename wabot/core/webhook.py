@@ -5,6 +5,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/webhoo
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ _CHATS = ("messages", "smb_message_echoes")
 """The fields whose changes are about conversations."""
 MOST_NUMBERS = 100
 """The most other phone number ids in one webhook; Meta sends one."""
+_IN_CHATS = ("messages", "message_echoes", "statuses", "errors")
 _STOPPED = {"stop": True, "resume": False}
 _LONGEST_WORD = 64
 
@@ -76,8 +78,8 @@ class _Routing:
 
     def __init__(self, accounts: Mapping[str, str], refused: Set[str], ignored: Set[str]) -> None:
         self._accounts, self._refused, self._ignored = accounts, refused, ignored
-        self.first = _Reading()
-        self.readings = {next(iter(accounts)): self.first}
+        self.readings: defaultdict[str, _Reading] = defaultdict(_Reading)
+        self.first = self.readings[next(iter(accounts))]
 
     def entry(self, entry: Any) -> None:
         changes = dict_of(entry).get("changes")
@@ -90,9 +92,9 @@ class _Routing:
             if not number:
                 self.of_account(entry, change, at)
             elif number in self._accounts:
-                self.readings.setdefault(number, _Reading()).change(change, at)
+                self.readings[number].change(change, at)
             elif number in self._refused:
-                self.readings.setdefault(number, _Reading())
+                self.readings[number] = _Reading()
             else:
                 self.first.elsewhere(number, entry, change, ignored=number in self._ignored)
 
@@ -106,7 +108,7 @@ class _Routing:
         if not numbers:
             self.first.note(field_, "for another account", change)
         for number in numbers:
-            self.readings.setdefault(number, _Reading()).change(change, at)
+            self.readings[number].change(change, at)
 
 
 @dataclass(slots=True)
@@ -133,10 +135,7 @@ class _Reading:
             preferences=tuple(self.preferences),
             templates=tuple(self.templates),
             notices=tuple(self.notices),
-            foreign=tuple(
-                ForeignPart(number, compact({"object": "whatsapp_business_account", "entry": entries}))
-                for number, entries in self.foreign.items()
-            ),
+            foreign=tuple([_foreign(number, entries) for number, entries in self.foreign.items()]),
             account=tuple(self.account),
         )
 
@@ -161,7 +160,7 @@ class _Reading:
         """A change about conversations. Meta sometimes puts echoes into the field `messages`."""
         said, echoed = value.get("messages"), value.get("message_echoes")
         self.count += _messages_in(value)
-        if not value.keys() & {"messages", "message_echoes", "statuses", "errors"}:
+        if value.keys().isdisjoint(_IN_CHATS):
             self.note(name, "unknown shape", value)
         if said is not None or echoed is not None:
             chat = Chat.of(value, at)
@@ -210,6 +209,10 @@ class _Reading:
             self.notices.append(notice)
         else:
             self.unnoted += 1
+
+
+def _foreign(number: str, entries: list[Object]) -> ForeignPart:
+    return ForeignPart(number, compact({"object": "whatsapp_business_account", "entry": entries}))
 
 
 def _number_of(change: Any) -> str:

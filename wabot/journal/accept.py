@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import DeliveryError
@@ -50,11 +50,13 @@ class Taken:
 
     def add(self, other: Taken) -> None:
         """What was new in another slice of the same webhook."""
-        for name in _COUNTED:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.stored += other.stored
+        self.replies += other.replies
+        self.sends += other.sends
+        self.failures += other.failures
+        self.account += other.account
 
 
-_COUNTED = [each.name for each in fields(Taken)]
 _LISTS = [each.name for each in fields(Webhook) if each.name != "count"]
 
 
@@ -194,7 +196,7 @@ def _delete_content(db: sqlite3.Connection, contact_id: int, revoke: Inbound, at
         "UPDATE messages SET body = '', raw = '{}', version = version + 1 WHERE wamid = ? AND contact_id = ?",
         (revoke.revokes, contact_id),
     )
-    _insert(db, contact_id, replace(revoke, wamid=revoke.revokes, type="unknown", body="", raw="{}"), at)
+    _insert(db, contact_id, revoke._replace(wamid=revoke.revokes, type="unknown", body="", raw="{}"), at)
 
 
 def _queue_reply(db: sqlite3.Connection, contact_id: int, since: int, now: float, rules: Rules) -> None:

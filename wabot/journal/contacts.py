@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 
 from wabot.core.messages import Contact, Person, Stop
 from wabot.core.phone_numbers import is_bsuid, same_number
@@ -65,7 +64,7 @@ def resolve(db: sqlite3.Connection, person: Person, at: float, now: float) -> in
     by_number = next((row for row in found if row["value"] == person.wa_id), None)
     another = by_number is not None and _is_another(db, by_number, person, by_bsuid)
     if person.bsuid and _is_outdated(db, person, by_number if another else None, by_bsuid, at):
-        person, by_number = replace(person, wa_id=None), None
+        person, by_number = person._replace(wa_id=None), None
     elif another:
         _release(db, person.wa_id, at)
         by_number = None
@@ -78,7 +77,7 @@ def resolve(db: sqlite3.Connection, person: Person, at: float, now: float) -> in
     else:
         return create(db, person, now)
     if known["bsuid"]:  # theirs by now; one that they had before finds them still
-        person = replace(person, bsuid=None)
+        person = person._replace(bsuid=None)
     _complete(db, known, person)
     return int(known["id"])
 
@@ -146,7 +145,7 @@ def rekey(db: sqlite3.Connection, contact_id: int, old: Person, new: Person, *, 
     """
     before = _row(db, contact_id)
     if new.wa_id and new.wa_id != before["wa_id"] and _is_outdated(db, new, None, before, at):
-        new = replace(new, wa_id=None)  # they have moved on since
+        new = new._replace(wa_id=None)  # they have moved on since
     given_up = {old.wa_id, before["wa_id"] if new.wa_id else None} - {None, new.wa_id or before["wa_id"]}
     for value in (new.wa_id, new.bsuid):
         owner = _owner(db, value) if value else None

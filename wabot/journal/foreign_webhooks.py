@@ -152,11 +152,11 @@ def forget(db: sqlite3.Connection, step: Sequence[OneKept]) -> int:
 
 def _by_age(incoming: Webhook, received_at: float, answered_from: float) -> tuple[Webhook, Webhook]:
     """The messages that are too old to be answered, and all the rest. One without a time is as old as its webhook."""
-    dated = [replace(m, timestamp=m.timestamp or float(int(received_at))) for m in incoming.messages]
+    dated = [m._replace(timestamp=m.timestamp or float(int(received_at))) for m in incoming.messages]
     old = [m for m in dated if m.timestamp < answered_from]
     fresh = [m for m in dated if m.timestamp >= answered_from]
     return (
-        Webhook(messages=tuple(replace(m, answerable=False) for m in old)),
+        Webhook(messages=tuple(m._replace(answerable=False) for m in old)),
         replace(incoming, messages=tuple(fresh)),
     )
 

@@ -187,7 +187,7 @@ def _record_acceptance(db: sqlite3.Connection, job: Job, outcome: Outcome, now: 
         {**named, "taken": found["taken"], "at": int(now), "now": now},
     )
     if outcome.wamid and found["failed"]:
-        apply(db, replace(copies.take(db, job.id, outcome.wamid), tag=job.tag), now, rules)
+        apply(db, copies.take(db, job.id, outcome.wamid)._replace(tag=job.tag), now, rules)
     if outcome.wamid and found["early"]:
         attach(db, outcome.wamid, now, rules)
     contacts.learn_spelling(db, job.contact.id, job.contact.wa_id, outcome.wa_id, now)
