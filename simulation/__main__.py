@@ -33,15 +33,17 @@ def main(argv: list[str] | None = None) -> int:
     """Do what the arguments say."""
     args = arguments(argv)
     if args.mutants:
-        from simulation.mutants import MUTANTS, hunt, table
+        from simulation.hunting import hunt, table
+        from simulation.mutants import MUTANTS
 
-        hunts = hunt(MUTANTS, days=args.most, piece=args.days, workers=args.workers)
+        hunts = hunt([args.mutant] if args.mutant else MUTANTS, days=args.most, workers=args.workers)
         print(table(hunts))
         return 0 if all(one.found for one in hunts) else 1
     if args.mutant:
-        from simulation.mutants import put_in
+        from simulation.mutants import MUTANTS
+        from simulation.mutation import put_in
 
-        put_in(args.mutant)
+        put_in(MUTANTS[args.mutant])
     if args.runs == 1:
         return int(simulate(args.seed, args.days, args.world, args.trace, args.small))
     with ProcessPoolExecutor(args.workers) as pool:

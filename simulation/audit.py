@@ -141,6 +141,8 @@ class Audit:
             known = self._witness.words[word]
             if result["status"] == "sent" and not known.jobs:
                 self._witness.found("invented", f"{word} is said to be sent, and Meta never got it", known.person)
+            if result["status"] == "sent" and known.jobs and self._world.requests.failed_for_good(known.jobs):
+                self._witness.found("invented", f"{word} is said to be sent, and failed by receipt", known.person)
 
     def _check_archive(self) -> None:
         archive = self._world.archive

@@ -75,12 +75,14 @@ class Moods(Behaviour):
         return accept(delay=dice.random() * (weather.slow or 0.3), receipts=receipts)
 
     def _receipts(self) -> Receipts:
+        """Where webhooks are late, none comes before the answer: Meta's answer does not wait for them."""
         weather, dice = self._weather, self._dice
         if dice.random() < weather.receipts_lost:
             return LOST
         statuses = dice.choice((("sent",), ("sent", "delivered"), ("sent", "delivered", "read")))
         if dice.random() < weather.receipts_odd:
-            return Receipts(statuses, times=dice.choice((1, 2)), reverse=dice.random() < 0.5, early=dice.random() < 0.5)
+            times, reverse, early = dice.choice((1, 2)), dice.random() < 0.5, dice.random() < 0.5
+            return Receipts(statuses, times=times, reverse=reverse, early=early and not weather.late)
         return Receipts(statuses)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from simulation.timeline import actor
 from simulation.wires import Answer
 from simulation.witness import Witness
+from simulation.worlds import Weights
 
 DAY = 86400.0
 ASK_AGAIN_SECONDS = 5.0
@@ -19,10 +20,10 @@ ASK_AGAIN_SECONDS = 5.0
 class Operators:
     """The people (and programs) with an API key."""
 
-    def __init__(self, world: Any, dice: Random, *, batches_a_day: float, key: str) -> None:
+    def __init__(self, world: Any, dice: Random, weights: Weights, *, key: str) -> None:
         self._world, self._dice = world, dice
         self._witness: Witness = world.witness
-        self._batches_a_day, self._key = batches_a_day, key
+        self._weights, self._key = weights, key
         self._batches = 0
         self.quiet = False
 
@@ -48,7 +49,7 @@ class Operators:
 
     async def _send_in_bulk(self) -> None:
         while True:
-            await asyncio.sleep(self._dice.expovariate(self._batches_a_day / DAY))
+            await asyncio.sleep(self._dice.expovariate(self._weights.batches_a_day / DAY))
             if not self.quiet:
                 actor(self._batch())
 
@@ -90,7 +91,7 @@ class Operators:
 
     async def _look_after_the_outbox(self) -> None:
         while True:
-            await asyncio.sleep(self._dice.expovariate(6.0 / DAY))
+            await asyncio.sleep(self._dice.expovariate(self._weights.hands_a_day / DAY))
             if self.quiet:
                 continue
             if self._dice.random() < 0.5:

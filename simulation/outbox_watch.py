@@ -17,9 +17,12 @@ OPEN = ("queued", "waiting", "running", "in_doubt", "held")
 DUE = ("queued", "in_doubt", "held")
 OVERDUE_SECONDS = 100.0
 """So long after its time a job that nothing delays has had its turn: timers look once a minute."""
+ARCHIVE, ARCHIVE_SECONDS = ("archive away",), 60.0
+"""So long after the archive came back it is used again."""
 YOUNG_SECONDS = 500.0
 """A reply that is not older than this is not too late, whatever a clock said."""
-DELAYS_REPLIES = (*CRASHES, "disk full", "disk fails", "disk slow", "clock jumps", "clock hiccup", "archive slow")
+CLOCKS = ("clock jumps", "clock hiccup")
+DELAYS_REPLIES = (*CRASHES, "disk full", "disk fails", "disk slow", *CLOCKS, "archive slow")
 
 Job = dict[str, Any]
 
@@ -48,10 +51,22 @@ class OutboxWatch:
                 self._judge_failed_reply(job)
             for job in await self._listed("reply", "expired"):
                 self._judge_expired_reply(job)
+            await self._read_a_history()
 
     async def _listed(self, kind: str, state: str) -> list[Job]:
         found = await self._world.operators.ask("GET", f"/outbox?kind={kind}&state={state}&limit=200")
         return list(found.json["outbox"]) if found.status == 200 else []
+
+    async def _read_a_history(self) -> None:
+        """While the archive answers, histories are whole."""
+        world, now = self._world, self._witness.now()
+        person = world.customers.people[0]
+        found = await world.operators.ask("POST", "/get", {"number": f"+{person.customer.number}", "limit": 5})
+        calm = world.faults.calm(now, self._witness.now(), margin=ARCHIVE_SECONDS, kinds=DELAYS_REPLIES + ARCHIVE)
+        if world.archive is not None and found.status == 200 and found.json.get("partial") and calm:
+            self._witness.found(
+                "partial", "the archive answers, and a history has only what the journal has", person.id
+            )
 
     # --- what is open ---
 
@@ -67,7 +82,7 @@ class OutboxWatch:
 
     async def _wrong(self, kind: str) -> dict[str, tuple[str, str]]:
         jobs = [job for state in OPEN for job in await self._listed(kind, state)]
-        wrong = self._overdue(kind, jobs)
+        wrong = self._overdue(kind, jobs) | self._due_too_late(jobs)
         for job in jobs:
             if job["state"] == "waiting" and not self._waits_behind_another(job, jobs):
                 wrong[job["outbox_id"]] = "waits behind nothing", str(job["number"])
@@ -87,6 +102,19 @@ class OutboxWatch:
             for job in jobs
             if calm and job["state"] in DUE and job["due_at"] < late
         }  # fmt: skip
+
+    def _due_too_late(self, jobs: Iterable[Job]) -> dict[str, tuple[str, str]]:
+        """What is tried again waits for one back-off at the most, also where another clock queued it before a start."""
+        now, world = self._witness.now(), self._world
+        started = max(world.supervisor.starts, default=now)
+        latest = now + world.settings.delivery.backoff_max_seconds + OVERDUE_SECONDS
+        if now < started + OVERDUE_SECONDS or not world.faults.calm(started, now, margin=60.0, kinds=CLOCKS):
+            return {}
+        return {
+            job["outbox_id"]: (f"is due only in {job['due_at'] - START - now:.0f} s", str(job["number"]))
+            for job in jobs
+            if job["state"] == "queued" and job["due_at"] > START + latest
+        }
 
     def _waits_behind_another(self, job: Job, jobs: Iterable[Job]) -> bool:
         ahead = ("queued", "running", "in_doubt")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from simulation.faults import CRASHES
@@ -159,6 +159,10 @@ class Requests:
             if together and self._world.faults.calm_after_all(min(times), witness.now()):
                 witness.found("bubbles", f"{other.text} came within the quiet window of {' '.join(words)}", person)
 
+    def failed_for_good(self, jobs: Iterable[str]) -> bool:
+        """Whether nothing of these sends is alive: receipts said that each of their copies failed."""
+        return all(copy.failed and copy.proved_at is None for job in jobs for copy in self._copies[job])
+
     def _is_undone(self, job: str) -> bool:
         """Whether its message failed, so that the model answers again, or a person had it sent again."""
         return job in self._witness.retried_by_hand or all(copy.failed for copy in self._copies[job])
@@ -172,8 +176,14 @@ class Requests:
             witness.found("sent twice", f"{job}, though what is in doubt waits for a person", person)
         elif not (last.hidden or not self._world.faults.calm(last.at, last.at + 90.0, kinds=HIDING)):
             witness.found("sent twice", f"{job}, though Meta's answer was seen", person)
+        elif witness.now() < last.at + self._world.settings.delivery.hold_seconds and self._clock_is_right():
+            witness.found("sent twice", f"{job}, before a receipt could come", person)
         elif last.proved_at is not None and last.proved_at < witness.now() - UNDERWAY_SECONDS:
             witness.found("sent twice", f"{job}, though a receipt had proved it", person)
+
+    def _clock_is_right(self) -> bool:
+        now = self._witness.now()
+        return bool(self._world.faults.calm(now, now, margin=3700.0, kinds=("clock jumps", "clock hiccup")))
 
 
 def bodies_of(messages: Sequence[Mapping[str, Any]]) -> str:

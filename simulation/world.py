@@ -115,7 +115,7 @@ class World:
         self.faults = Faults(self, plan.without, weights)
         self.supervisor.on_crash = self.faults.note_crash
         self.customers = Customers(self, self.dice("customers"), weights, count=plan.people)
-        self.operators = Operators(self, self.dice("operators"), batches_a_day=weights.batches_a_day, key=KEY)
+        self.operators = Operators(self, self.dice("operators"), weights, key=KEY)
         self.outbox_watch = OutboxWatch(self, weights.look_seconds)
         self.requests, self.audit = Requests(self), Audit(self)
         self.meta.subscribe(self.requests)

@@ -22,7 +22,8 @@ DAY = 86400.0
 @dataclass(frozen=True)
 class Weights:
     """What a world is like. `faults`: by kind, how many a day and the seconds that each lasts; with `only`, there are
-    no others. `settings` by "section.key". `busy_days`: after so many nobody writes any more. `look_seconds`: how often
+    no others. `settings` by "section.key". `hands_a_day`: how often an operator
+    retries or cancels. `busy_days`: after so many nobody writes any more. `look_seconds`: how often
     the outbox is looked at. `days`: of a run in which a mutant is hunted.
     """
 
@@ -32,6 +33,7 @@ class Weights:
     archive: bool | None = None
     talks_a_day: float = 4.0
     batches_a_day: float = 5.0
+    hands_a_day: float = 6.0
     stops: float = 0.08
     moves: float = 0.04
     busy_days: float = float("inf")
@@ -90,8 +92,18 @@ WORLDS: Mapping[str, Weights] = {
         talks_a_day=20.0, batches_a_day=20.0,
     ),
     "a wrong clock": Weights(
-        {"clock jumps": (6.0, HOUR), "clock hiccup": (40.0, 20.0), "model slow": (12.0, HOUR)}, only=True,
-        talks_a_day=20.0, look_seconds=300.0, settings={"delivery.reply_expires_seconds": 3600},
+        {"crash": (20.0, 0.0), "clock jumps": (6.0, HOUR), "clock hiccup": (40.0, 20.0), "model slow": (12.0, HOUR)},
+        only=True, talks_a_day=20.0, look_seconds=300.0, settings={"delivery.reply_expires_seconds": 3600},
+    ),
+    "operators at work": Weights(
+        {"template paused": (8.0, HOUR), "token dead": (4.0, HOUR)}, only=True, batches_a_day=30.0, hands_a_day=100.0,
+        look_seconds=600.0,
+    ),
+    "failed by receipt": Weights(
+        {"meta undeliverable": (8.0, HOUR), "meta bounces": (4.0, HOUR)}, only=True, batches_a_day=30.0,
+    ),
+    "large batches": Weights(
+        {"crash": (24.0, 0.0), "crash in commit": (24.0, 0.0)}, only=True, batches_a_day=60.0, talks_a_day=8.0,
     ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},

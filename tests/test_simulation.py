@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from simulation.mutants import MUTANTS, changed
+from simulation.mutants import MUTANTS
+from simulation.mutation import changed
+from simulation.worlds import WORLDS
 from tests.house import ROOT
 
 DAYS = float(os.environ.get("WABOT_SIMULATED_DAYS", "3"))
@@ -51,6 +53,8 @@ def test_a_fault_is_found_with_its_seed_and_a_trace() -> None:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_source_reads_as_a_mutant_expects(name: str) -> None:
-    mutant = MUTANTS[name]
-    source = Path(ROOT, mutant.module.replace(".", "/") + ".py").read_text("utf-8")
-    compile(changed(mutant, source), mutant.module, "exec")
+    assert MUTANTS[name].world in WORLDS
+    for mutant in MUTANTS[name]:
+        source = Path(ROOT, mutant.module.replace(".", "/") + ".py").read_text("utf-8")
+        pieces = [piece for piece in MUTANTS[name] if piece.module == mutant.module]
+        compile(changed(pieces, source), mutant.module, "exec")

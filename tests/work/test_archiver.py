@@ -20,7 +20,7 @@ from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import Person, Status
 from wabot.work.archive_circuit import Circuit
-from wabot.work.archiver import PROMPT_SECONDS, REFUSED_SECONDS, Archiver
+from wabot.work.archiver import CHECK_SECONDS, PROMPT_SECONDS, REFUSED_SECONDS, Archiver
 
 COLLECTION = "user_chat"
 
@@ -227,7 +227,7 @@ async def test_one_that_is_refused_holds_up_nobody_and_is_offered_again_later(
     assert archive.asked == asked
     scene.now += REFUSED_SECONDS
     assert await archiver.ship() == 0
-    assert archive.asked == asked + 1
+    assert archive.asked == asked + 2, "it is offered again, and the archive is checked every hour"
     archive.refused.clear()
     scene.now += REFUSED_SECONDS
     assert await archiver.ship() == 1
@@ -399,6 +399,18 @@ async def test_an_archive_that_was_swapped_during_an_outage_is_noticed(
         archive.down = False
         await caught_up(scene)
     assert len(archive.documents) == 6
+
+
+async def test_an_archive_that_was_swapped_while_nobody_asked_it_is_noticed_within_the_hour(
+    scene: Scene, archiver: Archiver, archive: MemoryArchive
+) -> None:
+    await talk(scene, 3)
+    await archiver.ship()
+    archive.documents.clear()
+    assert await archiver.ship() == 0, "an idle wabot asks it nothing"
+    scene.now += CHECK_SECONDS
+    assert await archiver.ship() == 3
+    assert len(archive.documents) == 3
 
 
 async def test_a_first_archive_is_nobodys_replacement(

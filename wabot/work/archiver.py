@@ -1,10 +1,10 @@
 """Writes new and changed messages to the archive in batches, and retries until it has them.
 
 The journal marks what the archive has acknowledged. Another MongoDB, an old backup, or a MongoDB that lost acknowledged
-writes makes these marks wrong. So whenever the archive becomes reachable, at the start or after an outage, the archiver
-checks whether it has some witnesses (a sample of messages); from the first missing one on, everything that the journal
-still has is recorded again. And before the journal deletes a message, the archive is asked for exactly that message,
-which finds what the sample missed.
+writes makes these marks wrong. So whenever the archive becomes reachable, at the start or after an outage, and every
+hour, the archiver checks whether it has some witnesses (a sample of messages); from the first missing one on, all
+that the journal still has is recorded again. And before the journal deletes a message, the archive is asked for exactly
+that message, which finds what the sample missed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ IDLE_SECONDS = 300.0
 """The longest time between two looks at a journal in which nothing changes."""
 RETRY_MAX_SECONDS = 5.0
 """The longest wait between two tries while the archive is down; no queries go to it until one succeeds."""
+
+CHECK_SECONDS = 3600.0
+"""For so long a check of the archive counts: an outage in an hour in which nobody asks it is not noticed."""
 
 PROMPT_SECONDS = 1.0
 """If a ping takes longer than this, the archiver writes to the archive, but queries still do not use it."""
@@ -107,6 +110,7 @@ class Archiver:
         self._ledger, self._archive, self._circuit, self._clock = ledger, archive, circuit, clock
         self._refused: dict[int, tuple[int, float]] = {}
         self.sure, self._outages = False, 0
+        self._checked_at = clock()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -161,7 +165,7 @@ class Archiver:
             await self._probe()
         if self._outages != self._circuit.outages:  # another account may have met it
             self.sure, self._outages = False, self._circuit.outages
-        if not self.sure:
+        if not self.sure or not 0 <= self._clock() - self._checked_at < CHECK_SECONDS:
             await self._make_sure()
         shipped, after = 0, -(1 << 62)
         while rows := await self._ledger.ahead_of_archive(after, BATCH):
@@ -199,7 +203,7 @@ class Archiver:
             before = await self._ledger.forget_archived(there + 1, None, FORGET_STEP)
             while before is not None:
                 before = await self._ledger.forget_archived(there + 1, before, FORGET_STEP)
-        self.sure = True
+        self.sure, self._checked_at = True, self._clock()
 
     async def _lacking(self, held: Sequence[Held]) -> list[Held]:
         """Those of these messages that the archive lacks, in the order given."""
