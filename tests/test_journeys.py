@@ -153,6 +153,21 @@ async def test_bubbles_are_answered_together_and_once(tmp_path: Path) -> None:
         assert w.texts() == ["Hello from the model"]
 
 
+async def test_who_waits_for_the_model_sees_that_we_read_and_type(tmp_path: Path) -> None:
+    model = OpenAIStandIn()
+    async with (
+        served(model.app()) as url,
+        world(tmp_path, assistant={**openai(url), "quiet_seconds": 0.1}, first_contact={"answer": "ai"}) as w,
+    ):
+        await w.start()
+        first, _ = await w.meta.say("Hello", from_=ANA)
+        await has(w, "Hello from the model")
+        second, _ = await w.meta.say("And?", from_=ANA)
+        await has(w, "Hello from the model", "Hello from the model")
+
+        assert [(seen.wamid, seen.typing) for seen in w.meta.seen] == [(first, True), (second, True)]
+
+
 async def test_what_a_message_refers_to_reaches_the_model_and_an_answer_to_several_says_to_which(
     tmp_path: Path,
 ) -> None:

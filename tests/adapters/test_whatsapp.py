@@ -402,3 +402,30 @@ async def test_the_one_in_memory_answers_as_this_one_does(
         assert accepted.wamid.startswith("wamid.")
         assert accepted.wa_id == "919216598210"
         assert accepted.answer["messages"][0]["id"] == accepted.wamid
+
+
+@pytest.mark.parametrize(("status", "done"), [(200, True), (400, False), (401, False), (500, False)])
+async def test_read_ticks_and_typing_are_asked_for_in_one_request(whatsapp: WhatsApp, status: int, done: bool) -> None:
+    asked: dict[str, Any] = {}
+
+    def note(_url: Any, **kwargs: Any) -> CallbackResult:
+        asked.update(kwargs)
+        return CallbackResult(status=status, body='{"success": true}', response_class=Response)
+
+    with aioresponses() as mocked:
+        mocked.post(URL, callback=note)
+        assert await whatsapp.show_typing("wamid.in") is done
+    assert asked["json"] == {
+        "messaging_product": "whatsapp",
+        "status": "read",
+        "message_id": "wamid.in",
+        "typing_indicator": {"type": "text"},
+    }
+    assert asked["headers"]["Authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize("failure", [aiohttp.ClientConnectionError(), TimeoutError()])
+async def test_typing_that_cannot_be_shown_raises_nothing(whatsapp: WhatsApp, failure: Exception) -> None:
+    with aioresponses() as mocked:
+        mocked.post(URL, exception=failure)
+        assert not await whatsapp.show_typing("wamid.in")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.fakes import MemoryArchive, ScriptedAssistant
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
 from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
-from wabot.core.messages import Direction, Inbound, Person
+from wabot.core.messages import Direction, Inbound, Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.whatsapp_text import MAX_BODY
@@ -45,6 +46,7 @@ class Desk:
     ) -> None:
         self.scene, self.assistant = scene, assistant
         self.took: list[float] = []
+        self.typed: list[str | None] = []
         self.replies = Replies(
             scene.journal,
             assistant,
@@ -54,8 +56,14 @@ class Desk:
             pace=pace,
             clock=lambda: scene.now,
             noise=lambda: 0.5,
+            typing=self._typing,
             observe_seconds=self.took.append,
         )
+
+    @asynccontextmanager
+    async def _typing(self, wamid: str | None) -> AsyncIterator[None]:
+        self.typed.append(wamid)
+        yield
 
     async def hear(self, *messages: Inbound) -> None:
         """Somebody speaks, and the quiet window passes."""
@@ -636,3 +644,33 @@ async def test_replies_are_bounded_by_the_lane_alone(desk: Callable[..., Desk]) 
 
 def test_texts_in_these_tests_are_what_we_would_send() -> None:
     assert text("Hi").body == text_message("Hi", Origin.AI).body
+
+
+# Typing.
+
+
+async def test_typing_is_shown_for_the_newest_of_the_messages_that_are_answered(desk: Callable[..., Desk]) -> None:
+    at = desk()
+    await at.hear(said("wamid.1"), said("wamid.2"))
+    await at.answer()
+    assert at.typed == ["wamid.2"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "stopped"), [(0, Stop.ALL), (25, None)], ids=["who opted out", "to whom it would be too late"]
+)
+async def test_who_gets_silence_sees_no_ticks(
+    desk: Callable[..., Desk], job: Job, hours: float, stopped: Stop | None
+) -> None:
+    at = desk()
+    at.scene.now += hours * 3600
+    outcome = await at.replies.handle(replace(job, contact=replace(job.contact, stopped=stopped)))
+    assert (outcome.says, at.typed) == ((), [])
+
+
+async def test_who_was_answered_often_just_now_sees_no_ticks_until_it_is_their_turn(desk: Callable[..., Desk]) -> None:
+    at = desk(pace=Pace(10.0, 1))
+    for wamid in ("wamid.1", "wamid.2"):
+        await at.hear(said(wamid))
+        await at.answer()
+    assert at.typed == ["wamid.1"]

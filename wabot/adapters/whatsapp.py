@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
 from wabot.core.exceptions import Scope, Unavailable, Unclear
 from wabot.core.meta_errors import Accepted, read_answer
+from wabot.core.outgoing import typing_indicator
 
 CONNECT_SECONDS, TOTAL_SECONDS = 5.0, 30.0
 ANSWER_LIMIT = 256 * 1024
@@ -54,6 +56,20 @@ class WhatsApp:
             raise Unclear("Meta did not answer in time", code="timeout") from error
         except aiohttp.ClientError as error:
             raise Unclear(f"the connection to Meta broke ({type(error).__name__})", code="disconnect") from error
+
+    async def show_typing(self, wamid: str) -> bool:
+        """Mark a message as read and show "typing …" in its talk. Returns whether Meta did."""
+        try:
+            async with self._session.post(
+                self._url,
+                json=typing_indicator(wamid),
+                headers=self._headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                return response.status == HTTPStatus.OK
+        except (aiohttp.ClientError, TimeoutError):
+            return False
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

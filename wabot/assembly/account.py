@@ -91,12 +91,13 @@ async def _around(
     asked = Guarded(archive, circuit) if archive is not None else None
     metrics = Metrics(journal, clock=clock, archive=archive is not None)
     watch = factories.watch(identity.name, settings, journal, clock)
+    meta = adapters.whatsapp(settings)
     replies = factories.replies(
-        settings, journal, await adapters.assistant(settings), asked, clock=clock, noise=noise,
+        settings, journal, await adapters.assistant(settings), asked, meta.show_typing, clock=clock, noise=noise,
         observe_seconds=metrics.model_answered, on_answer=watch.model_answered,
     )  # fmt: skip
     limits = await factories.limits(settings, journal, clock)
-    sends = factories.sends(settings, adapters.whatsapp(settings), limits, clock, noise)
+    sends = factories.sends(settings, meta, limits, clock, noise)
     handlers: Mapping[Kind, Handler] = {Kind.REPLY: replies, Kind.SEND: sends}
     lanes = metrics.lanes = _lanes(settings, journal, handlers, (metrics, watch), clock=clock, noise=noise)
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None

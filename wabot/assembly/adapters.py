@@ -18,7 +18,6 @@ from wabot.monitor.problem_sources import Watch
 from wabot.settings.loading import Settings
 from wabot.settings.sections import Assistant as AssistantSettings
 from wabot.work.reply import Assistant
-from wabot.work.send import Graph
 
 
 class Adapters(Protocol):
@@ -27,7 +26,7 @@ class Adapters(Protocol):
     def archive(self, name: str, numbers: Callable[[], Set[str]]) -> Any:
         """The archive of the account of this name, which has these numbers; None if the journal is the archive."""
 
-    def whatsapp(self, settings: Settings) -> Graph: ...
+    def whatsapp(self, settings: Settings) -> WhatsApp: ...
     async def assistant(self, settings: Settings) -> Assistant: ...
     def doctor(self, settings: Settings, watch: Watch) -> Doctor: ...
 
@@ -64,7 +63,7 @@ class Clients:
     def _others(self, name: str) -> Set[str]:
         return {number for other, numbers in self._numbers.items() if other != name for number in numbers()}
 
-    def whatsapp(self, settings: Settings) -> Graph:
+    def whatsapp(self, settings: Settings) -> WhatsApp:
         """The client of the messages endpoint."""
         meta = settings.whatsapp
         return WhatsApp(

@@ -26,6 +26,7 @@ from wabot.work.lane import Lane
 from wabot.work.reply import Assistant, RecentArchive, Replies, ReplyStyle
 from wabot.work.send import Graph, Limits, Sends
 from wabot.work.timers import Upkeep
+from wabot.work.typing_indicator import Show, TypingIndicator
 
 DAY = 86400.0
 
@@ -108,6 +109,7 @@ def replies(
     journal: Journal,
     assistant: Assistant,
     archive: RecentArchive | None,
+    show_typing: Show,
     *,
     clock: Callable[[], float],
     noise: Callable[[], float],
@@ -115,6 +117,7 @@ def replies(
     on_answer: Callable[[AssistantFailed | None], None],
 ) -> Replies:
     """The handler of reply jobs."""
+    typing = {"typing": TypingIndicator(show_typing).while_answering} if settings.assistant.typing else {}
     return Replies(
         journal,
         assistant,
@@ -124,6 +127,7 @@ def replies(
         pace=Pace(ANSWER_EVERY_QUIETS * settings.assistant.quiet_seconds, ANSWERS_AT_ONCE),
         clock=clock,
         noise=noise,
+        **typing,
         observe_seconds=observe_seconds,
         on_answer=on_answer,
     )

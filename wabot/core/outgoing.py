@@ -47,6 +47,16 @@ def text_message(text: str, origin: Origin, quotes: str | None = None) -> Outgoi
     return Outgoing({**context, "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
 
 
+def typing_indicator(wamid: str) -> dict[str, Any]:
+    """What marks a message as read, with all before it, and shows "typing …" in its talk.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/typing-indicators
+    """
+    return {
+        "messaging_product": "whatsapp", "status": "read", "message_id": wamid, "typing_indicator": {"type": "text"},
+    }  # fmt: skip
+
+
 def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
     """A template message from `{name, language, components}`; its text for readers is its name and parameters."""
     content: dict[str, Any] = {"name": template["name"], "language": {"code": template["language"]}}

@@ -39,7 +39,7 @@ class Transcript:
 
     `contact`: with whom, as they are now; `names`: those under which nobody else ever was with us, so that what the
     archive has of them is theirs; `key`: what its documents call them. `searched`: the archive was asked for it.
-    `questions`: the wamids of what is being answered and can be quoted.
+    `questions`: the wamids of what is being answered and can be quoted; `newest`: of the last message being answered.
     """
 
     contact: Contact
@@ -49,6 +49,7 @@ class Transcript:
     earlier: bool
     searched: bool
     questions: Sequence[str] = ()
+    newest: str | None = None
 
 
 _TALK = (
@@ -105,6 +106,7 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int)
         earlier is not None,
         bool(row["searched"]),
         [row["wamid"] for row in rows if row["id"] in asked and row["type"] in message_text.QUOTABLE and row["body"]],
+        next((row["wamid"] for row in reversed(rows) if row["id"] in asked), None),
     )
 
 

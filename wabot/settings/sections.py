@@ -106,6 +106,7 @@ class Assistant(Section):
     timeout_seconds: Seconds = 30
     quiet_seconds: SecondsOrNone = 2
     quiet_max_seconds: SecondsOrNone = 15
+    typing: bool = True
     fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."
 
     @field_validator("model")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ class Transcript(Protocol):
     """A conversation so far. `earlier`: there are messages before those being answered.
 
     The archive knows `contact` by `names` and by `key`. `questions`: the wamids of the messages being answered that can
-    be quoted, oldest first. `searched`: the archive was asked before.
+    be quoted, oldest first; `newest`: that of the last of them. `searched`: the archive was asked before.
     """
 
     @property
@@ -41,6 +42,8 @@ class Transcript(Protocol):
     def searched(self) -> bool: ...
     @property
     def questions(self) -> Sequence[str]: ...
+    @property
+    def newest(self) -> str | None: ...
 
 
 class Memory(Protocol):
@@ -61,6 +64,10 @@ class Assistant(Protocol):
     """A model. Raises AssistantFailed."""
 
     async def answer(self, prompt: Prompt) -> str: ...
+
+
+Typing = Callable[[str | None], AbstractAsyncContextManager[None]]
+"""Shows "typing …" while an answer is made, in the talk of the message with this wamid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +95,14 @@ class Replies:
         pace: Pace,
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
+        typing: Typing = lambda _wamid: nullcontext(),
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
         on_answer: Callable[[AssistantFailed | None], None] = lambda _failure: None,
     ) -> None:
         self._memory, self._assistant, self._archive = memory, assistant, archive
         self._style, self._policy, self._pace = style, policy, pace
         self._clock, self._noise = clock, noise
+        self._typing = typing
         self._observe_seconds, self._on_answer = observe_seconds, on_answer
         self.assistant_works: bool | None = None
 
@@ -121,13 +130,13 @@ class Replies:
             return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
         talk, earlier = await self._talk(job)
         planned = plan(first=not earlier, answer=self._style.first_contact, answering=True)
-        outgoing: list[Outgoing] = []
-        if planned.template:
-            outgoing.append(template_message(self._style.template, Origin.TEMPLATE))
-        if planned.ai:
-            asked = prompt(talk.said, system=self._style.system, limit=self._style.history_messages)
+        style = self._style
+        outgoing = [template_message(style.template, Origin.TEMPLATE)] if planned.template else []
+        asked = prompt(talk.said, system=style.system, limit=style.history_messages) if planned.ai else None
+        if outgoing or asked is not None:
             try:
-                outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
+                async with self._typing(talk.newest):
+                    outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
             except AssistantFailed as error:
                 return self._after_failure(job, error, outgoing)
         return Outcome(Event.SUCCEED, says=tuple(outgoing))
