@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from typing import Any
 
 
@@ -46,14 +48,35 @@ def main(argv: list[str] | None = None) -> int:
         put_in(MUTANTS[args.mutant])
     if args.runs == 1:
         return int(simulate(args.seed, args.days, args.world, args.trace, args.small))
-    with ProcessPoolExecutor(args.workers) as pool:
-        seeds = range(args.seed, args.seed + args.runs)
-        runs = [(seed, args.days, args.world, args.trace, args.small) for seed in seeds]
-        return int(any([*pool.map(_one_of_many, runs)]))
+    seeds = range(args.seed, args.seed + args.runs)
+    return simulate_many([(seed, args.days, args.world, args.trace, args.small) for seed in seeds], args.workers)
 
 
-def _one_of_many(run: tuple[Any, ...]) -> bool:
-    return simulate(*run)
+def simulate_many(runs: Sequence[tuple[Any, ...]], workers: int) -> int:
+    """Simulate all, until they end or somebody stops it, and say what was done. The exit status.
+
+    What is stopped by Ctrl-C or SIGTERM ends the runs that have begun.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with ProcessPoolExecutor(workers, initializer=_leave_signals) as pool:
+        begun = {pool.submit(simulate, *run): run for run in runs}
+        try:
+            wait(begun)
+        except KeyboardInterrupt:
+            print("stopping: what has begun is finished", flush=True)
+            pool.shutdown(cancel_futures=True)
+    ended = {run[0]: one.result() for one, run in begun.items() if not one.cancelled()}
+    findings = [seed for seed, found in ended.items() if found]
+    days = sum(run[1] for run in runs if run[0] in ended)
+    print(f"{len(ended)} of {len(runs)} runs, {days:g} days; seeds with a finding: {findings or 'none'}", flush=True)
+    return int(bool(findings) or len(ended) < len(runs))
+
+
+def _leave_signals() -> None:
+    """The first process is stopped, and stops the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def simulate(seed: int, days: float, world: str, lines: int, small: bool) -> bool:
