@@ -12,18 +12,12 @@ from wabot import log, webhook_signers
 from wabot.accounts import Accounts
 from wabot.core import signature as signatures
 from wabot.core import webhook
-from wabot.core.exceptions import InvalidInput
 from wabot.core.json_limits import SMALL
 from wabot.core.messages import Webhook
+from wabot.core.signature import BadSignature
 from wabot.offload import Offload
 from wabot.shared_opt_outs import SharedOptOuts
 from wabot.webhook_signers import Signers
-
-_BAD_SIGNATURE = "the signature is missing or wrong: check whatsapp.app_secret"
-
-
-class BadSignature(InvalidInput):
-    """The webhook is not signed with the app secret of any account that it may be for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class WebhookIntake:
             self._report(unsigned)
             parts = {number: incoming for number, incoming in parts.items() if number not in refused}
             if all(incoming == Webhook() for incoming in parts.values()):
-                raise BadSignature(_BAD_SIGNATURE)
+                raise BadSignature()
         if len(parts) == 1:
             ((number, incoming),) = parts.items()
             return await self._accept(number, incoming)
@@ -109,7 +103,7 @@ class WebhookIntake:
         each = [(one, {one.phone_number_id, one.business_account_id}) for one in self._accounts.identities]
         named = [one.phone_number_id for one, ids in each if ids.intersection(seems)]
         self._report(named or [one.phone_number_id for one, _ in each[:1]])
-        return BadSignature(_BAD_SIGNATURE)
+        return BadSignature()
 
     def _report(self, numbers: Collection[str]) -> None:
         """A webhook for these numbers is not signed with the app secret of theirs."""

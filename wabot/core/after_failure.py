@@ -1,8 +1,8 @@
-"""What to do after a failed request, a hold without a receipt, or a `failed` receipt for an accepted message."""
+"""What to do after a failed request to Meta or the model, a hold without a receipt, or a `failed` receipt."""
 
 from __future__ import annotations
 
-from wabot.core.exceptions import Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
+from wabot.core.exceptions import AssistantFailed, Blocked, DeliveryError, Effect, Refused, Scope, Unavailable, Unclear
 from wabot.core.jobs import Event, Halt, Outcome, Policy
 from wabot.core.outage_detection import Blame
 
@@ -84,6 +84,19 @@ def _is_own_fault(error: Unavailable, blame: Blame) -> bool:
     """Whether only this message fails: neither is the number or the pair throttled, nor may it be an outage."""
     hits_others = error.scope in (Scope.NUMBER, Scope.CONTACT) and error.tries is None
     return blame is Blame.MESSAGE and not hits_others
+
+
+def after_model_failure(
+    error: AssistantFailed, *, spent: int, policy: Policy, now: float, noise: float
+) -> Outcome | None:
+    """The model failed at a reply for which `spent` tries were used up before: when to ask it again.
+
+    None: it was asked as often as allowed, so the contact gets the fallback text.
+    """
+    if spent + 1 >= policy.attempts:
+        return None
+    due = now + backoff(spent + 1, policy, noise)
+    return Outcome(Event.RETRY, due_at=due, error=str(error), code="assistant")
 
 
 def after_hold(*, spent: int, policy: Policy, now: float) -> Outcome:

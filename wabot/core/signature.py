@@ -8,7 +8,16 @@ from __future__ import annotations
 import hmac
 import re
 
+from wabot.core.exceptions import InvalidInput
+
 _SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
+
+
+class BadSignature(InvalidInput):
+    """The webhook is not signed with the app secret of any account that it may be for."""
+
+    def __init__(self) -> None:
+        super().__init__("the signature is missing or wrong: check whatsapp.app_secret")
 
 
 def looks_signed(header: str | None) -> bool:

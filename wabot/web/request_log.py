@@ -12,6 +12,7 @@ from aiohttp.typedefs import Middleware
 from wabot.accounts import UnknownAccount
 from wabot.core.exceptions import InvalidInput, JournalDown
 from wabot.core.phone_numbers import InvalidNumber
+from wabot.core.signature import BadSignature
 from wabot.journal.merge_undo import CannotUndo
 from wabot.journal.retry_and_cancel import CannotMove
 from wabot.log import get_logger, labelled
@@ -19,7 +20,6 @@ from wabot.service import KeyConflict
 from wabot.web import answers
 from wabot.web.answers import Refusal
 from wabot.web.auth import Gate
-from wabot.webhook_intake import BadSignature
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

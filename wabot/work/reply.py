@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wabot.core.after_failure import backoff
+from wabot.core.after_failure import after_model_failure
 from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.core.jobs import Event, Job, Outcome, Policy
@@ -186,7 +186,5 @@ class Replies:
         return [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
 
     def _after_failure(self, job: Job, error: AssistantFailed, welcome: Sequence[Outgoing]) -> Outcome:
-        if job.spent + 1 >= self._policy.attempts:
-            return self.gave_up(job, str(error), welcome)
-        due = self._clock() + backoff(job.spent + 1, self._policy, self._noise())
-        return Outcome(Event.RETRY, due_at=due, error=str(error), code="assistant")
+        again = after_model_failure(error, spent=job.spent, policy=self._policy, now=self._clock(), noise=self._noise())
+        return again or self.gave_up(job, str(error), welcome)
