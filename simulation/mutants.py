@@ -91,7 +91,7 @@ MUTANTS: dict[str, Mutant] = {
         "        return Outcome(Event.GIVE_UP, error='none', code='assistant')\n", "a bad model"),
     "the throughput limit is not kept": Mutant(
         "wabot.core.rate_limits", "            self._tokens = min(max(self._tokens - count, -self._allowed), self._depth)",
-        "            self._tokens = self._depth"),
+        "            self._tokens = self._depth", "a low limit"),
     "the pair limit is not kept": Mutant(
         "wabot.core.rate_limits", "        return now if in_burst or paid_at <= now else paid_at", "        return now"),
     "a probe that gets through ends no pause": Mutant(

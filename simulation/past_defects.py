@@ -43,7 +43,7 @@ PAST_DEFECTS: dict[str, Mutant] = {
         "wabot.assembly.clock", "        elif abs(ahead - self._jump) > DRIFT_SECONDS:\n            self._jump, self._jumped_at = ahead, steady\n",
         "        elif ahead > self._ahead:\n            self._ahead = self._jump = ahead\n", "a wrong clock"),
     "what a wrong clock queued waits for its time": Mutant(
-        "wabot.journal.queue", "    latest = now + min(longest, policy.backoff_max_seconds)\n", "    return 0\n", "a wrong clock"),
+        "wabot.journal.queue", "    latest = now + min(longest, policy.backoff_max_seconds)\n", "    return 0\n", "starts with a wrong clock"),
     "what Meta accepted and failed stays done": Mutant(
         "wabot.journal.receipts", "    elif State(send[\"state\"]) is State.DONE:\n", "    elif False:\n", "failed by receipt"),
     "a restart sends again before receipts could arrive": Mutant(

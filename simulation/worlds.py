@@ -92,8 +92,12 @@ WORLDS: Mapping[str, Weights] = {
         talks_a_day=20.0, batches_a_day=20.0,
     ),
     "a wrong clock": Weights(
-        {"crash": (20.0, 0.0), "clock jumps": (6.0, HOUR), "clock hiccup": (40.0, 20.0), "model slow": (12.0, HOUR)},
+        {"clock jumps": (6.0, HOUR), "clock hiccup": (40.0, 20.0), "model slow": (12.0, HOUR)},
         only=True, talks_a_day=20.0, look_seconds=300.0, settings={"delivery.reply_expires_seconds": 3600},
+    ),
+    "starts with a wrong clock": Weights(
+        {"crash": (20.0, 0.0), "clock jumps": (6.0, HOUR), "model slow": (12.0, HOUR)},
+        only=True, talks_a_day=20.0, look_seconds=300.0,
     ),
     "operators at work": Weights(
         {"template paused": (8.0, HOUR), "token dead": (4.0, HOUR)}, only=True, batches_a_day=30.0, hands_a_day=100.0,
@@ -104,6 +108,10 @@ WORLDS: Mapping[str, Weights] = {
     ),
     "large batches": Weights(
         {"crash": (24.0, 0.0), "crash in commit": (24.0, 0.0)}, only=True, batches_a_day=60.0, talks_a_day=8.0,
+    ),
+    "a low limit": Weights(
+        {"token dead": (6.0, HOUR), "crash": (6.0, 0.0)}, only=True, batches_a_day=80.0,
+        settings={"delivery.messages_per_second": 5},
     ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},
