@@ -87,7 +87,7 @@ MUTANTS: dict[str, Mutant] = {
         "wabot.work.reply", "        if (job.expires_at is not None and now >= job.expires_at) or not job.contact.window_is_open(now):\n",
         "        if False:\n", "the model is away for days"),
     "a model that fails is asked no more": Mutant(
-        "wabot.work.reply", "        if job.spent + 1 >= self._policy.attempts:\n            return self.gave_up(job, str(error), welcome)\n",
+        "wabot.work.reply", "        return again or self.gave_up(job, str(error), welcome)\n",
         "        return Outcome(Event.GIVE_UP, error='none', code='assistant')\n", "a bad model"),
     "the throughput limit is not kept": Mutant(
         "wabot.core.rate_limits", "            self._tokens = min(max(self._tokens - count, -self._allowed), self._depth)",
