@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count, product
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.large_journal import OPEN_LATER, SPAN_SECONDS, TALKER, Size
 from benchmarks.timed import Measured
@@ -22,7 +23,7 @@ from wabot.journal.accept import Rules
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
-from wabot.journal.outbox_list import Query
+from wabot.journal.outbox_list import Fate, Query
 
 DAY = 86400.0
 AT_ONCE = 64
@@ -171,7 +172,7 @@ class Work:
         with self.doing("/get"):
             for _ in range(self.steps // 10):
                 await self.journal.of_contact(number(self._noise.randrange(self.size.contacts)), 0, ())
-        for kind, state, fate in product(Kind, (None, *State), (None, "undelivered", "unread")):
+        for kind, state, fate in product(Kind, (None, *State), (None, *get_args(Fate))):
             with self.doing(f"/outbox of {kind} {state} {fate}"):
                 for limit, before in ((50, None), (500, None), (500, self.size.last_job - self.size.messages // 40)):
                     await self.journal.outbox(Query(kind, state, message=fate, limit=limit, before=before))

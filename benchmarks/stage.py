@@ -24,7 +24,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from benchmarks.webhooks import ACCESS_TOKEN, API_KEY, APP_SECRET, PHONE_NUMBER_ID
-from wabot.settings.loading import FLAT_NAMES
+from wabot.settings.environment_names import FLAT_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS, STOP_SECONDS = 60.0, 15.0

@@ -109,14 +109,14 @@ class _Database(sqlite3.Connection):
 
     disk: Disk
 
-    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:  # type: ignore[override]
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if sql == "COMMIT":
             return self._commit()
         if self.disk.rewrite is not None:
             sql = self.disk.rewrite(sql)
         return super().execute(sql, parameters)
 
-    def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:  # type: ignore[override]
+    def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:
         return super().executemany(sql if self.disk.rewrite is None else self.disk.rewrite(sql), rows)
 
     def _commit(self) -> sqlite3.Cursor:

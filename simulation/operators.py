@@ -6,12 +6,15 @@ import asyncio
 import json
 from collections.abc import Mapping
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulation.timeline import actor
 from simulation.wires import Answer
 from simulation.witness import Witness
 from simulation.worlds import Weights
+
+if TYPE_CHECKING:
+    from simulation.world import World
 
 DAY = 86400.0
 ASK_AGAIN_SECONDS = 5.0
@@ -20,7 +23,7 @@ ASK_AGAIN_SECONDS = 5.0
 class Operators:
     """The people (and programs) with an API key."""
 
-    def __init__(self, world: Any, dice: Random, weights: Weights, *, key: str) -> None:
+    def __init__(self, world: World, dice: Random, weights: Weights, *, key: str) -> None:
         self._world, self._dice = world, dice
         self._witness: Witness = world.witness
         self._weights, self._key = weights, key
@@ -57,7 +60,7 @@ class Operators:
         number = self._batches
         self._batches += 1
         people = self._dice.sample(self._world.customers.people, self._dice.choice((1, 2, 4, 8)))
-        recipients = []
+        recipients: list[dict[str, Any]] = []
         for person in people:
             word = f"b{number}.{person.id}"
             self._witness.ordered(word, person.id)

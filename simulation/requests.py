@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulation.faults import CRASHES
 from simulation.model import WORD
 from simulation.witness import UNDERWAY_SECONDS, Copy, Witness
 from wabot.core.messages import SERVICE_WINDOW_SECONDS
 from wabot.sandbox.ledger import Sent
+
+if TYPE_CHECKING:
+    from simulation.world import World
 
 TAG = re.compile(r"wabot:(\w+)-(\d+):(\d+)")
 """The tag of a request: the journal, the job, and the how-manieth request of it."""
@@ -24,7 +27,7 @@ MOVED_SECONDS = 2 * 86400.0
 class Requests:
     """What Meta got. `world` has the people, the settings, the faults and the weather."""
 
-    def __init__(self, world: Any) -> None:
+    def __init__(self, world: World) -> None:
         self._world, self._witness = world, world.witness
         self._copies: dict[str, list[Copy]] = defaultdict(list)
         self._first: dict[str, float] = {}
@@ -76,7 +79,7 @@ class Requests:
                 self._witness.found("identity", f"{word} of {whose} goes to {event.to}, of {sorted(owners)}", whose)
             elif whose is not None:
                 return whose
-        return int(self._world.customers.owner_of(event.to))
+        return self._world.customers.owner_of(event.to)
 
     def _check_wishes(self, event: Sent, person: int, job: str) -> None:
         """Nothing reaches who said STOP, and no text comes outside of the 24 hours. What was cancelled stays here."""

@@ -23,7 +23,7 @@ from simulation.requests import Requests
 from simulation.supervisor import Supervisor
 from simulation.timeline import START, actor, run_to_its_end
 from simulation.trace import Trace
-from simulation.wires import Front, Response, Session
+from simulation.wires import Front, Response, Server, Session
 from simulation.witness import Finding, Witness
 from simulation.worlds import GRAPH, KEY, MODEL, WORLDS, settings
 from wabot.adapters.openai import OpenAI
@@ -107,7 +107,7 @@ class World:
         self.model = Model(self.dice("model"), self.witness.prompted)
         has_archive = self.dice("has archive").random() < 0.6 if weights.archive is None else weights.archive
         self.archive = Archive(self.dice("archive")) if has_archive else None
-        servers = {GRAPH: self._graph, MODEL: self.model}
+        servers: dict[str, Server] = {GRAPH: self._graph, MODEL: self.model}
         self.supervisor = Supervisor(
             self.settings, self.disk, self.front, Adapters(Session(servers, self._heard), self.archive),
             dice=self.dice("supervisor"), noise=self.dice("noise"), trace=self.trace,

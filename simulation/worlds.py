@@ -145,4 +145,4 @@ def settings(dice: Random, data_dir: Path, weights: Weights) -> Settings:
     for name, value in weights.settings.items():
         section, _, key = name.partition(".")
         sections[section][key] = value
-    return Settings(**sections)
+    return Settings.model_validate(sections)
