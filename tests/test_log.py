@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from wabot import log as wabot_log
+from wabot import log_format
 from wabot.log import configure, get_logger, hide, quiet_warnings
 from wabot.settings.sections import Log
 
@@ -64,7 +65,7 @@ def test_values_are_quoted_where_they_need_it_wherever_they_stand(
 
     LOG.info("a.b", **dict(zip(("one", "two", "three"), values, strict=True)))
 
-    one, two, three = (wabot_log._word(value) for value in values)
+    one, two, three = (log_format.word(value) for value in values)
     assert capsys.readouterr().out.endswith(f"info     a.b one={one} two={two} three={three}\n")
 
 

@@ -10,21 +10,19 @@ only global state in wabot.
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from textwrap import indent
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from wabot.core.phone_numbers import mask
 from wabot.lean_imports import without
+from wabot.log_format import PRIORITIES, console, for_journald, json_lines, to_json
 from wabot.log_output import Output
 
 with without("rich"):  # 5 MB for a way to show tracebacks that is not ours
@@ -35,10 +33,6 @@ IDENTITIES = frozenset({"number", "contact", "from", "to", "wa_id", "bsuid"})
 BODIES = frozenset({"body", "text", "raw"})
 SHORTEST_SECRET = 6
 """Characters; replacing shorter ones would garble lines and hide nothing."""
-
-_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
-_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_encode = json.JSONEncoder(default=str, ensure_ascii=False, separators=(",", ":")).encode
 
 
 _labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingProxyType({}))
@@ -87,7 +81,7 @@ class _Logger:
 
     def bind_to(self, logger: FilteringBoundLogger) -> None:
         self.bound = logger
-        for name in (*_PRIORITIES, "exception"):  # __getattr__ would find them too, but not as fast
+        for name in (*PRIORITIES, "exception"):  # __getattr__ would find them too, but not as fast
             setattr(self, name, getattr(logger, name))
 
     def __getattr__(self, name: str) -> Any:
@@ -120,7 +114,7 @@ def hide(secrets: Iterable[str]) -> None:
     """Replace these values, instead of those given before, by `***` in every line, also in escaped and URL form."""
     known = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
     spelled = {spelling for secret in known for spelling in (secret, repr(secret)[1:-1], quote(secret, safe=""))}
-    spelled |= {_to_json(spelling)[1:-1] for spelling in spelled}
+    spelled |= {to_json(spelling)[1:-1] for spelling in spelled}
     _output.hide(tuple(sorted(spelled, key=len, reverse=True)))
 
 
@@ -142,7 +136,7 @@ def _bind(style: str, level: str, *, bodies: bool, journald: bool = False) -> Fi
         processors=[
             _redact(bodies=bodies),
             _trace,
-            _for_journald(style) if journald else _json() if style == "json" else _console(colours=tty),
+            for_journald(style) if journald else json_lines() if style == "json" else console(colours=tty),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
@@ -174,85 +168,6 @@ def _redact(*, bodies: bool) -> structlog.typing.Processor:
 
 def _trace(logger: Any, method: str, event: EventDict) -> EventDict:
     return structlog.processors.format_exc_info(logger, method, event) if "exc_info" in event else event
-
-
-def _clock(shape: str, convert: Callable[[float], time.struct_time]) -> Callable[[], str]:
-    """A clock that returns `shape` with milliseconds; it formats only once a second, since formatting is expensive."""
-    second, shown = 0, ""
-
-    def read() -> str:
-        nonlocal second, shown
-        now = time.time()
-        if int(now) != second:
-            second = int(now)
-            shown = time.strftime(shape, convert(second))
-        return f"{shown}.{int(now * 1000) % 1000:03d}"
-
-    return read
-
-
-def _to_json(value: object) -> str:
-    line = _encode(value)
-    return line if line.isprintable() else _visible(line, escape=json.dumps)
-
-
-def _visible(text: str, *, escape: Callable[[str], str] = ascii, kept: str = "") -> str:
-    """`text` with invisible characters escaped by `escape`, except those in `kept`."""
-    return "".join(char if char.isprintable() or char in kept else escape(char)[1:-1] for char in text)
-
-
-def _for_journald(style: str) -> structlog.typing.Processor:
-    """Puts the priority before each line (sd-daemon(3)), and no time: journald adds it."""
-    render = _json(timed=False) if style == "json" else _console(colours=False, timed=False)
-
-    def prefixed(logger: Any, level: str, event: EventDict) -> str:
-        text = str(render(logger, level, event))
-        return "".join(f"<{_PRIORITIES[level]}>{line}" for line in text.splitlines(keepends=True))
-
-    return prefixed
-
-
-def _json(*, timed: bool = True) -> structlog.typing.Processor:
-    read_clock = _clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
-
-    def render(_: Any, level: str, event: EventDict) -> str:
-        time_ = {"time": read_clock() + "Z"} if timed else {}
-        line = {**time_, "level": level, "event": event.pop("event"), **event}
-        return _to_json(line) + "\n"
-
-    return render
-
-
-def _console(*, colours: bool, timed: bool = True) -> structlog.typing.Processor:
-    read_clock = _clock("%Y-%m-%d %H:%M:%S", time.localtime)
-    levels = {level: f"{level:<8}" for level in _PRIORITIES}
-    if colours:
-        levels |= {level: f"{colour}{levels[level]}\x1b[0m" for level, colour in _COLOURS.items()}
-
-    def render(_: Any, level: str, event: EventDict) -> str:
-        trace = event.pop("exception", None)
-        stamp = f"{read_clock()} " if timed else ""
-        line = f"{stamp}{levels[level]} {_word(event.pop('event'))}{_words(event)}\n"
-        return line if trace is None else line + indent(_visible(str(trace), kept="\n\t"), "    ") + "\n"
-
-    return render
-
-
-def _words(fields: Mapping[str, object]) -> str:
-    """The fields as words, with a space before each."""
-    plain = "".join([f" {key}={value!s}" for key, value in fields.items()])
-    # Nearly all lines need neither quotes nor escapes, and one look at the whole line is cheaper than one at each word.
-    if plain.isprintable() and plain.count(" ") == len(fields) and "= " not in f"{plain} ":
-        return plain
-    return "".join([f" {key}={_word(value)}" for key, value in fields.items()])
-
-
-def _word(value: object) -> str:
-    """`value` as one word: quoted if it has spaces, escaped if it has invisible characters."""
-    text = str(value)
-    if text.isprintable() and text and " " not in text:
-        return text
-    return text if isinstance(value, dict | list | tuple) and text.isprintable() else repr(text)
 
 
 class _Libraries(logging.Handler):
