@@ -157,12 +157,19 @@ def test_turns_alternate_and_end_with_the_person(history: list[Said], limit: int
 
 
 def test_without_instructions_the_default_speaks_for_the_business_only() -> None:
-    assert system_prompt(None, {}) == system_prompt(" \n", {}) == DEFAULT_PROMPT
+    assert system_prompt(None, {}) == system_prompt(" \n", {})
+    assert system_prompt(None, {}).startswith(DEFAULT_PROMPT)
     assert "not a general-purpose assistant" in DEFAULT_PROMPT
 
 
 def test_instructions_replace_the_default_and_knowledge_follows_under_headings() -> None:
     told = system_prompt("Sell flowers.\n", {"prices.md": "Tulips 3 €\n", "blank.txt": " ", "hours.md": "9-18"})
     assert told == (
-        "Sell flowers.\n\n# What you know about the business\n\n## hours.md\n\n9-18\n\n## prices.md\n\nTulips 3 €\n"
+        "Sell flowers.\n\n"
+        "Your whole answer must fit into one message of at most 4096 characters; what is longer is cut off.\n\n"
+        "# What you know about the business\n\n## hours.md\n\n9-18\n\n## prices.md\n\nTulips 3 €\n"
     )
+
+
+def test_a_model_that_may_fill_several_messages_is_told_how_many() -> None:
+    assert "must fit into 3 messages, each of at most 4096 characters" in system_prompt("Sell flowers.", {}, 3)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wabot.core import whatsapp_text
-from wabot.core.whatsapp_text import LONGEST, MAX_BODY, MAX_BUBBLES, for_whatsapp, sendable
+from wabot.core.whatsapp_text import LONGEST, MAX_BODY, MOST_BUBBLES, for_whatsapp, sendable
 
 
 def shown(text: str) -> str:
@@ -132,23 +132,28 @@ def test_a_text_that_just_fits_is_one_bubble() -> None:
 @pytest.mark.parametrize(("gap", "kept"), [("\n\n", ""), ("\n", ""), (". ", "."), ("。", "。"), (" ", "")], ids=repr)
 def test_a_long_text_breaks_at_the_best_place(gap: str, kept: str) -> None:
     first, second = "a" * 3000, "b" * 3000
-    assert for_whatsapp(first + gap + second) == (first + kept, second)
+    assert for_whatsapp(first + gap + second, 2) == (first + kept, second)
 
 
 def test_a_paragraph_is_a_better_break_than_a_later_word() -> None:
     first, second = "a" * 2500, "b c " * 1000 + "d"
-    assert for_whatsapp(f"{first}\n\n{second}") == (first, second)
+    assert for_whatsapp(f"{first}\n\n{second}", 2) == (first, second)
 
 
 def test_a_text_without_any_break_is_cut_where_it_must() -> None:
-    assert for_whatsapp("x" * 5000) == ("x" * MAX_BODY, "x" * (5000 - MAX_BODY))
+    assert for_whatsapp("x" * 5000, 2) == ("x" * MAX_BODY, "x" * (5000 - MAX_BODY))
 
 
 def test_what_is_too_long_for_all_bubbles_ends_with_an_ellipsis() -> None:
-    bubbles = for_whatsapp("word " * 10_000)
-    assert len(bubbles) == MAX_BUBBLES
+    bubbles = for_whatsapp("word " * 10_000, 3)
     assert [bubble[-1] for bubble in bubbles] == ["d", "d", "…"]
     assert all(MAX_BODY - 10 < len(bubble) <= MAX_BODY for bubble in bubbles)
+
+
+def test_by_default_an_answer_is_one_bubble_that_ends_at_a_sentence() -> None:
+    (bubble,) = for_whatsapp("This is a sentence. " * 1_000)
+    assert bubble.endswith("This is a sentence.…")
+    assert MAX_BODY - 20 < len(bubble) <= MAX_BODY
 
 
 @pytest.mark.parametrize(
@@ -163,7 +168,7 @@ def test_what_is_too_long_for_all_bubbles_ends_with_an_ellipsis() -> None:
 def test_hostile_input_takes_linear_time(piece: str, around: str) -> None:
     text = around.format(piece * (50_000 // len(piece)))
     began = time.process_time()
-    bubbles = for_whatsapp(text)
+    bubbles = for_whatsapp(text, MOST_BUBBLES)
     assert time.process_time() - began < 2
     assert all(len(bubble) <= MAX_BODY for bubble in bubbles)
 
@@ -171,7 +176,7 @@ def test_hostile_input_takes_linear_time(piece: str, around: str) -> None:
 def test_a_wall_of_stars_takes_no_time() -> None:
     began = time.process_time()
     assert for_whatsapp("*" * 200_000) == ()
-    assert len(for_whatsapp("x" + "*" * 200_000)) == MAX_BUBBLES
+    assert len(for_whatsapp("x" + "*" * 200_000, MOST_BUBBLES)) == MOST_BUBBLES
     assert time.process_time() - began < 1
 
 
@@ -180,7 +185,7 @@ def cpu_seconds(text: str) -> float:
 
     def once() -> float:
         began = time.process_time()
-        for_whatsapp(text)
+        for_whatsapp(text, MOST_BUBBLES)
         return time.process_time() - began
 
     return min(once() for _ in range(3))
@@ -221,7 +226,7 @@ def test_what_was_not_read_is_hinted_at() -> None:
 @settings(deadline=None)
 @given(st.text() | st.text(alphabet="ab1 *_~`#|->[]()\\\n!<:/\u200b\ud800\x00", max_size=200))
 def test_every_bubble_can_be_sent(text: str) -> None:
-    for bubble in for_whatsapp(text):
+    for bubble in for_whatsapp(text, MOST_BUBBLES):
         assert bubble == sendable(bubble).strip()
         assert bubble.encode()
 

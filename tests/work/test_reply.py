@@ -411,7 +411,7 @@ async def test_an_answer_to_one_message_quotes_nothing(desk: Callable[..., Desk]
 
 
 async def test_an_answer_to_several_quotes_the_last_of_them_once(desk: Callable[..., Desk]) -> None:
-    at = desk(text="\n\n".join(f"{number} " + "word " * 600 for number in (1, 2)))
+    at = desk(text="\n\n".join(f"{number} " + "word " * 600 for number in (1, 2)), max_bubbles=2)
     await at.hear(said("wamid.1"), said("wamid.2"), said("wamid.r", type="reaction", body="👍", answerable=False))
     await at.answer()
     assert await quotes(at) == ["wamid.2", None]
@@ -474,12 +474,19 @@ async def test_a_hundred_long_messages_are_one_prompt_of_the_newest(desk: Callab
 
 
 async def test_a_long_answer_becomes_bubbles_in_order(desk: Callable[..., Desk]) -> None:
-    at = desk(text="\n\n".join(f"{number} " + "word " * 600 for number in (1, 2)))
+    at = desk(text="\n\n".join(f"{number} " + "word " * 600 for number in (1, 2)), max_bubbles=2)
     await at.hear(said("wamid.1"))
     outcome = await at.answer()
     assert [outgoing.body[0] for outgoing in outcome.says] == ["1", "2"]
     assert all(len(outgoing.content["text"]["body"]) <= MAX_BODY for outgoing in outcome.says)
     assert [state for _, state in at.scene.jobs()] == [State.QUEUED, State.WAITING]
+
+
+async def test_by_default_a_long_answer_is_one_bubble(desk: Callable[..., Desk]) -> None:
+    at = desk(text="A sentence. " * 1_000)
+    await at.hear(said("wamid.1"))
+    (outgoing,) = (await at.answer()).says
+    assert outgoing.body.endswith("sentence.…")
 
 
 async def test_a_models_markdown_is_shown_as_whatsapp_shows_it(desk: Callable[..., Desk]) -> None:

@@ -64,10 +64,13 @@ def reply_style(settings: Settings) -> ReplyStyle:
     """How to answer. The prompt and the knowledge files are read once, here."""
     assistant = settings.assistant
     return ReplyStyle(
-        system=system_prompt(prompt_text(assistant.prompt_file), knowledge_texts(assistant.knowledge_dir)),
+        system=system_prompt(
+            prompt_text(assistant.prompt_file), knowledge_texts(assistant.knowledge_dir), assistant.max_bubbles
+        ),
         first_contact=FirstContact(settings.first_contact.answer),
         template=template(settings),
         history_messages=assistant.history_messages,
+        max_bubbles=assistant.max_bubbles,
         fallback_text=assistant.fallback_text,
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wabot.core.whatsapp_text import MAX_BODY
+
 DEFAULT_PROMPT = """\
 You are the assistant of one business and answer its customers on WhatsApp.
 
@@ -26,12 +28,14 @@ https://www.whatsapp.com/legal/business-solution-terms"""
 _KNOWLEDGE = "# What you know about the business"
 
 
-def system_prompt(instructions: str | None, knowledge: Mapping[str, str]) -> str:
-    """The system prompt: `instructions` (or DEFAULT_PROMPT if there are none), then `knowledge`.
+def system_prompt(instructions: str | None, knowledge: Mapping[str, str], max_bubbles: int = 1) -> str:
+    """The system prompt: `instructions` (or DEFAULT_PROMPT if there are none), how long an answer may be, `knowledge`.
 
     `knowledge` maps file names to texts; each text gets its file's name as heading, sorted by name.
     """
     parts = [(instructions or "").strip() or DEFAULT_PROMPT.strip()]
+    room = "one message" if max_bubbles == 1 else f"{max_bubbles} messages, each"
+    parts.append(f"Your whole answer must fit into {room} of at most {MAX_BODY} characters; what is longer is cut off.")
     files = [f"## {name}\n\n{text.strip()}" for name, text in sorted(knowledge.items()) if text.strip()]
     if files:
         parts += [_KNOWLEDGE, *files]

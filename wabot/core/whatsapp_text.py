@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 MAX_BODY = 4096
 """Characters of a text body. https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/text-messages"""
-MAX_BUBBLES = 3
+MOST_BUBBLES = 5
 LONGEST = 32_768
-"""The most characters of an answer that are read: nearly three times what the messages hold, as markup is removed."""
+"""The most characters of an answer that are read: more than the messages hold, as markup is removed."""
 
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
@@ -48,15 +48,15 @@ _MARKS = {
 _SENTENCE_ENDS = (". ", "! ", "? ", "… ", "。", "！", "？", "؟ ", "। ")
 
 
-def for_whatsapp(text: str) -> tuple[str, ...]:
-    """A model's answer as the messages to send: at most MAX_BUBBLES of at most MAX_BODY characters.
+def for_whatsapp(text: str, max_bubbles: int = 1) -> tuple[str, ...]:
+    """A model's answer as the messages to send: at most `max_bubbles` of at most MAX_BODY characters.
 
     A longer answer ends with "…"; an answer without visible text gives ().
     """
     text = text.strip()
-    blocks, left_out = _as_many_as_fit(_blocks(sendable(text[:LONGEST]).split("\n")))
+    blocks, left_out = _as_many_as_fit(_blocks(sendable(text[:LONGEST]).split("\n")), max_bubbles)
     body = _MANY_BLANKS.sub("\n\n", "\n".join(blocks)).strip()
-    bubbles = _bubbles(body, more=left_out or len(text) > LONGEST) if body else ()
+    bubbles = _bubbles(body, max_bubbles, more=left_out or len(text) > LONGEST) if body else ()
     return tuple(bubble for bubble in bubbles if _can_be_seen(bubble))
 
 
@@ -65,9 +65,9 @@ def sendable(text: str) -> str:
     return _UNSENDABLE.sub("", _LINE_ENDS.sub("\n", text))
 
 
-def _as_many_as_fit(blocks: Iterable[str]) -> tuple[list[str], bool]:
+def _as_many_as_fit(blocks: Iterable[str], max_bubbles: int) -> tuple[list[str], bool]:
     """The first of `blocks`, until they fill all messages; and whether any are left out."""
-    room, taken = MAX_BUBBLES * MAX_BODY, list[str]()
+    room, taken = max_bubbles * MAX_BODY, list[str]()
     for block in blocks:
         if room <= 0:
             return taken, True
@@ -212,9 +212,9 @@ def _can_be_seen(text: str) -> bool:
     return any(char.isprintable() and not char.isspace() for char in text)
 
 
-def _bubbles(text: str, *, more: bool) -> Iterator[str]:
+def _bubbles(text: str, max_bubbles: int, *, more: bool) -> Iterator[str]:
     """`text` as messages; `more`: text is missing, so the last one ends with "…"."""
-    for _ in range(MAX_BUBBLES - 1):
+    for _ in range(max_bubbles - 1):
         if len(text) <= MAX_BODY:
             break
         end = _cut(text, MAX_BODY)

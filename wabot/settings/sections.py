@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from wabot.core.sends_in_flight import MOST
+from wabot.core.whatsapp_text import MOST_BUBBLES
 
 
 def _http_url(text: str) -> str:
@@ -106,6 +107,7 @@ class Assistant(Section):
     timeout_seconds: Seconds = 30
     quiet_seconds: SecondsOrNone = 2
     quiet_max_seconds: SecondsOrNone = 15
+    max_bubbles: Annotated[int, Field(ge=1, le=MOST_BUBBLES)] = 1
     typing: bool = True
     fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."
 

@@ -72,13 +72,17 @@ Typing = Callable[[str | None], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class ReplyStyle:
-    """How to answer: the system prompt, what a first contact gets, the text if the model fails ("": nothing)."""
+    """How to answer: the system prompt, what a first contact gets, the text if the model fails ("": nothing).
+
+    `max_bubbles`: into how many messages an answer is put at the most.
+    """
 
     system: str
     first_contact: FirstContact
     template: Mapping[str, Any]
     history_messages: int
     fallback_text: str
+    max_bubbles: int = 1
 
 
 class Replies:
@@ -170,7 +174,7 @@ class Replies:
         started = self._clock()
         self._pace.spend(job.contact.id, started)
         try:
-            bubbles = for_whatsapp(await self._assistant.answer(asked))
+            bubbles = for_whatsapp(await self._assistant.answer(asked), self._style.max_bubbles)
             if not bubbles:
                 raise AssistantFailed("the answer is empty")
         except AssistantFailed as error:
