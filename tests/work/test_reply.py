@@ -291,6 +291,27 @@ async def test_with_the_archive_down_nobody_is_welcomed_by_mistake_and_it_is_ask
 # What the model is shown.
 
 
+async def test_what_is_older_than_history_hours_is_not_shown_and_makes_nobody_new(desk: Callable[..., Desk]) -> None:
+    at = desk(history_hours=24.0, first_contact=FirstContact.TEMPLATE_THEN_AI)
+    await at.hear(said("wamid.1", body="My order is late"))
+    await at.answer()
+    await at.deliver()
+    at.scene.now += 25 * 3600
+    await at.hear(said("wamid.2", body="Are you open?", at=at.scene.now))
+    await at.answer()
+    assert at.shown() == (Turn(Role.USER, "Are you open?"),)
+    assert [origin for origin, _ in at.queued()] == ["template", "ai", "ai"]
+
+
+async def test_all_that_is_asked_is_shown_however_old(desk: Callable[..., Desk]) -> None:
+    at = desk(history_hours=1.0)
+    await at.hear(said("wamid.1", body="My order is late"))
+    at.scene.now += 2 * 3600
+    await at.hear(said("wamid.2", body="Hello?", at=at.scene.now))
+    await at.answer()
+    assert at.shown() == (Turn(Role.USER, "My order is late\nHello?"),)
+
+
 async def test_the_model_sees_both_sides_oldest_first_and_the_question_last(desk: Callable[..., Desk]) -> None:
     at = desk()
     await at.hear(said("wamid.1", body="Hi"), said("wamid.2", body="are you open?"))

@@ -70,6 +70,7 @@ def reply_style(settings: Settings) -> ReplyStyle:
         first_contact=FirstContact(settings.first_contact.answer),
         template=template(settings),
         history_messages=assistant.history_messages,
+        history_hours=assistant.history_hours,
         max_bubbles=assistant.max_bubbles,
         fallback_text=assistant.fallback_text,
     )

@@ -55,7 +55,7 @@ class Transcript:
 _TALK = (
     "SELECT id, direction, type, wamid, substr(body, 1, :longest) AS body, raw, origin, asked_by FROM messages"
     " WHERE id IN (SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id <= :upto"
-    f" AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit)"
+    f" AND timestamp >= :oldest AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit)"
     " UNION SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
     f" AND timestamp >= coalesce((SELECT timestamp FROM messages WHERE id = :since), 0) - {_LATE_SECONDS}"
     " ORDER BY id DESC LIMIT :asked)) ORDER BY id > 0, iif(id > 0, 0, timestamp), id"
@@ -76,8 +76,10 @@ class Page:
     size: int = 0
 
 
-def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int) -> Transcript:
+def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: int, oldest: float) -> Transcript:
     """The last `limit` messages up to `upto`, and the newest ASKED_MESSAGES of those that a reply job answers.
+
+    Of the former none from before `oldest` (Unix seconds).
 
     It is the job that knows its contact: since its claim, that one may have become part of another.
     """
@@ -94,7 +96,7 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, limit: int)
         {"contact": contact.id, "since": since, "job": job_id},
     ).fetchone()
     rows = db.execute(
-        _TALK, {**values, "limit": limit, "asked": ASKED_MESSAGES, "longest": MESSAGE_CHARACTERS + 1}
+        _TALK, {**values, "limit": limit, "oldest": oldest, "asked": ASKED_MESSAGES, "longest": MESSAGE_CHARACTERS + 1}
     ).fetchall()
     about = _about(db, contact.id, rows)
     asked = {row["id"] for row in rows if _is_asked(row, job_id, since)}

@@ -165,9 +165,9 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
         """(contact id, time) of what was handed to Meta since a time, oldest first."""
         return await self._read(jobs.recently_sent, since)
 
-    async def talk(self, job: Job, limit: int) -> history.Transcript:
-        """The conversation that a reply job continues."""
-        return await self._read(history.talk, job.id, job.since, job.upto, limit)
+    async def talk(self, job: Job, limit: int, oldest: float = 0.0) -> history.Transcript:
+        """The conversation that a reply job continues: its last `limit` messages, none from before `oldest`."""
+        return await self._read(history.talk, job.id, job.since, job.upto, limit=limit, oldest=oldest)
 
     async def more_waits(self, job: Job) -> bool:
         """Whether a contact has written something since a reply was claimed that the next one is to answer."""

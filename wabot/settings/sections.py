@@ -42,7 +42,7 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 ApiKeys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], Strict(False)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
-SecondsOrNone = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, AfterValidator(_http_url)]
 Words = Annotated[tuple[Text, ...], Strict(False)]
@@ -75,7 +75,7 @@ class Server(Section):
 
 
 class Api(Section):
-    wait_seconds: SecondsOrNone = 20
+    wait_seconds: NotNegative = 20
 
 
 class WhatsApp(Section):
@@ -104,9 +104,10 @@ class Assistant(Section):
     prompt_file: OptionalPath = None
     knowledge_dir: OptionalPath = None
     history_messages: Annotated[int, Field(ge=0)] = 20
+    history_hours: NotNegative = 0
     timeout_seconds: Seconds = 30
-    quiet_seconds: SecondsOrNone = 2
-    quiet_max_seconds: SecondsOrNone = 15
+    quiet_seconds: NotNegative = 2
+    quiet_max_seconds: NotNegative = 15
     max_bubbles: Annotated[int, Field(ge=1, le=MOST_BUBBLES)] = 1
     typing: bool = True
     fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."

@@ -49,7 +49,7 @@ class Transcript(Protocol):
 class Memory(Protocol):
     """The journal, as a reply needs it."""
 
-    async def talk(self, job: Job, limit: int) -> Transcript: ...
+    async def talk(self, job: Job, limit: int, oldest: float) -> Transcript: ...
     async def more_waits(self, job: Job) -> bool: ...
     async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
@@ -74,7 +74,8 @@ Typing = Callable[[str | None], AbstractAsyncContextManager[None]]
 class ReplyStyle:
     """How to answer: the system prompt, what a first contact gets, the text if the model fails ("": nothing).
 
-    `max_bubbles`: into how many messages an answer is put at the most.
+    `max_bubbles`: into how many messages an answer is put at the most. Earlier messages are shown to the model if they
+    are among the last `history_messages` and not older than `history_hours`; 0 = of any age.
     """
 
     system: str
@@ -82,6 +83,7 @@ class ReplyStyle:
     template: Mapping[str, Any]
     history_messages: int
     fallback_text: str
+    history_hours: float = 0.0
     max_bubbles: int = 1
 
 
@@ -157,8 +159,9 @@ class Replies:
         If the journal has too little (a new contact, or old messages were deleted), the archive is asked; once it has
         answered, it is not asked again.
         """
-        limit = self._style.history_messages
-        talk = await self._memory.talk(job, limit)
+        limit, hours = self._style.history_messages, self._style.history_hours
+        oldest = self._clock() - hours * 3600 if hours else 0.0
+        talk = await self._memory.talk(job, limit, oldest)
         if talk.searched or self._archive is None or (talk.earlier and len(talk.said) >= limit):
             return talk, talk.earlier
         try:
@@ -167,7 +170,7 @@ class Replies:
             # This may be an old customer: welcoming one as new is worse than not welcoming a new one.
             return talk, True
         await self._memory.adopt(job, known, self._clock())
-        talk = await self._memory.talk(job, limit) if known else talk
+        talk = await self._memory.talk(job, limit, oldest) if known else talk
         return talk, talk.earlier
 
     async def _ask(self, job: Job, asked: Prompt, questions: Sequence[str]) -> list[Outgoing]:
