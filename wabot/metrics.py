@@ -38,6 +38,10 @@ class Metrics:
             "wabot_job_seconds", "From the creation of a job to its end", ["kind"], buckets=SECONDS,
             registry=self._registry,
         )  # fmt: skip
+        self._capped = Counter(
+            "wabot_replies_capped", "Replies not made, since the contact was answered often", ["cap"],
+            registry=self._registry,
+        )  # fmt: skip
         self._llm = Histogram("wabot_llm_seconds", "How long the model took", buckets=SECONDS, registry=self._registry)
         self._lane = Gauge(
             "wabot_lane_up", "1 running, 0 paused or stopped", ["lane", "state"], registry=self._registry
@@ -59,6 +63,10 @@ class Metrics:
     def model_answered(self, seconds: float) -> None:
         """The model answered or failed."""
         self._llm.observe(seconds)
+
+    def reply_capped(self, cap: str) -> None:
+        """A contact was over the cap of an "hour" or a "day"."""
+        self._capped.labels(cap).inc()
 
     def collect(self) -> Iterable[Metric]:
         """All metrics, as they were when `refresh` was called."""

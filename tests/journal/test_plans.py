@@ -212,6 +212,7 @@ async def bulk_and_replies(scene: Scene) -> None:
     scene.now += 3
     for job in await scene.claim(Kind.REPLY, limit=4):
         await scene.journal.talk(job, 20)
+        await scene.journal.answers(job, 0.0)
         await scene.journal.more_waits(job)
         await scene.journal.adopt(job, [], scene.now)
         await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))

@@ -17,6 +17,7 @@ from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.core.rate_limits import Pace
+from wabot.core.reply_caps import ReplyCaps
 from wabot.core.whatsapp_text import MAX_BODY
 from wabot.work.reply import Replies, ReplyStyle
 
@@ -43,10 +44,12 @@ class Desk:
         archive: MemoryArchive | None,
         style: ReplyStyle,
         pace: Pace,
+        caps: ReplyCaps,
     ) -> None:
         self.scene, self.assistant = scene, assistant
         self.took: list[float] = []
         self.typed: list[str | None] = []
+        self.capped: list[str] = []
         self.replies = Replies(
             scene.journal,
             assistant,
@@ -56,7 +59,9 @@ class Desk:
             pace=pace,
             clock=lambda: scene.now,
             noise=lambda: 0.5,
+            caps=caps,
             typing=self._typing,
+            on_cap=self.capped.append,
             observe_seconds=self.took.append,
         )
 
@@ -100,10 +105,11 @@ def desk(scene: Scene) -> Callable[..., Desk]:
         text: str = "We open at nine.",
         archive: MemoryArchive | None = None,
         pace: Pace = Pace(0.0, 1),  # noqa: B008  bounds nothing, and so keeps nothing
+        caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
         **style: Any,
     ) -> Desk:
         assistant = ScriptedAssistant(text, failures=failures)
-        return Desk(scene, assistant=assistant, archive=archive, style=replace(STYLE, **style), pace=pace)
+        return Desk(scene, assistant=assistant, archive=archive, style=replace(STYLE, **style), pace=pace, caps=caps)
 
     return make
 
@@ -702,3 +708,54 @@ async def test_who_was_answered_often_just_now_sees_no_ticks_until_it_is_their_t
         await at.hear(said(wamid))
         await at.answer()
     assert at.typed == ["wamid.1"]
+
+
+# Caps.
+
+
+async def talking(at: Desk, times: int, *, every: float = 60.0) -> None:
+    """ANA says something `times` times, and is answered or not."""
+    for _ in range(times):
+        at.scene.now += every
+        await at.hear(said(f"wamid.{at.scene.now}", at=at.scene.now))
+        await at.answer()
+        await at.deliver(f"wamid.out.{at.scene.now}")
+
+
+async def test_over_the_cap_of_an_hour_there_is_one_notice_and_then_silence(desk: Callable[..., Desk]) -> None:
+    at = desk(caps=ReplyCaps(3, 0, "We will write tomorrow."))
+    await talking(at, 6)
+    assert [origin for origin, _ in at.queued()] == ["ai", "ai", "ai", "limit"]
+    assert (len(at.assistant.asked), at.capped) == (3, ["hour"] * 3)
+    assert at.queued()[-1] == ("limit", "We will write tomorrow.")
+    assert "tomorrow" not in str(at.shown())
+
+    at.scene.now += 3600
+    await talking(at, 4)
+    assert [origin for origin, _ in at.queued()][4:] == ["ai", "ai", "ai"], "and the notice not twice a day"
+
+
+async def test_over_the_cap_of_a_day_silence_lasts_until_the_next_and_other_people_are_answered(
+    desk: Callable[..., Desk],
+) -> None:
+    at = desk(caps=ReplyCaps(0, 3))
+    await talking(at, 5, every=7200)
+    assert (len(at.queued()), at.capped) == (3, ["day"] * 2)
+    await at.hear(said("wamid.ben", BEN, at=at.scene.now))
+    await at.answer()
+    assert len(at.queued()) == 4
+    at.scene.now += DAY
+    await talking(at, 1)
+    assert len(at.queued()) == 5
+
+
+async def test_over_a_cap_nobody_sees_that_we_type(desk: Callable[..., Desk]) -> None:
+    at = desk(caps=ReplyCaps(1, 0))
+    await talking(at, 2)
+    assert len(at.typed) == 1
+
+
+async def test_without_caps_somebody_is_answered_however_often(desk: Callable[..., Desk]) -> None:
+    at = desk(caps=ReplyCaps())
+    await talking(at, 40, every=1)
+    assert len(at.queued()) == 40

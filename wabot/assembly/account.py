@@ -94,7 +94,7 @@ async def _around(
     meta = adapters.whatsapp(settings)
     replies = factories.replies(
         settings, journal, await adapters.assistant(settings), asked, meta.show_typing, clock=clock, noise=noise,
-        observe_seconds=metrics.model_answered, on_answer=watch.model_answered,
+        observe_seconds=metrics.model_answered, on_answer=watch.model_answered, on_cap=metrics.reply_capped,
     )  # fmt: skip
     limits = await factories.limits(settings, journal, clock)
     sends = factories.sends(settings, meta, limits, clock, noise)

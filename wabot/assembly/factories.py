@@ -12,6 +12,7 @@ from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Kind, Policy
 from wabot.core.optout import Consent
 from wabot.core.rate_limits import Bucket, Pace, PairLedger
+from wabot.core.reply_caps import ReplyCaps
 from wabot.core.system_prompt import system_prompt
 from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
@@ -76,6 +77,12 @@ def reply_style(settings: Settings) -> ReplyStyle:
     )
 
 
+def reply_caps(settings: Settings) -> ReplyCaps:
+    """How often one contact is answered."""
+    chosen = settings.assistant
+    return ReplyCaps(chosen.replies_per_contact_hour, chosen.replies_per_contact_day, chosen.limit_notice)
+
+
 async def limits(settings: Settings, journal: Journal, clock: Callable[[], float]) -> Limits:
     """Both rate limits, with what was sent before the restart counted."""
     delivery, now = settings.delivery, clock()
@@ -119,6 +126,7 @@ def replies(
     noise: Callable[[], float],
     observe_seconds: Callable[[float], None],
     on_answer: Callable[[AssistantFailed | None], None],
+    on_cap: Callable[[str], None],
 ) -> Replies:
     """The handler of reply jobs."""
     typing = {"typing": TypingIndicator(show_typing).while_answering} if settings.assistant.typing else {}
@@ -132,6 +140,8 @@ def replies(
         clock=clock,
         noise=noise,
         **typing,
+        caps=reply_caps(settings),
+        on_cap=on_cap,
         observe_seconds=observe_seconds,
         on_answer=on_answer,
     )

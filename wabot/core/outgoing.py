@@ -21,6 +21,7 @@ class Origin(StrEnum):
     BULK = "bulk"
     SERVICE = "service"
     STAFF = "staff"
+    LIMIT = "limit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from wabot.core import message_text
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
 from wabot.core.json_values import dict_of, stored, stored_text
 from wabot.core.messages import Contact, Direction
 from wabot.core.outgoing import Origin
+from wabot.core.reply_caps import ANSWERS
 from wabot.journal import contacts, indexes
 
 MESSAGE = (
@@ -27,6 +28,10 @@ _NOT_FAILED = "NOT (direction = 'out' AND status = 'failed')"
 _LATE_SECONDS = 7 * 86400
 """A message may be so much older than one that arrived before it: so long Meta tries to deliver one. The rest of a long
 conversation need not be looked through for what a reply answers."""
+
+_COUNTED = ", ".join(f"'{origin}'" for origin in sorted(ANSWERS | {Origin.LIMIT}))
+_MOST_ANSWERS = 1000
+"""The highest cap on answers, for the settings allow no more."""
 
 _AFTER_ALL = 1 << 62
 PAGE = 500
@@ -110,6 +115,23 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: i
         [row["wamid"] for row in rows if row["id"] in asked and row["type"] in message_text.QUOTABLE and row["body"]],
         next((row["wamid"] for row in reversed(rows) if row["id"] in asked), None),
     )
+
+
+_ANSWERS = (
+    "SELECT timestamp, origin FROM messages WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = :job)"
+    f" AND timestamp > :since AND direction = 'out' AND origin IN ({_COUNTED})"
+    " ORDER BY timestamp DESC, id DESC LIMIT :most"
+)
+
+
+Answered: TypeAlias = tuple[float, Origin]
+"""When a message was sent, in Unix seconds, and who wrote it."""
+
+
+def answers(db: sqlite3.Connection, job_id: int, since: float) -> list[Answered]:
+    """What a reply's contact was answered since a time, newest first."""
+    rows = db.execute(_ANSWERS, {"job": job_id, "since": since, "most": _MOST_ANSWERS})
+    return [(row["timestamp"], Origin(row["origin"])) for row in rows]
 
 
 def _is_asked(row: sqlite3.Row, job_id: int, since: int) -> bool:

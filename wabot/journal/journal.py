@@ -169,6 +169,10 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
         """The conversation that a reply job continues: its last `limit` messages, none from before `oldest`."""
         return await self._read(history.talk, job.id, job.since, job.upto, limit=limit, oldest=oldest)
 
+    async def answers(self, job: Job, since: float) -> list[history.Answered]:
+        """What the contact of a reply was answered since a time, newest first."""
+        return await self._read(history.answers, job.id, since)
+
     async def more_waits(self, job: Job) -> bool:
         """Whether a contact has written something since a reply was claimed that the next one is to answer."""
         return await self._read(history.more_waits, job.id)

@@ -41,6 +41,7 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 
 ApiKeys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], Strict(False)]
 Count = Annotated[int, Field(ge=1)]
+Cap = Annotated[int, Field(ge=0, le=1000)]
 Seconds = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
@@ -108,6 +109,9 @@ class Assistant(Section):
     timeout_seconds: Seconds = 30
     quiet_seconds: NotNegative = 2
     quiet_max_seconds: NotNegative = 15
+    replies_per_contact_hour: Cap = 30
+    replies_per_contact_day: Cap = 150
+    limit_notice: str = ""
     max_bubbles: Annotated[int, Field(ge=1, le=MOST_BUBBLES)] = 1
     typing: bool = True
     fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."

@@ -15,6 +15,7 @@ from wabot.core.jobs import Event, Job, Outcome, Policy
 from wabot.core.messages import Contact, Stop
 from wabot.core.outgoing import Origin, Outgoing, template_message, text_message
 from wabot.core.rate_limits import Pace
+from wabot.core.reply_caps import DAY, ReplyCaps
 from wabot.core.whatsapp_text import for_whatsapp
 from wabot.log import get_logger
 
@@ -50,6 +51,7 @@ class Memory(Protocol):
     """The journal, as a reply needs it."""
 
     async def talk(self, job: Job, limit: int, oldest: float) -> Transcript: ...
+    async def answers(self, job: Job, since: float) -> Sequence[tuple[float, Origin]]: ...
     async def more_waits(self, job: Job) -> bool: ...
     async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
@@ -101,15 +103,17 @@ class Replies:
         pace: Pace,
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
+        caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
         typing: Typing = lambda _wamid: nullcontext(),
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
         on_answer: Callable[[AssistantFailed | None], None] = lambda _failure: None,
+        on_cap: Callable[[str], None] = lambda _cap: None,
     ) -> None:
         self._memory, self._assistant, self._archive = memory, assistant, archive
         self._style, self._policy, self._pace = style, policy, pace
         self._clock, self._noise = clock, noise
-        self._typing = typing
-        self._observe_seconds, self._on_answer = observe_seconds, on_answer
+        self._caps, self._typing = caps, typing
+        self._observe_seconds, self._on_answer, self._on_cap = observe_seconds, on_answer, on_cap
         self.assistant_works: bool | None = None
 
     def room(self, _now: float) -> float:
@@ -124,16 +128,8 @@ class Replies:
 
     async def handle(self, job: Job) -> Outcome:
         """Answer all that the contact wrote since our last reply, once."""
-        now = self._clock()
-        if job.contact.stopped is Stop.ALL:
-            return Outcome(Event.GIVE_UP, error="This person opted out", code="opted_out")
-        if (job.expires_at is not None and now >= job.expires_at) or not job.contact.window_is_open(now):
-            return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
-        if job.spent >= self._policy.attempts:
-            return self.gave_up(job, "tried as often as allowed")
-        free_at = self._pace.free_at(job.contact.id, now)
-        if free_at > now:
-            return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
+        if (instead := await self._no_answer(job, self._clock())) is not None:
+            return instead
         talk, earlier = await self._talk(job)
         planned = plan(first=not earlier, answer=self._style.first_contact, answering=True)
         style = self._style
@@ -147,11 +143,33 @@ class Replies:
                 return self._after_failure(job, error, outgoing)
         return Outcome(Event.SUCCEED, says=tuple(outgoing))
 
+    async def _no_answer(self, job: Job, now: float) -> Outcome | None:
+        """What follows if no answer is to be made, or not now; None if one is."""
+        if job.contact.stopped is Stop.ALL:
+            return Outcome(Event.GIVE_UP, error="This person opted out", code="opted_out")
+        if (job.expires_at is not None and now >= job.expires_at) or not job.contact.window_is_open(now):
+            return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
+        if job.spent >= self._policy.attempts:
+            return self.gave_up(job, "tried as often as allowed")
+        free_at = self._pace.free_at(job.contact.id, now)
+        if free_at > now:
+            return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
+        said = await self._memory.answers(job, now - DAY)
+        if cap := self._caps.reached(said, now):
+            return self._over(cap, notice=self._caps.notice_is_due(said, now))
+        return None
+
     def gave_up(self, job: Job, error: str, welcome: Sequence[Outgoing] = ()) -> Outcome:
         """The model failed: send the fallback text, if there is one, after the `welcome` for a first contact."""
         text = self._style.fallback_text
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
+
+    def _over(self, cap: str, *, notice: bool) -> Outcome:
+        """The contact was answered as often as is allowed: silence, after the notice at most."""
+        self._on_cap(cap)
+        says = (text_message(self._caps.notice, Origin.LIMIT),) if notice else ()
+        return Outcome(Event.GIVE_UP, error=f"Was answered as often as allowed in a {cap}", code="limit", says=says)
 
     async def _talk(self, job: Job) -> tuple[Transcript, bool]:
         """The conversation so far, and whether there are messages before those being answered.
