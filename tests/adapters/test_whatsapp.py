@@ -429,3 +429,26 @@ async def test_typing_that_cannot_be_shown_raises_nothing(whatsapp: WhatsApp, fa
     with aioresponses() as mocked:
         mocked.post(URL, exception=failure)
         assert not await whatsapp.show_typing("wamid.in")
+
+
+async def test_typing_leaves_the_connection_open_for_the_answer(
+    session: aiohttp.ClientSession, aiohttp_server: AiohttpServer
+) -> None:
+    peers = set[Any]()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        response = web.StreamResponse(headers={"Content-Length": "16"})
+        await response.prepare(request)
+        await asyncio.sleep(0.01)  # Meta's head and body need not come together
+        await response.write(b'{"success":true}')
+        return response
+
+    app = web.Application()
+    app.router.add_post("/1234/messages", answer)
+    server = await aiohttp_server(app)
+    graph = at(str(server.make_url("")).rstrip("/"), session)
+    for _ in range(3):
+        assert await graph.show_typing("wamid.in")
+    assert len(peers) == 1

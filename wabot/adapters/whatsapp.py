@@ -67,6 +67,7 @@ class WhatsApp:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
+                await _read(response.content)  # otherwise the connection is closed, and the answer needs another
                 return response.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError):
             return False
