@@ -214,6 +214,7 @@ async def bulk_and_replies(scene: Scene) -> None:
         await scene.journal.talk(job, 20)
         await scene.journal.answers(job, 0.0)
         await scene.journal.more_waits(job)
+        await scene.journal.opted_out(job)
         await scene.journal.adopt(job, [], scene.now)
         await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))
         retry = Outcome(Event.RETRY, due_at=scene.now)

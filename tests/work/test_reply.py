@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,14 +13,15 @@ import pytest
 
 from tests.fakes import MemoryArchive, ScriptedAssistant
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
-from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Role, Turn
+from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.reply_caps import ReplyCaps
 from wabot.core.whatsapp_text import MAX_BODY
-from wabot.work.reply import Replies, ReplyStyle
+from wabot.work.reply import Replies, ReplyStyle, Typing
+from wabot.work.typing_indicator import Silence, TypingIndicator
 
 WELCOME = {"name": "welcome", "language": "en_US", "components": []}
 STYLE = ReplyStyle(
@@ -45,6 +47,7 @@ class Desk:
         style: ReplyStyle,
         pace: Pace,
         caps: ReplyCaps,
+        typing: Typing | None = None,
     ) -> None:
         self.scene, self.assistant = scene, assistant
         self.took: list[float] = []
@@ -60,13 +63,13 @@ class Desk:
             clock=lambda: scene.now,
             noise=lambda: 0.5,
             caps=caps,
-            typing=self._typing,
+            typing=typing or self._typing,
             on_cap=self.capped.append,
             observe_seconds=self.took.append,
         )
 
     @asynccontextmanager
-    async def _typing(self, wamid: str | None) -> AsyncIterator[None]:
+    async def _typing(self, wamid: str | None, _silence: Silence) -> AsyncIterator[None]:
         self.typed.append(wamid)
         yield
 
@@ -708,6 +711,43 @@ async def test_who_was_answered_often_just_now_sees_no_ticks_until_it_is_their_t
         await at.hear(said(wamid))
         await at.answer()
     assert at.typed == ["wamid.1"]
+
+
+async def test_who_opts_out_while_the_model_thinks_sees_no_ticks_from_then_on(scene: Scene) -> None:
+    shown: list[str] = []
+
+    async def show(wamid: str) -> bool:
+        shown.append(wamid)
+        return True
+
+    class Slow(ScriptedAssistant):
+        async def answer(self, prompt: Prompt) -> str:
+            await eventually(lambda: len(shown) > 1)  # while nothing was said, it is renewed
+            await scene.hear(said("wamid.2", body="stop"))
+            shown.clear()
+            for _ in range(10):
+                await scene.journal.ping()
+            return await super().answer(prompt)
+
+    indicator = TypingIndicator(show, sleep=lambda _: asyncio.sleep(0.001))
+    at = Desk(
+        scene,
+        assistant=Slow(),
+        archive=None,
+        style=STYLE,
+        pace=Pace(0.0, 1),
+        caps=ReplyCaps(),
+        typing=indicator.while_answering,
+    )
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    assert shown in ([], ["wamid.1"])  # one may have been on its way
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.001)
 
 
 # Caps.

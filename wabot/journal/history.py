@@ -10,11 +10,13 @@ from typing import Any, TypeAlias
 
 from wabot.core import message_text
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
+from wabot.core.jobs import Job
 from wabot.core.json_values import dict_of, stored, stored_text
-from wabot.core.messages import Contact, Direction
+from wabot.core.messages import Contact, Direction, Stop
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import ANSWERS
 from wabot.journal import contacts, indexes
+from wabot.journal.sqlite import Reader
 
 MESSAGE = (
     "SELECT m.*, coalesce(t.raw, m.raw) AS content, c.wa_id, c.bsuid,"
@@ -81,6 +83,28 @@ class Page:
     size: int = 0
 
 
+class Talks:
+    """What replies ask the journal."""
+
+    _read: Reader
+
+    async def talk(self, job: Job, limit: int, oldest: float = 0.0) -> Transcript:
+        """The conversation that a reply job continues: its last `limit` messages, none from before `oldest`."""
+        return await self._read(talk, job.id, job.since, job.upto, limit=limit, oldest=oldest)
+
+    async def answers(self, job: Job, since: float) -> list[Answered]:
+        """What the contact of a reply was answered since a time, newest first."""
+        return await self._read(answers, job.id, since)
+
+    async def more_waits(self, job: Job) -> bool:
+        """Whether a contact has written something since a reply was claimed that the next one is to answer."""
+        return await self._read(more_waits, job.id)
+
+    async def opted_out(self, job: Job) -> bool:
+        """Whether the contact of a job wants no more messages by now."""
+        return await self._read(opted_out, job.id)
+
+
 def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: int, oldest: float) -> Transcript:
     """The last `limit` messages up to `upto`, and the newest ASKED_MESSAGES of those that a reply job answers.
 
@@ -145,6 +169,12 @@ def more_waits(db: sqlite3.Connection, job_id: int) -> bool:
     """Whether the contact of a reply has written something meanwhile that the next reply is to answer."""
     waiting = f"SELECT 1 FROM jobs WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = ?) AND {indexes.JOINABLE}"
     return db.execute(waiting, (job_id,)).fetchone() is not None
+
+
+def opted_out(db: sqlite3.Connection, job_id: int) -> bool:
+    """Whether the contact of a job wants no more messages by now."""
+    stopped = "SELECT 1 FROM contacts WHERE id = (SELECT contact_id FROM jobs WHERE id = ?) AND stopped = ?"
+    return db.execute(stopped, (job_id, Stop.ALL)).fetchone() is not None
 
 
 def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row]) -> dict[int, str]:

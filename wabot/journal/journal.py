@@ -40,6 +40,7 @@ from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.between_accounts import BetweenAccounts
 from wabot.journal.connections import Connect, Connection, OnDemand, Threads
+from wabot.journal.history import Talks
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
 from wabot.journal.opening import Purpose
@@ -52,7 +53,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, BetweenAccounts, ByHand, Merges):
+class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(
@@ -164,18 +165,6 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges):
     async def recently_sent(self, since: float) -> list[tuple[int, float]]:
         """(contact id, time) of what was handed to Meta since a time, oldest first."""
         return await self._read(jobs.recently_sent, since)
-
-    async def talk(self, job: Job, limit: int, oldest: float = 0.0) -> history.Transcript:
-        """The conversation that a reply job continues: its last `limit` messages, none from before `oldest`."""
-        return await self._read(history.talk, job.id, job.since, job.upto, limit=limit, oldest=oldest)
-
-    async def answers(self, job: Job, since: float) -> list[history.Answered]:
-        """What the contact of a reply was answered since a time, newest first."""
-        return await self._read(history.answers, job.id, since)
-
-    async def more_waits(self, job: Job) -> bool:
-        """Whether a contact has written something since a reply was claimed that the next one is to answer."""
-        return await self._read(history.more_waits, job.id)
 
     async def of_contact(
         self, identity: str, limit: int, include: Sequence[str], room: Room | None = None

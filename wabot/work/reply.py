@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from wabot.core.after_failure import after_model_failure
@@ -53,6 +54,7 @@ class Memory(Protocol):
     async def talk(self, job: Job, limit: int, oldest: float) -> Transcript: ...
     async def answers(self, job: Job, since: float) -> Sequence[tuple[float, Origin]]: ...
     async def more_waits(self, job: Job) -> bool: ...
+    async def opted_out(self, job: Job) -> bool: ...
     async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
 
@@ -68,8 +70,11 @@ class Assistant(Protocol):
     async def answer(self, prompt: Prompt) -> str: ...
 
 
-Typing = Callable[[str | None], AbstractAsyncContextManager[None]]
-"""Shows "typing …" while an answer is made, in the talk of the message with this wamid."""
+Typing = Callable[[str | None, Callable[[], Awaitable[bool]]], AbstractAsyncContextManager[None]]
+"""Shows "typing …" while an answer is made, in the talk of the message with this wamid.
+
+The second parameter tells whether the person is to get silence by now.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class Replies:
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
         caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
-        typing: Typing = lambda _wamid: nullcontext(),
+        typing: Typing = lambda _wamid, _silence: nullcontext(),
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
         on_answer: Callable[[AssistantFailed | None], None] = lambda _failure: None,
         on_cap: Callable[[str], None] = lambda _cap: None,
@@ -137,7 +142,7 @@ class Replies:
         asked = prompt(talk.said, system=style.system, limit=style.history_messages) if planned.ai else None
         if outgoing or asked is not None:
             try:
-                async with self._typing(talk.newest):
+                async with self._typing(talk.newest, partial(self._memory.opted_out, job)):
                     outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
             except AssistantFailed as error:
                 return self._after_failure(job, error, outgoing)

@@ -16,6 +16,8 @@ WAIT_SECONDS = 1.0
 
 Show = Callable[[str], Awaitable[bool]]
 """Shows the ticks and "typing …" for the message with this wamid; False if Meta did not do it."""
+Silence = Callable[[], Awaitable[bool]]
+"""Whether the person is to get silence by now: they may opt out while the answer is made."""
 
 
 class TypingIndicator:
@@ -25,13 +27,16 @@ class TypingIndicator:
         self._show, self._sleep = show, sleep
 
     @contextlib.asynccontextmanager
-    async def while_answering(self, wamid: str | None) -> AsyncIterator[None]:
-        """Show it while the body runs. `wamid`: the newest of the messages being answered; None shows nothing."""
+    async def while_answering(self, wamid: str | None, silence: Silence) -> AsyncIterator[None]:
+        """Show it while the body runs, until there is to be `silence`.
+
+        `wamid`: the newest of the messages being answered; None shows nothing.
+        """
         if wamid is None:
             yield
             return
         shown = asyncio.Event()
-        keeping = asyncio.create_task(self._keep(wamid, shown))
+        keeping = asyncio.create_task(self._keep(wamid, silence, shown))
         try:
             yield
             with contextlib.suppress(TimeoutError):
@@ -40,9 +45,9 @@ class TypingIndicator:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
 
-    async def _keep(self, wamid: str, shown: asyncio.Event) -> None:
+    async def _keep(self, wamid: str, silence: Silence, shown: asyncio.Event) -> None:
         try:
-            while await self._show(wamid):
+            while not await silence() and await self._show(wamid):
                 shown.set()
                 await self._sleep(RENEW_SECONDS)
         finally:
