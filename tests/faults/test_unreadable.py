@@ -26,11 +26,11 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk, genuine = Disk(), history.talk
 
-    def talk(*args: Any) -> history.Talk:
+    def talk(*args: Any, **bounds: Any) -> history.Transcript:
         if disk.broken:
             disk.reads += 1
             raise sqlite3.OperationalError("disk I/O error")
-        return genuine(*args)
+        return genuine(*args, **bounds)
 
     monkeypatch.setattr(history, "talk", talk)
     return disk

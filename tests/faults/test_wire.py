@@ -28,7 +28,8 @@ async def wired(place: Path, *faults: Fault, receipts: bool = False, **delivery:
             wire.faults.extend(faults)
             whatsapp = {"graph_api_base": f"http://127.0.0.1:{wire.port}/v26.0"}
             delivery = {"hold_seconds": HOLD, **delivery}
-            async with business(place, meta=meta, whatsapp=whatsapp, delivery=delivery) as wabot:
+            quiet = {"typing": False}  # "typing …" would suffer the fault in place of the send
+            async with business(place, meta=meta, whatsapp=whatsapp, delivery=delivery, assistant=quiet) as wabot:
                 yield wabot, wire
     finally:
         await runner.cleanup()
