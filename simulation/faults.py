@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -28,32 +28,44 @@ Fault = Callable[[Any, Random], Any]
 """(world, dice) → what lasts while one is in it."""
 
 
+class Layers:
+    """What faults change. Where several change the same, the latest that still lasts holds, and in the end what was
+    before them all.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[int, str], list[list[Any]]] = {}
+
+    @contextmanager
+    def hold(self, target: object, states: Mapping[str, Any]) -> Iterator[None]:
+        """These attributes of `target` are so until this ends."""
+        mine = {name: [state] for name, state in states.items()}  # in lists of one: equal states of two faults differ
+        for name, state in mine.items():
+            self._of.setdefault((id(target), name), [[getattr(target, name)]]).append(state)
+            setattr(target, name, state[0])
+        yield
+        for name, state in mine.items():
+            layers = self._of[id(target), name]
+            layers[:] = [layer for layer in layers if layer is not state]
+            setattr(target, name, layers[-1][0])
+
+
 def weather(**shares: float) -> Fault:
     """Meta is like that, more or less."""
-
-    @asynccontextmanager
-    async def fault(world: Any, dice: Random) -> AsyncIterator[None]:
-        before = {name: getattr(world.weather, name) for name in shares}
-        for name, share in shares.items():
-            setattr(world.weather, name, share * dice.choice((0.3, 1.0)))
-        yield
-        for name, share in before.items():
-            setattr(world.weather, name, share)
-
-    return fault
+    return _more_or_less(lambda world: world.weather, shares)
 
 
 def mood(**shares: float) -> Fault:
-    """The model is like that."""
+    """The model is like that, more or less."""
+    return _more_or_less(lambda world: world.model.mood, shares)
 
+
+def _more_or_less(of: Callable[[Any], object], shares: Mapping[str, float]) -> Fault:
     @asynccontextmanager
     async def fault(world: Any, dice: Random) -> AsyncIterator[None]:
-        before = {name: getattr(world.model.mood, name) for name in shares}
-        for name, share in shares.items():
-            setattr(world.model.mood, name, share * dice.choice((0.3, 1.0)))
-        yield
-        for name, share in before.items():
-            setattr(world.model.mood, name, share)
+        states = {name: share * dice.choice((0.3, 1.0)) for name, share in shares.items()}
+        with world.faults.layers.hold(of(world), states):
+            yield
 
     return fault
 
@@ -63,12 +75,8 @@ def disk(**states: Any) -> Fault:
 
     @asynccontextmanager
     async def fault(world: Any, dice: Random) -> AsyncIterator[None]:
-        before = {name: getattr(world.disk, name) for name in states}
-        for name, state in states.items():
-            setattr(world.disk, name, state)
-        yield
-        for name, state in before.items():
-            setattr(world.disk, name, state)
+        with world.faults.layers.hold(world.disk, states):
+            yield
 
     return fault
 
@@ -106,25 +114,23 @@ async def crashes_in_a_row(world: Any, dice: Random) -> AsyncIterator[None]:
 @asynccontextmanager
 async def dead_token(world: Any, dice: Random) -> AsyncIterator[None]:
     """Meta does not know our token any more, until it does again."""
-    token, world.meta.access_token = world.meta.access_token, "another token"
-    yield
-    world.meta.access_token = token
+    with world.faults.layers.hold(world.meta, {"access_token": "another token"}):
+        yield
 
 
 @asynccontextmanager
 async def clock_jump(world: Any, dice: Random) -> AsyncIterator[None]:
     """The machine's clock is wrong for a while."""
-    world.supervisor.skew = dice.choice((-3000.0, -400.0, -30.0, 30.0, 400.0, 3000.0))
-    yield
-    world.supervisor.skew = 0.0
+    skew = dice.choice((-3000.0, -400.0, -30.0, 30.0, 400.0, 3000.0))
+    with world.faults.layers.hold(world.supervisor, {"skew": skew}):
+        yield
 
 
 @asynccontextmanager
 async def clock_hiccup(world: Any, dice: Random) -> AsyncIterator[None]:
     """The machine's clock is very wrong, for a moment."""
-    before, world.supervisor.skew = world.supervisor.skew, dice.choice((-DAY, -5000.0, 5000.0, DAY))
-    await asyncio.sleep(40.0 * dice.random())
-    world.supervisor.skew = before
+    with world.faults.layers.hold(world.supervisor, {"skew": dice.choice((-DAY, -5000.0, 5000.0, DAY))}):
+        await asyncio.sleep(40.0 * dice.random())
     yield
 
 
@@ -226,6 +232,7 @@ class Faults:
         self._world = world
         self._kinds = {name: kind for name, kind in kinds_in(weights).items() if name not in without}
         self.troubles: list[Trouble] = []
+        self.layers = Layers()
         self.ending = asyncio.Event()
 
     def note_crash(self) -> None:
