@@ -51,6 +51,8 @@ class Audit:
         faults = self._world.faults
         if word.jobs or word.settled or not faults.calm_after_all(began, self._witness.now()):
             return
+        if self._witness.latest_cancel.get(word.person, -1.0) >= began:
+            return  # an operator may have cancelled the answer, which waited for the pair limit
         self._witness.found("late", f"{word.text} is not answered within {ANSWER_SECONDS:.0f} s", word.person)
 
     async def everything_is_there(self, *, until: float) -> None:

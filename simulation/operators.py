@@ -113,7 +113,7 @@ class Operators:
             found = await self.ask("POST", f"/outbox/{job['outbox_id']}/cancel")
             self._world.trace("cancelled", job=job["outbox_id"], status=found.status)
             if found.status == 200:
-                self._witness.cancelled(job["outbox_id"])
+                self._witness.cancelled(job["outbox_id"], self._world.customers.owner_of(job["number"]))
 
     async def _listed(self, state: str) -> list[dict[str, Any]]:
         found = await self.ask("GET", f"/outbox?state={state}")

@@ -84,6 +84,7 @@ class Witness:
         self.tries: dict[str, list[bool]] = defaultdict(list)
         self.retried_by_hand: set[str] = set()
         self.cancelled_at: dict[str, float] = {}
+        self.latest_cancel: dict[int, float] = {}
         self.batches: dict[str, list[str]] = {}
         self.events: list[float] = []
         self.refusals = 0
@@ -139,9 +140,9 @@ class Witness:
             self.words[word].acknowledged_at = self.now()
         self.trace("batched", batch=batch_id, number=number)
 
-    def cancelled(self, job: str) -> None:
-        """wabot said that it cancelled a send."""
-        self.cancelled_at[job] = self.now()
+    def cancelled(self, job: str, person: int) -> None:
+        """wabot said that it cancelled a send to a person."""
+        self.cancelled_at[job] = self.latest_cancel[person] = self.now()
 
     def heard(self, body: bytes) -> None:
         """An answer reached wabot."""
