@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Any
 
@@ -37,9 +38,7 @@ class WhatsApp:
     async def send(self, request: Mapping[str, Any]) -> Accepted:
         """Send one message to Meta. Raises DeliveryError; its subclass says whether Meta may have accepted it."""
         try:
-            async with self._session.post(
-                self._url, json=request, headers=self._headers, timeout=self._timeout, allow_redirects=False
-            ) as response:
+            async with self._post(request) as response:
                 body = await _read(response.content)
                 return read_answer(
                     response.status,
@@ -60,17 +59,16 @@ class WhatsApp:
     async def show_typing(self, wamid: str) -> bool:
         """Mark a message as read and show "typing …" in its talk. Returns whether Meta did."""
         try:
-            async with self._session.post(
-                self._url,
-                json=typing_indicator(wamid),
-                headers=self._headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as response:
+            async with self._post(typing_indicator(wamid)) as response:
                 await _read(response.content)  # otherwise the connection is closed, and the answer needs another
                 return response.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    def _post(self, request: Mapping[str, Any]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._session.post(
+            self._url, json=request, headers=self._headers, timeout=self._timeout, allow_redirects=False
+        )
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

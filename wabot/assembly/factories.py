@@ -129,7 +129,6 @@ def replies(
     on_cap: Callable[[str], None],
 ) -> Replies:
     """The handler of reply jobs."""
-    typing = {"typing": TypingIndicator(show_typing).while_answering} if settings.assistant.typing else {}
     return Replies(
         journal,
         assistant,
@@ -139,7 +138,7 @@ def replies(
         pace=Pace(ANSWER_EVERY_QUIETS * settings.assistant.quiet_seconds, ANSWERS_AT_ONCE),
         clock=clock,
         noise=noise,
-        **typing,
+        typing=TypingIndicator(show_typing).while_answering if settings.assistant.typing else None,
         caps=reply_caps(settings),
         on_cap=on_cap,
         observe_seconds=observe_seconds,

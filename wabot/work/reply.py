@@ -109,7 +109,7 @@ class Replies:
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
         caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
-        typing: Typing = lambda _wamid, _silence: nullcontext(),
+        typing: Typing | None = None,
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
         on_answer: Callable[[AssistantFailed | None], None] = lambda _failure: None,
         on_cap: Callable[[str], None] = lambda _cap: None,
@@ -117,7 +117,7 @@ class Replies:
         self._memory, self._assistant, self._archive = memory, assistant, archive
         self._style, self._policy, self._pace = style, policy, pace
         self._clock, self._noise = clock, noise
-        self._caps, self._typing = caps, typing
+        self._caps, self._typing = caps, typing or (lambda _wamid, _silence: nullcontext())
         self._observe_seconds, self._on_answer, self._on_cap = observe_seconds, on_answer, on_cap
         self.assistant_works: bool | None = None
 
