@@ -10,6 +10,7 @@ from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS
 from wabot.core.jobs import Event, Job, Kind, Outcome
 from wabot.core.messages import Direction
 from wabot.core.outgoing import Origin
+from wabot.core.reply_caps import HIGHEST, ReplyCaps
 
 
 async def answered(scene: Scene, says: str, wamid: str, origin: Origin = Origin.AI) -> None:
@@ -218,3 +219,13 @@ async def test_what_a_reply_answers_is_found_also_where_it_arrived_late_or_the_f
     assert [one.asked for one in (await scene.journal.talk(job, 1)).said] == [True, True, True]
     await scene.journal.writer(lambda db: db.execute("DELETE FROM messages WHERE wamid = 'wamid.1'") and None)
     assert [one.body for one in (await scene.journal.talk(job, 1)).said if one.asked] == ["late", "Hello"]
+
+
+async def test_the_answers_of_a_day_are_counted_up_to_the_highest_cap_beside_the_notice(scene: Scene) -> None:
+    await scene.hear(said("wamid.1"))
+    says = (*(text("Hi", Origin.AI) for _ in range(HIGHEST)), text("Until tomorrow", Origin.LIMIT))
+    await scene.settle(await next_reply(scene), Outcome(Event.SUCCEED, says=says))
+    await scene.hear(said("wamid.2"))
+    counted = await scene.journal.answers(await next_reply(scene), NOW - DAY)
+    assert ReplyCaps(per_day=HIGHEST).reached(counted, scene.now) == "day"
+    assert not ReplyCaps(per_day=HIGHEST, notice="Until tomorrow").notice_is_due(counted, scene.now)

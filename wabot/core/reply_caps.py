@@ -13,6 +13,10 @@ ANSWERS = frozenset({Origin.AI, Origin.TEMPLATE, Origin.FALLBACK})
 """What counts: each message of an answer."""
 
 
+HIGHEST = 1000
+"""The highest cap that can be set, since all answers of a day are counted for each reply."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyCaps:
     """The most messages that answer one contact in an hour and in a day; 0 = any number.
@@ -23,6 +27,10 @@ class ReplyCaps:
     per_hour: int = 0
     per_day: int = 0
     notice: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether there is any cap."""
+        return bool(self.per_hour or self.per_day)
 
     def reached(self, said: Sequence[tuple[float, Origin]], now: float) -> str | None:
         """Which cap is reached, "hour" or "day", by what was said to a contact: (Unix seconds, who wrote it)."""

@@ -14,7 +14,7 @@ from wabot.core.jobs import Job
 from wabot.core.json_values import dict_of, stored, stored_text
 from wabot.core.messages import Contact, Direction, Stop
 from wabot.core.outgoing import Origin
-from wabot.core.reply_caps import ANSWERS
+from wabot.core.reply_caps import ANSWERS, HIGHEST
 from wabot.journal import contacts, indexes
 from wabot.journal.sqlite import Reader
 
@@ -32,8 +32,8 @@ _LATE_SECONDS = 7 * 86400
 conversation need not be looked through for what a reply answers."""
 
 _COUNTED = ", ".join(f"'{origin}'" for origin in sorted(ANSWERS | {Origin.LIMIT}))
-_MOST_ANSWERS = 1000
-"""The highest cap on answers, for the settings allow no more."""
+_MOST_ANSWERS = HIGHEST + 1
+"""What any cap needs, and the notice, which is said once a day."""
 
 _AFTER_ALL = 1 << 62
 PAGE = 500

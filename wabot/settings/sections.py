@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from wabot.core.reply_caps import HIGHEST
 from wabot.core.sends_in_flight import MOST
 from wabot.core.whatsapp_text import MOST_BUBBLES
 
@@ -41,7 +42,7 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 
 ApiKeys = Annotated[tuple[Annotated[SecretStr, AfterValidator(_long_enough)], ...], Strict(False)]
 Count = Annotated[int, Field(ge=1)]
-Cap = Annotated[int, Field(ge=0, le=1000)]
+Cap = Annotated[int, Field(ge=0, le=HIGHEST)]
 Seconds = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]

@@ -159,7 +159,7 @@ class Replies:
         free_at = self._pace.free_at(job.contact.id, now)
         if free_at > now:
             return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
-        said = await self._memory.answers(job, now - DAY)
+        said = await self._memory.answers(job, now - DAY) if self._caps else ()
         if cap := self._caps.reached(said, now):
             return self._over(cap, notice=self._caps.notice_is_due(said, now))
         return None
