@@ -132,6 +132,18 @@ class MemoryArchive:
             if key not in self.documents or self.documents[key].get("version", version) < version
         }
 
+    async def forget(self, names: Sequence[str], keys: Sequence[str]) -> int:
+        self._answer()
+        theirs = [
+            key
+            for key, document in self.documents.items()
+            if document["contact"] in keys
+            or (set(names).intersection(document["participant_numbers"]) and is_theirs(document, names, ""))
+        ]
+        for key in theirs:
+            del self.documents[key]
+        return len(theirs)
+
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
         return [found for found in await self.history(names, key, limit, ()) if is_theirs(found, names, key)]
 

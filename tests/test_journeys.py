@@ -941,3 +941,18 @@ async def test_two_hundred_people_within_a_second_are_all_acknowledged_and_answe
         await w.meta.until(lambda meta: len(meta.sent) >= 200)
         await eventually(lambda: len(w.wabot.events("send.settled")) == 200)
         assert sorted(sent.to for sent in w.meta.sent) == people
+
+
+async def test_who_is_forgotten_while_mongodb_is_away_is_gone_when_it_returns(tmp_path: Path) -> None:
+    async with mongo_server(tmp_path / "mongo") as mongo, world(tmp_path, mongo={"uri": mongo.uri}) as w:
+        await w.start()
+        await w.meta.say("My pin is tulip-seven", from_=ANA)
+        await has(w, "[hello_world]")
+        await _archived(mongo.uri, ANA, 2)
+        await mongo.stop()
+        async with w.client.delete(f"{w.wabot.url}/contacts/{ANA}") as response:
+            assert (response.status, (await response.json())["archived"]) == (202, 0)
+        await w.restart()
+        assert (await w.post("/get", {"number": ANA}))[1]["messages"] == []
+        await mongo.start()
+        await _archived(mongo.uri, ANA, 0)

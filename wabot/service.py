@@ -14,6 +14,7 @@ from wabot.core.json_values import seconds_of
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
 from wabot.core.phone_numbers import is_bsuid, normalize_number
+from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
 from wabot.log import get_logger
 from wabot.monitor.problem_sources import Watch
@@ -24,6 +25,9 @@ from wabot.work.lane import Lane
 
 ENVELOPE = 600
 """Bytes of JSON that a message takes beside its texts."""
+
+ARCHIVE_SECONDS = 5.0
+"""How long a request waits for the archive to forget somebody."""
 
 _EMPTY = Webhook()
 
@@ -109,7 +113,7 @@ class Service(Operations):
         size_before = room.size
         contact, ours = await self._journal.of_contact(identity, limit, include, room)
         size = size_before - room.size + len(ours) * ENVELOPE
-        if self._archive is None:
+        if self._archive is None or identity in self._journal.leaving:
             return History(ours, size=size)
         names = {identity, contact.wa_id, contact.bsuid} if contact else {identity}
         key = f"{self._journal.name}-{contact.id}" if contact else None
@@ -128,6 +132,18 @@ class Service(Operations):
         identity = identify(number)
         await self._journal.set_stop(identity, self._clock(), stop=stop)
         return identity
+
+    async def forget(self, number: str) -> Erased:
+        """Forget a person, in the journal and the archive; how much was removed, and whether anybody was known.
+
+        If the archive does not answer, it forgets them when it does. Raises InvalidNumber, JournalDown.
+        """
+        identity, archive = identify(number), self._archive is not None
+        erased = await self._journal.forget(identity, self._clock(), archive=archive)
+        if archive:
+            erased = await self._journal.archive_has_forgotten(erased.id, ARCHIVE_SECONDS)
+        log.info("contact.forgotten", messages=erased.messages, jobs=erased.jobs, archived=erased.archived)
+        return erased
 
     async def merges(self, limit: int) -> list[dict[str, Any]]:
         """The latest merges of contacts that are one person, newest first."""

@@ -13,6 +13,7 @@ class Archive(Protocol):
     async def record(self, documents: Any) -> dict[int, str]: ...
     async def ping(self) -> None: ...
     async def lacks(self, versions: Any) -> set[str]: ...
+    async def forget(self, names: Any, keys: Any) -> int: ...
     async def recent(self, names: Any, key: str, limit: int) -> list[dict[str, Any]]: ...
     async def history(self, identities: Any, contact: Any, limit: int, include: Any) -> list[dict[str, Any]]: ...
 
@@ -127,3 +128,12 @@ class ArchiveContract:
         del old["version"]
         await archive.record([document("a", version=2), document("b", version=1), old])
         assert await archive.lacks(asked) == lacking
+
+    async def test_who_is_forgotten_is_gone_and_nobody_else(self, archive: Archive) -> None:
+        theirs = [document("a"), document("moved", **{"from": BEN, "participant_numbers": [BEN, OUR_NUMBER]})]
+        former = document("b", participant_numbers=[ANA, "IN.former", OUR_NUMBER], contact="j-9")
+        await archive.record([*theirs, former, with_ben("c")])
+        assert await archive.forget([ANA], ["j-1"]) == 2
+        assert await archive.forget([ANA], ["j-1"]) == 0
+        left = await archive.history([ANA, BEN], None, 0, ())
+        assert {found["_id"] for found in left} == {"b", "c"}

@@ -32,7 +32,7 @@ NOT_VERBS = {"changed", "close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""
 
 SMALL = (
-    "meta", "sqlite_master", "sqlite_sequence", "paused_templates", "foreign_totals",
+    "meta", "sqlite_master", "sqlite_sequence", "paused_templates", "foreign_totals", "forgettings",
     "n VIRTUAL TABLE", "json_each VIRTUAL TABLE",
     "merges USING INDEX merges_waiting", "merges USING COVERING INDEX merges_waiting",
 )  # fmt: skip
@@ -144,6 +144,7 @@ async def work(data_dir: Path) -> Found:
     await whatever_comes_of_a_send(scene)
     await questions(scene)
     await by_hand_and_by_time(scene)
+    await forgetting(scene)
     names = "SELECT name FROM sqlite_schema WHERE"
     names_of_indexes = [row["name"] for row in scene.rows(f"{names} type = 'index' AND sql IS NOT NULL")]
     statistics = [row["name"] for row in scene.rows(f"{names} name LIKE 'sqlite_stat%'")]
@@ -286,6 +287,19 @@ async def by_hand_and_by_time(scene: Scene) -> None:
     await scene.journal.lost_by_archive([held[0].id])
     await scene.journal.forget_messages(held)
     await scene.journal.forget_adopted(**ages, limit=200)
+
+
+async def forgetting(scene: Scene) -> None:
+    for number in (ANA, "4930123456"):
+        erased = await scene.journal.forget(number, scene.now, archive=True)
+        assert {person.id for person in await scene.journal.owed_by_archive()} >= {erased.id}
+        await scene.journal.archive_forgot(erased.id, 1)
+        await scene.journal.archive_has_forgotten(erased.id, 1.0)
+    await scene.hear(said("after-all", ANA))
+    await scene.told(receipt("after-all", Status.SENT))
+    await scene.batch(ANA, batch_id="after-all")
+    await scene.journal.go_on_forgetting(scene.now, archive=False)
+    await scene.journal.prune(before=scene.now + 40 * DAY, now=scene.now + 40 * DAY)
 
 
 def plan_of(db: sqlite3.Connection, sql: str, parameters: Any) -> list[str]:

@@ -57,3 +57,17 @@ async def test_people_without_a_number_can_opt_out_by_their_user_id(wabot: Busin
 @pytest.mark.parametrize("number", ["12", "nobody", "%2B", "%00", "9" * 500])
 async def test_nobody_can_opt_out_without_a_number(wabot: Business, number: str) -> None:
     refusal(await wabot.post(f"/contacts/{number}/opt-out"), 422)
+
+
+async def test_who_asks_for_it_is_forgotten(wabot: Business) -> None:
+    await wabot.meta.say("My pin is tulip-seven", from_=ANA)
+    await wabot.meta.until(lambda meta: bool(meta.sent))
+    while len((await wabot.post("/get", {"number": ANA})).json["messages"]) < 2:
+        await asyncio.sleep(0.01)
+    answer = await wabot.ask("DELETE", f"/contacts/+{ANA}")
+    assert (answer.status, answer.json) == (200, {"messages": 2, "jobs": 2, "archived": 0, "media": 0})
+    assert (await wabot.post("/get", {"number": ANA})).json == {"count": 0, "messages": []}
+    files = [file for file in wabot.settings.server.data_dir.rglob("*") if file.is_file()]
+    assert [file.name for file in files if b"tulip-seven" in file.read_bytes()] == []
+    refusal(await wabot.ask("DELETE", f"/contacts/{ANA}"), 404)
+    refusal(await wabot.ask("DELETE", "/contacts/12"), 422)

@@ -56,6 +56,9 @@ class Journal:
         gone, self.old = min(self.old, 1), max(self.old - 1, 0)
         return gone
 
+    async def go_on_forgetting(self, now: float, *, archive: bool) -> None:
+        """Nobody is being forgotten."""
+
     async def beat(self) -> None:
         self._refuse_when_down()
         self.beats += 1

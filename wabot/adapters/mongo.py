@@ -126,6 +126,24 @@ class MongoArchive:
         whole = {key for key, version in found.items() if not isinstance(version, int) or version >= versions[key]}
         return versions.keys() - whole
 
+    async def forget(self, names: Sequence[str], keys: Sequence[str], only: Mapping[str, Any] | None = None) -> int:
+        """Delete all messages with the person of these names or our `keys`; how many. `only`: see `history`."""
+        people = {"$or": [{"participant_numbers": {"$in": list(names)}}, {"contact": {"$in": list(keys)}}]}
+        gone, after = 0, dict[str, Any]()
+        try:
+            while True:
+                query = {"$and": [people, after, *([only] if only else [])]}
+                cursor = self._surely.find(query, {"participant_numbers": 1, "contact": 1}).sort("_id", 1).limit(PAGE)
+                page = await cursor.to_list(PAGE)
+                theirs = [one["_id"] for one in page if one.get("contact") in keys or is_theirs(one, names, "")]
+                if theirs:
+                    gone += (await self._surely.delete_many({"_id": {"$in": theirs}})).deleted_count
+                if len(page) < PAGE:
+                    return gone
+                after = {"_id": {"$gt": page[-1]["_id"]}}
+        except PyMongoError as error:
+            raise _down(error) from error
+
     async def recent(
         self, names: Sequence[str], key: str, limit: int, only: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:

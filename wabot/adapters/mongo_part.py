@@ -14,6 +14,7 @@ class Whole(Protocol):
     async def record(self, documents: Sequence[dict[str, Any]]) -> dict[int, str]: ...
     async def ping(self) -> None: ...
     async def lacks(self, versions: Mapping[str, int]) -> set[str]: ...
+    async def forget(self, names: Sequence[str], keys: Sequence[str], only: Mapping[str, Any] | None) -> int: ...
     async def recent(self, names: Sequence[str], key: str, limit: int, only: Mapping[str, Any] | None) -> Documents: ...
     async def history(
         self,
@@ -53,6 +54,10 @@ class MongoPart:
     async def lacks(self, versions: Mapping[str, int]) -> set[str]:
         """Those of the documents (key → version) that are not stored, or only in an earlier version."""
         return await self._whole.lacks(versions)
+
+    async def forget(self, names: Sequence[str], keys: Sequence[str]) -> int:
+        """Delete all messages with a person; how many."""
+        return await self._whole.forget(names, keys, self._only())
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
         """The latest messages with a contact, newest first."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from wabot.core.account_news import AccountNews
+from wabot.core.phone_numbers import is_bsuid
 
 SERVICE_WINDOW_SECONDS = 24 * 3600.0
 """How long after a person's message we may send free texts.
@@ -69,6 +70,11 @@ class Person(NamedTuple):
     wa_id: str | None = None
     bsuid: str | None = None
     name: str = ""
+
+    @classmethod
+    def of(cls, identity: str) -> Person:
+        """Who goes by the digits of a phone number, or by a BSUID."""
+        return cls(bsuid=identity) if is_bsuid(identity) else cls(wa_id=identity)
 
 
 def said_at(timestamp: float, now: float) -> float:

@@ -12,7 +12,6 @@ from wabot.core.exceptions import DeliveryError
 from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
 from wabot.core.optout import Consent, Wish
 from wabot.core.outgoing import Origin, text_message
-from wabot.core.phone_numbers import is_bsuid
 from wabot.journal import authors, contacts, indexes, opt_outs, receipts, templates
 from wabot.journal.authors import Author
 from wabot.journal.jobs import cancel_for_opt_out
@@ -97,7 +96,7 @@ def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, 
 
 def set_stop(db: sqlite3.Connection, identity: str, now: float, *, stop: bool) -> None:
     """Store by hand that a person wants no more messages, or wants messages again and can be reached."""
-    person = Person(bsuid=identity) if is_bsuid(identity) else Person(wa_id=identity)
+    person = Person.of(identity)
     contact_id = contacts.resolve(db, person, now, now)
     _set_stop(db, contact_id, opt_outs.by_us(db, contact_id, now), now, stop=stop)
     if not stop:

@@ -216,7 +216,10 @@ def _adopt(db: sqlite3.Connection, job_id: int, documents: Sequence[dict[str, An
 
     It is the job that knows its contact: since its claim, that one may have become part of another.
     """
-    (contact_id,) = db.execute("SELECT contact_id FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    job = db.execute("SELECT contact_id FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if job is None:  # the person was forgotten meanwhile
+        return
+    contact_id = job["contact_id"]
     db.execute("UPDATE contacts SET searched = ? WHERE id = ?", (int(now), contact_id))
     for doc in documents:
         inbound = doc["direction"] == Direction.IN

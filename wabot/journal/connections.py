@@ -34,6 +34,7 @@ _PRAGMAS = (
     "mmap_size = 0",
     "foreign_keys = ON",
     "trusted_schema = OFF",
+    "secure_delete = ON",  # what was deleted, or written anew, is overwritten: somebody may ask to be forgotten
 )
 
 

@@ -150,6 +150,14 @@ def forget(db: sqlite3.Connection, step: Sequence[OneKept]) -> int:
     return _forget(db, [one.id for one in step])
 
 
+def rewrite(db: sqlite3.Connection, webhook_id: int, raw: str) -> None:
+    """Store a webhook with another content."""
+    size = len(raw.encode())
+    (was,) = db.execute("SELECT size FROM foreign_webhooks WHERE id = ?", (webhook_id,)).fetchone()
+    db.execute("UPDATE foreign_webhooks SET raw = ?, size = ? WHERE id = ?", (raw, size, webhook_id))
+    db.execute("UPDATE foreign_totals SET bytes = bytes + ?", (size - was,))
+
+
 def _by_age(incoming: Webhook, received_at: float, answered_from: float) -> tuple[Webhook, Webhook]:
     """The messages that are too old to be answered, and all the rest. One without a time is as old as its webhook."""
     dated = [m._replace(timestamp=m.timestamp or float(int(received_at))) for m in incoming.messages]

@@ -20,7 +20,7 @@ from typing import Any
 from wabot.core.answer_size import Room
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
-from wabot.core.messages import Contact, Webhook
+from wabot.core.messages import Contact, Person, Webhook
 from wabot.core.new_ids import new_id
 from wabot.journal import (
     accept,
@@ -28,6 +28,7 @@ from wabot.journal import (
     batches,
     files,
     foreign_webhooks,
+    forgotten,
     gauges,
     history,
     jobs,
@@ -40,6 +41,7 @@ from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.between_accounts import BetweenAccounts
 from wabot.journal.connections import Connect, Connection, OnDemand, Threads
+from wabot.journal.forgetting import ForgetsPeople
 from wabot.journal.history import Talks
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
@@ -53,7 +55,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
+class Journal(Archiving, BetweenAccounts, ByHand, ForgetsPeople, Merges, Talks):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(
@@ -73,6 +75,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
         self._connection, *self._readers = connections
         self._read, self._read_long = map(Reader, self._readers)
         self._lock, self._path = lock, path
+        self._salt = forgotten.read_salt(path)
         self._rules, self._policy, self._noise = rules, policy, noise
         self._token = identity.epoch << 32
         self._business = identity.business
@@ -106,8 +109,9 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
         if incoming.messages and incoming.messages[-1].business_number not in (self._business, ""):
             await self._learn_our_number(incoming.messages[-1].business_number)
         taken = accept.Taken()
+        store = partial(forgotten.accept, salt=self._salt) if self._salt else accept.accept
         for part in accept.slices(incoming):
-            new = await self.writer(accept.accept, part, now, self._rules, self._receipt_rules())
+            new = await self.writer(store, part, now, self._rules, self._receipt_rules())
             if new.replies:
                 self.notify(Kind.REPLY, now + self._rules.quiet_seconds)
             if new.sends:
@@ -121,6 +125,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
     async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
         """Queue a batch, all of it or none: a small one in one commit, a large one in slices. Raises JournalDown."""
         self._refuse_when_crowded()
+        await self._welcome_back([Person(wa_id=each.number) for each in batch.recipients if each.number], now)
         return await self._slices.queue(batch, now)
 
     async def batch_settled(self, batch_id: str, timeout: float) -> None:
@@ -156,6 +161,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
             remedy = "python run.py outbox list --state parked (if need be, --account); then retry or cancel each"
             log.warning("journal.restored", sends_held=held.sends, replies_ended=held.replies, remedy=remedy)
         await self.beat()
+        await self._learn_who_leaves()
         return await self.writer(jobs.recover, policy=self._policy, now=now)
 
     async def beat(self) -> None:
@@ -229,6 +235,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
 
     async def set_stop(self, identity: str, now: float, *, stop: bool) -> None:
         """Store that a person wants no more messages, or wants them again."""
+        await self._welcome_back([Person.of(identity)], now)
         await self.writer(accept.set_stop, identity, now, stop=stop)
         await self._watchers.tell()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -116,6 +116,8 @@ def _upgrade(db: sqlite3.Connection, version: int) -> None:
         db.execute("PRAGMA foreign_keys = ON")
     if db.execute("PRAGMA foreign_key_check").fetchone():
         raise sqlite3.DatabaseError("rows point at others that are not there")
+    with suppress(sqlite3.OperationalError):  # no room for a second file: then the pages go when they are used again
+        db.execute("VACUUM")  # earlier versions did not overwrite what they deleted
 
 
 def _apply(db: sqlite3.Connection, script: str, number: int) -> None:

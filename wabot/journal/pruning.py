@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.journal import batches, foreign_webhooks
+from wabot.journal import batches, erasure, foreign_webhooks, forgotten
 
 KEY_SECONDS = 7 * 86400.0
 """For so long Meta repeats a webhook, and clients a request: what they would repeat is not forgotten earlier."""
@@ -32,6 +32,8 @@ def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 100
             (NOTICES_KEPT, limit),
         ).rowcount
         + foreign_webhooks.prune(db, now=now, limit=limit)
+        + forgotten.prune(db, now=now, limit=limit)
+        + erasure.prune(db, before=before, limit=limit)
     )
 
 

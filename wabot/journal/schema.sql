@@ -240,3 +240,31 @@ CREATE TABLE contents (
 CREATE INDEX messages_content ON messages (content_id) WHERE content_id IS NOT NULL;
 CREATE INDEX recipients_content ON recipients (content_id) WHERE content_id IS NOT NULL;
 CREATE INDEX batches_unfinished ON batches (next_position) WHERE next_position IS NOT NULL;
+
+-- What stays of people who were forgotten: hashes of their numbers and BSUIDs, so that a STOP holds, and for 30 days of
+-- their wamids, so that what Meta repeats is ignored. The salt is in a file beside the journal (see forgotten.py).
+CREATE TABLE forgotten_people (
+    hash         TEXT PRIMARY KEY,
+    stopped      TEXT,                              -- as contacts.stopped was, and since when
+    stopped_at   REAL,
+    passed_until REAL                               -- as passed_on.until was
+) STRICT, WITHOUT ROWID;
+CREATE TABLE forgotten_messages (
+    hash         TEXT PRIMARY KEY,
+    forgotten_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX forgotten_messages_since ON forgotten_messages (forgotten_at);
+
+-- People who are being forgotten: what is to be removed, as JSON lists, until it is. `erased_at`: when all of them was
+-- gone from here, free pages and WAL included; `archived`: how many documents the archive removed, NULL until it has.
+CREATE TABLE forgettings (
+    id         INTEGER PRIMARY KEY,
+    known      INTEGER NOT NULL,                    -- 1: the journal knew them
+    names      TEXT    NOT NULL,                    -- numbers and BSUIDs; emptied when both have forgotten
+    shared     TEXT    NOT NULL,                    -- those of them that were somebody else's before
+    contacts   TEXT    NOT NULL,                    -- ids, also of contacts that were merged into these
+    messages   INTEGER NOT NULL DEFAULT 0,          -- how many went
+    jobs       INTEGER NOT NULL DEFAULT 0,
+    erased_at  REAL,
+    archived   INTEGER
+) STRICT;

@@ -25,6 +25,16 @@ def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]
     return handler
 
 
+async def forget(request: web.Request) -> web.Response:
+    """DELETE /contacts/{number}: forget a person; 202 if the archive has yet to."""
+    await read_account(request)
+    erased = await service_of(request).forget(request.match_info["number"])
+    if not erased.known and erased.archived == 0:
+        raise Refusal(404, "nobody of this number is known")
+    removed = {"messages": erased.messages, "jobs": erased.jobs, "archived": erased.archived or 0, "media": 0}
+    return answer(request, removed, status=200 if erased.archived is not None else 202)
+
+
 async def merges(request: web.Request) -> web.Response:
     """GET /merges: merges of contacts that are one person, newest first."""
     found = await service_of(request).merges(validate_query(MergesQuery, request).limit)
@@ -43,6 +53,7 @@ async def undo_merge(request: web.Request) -> web.Response:
 ROUTES = [
     web.post("/contacts/{number}/opt-out", _set_stop(stop=True)),
     web.post("/contacts/{number}/opt-in", _set_stop(stop=False)),
+    web.delete("/contacts/{number}", forget),
     web.get("/merges", merges),
     web.post("/merges/{id}/undo", undo_merge),
 ]

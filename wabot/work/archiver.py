@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from wabot.core.exceptions import ArchiveDown, JournalDown
@@ -55,11 +55,26 @@ class Held(Protocol):
     def version(self) -> int: ...
 
 
+class Leaving(Protocol):
+    """A person who is to be forgotten: `names` are nobody else's, `keys` stand in our documents."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+
 class Ledger(Protocol):
     """The journal, as recording needs it."""
 
     @property
     def changes(self) -> int: ...
+    @property
+    def leaving(self) -> Set[str]: ...
+    async def owed_by_archive(self) -> Sequence[Leaving]: ...
+    async def archive_forgot(self, forgetting: int, documents: int) -> None: ...
     async def changed(self, since: int, seconds: float) -> None: ...
     async def ahead_of_archive(self, after: int, limit: int) -> list[tuple[int, int, dict[str, Any]]]: ...
     async def mark_archived(self, versions: Iterable[tuple[int, int]]) -> None: ...
@@ -81,6 +96,9 @@ class WritableArchive(Protocol):
 
     async def ping(self) -> None:
         """Check that it answers."""
+
+    async def forget(self, names: Sequence[str], keys: Sequence[str]) -> int:
+        """Delete all messages with a person; how many."""
 
     async def lacks(self, versions: Mapping[str, int]) -> set[str]:
         """Of documents (key → version) those that are not there, or are in an earlier version."""
@@ -167,6 +185,8 @@ class Archiver:
             self.sure, self._outages = False, self._circuit.outages
         if not self.sure or not 0 <= self._clock() - self._checked_at < CHECK_SECONDS:
             await self._make_sure()
+        if self._ledger.leaving:
+            await self._forget_people()
         shipped, after = 0, -(1 << 62)
         while rows := await self._ledger.ahead_of_archive(after, BATCH):
             after = rows[-1][0]
@@ -184,6 +204,13 @@ class Archiver:
                 self._refused.pop(message_id, None)
             shipped += len(recorded)
         return shipped
+
+    async def _forget_people(self) -> None:
+        """Delete those whom the journal has forgotten. Here, so that none of their messages is just being recorded."""
+        for person in await self._ledger.owed_by_archive():
+            documents = await self._archive.forget(person.names, person.keys)
+            await self._ledger.archive_forgot(person.id, documents)
+            log.info("archive.forgot", documents=documents)
 
     async def _probe(self) -> None:
         """Check whether the archive is reachable. After an outage its contents must be checked again."""

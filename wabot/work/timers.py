@@ -34,6 +34,7 @@ class Keeper(Protocol):
     async def tend(self, now: float) -> list[tuple[int, State]]: ...
     async def prune(self, *, before: float, now: float) -> int: ...
     async def beat(self) -> None: ...
+    async def go_on_forgetting(self, now: float, *, archive: bool) -> None: ...
 
 
 class PruneMessages(Protocol):
@@ -107,6 +108,7 @@ class Upkeep:
         now = self._clock()
         self._pairs.forget(now)
         before = self._journal.changes
+        await self._journal.go_on_forgetting(now, archive=self._prune_messages is not None)
         while await self._journal.prune(before=now - self._retention, now=now):
             await asyncio.sleep(STEP_SECONDS)
         if self._prune_messages is not None:

@@ -1,0 +1,101 @@
+"""Forgetting a person: nothing of what they said stays in the journal, in its free pages and its WAL.
+
+What is deleted is overwritten (secure_delete), and the WAL is emptied at the end, when no reader needs it. The archive
+forgets after the journal has, so that nothing is recorded there anew. All of it goes on after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from wabot.core.messages import Person
+from wabot.journal import erasure, forgotten
+from wabot.journal.batch_waiters import Watchers
+from wabot.journal.connections import Connection
+from wabot.journal.erasure import Erased, Forgetting
+from wabot.journal.sqlite import Reader, Writer
+
+PEOPLE_AT_ONCE = 1000
+"""People who are looked for in one commit among those who were forgotten."""
+
+
+class ForgetsPeople:
+    """The journal's operations for people who ask to be forgotten."""
+
+    writer: Writer
+    _read_long: Reader
+    _connection: Connection
+    _path: Path
+    _salt: bytes | None
+    _watchers: Watchers
+    leaving: frozenset[str] = frozenset()
+    """The names of all who are being forgotten."""
+
+    async def forget(self, identity: str, now: float, *, archive: bool) -> Erased:
+        """Erase a person, known or not. Raises JournalDown; what was begun goes on later.
+
+        `archive`: whether there is an archive, which is to forget them too.
+        """
+        salt = self._salt = self._salt or forgotten.make_salt(self._path)
+        forgetting = await self.writer(erasure.begin, identity, salt, now)
+        await self._learn_who_leaves()
+        await self._watchers.tell()
+        await self._erase(forgetting, salt, now, archive=archive)
+        return await self._read_long(erasure.outcome, forgetting)
+
+    async def archive_has_forgotten(self, forgetting: int, seconds: float) -> Erased:
+        """How much of a person was removed, as soon as the archive has forgotten them, after `seconds` at the most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    seen = self.writer.changes
+                    if (erased := await self._read_long(erasure.outcome, forgetting)).archived is not None:
+                        return erased
+                    await self.writer.changed(seen, seconds)
+        return await self._read_long(erasure.outcome, forgetting)
+
+    async def go_on_forgetting(self, now: float, *, archive: bool) -> None:
+        """Erase those of whom a crash, a full disk or a long read left something."""
+        for forgetting in await self._read_long(erasure.unfinished):
+            salt = self._salt = self._salt or forgotten.make_salt(self._path)
+            await self._erase(forgetting, salt, now, archive=archive)
+
+    async def owed_by_archive(self) -> list[Forgetting]:
+        """The people whom the archive has yet to forget."""
+        return await self._read_long(erasure.owed_by_archive)
+
+    async def archive_forgot(self, forgetting: int, documents: int) -> None:
+        """Store that the archive has forgotten a person, of whom it had so many documents."""
+        await self.writer(erasure.archived, forgetting, documents)
+        await self._learn_who_leaves()
+
+    async def _welcome_back(self, people: Sequence[Person], now: float) -> None:
+        """See forgotten.welcome_back; nothing where nobody was forgotten."""
+        for start in range(0, len(people) if self._salt else 0, PEOPLE_AT_ONCE):
+            some = people[start : start + PEOPLE_AT_ONCE]
+            await self.writer(forgotten.welcome_back, self._salt or b"", some, now)
+
+    async def _erase(self, forgetting: int, salt: bytes, now: float, *, archive: bool) -> None:
+        while await self.writer(erasure.erase_some, forgetting, salt, now):
+            pass
+        after: tuple[int, int] | None = (0, 0)
+        while after is not None:
+            after = await self.writer(erasure.look_through, forgetting, after)
+        await self.writer(erasure.end, forgetting)
+        if await self._connection.run(_empty_wal):
+            await self.writer(erasure.erased, forgetting, now, archive=archive)
+            await self._connection.run(_empty_wal)  # of the names
+            await self._learn_who_leaves()
+
+    async def _learn_who_leaves(self) -> None:
+        self.leaving = await self._read_long(erasure.being_forgotten)
+
+
+def _empty_wal(db: sqlite3.Connection) -> bool:
+    """Copy the WAL into the main file and truncate it; False while a reader needs it."""
+    busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
