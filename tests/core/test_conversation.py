@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wabot.core.answer import HANDOFF
 from wabot.core.conversation import (
     MESSAGE_CHARACTERS,
     TALK_CHARACTERS,
@@ -169,6 +170,11 @@ def test_instructions_replace_the_default_and_knowledge_follows_under_headings()
         "Your whole answer must fit into one message of at most 4096 characters; what is longer is cut off.\n\n"
         "# What you know about the business\n\n## hours.md\n\n9-18\n\n## prices.md\n\nTulips 3 €\n"
     )
+
+
+def test_a_model_that_may_ask_for_a_person_is_told_how() -> None:
+    assert HANDOFF in system_prompt("Sell flowers.", {}, handoff=True)
+    assert HANDOFF not in system_prompt(None, {})
 
 
 def test_a_model_that_may_fill_several_messages_is_told_how_many() -> None:

@@ -525,6 +525,21 @@ async def test_a_models_markdown_is_shown_as_whatsapp_shows_it(desk: Callable[..
     assert [outgoing.body for outgoing in (await at.answer()).says] == ["*Hours*\n\n*Nine* to six"]
 
 
+@pytest.mark.parametrize("handoff", [True, False])
+async def test_the_mark_for_a_person_is_never_said(desk: Callable[..., Desk], handoff: bool) -> None:
+    at = desk(text="A colleague will write.\n[[Handoff]]", handoff=handoff)
+    await at.hear(said("wamid.1"))
+    await at.answer()
+    assert at.queued() == [("ai", "A colleague will write.")]
+
+
+async def test_the_mark_alone_says_nothing_and_is_no_failure(desk: Callable[..., Desk]) -> None:
+    at = desk(text="[[handoff]]", handoff=True)
+    await at.hear(said("wamid.1"))
+    assert (await at.answer()).event is Event.SUCCEED
+    assert at.queued() == []
+
+
 def test_a_template_is_asked_for_in_metas_shape_and_read_in_ours() -> None:
     parameters = [{"type": "text", "text": "Ann"}, {"type": "image", "image": {"id": "7"}}, {"type": "text", "text": 5}]
     components = [{"type": "body", "parameters": parameters}, {"type": "button"}]

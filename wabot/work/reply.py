@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from wabot.core.after_failure import after_model_failure
+from wabot.core.answer import read_answer
 from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.core.jobs import Event, Job, Outcome, Policy
@@ -82,7 +83,8 @@ class ReplyStyle:
     """How to answer: the system prompt, what a first contact gets, the text if the model fails ("": nothing).
 
     `max_bubbles`: into how many messages an answer is put at the most. Earlier messages are shown to the model if they
-    are among the last `history_messages` and not older than `history_hours`; 0 = of any age.
+    are among the last `history_messages` and not older than `history_hours`; 0 = of any age. `handoff`: the model may
+    ask for a person.
     """
 
     system: str
@@ -92,6 +94,7 @@ class ReplyStyle:
     fallback_text: str
     history_hours: float = 0.0
     max_bubbles: int = 1
+    handoff: bool = False
 
 
 class Replies:
@@ -200,8 +203,9 @@ class Replies:
         started = self._clock()
         self._pace.spend(job.contact.id, started)
         try:
-            bubbles = for_whatsapp(await self._assistant.answer(asked), self._style.max_bubbles)
-            if not bubbles:
+            answer = read_answer(await self._assistant.answer(asked), handoff=self._style.handoff)
+            bubbles = for_whatsapp(answer.text, self._style.max_bubbles)
+            if not bubbles and not answer.handoff:
                 raise AssistantFailed("the answer is empty")
         except AssistantFailed as error:
             self.assistant_works = False
