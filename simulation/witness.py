@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulation.trace import Trace
-from wabot.sandbox.parts import part, parts
+from wabot.core.complaint import part, parts
 
 WAMID = re.compile(rb'"id": ?"(wamid[^"]+)"')
 ANSWER_SECONDS = 45.0

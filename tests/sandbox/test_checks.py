@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.sandbox.checks import TYPES, Known, address, astray, complaint, unfolded
-from wabot.sandbox.parts import Complaint
+from wabot.core.complaint import Complaint
+from wabot.core.message_check import TYPES, Known
+from wabot.sandbox.checks import address, astray, complaint, unfolded
 from wabot.sandbox.templates import Library
 
 GOOD: dict[str, Any] = {"messaging_product": "whatsapp", "to": "+919876543210", "type": "text", "text": {"body": "Hi"}}

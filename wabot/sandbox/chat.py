@@ -12,11 +12,11 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from wabot.core.complaint import part, parts, text_of
 from wabot.core.messages import Receipt, Status
 from wabot.sandbox import payloads, terminal_line
 from wabot.sandbox.ledger import Event, Seen, Sent
 from wabot.sandbox.meta import Meta
-from wabot.sandbox.parts import part, parts, text_of
 from wabot.sandbox.webhooks import PERSISTENCE
 
 HELP = """\

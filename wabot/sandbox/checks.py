@@ -7,36 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from wabot.core import message_check
+from wabot.core.complaint import Complaint, text_of
+from wabot.core.message_check import ANYTHING, TYPES, Known, required
 from wabot.core.phone_numbers import is_bsuid
-from wabot.sandbox import interactive
-from wabot.sandbox.parts import Complaint, part, parts, text_of
-
-MEDIA = ("image", "audio", "video", "document", "sticker")
-TYPES = (*MEDIA, "text", "template", "location", "contacts", "interactive", "reaction")
-
-LONGEST_CAPTION = 1024
 
 _NUMBER = re.compile(r"\+?[\d\s().\-]+", re.ASCII)
-
-
-def _required(name: str) -> Complaint:
-    return Complaint(100, f"The parameter {name} is required.")
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What depends on the account: whether a send's `template` is valid, and which media ids exist."""
-
-    template: Callable[[Mapping[str, Any]], Complaint | None] = lambda content: None
-    has_media: Callable[[str], bool] = lambda id_: True
-
-
-ANYTHING = Known()
-"""Every template exists and takes any number of parameters; so does every media id."""
 
 
 def address(payload: Mapping[str, Any]) -> str | None:
@@ -79,19 +58,19 @@ def astray(payload: Mapping[str, Any]) -> bool:
 def complaint(payload: Any, known: Known = ANYTHING) -> Complaint | None:
     """What is wrong with the body of a request to `/messages`; None if Meta accepts it."""
     if not isinstance(payload, dict) or payload.get("messaging_product") is None:
-        return _required("messaging_product")
+        return required("messaging_product")
     if payload["messaging_product"] != "whatsapp":
         return Complaint(100, "Param messaging_product must be one of {WHATSAPP}.")
     if "status" in payload:
         return _about_status(payload)
-    return _about_address(payload) or _about_extras(payload) or _about_content(payload, known)
+    return _about_address(payload) or _about_extras(payload) or message_check.complaint(payload, known)
 
 
 def _about_status(payload: Mapping[str, Any]) -> Complaint | None:
     if payload["status"] != "read":
         return Complaint(100, "Param status must be one of {READ}.")
     if not text_of(payload, "message_id"):
-        return _required("message_id")
+        return required("message_id")
     typing = payload.get("typing_indicator")
     if typing is not None and typing != {"type": "text"}:
         return Complaint(100, "Param typing_indicator['type'] must be one of {TEXT}.")
@@ -100,7 +79,7 @@ def _about_status(payload: Mapping[str, Any]) -> Complaint | None:
 
 def _about_address(payload: Mapping[str, Any]) -> Complaint | None:
     if payload.get("to") is None and payload.get("recipient") is None:
-        return _required("to")
+        return required("to")
     if address(payload) is None:
         field = "to" if payload.get("to") is not None else "recipient"
         return Complaint(100, f"Invalid parameter {field}.")
@@ -115,73 +94,5 @@ def _about_extras(payload: Mapping[str, Any]) -> Complaint | None:
         return Complaint(100, "Param biz_opaque_callback_data must be at most 512 characters long.")
     context = payload.get("context")
     if context is not None and not (isinstance(context, dict) and text_of(context, "message_id")):
-        return _required("context['message_id']")
+        return required("context['message_id']")
     return None
-
-
-def _about_content(payload: Mapping[str, Any], known: Known) -> Complaint | None:
-    kind = payload.get("type", "text")
-    if kind not in TYPES:
-        return Complaint(100, f"Param type must be one of {{{', '.join(TYPES).upper()}}}.")
-    content = payload.get(kind)
-    if kind == "contacts":
-        return _about_contacts(payload)
-    if not isinstance(content, dict):
-        return Complaint(131008, f"Parameter '{kind}' is mandatory for type '{kind}'.")
-    if kind in MEDIA:
-        return _about_media(kind, content, known)
-    if kind == "template":
-        return _about_template(content) or known.template(content)
-    return _ABOUT[kind](content)
-
-
-def _about_media(kind: str, content: Mapping[str, Any], known: Known) -> Complaint | None:
-    id_, caption = text_of(content, "id"), content.get("caption", "")
-    if not id_ and not text_of(content, "link"):
-        return _required(f"{kind}['id'] or ['link']")
-    if id_ and not known.has_media(id_):
-        return Complaint(100, f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID.")
-    if not isinstance(caption, str) or len(caption) > LONGEST_CAPTION:
-        return Complaint(100, f"Param {kind}['caption'] must be at most {LONGEST_CAPTION} characters long.")
-    return None
-
-
-def _about_reaction(content: Mapping[str, Any]) -> Complaint | None:
-    return None if text_of(content, "message_id") else _required("reaction['message_id']")
-
-
-def _about_location(content: Mapping[str, Any]) -> Complaint | None:
-    return None if {"latitude", "longitude"} <= content.keys() else _required("location['latitude']")
-
-
-def _about_text(content: Mapping[str, Any]) -> Complaint | None:
-    body = content.get("body")
-    if not isinstance(body, str) or not body:
-        return _required("text['body']")
-    return Complaint(100, "Param text['body'] must be at most 4096 characters long.") if len(body) > 4096 else None
-
-
-def _about_template(content: Mapping[str, Any]) -> Complaint | None:
-    if not text_of(content, "name"):
-        return _required("template['name']")
-    return None if text_of(part(content, "language"), "code") else _required("template['language']")
-
-
-def _about_contacts(payload: Mapping[str, Any]) -> Complaint | None:
-    cards = parts(payload, "contacts")
-    if not cards:
-        return _required("contacts")
-    nameless = not all(text_of(part(card, "name"), "formatted_name") for card in cards)
-    return _required("contacts['name']['formatted_name']") if nameless else None
-
-
-def _about_interactive(content: Mapping[str, Any]) -> Complaint | None:
-    return next(interactive.faults(content), None)
-
-
-_ABOUT: Mapping[str, Callable[[Mapping[str, Any]], Complaint | None]] = {
-    "text": _about_text,
-    "interactive": _about_interactive,
-    "reaction": _about_reaction,
-    "location": _about_location,
-}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from wabot.sandbox.checks import MEDIA
+from wabot.core.message_check import MEDIA
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, invalid, unknown_object
 
 if TYPE_CHECKING:

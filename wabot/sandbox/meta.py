@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from wabot.sandbox import account, app, checks, control, graph, media, number, sends, templates
+from wabot.core.message_check import Known
+from wabot.sandbox import account, app, control, graph, media, number, sends, templates
 from wabot.sandbox.account import Account
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.templates import Library
@@ -89,9 +90,9 @@ class Meta(Webhooks):
         return f"{self.account.app_id}|{self.app_secret}"
 
     @property
-    def known(self) -> checks.Known:
+    def known(self) -> Known:
         """What sends may refer to."""
-        return checks.Known(self.templates.complaint, lambda id_: self.media.get(id_) is not None)
+        return Known(self.templates.complaint, lambda id_: self.media.get(id_) is not None)
 
     def served(self) -> web.Application:
         """Graph's routes and the control routes, to be served anywhere."""

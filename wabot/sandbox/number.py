@@ -8,10 +8,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from wabot.core.complaint import parts
 from wabot.core.phone_numbers import is_bsuid
 from wabot.sandbox.checks import unfolded
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, invalid, page, select, unknown_object
-from wabot.sandbox.parts import parts
 
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from wabot.core.complaint import part, parts
+from wabot.core.message_check import MEDIA
 from wabot.core.messages import Person, Receipt, Status
 from wabot.core.phone_numbers import is_bsuid
 from wabot.sandbox import checks, errors, payloads
 from wabot.sandbox.behaviour import LOST, Answer, Receipts, error
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, answered, decoded
 from wabot.sandbox.ledger import Seen, Sent
-from wabot.sandbox.parts import part, parts
 
 if TYPE_CHECKING:
     from wabot.sandbox.meta import Meta
@@ -220,7 +221,7 @@ def _files(sent: Sent) -> Iterator[tuple[str, Mapping[str, Any]]]:
     content = part(sent.payload, sent.type)
     places = [sent.payload, part(content, "header")]
     places += [p for component in parts(content, "components") for p in parts(component, "parameters")]
-    yield from ((kind, part(place, kind)) for place in places for kind in checks.MEDIA if part(place, kind))
+    yield from ((kind, part(place, kind)) for place in places for kind in MEDIA if part(place, kind))
 
 
 async def send_marketing(meta: Meta, call: Call) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wabot.sandbox.parts import Complaint, part, parts, text_of
+from wabot.core.complaint import Complaint, part, parts, text_of
 
 Json = dict[str, Any]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from wabot.core.complaint import Complaint, parts
 from wabot.sandbox.checks import unfolded
 from wabot.sandbox.graph import Call, Json, Refusal, Routes, invalid, page, select, unknown_object
-from wabot.sandbox.parts import Complaint, parts
 from wabot.sandbox.template import CATEGORIES, LONGEST_BODY, NAME, Template, missing
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
+from wabot.core.complaint import part, parts
 from wabot.sandbox import graph, payloads
 from wabot.sandbox.account import Account
 from wabot.sandbox.ledger import Ledger
 from wabot.sandbox.media import Store
-from wabot.sandbox.parts import part, parts
 from wabot.sandbox.people import Customer, People
 from wabot.sandbox.template import Template
 from wabot.sandbox.templates import Library

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wabot.sandbox.parts import Complaint, part, parts, text_of
+from wabot.core.complaint import Complaint, part, parts, text_of
 
 
 def faults(content: Mapping[str, Any]) -> Iterator[Complaint]:

@@ -1,0 +1,104 @@
+"""What Meta finds wrong with the content of a message: pure functions from a content to a complaint.
+
+https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wabot.core import interactive_check
+from wabot.core.complaint import Complaint, part, parts, text_of
+
+MEDIA = ("image", "audio", "video", "document", "sticker")
+TYPES = (*MEDIA, "text", "template", "location", "contacts", "interactive", "reaction")
+
+LONGEST_CAPTION = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What depends on the account: whether a send's `template` is valid, and which media ids exist."""
+
+    template: Callable[[Mapping[str, Any]], Complaint | None] = lambda content: None
+    has_media: Callable[[str], bool] = lambda id_: True
+
+
+ANYTHING = Known()
+"""Every template exists and takes any number of parameters; so does every media id."""
+
+
+def required(name: str) -> Complaint:
+    """A field is missing."""
+    return Complaint(100, f"The parameter {name} is required.")
+
+
+def complaint(message: Mapping[str, Any], known: Known = ANYTHING) -> Complaint | None:
+    """What is wrong with a message `{"type": …, type: …}`; None if Meta accepts it."""
+    kind = message.get("type", "text")
+    if kind not in TYPES:
+        return Complaint(100, f"Param type must be one of {{{', '.join(TYPES).upper()}}}.")
+    content = message.get(kind)
+    if kind == "contacts":
+        return _about_contacts(message)
+    if not isinstance(content, dict):
+        return Complaint(131008, f"Parameter '{kind}' is mandatory for type '{kind}'.")
+    if kind in MEDIA:
+        return _about_media(kind, content, known)
+    if kind == "template":
+        return _about_template(content) or known.template(content)
+    return _ABOUT[kind](content)
+
+
+def _about_media(kind: str, content: Mapping[str, Any], known: Known) -> Complaint | None:
+    id_, caption = text_of(content, "id"), content.get("caption", "")
+    if not id_ and not text_of(content, "link"):
+        return required(f"{kind}['id'] or ['link']")
+    if id_ and not known.has_media(id_):
+        return Complaint(100, f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID.")
+    if not isinstance(caption, str) or len(caption) > LONGEST_CAPTION:
+        return Complaint(100, f"Param {kind}['caption'] must be at most {LONGEST_CAPTION} characters long.")
+    return None
+
+
+def _about_reaction(content: Mapping[str, Any]) -> Complaint | None:
+    return None if text_of(content, "message_id") else required("reaction['message_id']")
+
+
+def _about_location(content: Mapping[str, Any]) -> Complaint | None:
+    return None if {"latitude", "longitude"} <= content.keys() else required("location['latitude']")
+
+
+def _about_text(content: Mapping[str, Any]) -> Complaint | None:
+    body = content.get("body")
+    if not isinstance(body, str) or not body:
+        return required("text['body']")
+    return Complaint(100, "Param text['body'] must be at most 4096 characters long.") if len(body) > 4096 else None
+
+
+def _about_template(content: Mapping[str, Any]) -> Complaint | None:
+    if not text_of(content, "name"):
+        return required("template['name']")
+    return None if text_of(part(content, "language"), "code") else required("template['language']")
+
+
+def _about_contacts(payload: Mapping[str, Any]) -> Complaint | None:
+    cards = parts(payload, "contacts")
+    if not cards:
+        return required("contacts")
+    nameless = not all(text_of(part(card, "name"), "formatted_name") for card in cards)
+    return required("contacts['name']['formatted_name']") if nameless else None
+
+
+def _about_interactive(content: Mapping[str, Any]) -> Complaint | None:
+    return next(interactive_check.faults(content), None)
+
+
+_ABOUT: Mapping[str, Callable[[Mapping[str, Any]], Complaint | None]] = {
+    "text": _about_text,
+    "interactive": _about_interactive,
+    "reaction": _about_reaction,
+    "location": _about_location,
+}
