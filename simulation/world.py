@@ -28,8 +28,10 @@ from simulation.witness import Finding, Witness
 from simulation.worlds import GRAPH, KEY, MODEL, WORLDS, settings
 from wabot.adapters.openai import OpenAI
 from wabot.adapters.whatsapp import WhatsApp
+from wabot.core.model_answers import ModelName
 from wabot.sandbox.meta import Meta
 from wabot.settings.loading import Settings
+from wabot.work.models import RankedModel
 
 DAY = 86400.0
 REST_SECONDS = 4 * 3600.0
@@ -77,13 +79,14 @@ class Adapters:
             self._session, graph_api_base=meta.graph_api_base, phone_number_id=meta.phone_number_id, access_token=token
         )
 
-    async def assistant(self, settings: Settings) -> OpenAI:
+    async def models(self, settings: Settings) -> list[RankedModel]:
         """The model."""
         chosen = settings.assistant
-        return OpenAI(
+        model = OpenAI(
             self._session, base_url=chosen.base_url, api_key="", model=chosen.model,
             timeout_seconds=chosen.timeout_seconds,
         )  # fmt: skip
+        return [RankedModel(ModelName(chosen.provider, chosen.model), chosen.timeout_seconds, model)]
 
     def doctor(self, settings: Settings, watch: Any) -> Any:
         """Nobody asks it here."""

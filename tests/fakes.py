@@ -13,6 +13,7 @@ from wabot.core.exceptions import ArchiveDown, AssistantFailed, DeliveryError, J
 from wabot.core.jobs import Job, Kind, Outcome, State, move
 from wabot.core.messages import Contact
 from wabot.core.meta_errors import Accepted
+from wabot.core.model_answers import ModelAnswer
 from wabot.core.outgoing import Origin, Outgoing
 
 TEXT = Outgoing({"type": "text", "text": {"body": "words that nobody logs"}}, "words that nobody logs", Origin.AI)
@@ -192,12 +193,12 @@ class ScriptedAssistant:
         self.failures = list(failures)
         self.asked: list[Prompt] = []
 
-    async def answer(self, prompt: Prompt) -> str:
+    async def answer(self, prompt: Prompt) -> ModelAnswer:
         self.asked.append(prompt)
         await asyncio.sleep(0)
         if self.failures:
             raise AssistantFailed(self.failures.pop(0))
-        return self.text
+        return ModelAnswer(self.text)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -97,7 +97,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.adapters.graph_api", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.settings",
     ),
     "wabot.assembly.adapters": (
-        "wabot.adapters", "wabot.doctor", "wabot.journal.inspection", "wabot.monitor.problem_sources",
+        "wabot.adapters", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.monitor.problem_sources",
         "wabot.settings", "wabot.work",
     ),
     "wabot.assembly.factories": (

@@ -35,6 +35,8 @@ class ModelStandIn:
     reason: str = ""
     payload: bytes | dict[str, Any] | None = None
     cut: bool = False
+    input_tokens: int = 120
+    output_tokens: int = 7
     asked: list[Asked] = field(default_factory=list)
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -84,7 +86,9 @@ class OpenAIStandIn(ModelStandIn):
 
     def shape(self, text: str) -> dict[str, Any]:
         message = {"role": "assistant", "content": text}
-        return {"object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        usage = {"prompt_tokens": self.input_tokens, "completion_tokens": self.output_tokens}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        return {"object": "chat.completion", "choices": choices, "usage": usage}
 
 
 class GeminiStandIn(ModelStandIn):
@@ -92,4 +96,8 @@ class GeminiStandIn(ModelStandIn):
 
     def shape(self, text: str) -> dict[str, Any]:
         content = {"role": "model", "parts": [{"text": text}] if text else []}
-        return {"candidates": [{"index": 0, "content": content, "finishReason": "STOP"}]}
+        usage = {
+            "promptTokenCount": self.input_tokens, "candidatesTokenCount": self.output_tokens - 2,
+            "thoughtsTokenCount": 2, "totalTokenCount": self.input_tokens + self.output_tokens,
+        }  # fmt: skip
+        return {"candidates": [{"index": 0, "content": content, "finishReason": "STOP"}], "usageMetadata": usage}

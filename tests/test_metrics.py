@@ -10,7 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes import ScriptedGraph
 from tests.journal.scene import ANA, BEN, NOW, POLICY, RULES, Scene, said
+from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Event, Kind, Outcome
+from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.journal.journal import open_journal
 from wabot.metrics import CONTENT_TYPE, Metrics, render
@@ -86,11 +88,25 @@ async def test_what_was_settled_is_counted_and_what_is_done_is_timed(scene: Scen
 
 
 async def test_the_models_time_is_told(metrics: Metrics) -> None:
-    metrics.model_answered(1.5)
-    metrics.model_answered(40)
+    metrics.answer_made(1.5)
+    metrics.answer_made(40)
     samples = await told(metrics)
     assert samples["wabot_llm_seconds_count", ()] == 2
     assert samples["wabot_llm_seconds_sum", ()] == 41.5
+
+
+async def test_tokens_time_and_failures_are_told_for_each_model(metrics: Metrics) -> None:
+    first, second = ModelName("openai", "gpt"), ModelName("gemini", "flash", "assistant.fallbacks[0]")
+    metrics.model_failed(first, 2.0, AssistantFailed("HTTP 500"))
+    for _ in range(2):
+        metrics.model_answered(second, 1.0, ModelAnswer("Yes.", 120, 7))
+    samples = await told(metrics)
+    assert samples["wabot_model_failures_total", labelled(provider="openai", model="gpt")] == 1
+    assert samples["wabot_model_seconds_sum", labelled(provider="openai", model="gpt")] == 2
+    of_second = {"provider": "gemini", "model": "flash"}
+    assert samples["wabot_model_seconds_count", labelled(**of_second)] == 2
+    assert samples["wabot_model_tokens_total", labelled(**of_second, direction="input")] == 240
+    assert samples["wabot_model_tokens_total", labelled(**of_second, direction="output")] == 14
 
 
 STATES = ("running", "paused", "stopped")
@@ -122,7 +138,7 @@ async def test_the_journal_and_what_the_archive_lacks_are_told(scene: Scene, met
 
 
 async def test_two_services_in_one_process_count_apart(scene: Scene, metrics: Metrics) -> None:
-    metrics.model_answered(1)
+    metrics.answer_made(1)
     other = Metrics(scene.journal, clock=lambda: scene.now, archive=False)
     assert (await told(other))["wabot_llm_seconds_count", ()] == 0
 

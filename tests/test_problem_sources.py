@@ -20,6 +20,7 @@ from wabot.core import doctor_verdicts
 from wabot.core.doctor_verdicts import Check
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Event, Kind, Outcome
+from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.monitor.problem_sources import ASKED_SECONDS, Watch
 from wabot.sandbox.behaviour import error
 
@@ -144,13 +145,21 @@ async def test_a_warning_of_metas_is_a_problem_for_a_day(wabot: Business, monkey
 
 async def test_a_model_that_refuses_the_key_says_so_itself(wabot: Business) -> None:
     watch = wabot.running.account.watch
-    watch.model_answered(AssistantFailed("HTTP 401: Incorrect API key provided", 401))
+    first, second = ModelName("openai", "gpt"), ModelName("gemini", "flash", "assistant.fallbacks[0]")
+    watch.model_failed(first, 1.0, AssistantFailed("HTTP 401: Incorrect API key provided", 401))
     found = await the_problem(wabot)
     assert "Incorrect API key" in found["what"]
     assert "assistant.api_key" in found["remedy"]
     await examine(wabot)
     assert len(await problems(wabot)) == 1, "doctor knows it from there"
-    watch.model_answered(None)
+    watch.model_failed(second, 1.0, AssistantFailed("HTTP 404: no such model", 404))
+    assert [problem["what"] for problem in await problems(wabot)] == [
+        "The model gpt (openai) does not answer: HTTP 401: Incorrect API key provided",
+        "The model flash (gemini) does not answer: HTTP 404: no such model",
+    ]
+    assert "assistant.fallbacks[0].model" in (await problems(wabot))[1]["remedy"]
+    watch.model_answered(first, 1.0, ModelAnswer("Yes."))
+    watch.model_answered(second, 1.0, ModelAnswer("Yes."))
     assert await problems(wabot) == []
 
 

@@ -281,6 +281,26 @@ def test_openai_needs_an_address_and_a_model_but_no_key() -> None:
     assert load(written(toml), environ=keyless).assistant.base_url == "http://127.0.0.1:11434/v1"
 
 
+def test_fallbacks_are_tables_or_json_and_each_needs_what_its_provider_needs() -> None:
+    toml = "[[assistant.fallbacks]]\nprovider = 'openai'\nmodel = 'llama'\nbase_url = 'http://127.0.0.1:1/v1/'"
+    (fallback,) = load(written(toml), environ=ENOUGH).assistant.fallbacks
+    assert (fallback.base_url, fallback.timeout_seconds) == ("http://127.0.0.1:1/v1", 30)
+    listed = {**ENOUGH, "WABOT_ASSISTANT__FALLBACKS": '[{"api_key": "k-1", "timeout_seconds": 5}, {"api_key": "k-2"}]'}
+    found = load(written(toml), environ=listed)
+    assert [(one.provider, one.model, one.timeout_seconds) for one in found.assistant.fallbacks] == [
+        ("gemini", "gemini-2.5-flash", 5),
+        ("gemini", "gemini-2.5-flash", 30),
+    ]
+    assert {"k-1", "k-2"} <= set(found.secrets())
+    assert problems(toml.replace("model", "modell")) == (
+        "assistant.fallbacks.0.modell: unknown key (did you mean model?)",
+    )
+    assert problems("[[assistant.fallbacks]]\nprovider = 'openai'\nmodel = 'm'") == (
+        "assistant.fallbacks[0].base_url: missing: assistant.fallbacks[0].provider openai needs it;"
+        " set it in config.toml or in WABOT_ASSISTANT__FALLBACKS",
+    )
+
+
 def test_an_unreadable_prompt_or_knowledge_folder_is_refused() -> None:
     Path("prompt.txt").write_bytes(b"\xff\xfe")
 

@@ -92,7 +92,7 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
         from wabot.assembly import adapters  # noqa: PLC0415
         from wabot.doctor import terminal  # noqa: PLC0415
 
-        return _run(terminal.run(settings, args, assistant=adapters.assistant, archive=adapters.mongo))
+        return _run(terminal.run(settings, args, models=adapters.models, archive=adapters.mongo))
     if args.command == "backup":
         from wabot.journal import backup  # noqa: PLC0415
 

@@ -8,8 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from wabot.core.exceptions import JournalDown
+from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, State
+from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.journal.gauges import Depth
 from wabot.journal.journal import Journal
 from wabot.work.lane import Lane
@@ -42,7 +43,20 @@ class Metrics:
             "wabot_replies_capped", "Replies not made, since the contact was answered often", ["cap"],
             registry=self._registry,
         )  # fmt: skip
-        self._llm = Histogram("wabot_llm_seconds", "How long the model took", buckets=SECONDS, registry=self._registry)
+        self._llm = Histogram(
+            "wabot_llm_seconds", "How long an answer took, with fallbacks", buckets=SECONDS, registry=self._registry
+        )
+        self._model_seconds = Histogram(
+            "wabot_model_seconds", "How long one request to a model took", ["provider", "model"], buckets=SECONDS,
+            registry=self._registry,
+        )  # fmt: skip
+        self._model_failures = Counter(
+            "wabot_model_failures", "Failed requests to a model", ["provider", "model"], registry=self._registry
+        )
+        self._model_tokens = Counter(
+            "wabot_model_tokens", "Tokens as the provider counts them", ["provider", "model", "direction"],
+            registry=self._registry,
+        )  # fmt: skip
         self._lane = Gauge(
             "wabot_lane_up", "1 running, 0 paused or stopped", ["lane", "state"], registry=self._registry
         )
@@ -60,9 +74,20 @@ class Metrics:
         if state is State.DONE:
             self._latency.labels(job.kind).observe(max(self._clock() - job.created_at, 0.0))
 
-    def model_answered(self, seconds: float) -> None:
-        """The model answered or failed."""
+    def answer_made(self, seconds: float) -> None:
+        """The models made an answer, or failed."""
         self._llm.observe(seconds)
+
+    def model_answered(self, name: ModelName, seconds: float, answer: ModelAnswer) -> None:
+        """A model answered."""
+        self._model_seconds.labels(name.provider, name.model).observe(seconds)
+        self._model_tokens.labels(name.provider, name.model, "input").inc(answer.input_tokens)
+        self._model_tokens.labels(name.provider, name.model, "output").inc(answer.output_tokens)
+
+    def model_failed(self, name: ModelName, seconds: float, _failure: AssistantFailed) -> None:
+        """A model failed."""
+        self._model_seconds.labels(name.provider, name.model).observe(seconds)
+        self._model_failures.labels(name.provider, name.model).inc()
 
     def reply_capped(self, cap: str) -> None:
         """A contact was over the cap of an "hour" or a "day"."""

@@ -11,6 +11,7 @@ import pytest
 from tests.stand_ins import ModelStandIn
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.model_answers import ModelAnswer
 
 KEY = "key-nobody-may-see"
 WORDS = "Have you got tulips?"
@@ -21,7 +22,7 @@ TALK = Prompt(
 
 
 class Assistant(Protocol):
-    async def answer(self, prompt: Prompt) -> str: ...
+    async def answer(self, prompt: Prompt) -> ModelAnswer: ...
     async def close(self) -> None: ...
 
 
@@ -29,16 +30,16 @@ class AssistantContract:
     """For all. A subclass gives the fixture `assistant`."""
 
     async def test_it_answers_with_text(self, assistant: Assistant) -> None:
-        answer = await assistant.answer(TALK)
+        answer = (await assistant.answer(TALK)).text
         assert answer == answer.strip() != ""
 
     async def test_it_answers_when_the_business_spoke_first(self, assistant: Assistant) -> None:
-        assert await assistant.answer(Prompt("", (Turn(Role.ASSISTANT, "Hello!"), Turn(Role.USER, WORDS))))
+        assert (await assistant.answer(Prompt("", (Turn(Role.ASSISTANT, "Hello!"), Turn(Role.USER, WORDS))))).text
 
     async def test_it_answers_several_at_once(self, assistant: Assistant) -> None:
         answers = await asyncio.gather(*(assistant.answer(TALK) for _ in range(20)))
         assert len(answers) == 20
-        assert all(answers)
+        assert all(answer.text for answer in answers)
 
     async def test_it_may_be_closed_twice(self, assistant: Assistant) -> None:
         await assistant.close()
@@ -77,6 +78,12 @@ class RemoteAssistantContract(AssistantContract):
         await self._fails(assistant, "HTTP")
         assert len(endpoint.asked) == 1
 
+    async def test_tokens_are_counted_as_the_provider_counts_them(
+        self, assistant: Assistant, endpoint: ModelStandIn
+    ) -> None:
+        answer = await assistant.answer(TALK)
+        assert (answer.input_tokens, answer.output_tokens) == (endpoint.input_tokens, endpoint.output_tokens)
+
     async def test_it_does_not_wait_longer_than_its_time_out(self, hasty: Assistant, endpoint: ModelStandIn) -> None:
         endpoint.delay = 30
         began = time.monotonic()
@@ -102,7 +109,7 @@ class RemoteAssistantContract(AssistantContract):
         endpoint.status = 503
         await self._fails(assistant, "HTTP 503")
         endpoint.status = 200
-        assert await assistant.answer(TALK) == endpoint.text
+        assert (await assistant.answer(TALK)).text == endpoint.text
 
     async def _fails(self, assistant: Assistant, reason: str) -> str:
         with pytest.raises(AssistantFailed, match=reason) as failure:

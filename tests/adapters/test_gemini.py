@@ -46,7 +46,7 @@ class TestGemini(RemoteAssistantContract):
 
 
 async def test_the_prompt_is_asked_in_geminis_words(assistant: Gemini, endpoint: GeminiStandIn) -> None:
-    assert await assistant.answer(TALK) == "Hello from the model"
+    assert (await assistant.answer(TALK)).text == "Hello from the model"
     (asked,) = endpoint.asked
     assert asked.path == "/v1beta/models/gemini-2.5-flash:generateContent"
     assert asked.headers["x-goog-api-key"] == KEY
@@ -130,7 +130,7 @@ async def test_an_answer_that_was_cut_at_the_token_limit_is_still_an_answer(
 ) -> None:
     parts = [{"text": "We have "}, {"text": "red ones"}]
     endpoint.payload = {"candidates": [{"finishReason": "MAX_TOKENS", "content": {"parts": parts}}]}
-    assert await assistant.answer(TALK) == "We have red ones"
+    assert (await assistant.answer(TALK)).text == "We have red ones"
 
 
 async def test_an_endpoint_that_is_not_there_is_a_failure(unused_tcp_port: int) -> None:

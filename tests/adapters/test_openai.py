@@ -71,7 +71,7 @@ async def test_without_a_key_nothing_is_authorized_and_a_closing_slash_does_not_
 async def test_content_in_parts_is_joined(assistant: OpenAI, endpoint: OpenAIStandIn) -> None:
     parts = [{"type": "text", "text": "Yes, "}, {"type": "image_url"}, "odd", {"type": "text", "text": "we do."}]
     endpoint.payload = {"choices": [{"message": {"content": parts}}]}
-    assert await assistant.answer(TALK) == "Yes, we do."
+    assert (await assistant.answer(TALK)).text == "Yes, we do."
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_content_in_parts_is_joined(assistant: OpenAI, endpoint: OpenAISta
 )
 async def test_thoughts_are_not_said(assistant: OpenAI, endpoint: OpenAIStandIn, text: str, said: str) -> None:
     endpoint.text = text
-    assert await assistant.answer(TALK) == said
+    assert (await assistant.answer(TALK)).text == said
 
 
 @pytest.mark.parametrize("text", ["<think>never ends", "<think>all of it</think>", "<think>" * 100_000])

@@ -16,7 +16,8 @@ from tests.process import free_port
 from wabot.core import doctor_verdicts
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
-from wabot.doctor.doctor import ArchiveToExamine, Assistant, Doctor, Surroundings
+from wabot.core.model_answers import ModelAnswer, ModelName
+from wabot.doctor.doctor import ArchiveToExamine, Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.sandbox.meta import Meta
 from wabot.settings.loading import Settings
@@ -40,6 +41,10 @@ def meta() -> Meta:
     )
 
 
+MAIN = ModelName("openai", "llama")
+SECOND = ModelName("gemini", "flash", "assistant.fallbacks[0]")
+
+
 class Store:
     """An archive that works, or says why not."""
 
@@ -58,10 +63,10 @@ class Model:
     def __init__(self, failure: str = "") -> None:
         self._failure = failure
 
-    async def answer(self, _prompt: Any) -> str:
+    async def answer(self, _prompt: Any) -> ModelAnswer:
         if self._failure:
             raise AssistantFailed(self._failure)
-        return "hello"
+        return ModelAnswer("hello")
 
 
 @asynccontextmanager
@@ -69,7 +74,7 @@ async def examined(
     b: Business,
     *,
     archive: ArchiveToExamine | None = None,
-    assistant: Assistant | None = None,
+    models: Mapping[ModelName, Model] | None = None,
     journal: Callable[[], Awaitable[Check]] | None = None,
     clock: Callable[[], float] = time.time,
     url: str = "",
@@ -84,7 +89,7 @@ async def examined(
     changed = {"whatsapp": b.settings.whatsapp.model_copy(update=secret(whatsapp))} if whatsapp else {}
     chosen: Settings = b.settings.model_copy(update=changed)
     async with ClientSession() as session:
-        around = Surroundings(session, journal or look, archive, assistant or Model())
+        around = Surroundings(session, journal or look, archive, models or {MAIN: Model()})
         checks = await Doctor(chosen, around, clock=clock, url=url).examine(fix=fix)
     assert tuple(check.name for check in checks) == doctor_verdicts.NAMES
     yield {check.name: check for check in checks}
@@ -260,8 +265,19 @@ async def test_a_graph_that_is_none_is_said_so(b: Business) -> None:
         assert "token" in broken(checks)
 
 
+async def test_each_model_is_asked_and_a_fallback_that_fails_is_a_warning(b: Business) -> None:
+    async with examined(b, models={MAIN: Model(), SECOND: Model()}) as checks:
+        assert checks["model"].detail == "llama (openai), flash (gemini) answer"
+    async with examined(b, models={MAIN: Model(), SECOND: Model("HTTP 404")}) as checks:
+        assert checks["model"].state is State.WARNING
+        assert checks["model"].detail == "flash (gemini): HTTP 404"
+        assert "[assistant.fallbacks[0]]" in checks["model"].remedy
+    async with examined(b, models={MAIN: Model("HTTP 500"), SECOND: Model()}) as checks:
+        assert checks["model"].state is State.BROKEN
+
+
 async def test_mongodb_and_the_model_say_why_they_fail(b: Business) -> None:
-    async with examined(b, archive=Store(down=True), assistant=Model("HTTP 401")) as checks:
+    async with examined(b, archive=Store(down=True), models={MAIN: Model("HTTP 401")}) as checks:
         assert broken(checks) == {"mongo", "model"}
         assert ("401" in checks["model"].detail, "mongo.uri" in checks["mongo"].remedy) == (True, True)
     async with examined(b, archive=Store(missing=("id",))) as checks:

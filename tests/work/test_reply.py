@@ -16,10 +16,12 @@ from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, 
 from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person, Stop
+from wabot.core.model_answers import ModelName
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.reply_caps import ReplyCaps
 from wabot.core.whatsapp_text import MAX_BODY
+from wabot.work.models import Models, RankedModel
 from wabot.work.reply import Replies, ReplyStyle, Typing
 from wabot.work.typing_indicator import Silence, TypingIndicator
 
@@ -55,7 +57,7 @@ class Desk:
         self.capped: list[str] = []
         self.replies = Replies(
             scene.journal,
-            assistant,
+            Models([RankedModel(ModelName("scripted", "m"), 30.0, assistant)], clock=lambda: scene.now),
             archive,
             style=style,
             policy=POLICY,

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from wabot.core.conversation import Prompt
+from wabot.core.model_answers import ModelAnswer
 
 _PERSON = (
     r"agents?|humans?|person|people|someone|somebody|operators?|representative"
@@ -44,15 +45,16 @@ _QUOTED = 200
 class Canned:
     """Knows a few words; otherwise it repeats the message and the number of turns in the prompt."""
 
-    async def answer(self, prompt: Prompt) -> str:
+    async def answer(self, prompt: Prompt) -> ModelAnswer:
         """The answer to the last turn. Never fails."""
         said = " ".join(unicodedata.normalize("NFC", prompt.turns[-1].text).split())
         for words, answer in _ANSWERS:
             if words.search(said):
-                return answer
+                return ModelAnswer(answer)
         quoted = said if len(said) <= _QUOTED else said[: _QUOTED - 1] + "…"
         turns = len(prompt.turns)
-        return f"You said: “{quoted}”. I have seen {turns} {'turn' if turns == 1 else 'turns'} of our talk."
+        seen = f"{turns} {'turn' if turns == 1 else 'turns'}"
+        return ModelAnswer(f"You said: “{quoted}”. I have seen {seen} of our talk.")
 
     async def close(self) -> None:
         """Nothing is open."""

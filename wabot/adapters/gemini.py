@@ -13,6 +13,7 @@ from typing import Any
 
 from wabot.core.conversation import Prompt, Role
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.model_answers import ModelAnswer, token_count
 from wabot.core.remedies import words_of_model
 
 with warnings.catch_warnings():
@@ -50,8 +51,8 @@ class Gemini:
         self._options = RequestOptions(timeout=timeout_seconds + 1, retry=None)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="gemini")
 
-    async def answer(self, prompt: Prompt) -> str:
-        """The model's text. Raises AssistantFailed, which never quotes the key or the prompt."""
+    async def answer(self, prompt: Prompt) -> ModelAnswer:
+        """The model's answer. Raises AssistantFailed, which never quotes the key or the prompt."""
         loop = asyncio.get_running_loop()
         try:
             # The wait for a free thread counts too; a request that has not begun by then is not made.
@@ -59,7 +60,9 @@ class Gemini:
                 response = await loop.run_in_executor(self._threads, self._ask, prompt)
         except TimeoutError:
             raise AssistantFailed(f"no answer within {self._seconds:g} s") from None
-        return _text(response)
+        used = response.usage_metadata
+        written = used.total_token_count - used.prompt_token_count  # with the thoughts, which are charged too
+        return ModelAnswer(_text(response), token_count(used.prompt_token_count), token_count(written))
 
     async def close(self) -> None:
         """Close the connections; threads that wait for an answer end with their timeout."""

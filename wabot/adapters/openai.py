@@ -13,6 +13,7 @@ import aiohttp
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.json_values import dict_of
+from wabot.core.model_answers import ModelAnswer, token_count
 from wabot.core.remedies import words_of_model
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -31,15 +32,15 @@ class OpenAI:
         self._model = model
         self._seconds = timeout_seconds
 
-    async def answer(self, prompt: Prompt) -> str:
-        """The model's text. Raises AssistantFailed, which never quotes the key or the prompt."""
+    async def answer(self, prompt: Prompt) -> ModelAnswer:
+        """The model's answer. Raises AssistantFailed, which never quotes the key or the prompt."""
         try:
             answer = await self._ask(prompt)
         except TimeoutError:
             raise AssistantFailed(f"no answer within {self._seconds:g} s") from None
         except aiohttp.ClientError as error:
             raise AssistantFailed(f"no connection ({type(error).__name__})") from error
-        return _text(answer)
+        return _read(answer)
 
     async def close(self) -> None:
         """Nothing to close: the session belongs to the caller."""
@@ -75,12 +76,19 @@ def _said(answer: bytes) -> object:
     return dict_of(error).get("message", error)
 
 
-def _text(answer: bytes) -> str:
-    """The model's text in a chat completion."""
+def _read(answer: bytes) -> ModelAnswer:
+    """A chat completion."""
     try:
         completion = json.loads(answer)
     except (ValueError, RecursionError):
         raise AssistantFailed("the answer is not JSON") from None
+    usage = dict_of(dict_of(completion).get("usage"))
+    tokens = token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
+    return ModelAnswer(_text(completion), *tokens)
+
+
+def _text(completion: object) -> str:
+    """The model's text."""
     match completion:
         case {"choices": [{"finish_reason": "content_filter"}, *_]}:
             raise AssistantFailed("blocked (content_filter)")

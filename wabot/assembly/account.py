@@ -25,6 +25,7 @@ from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Circuit, Guarded
 from wabot.work.archiver import Archiver
 from wabot.work.lane import Handler, Lane
+from wabot.work.models import Models
 
 Clock: TypeAlias = Callable[[], float]
 Noise: TypeAlias = Callable[[], float]
@@ -92,9 +93,10 @@ async def _around(
     metrics = Metrics(journal, clock=clock, archive=archive is not None)
     watch = factories.watch(identity.name, settings, journal, clock)
     meta = adapters.whatsapp(settings)
+    models = Models(await adapters.models(settings), clock=clock, observers=(metrics, watch))
     replies = factories.replies(
-        settings, journal, await adapters.assistant(settings), asked, meta.show_typing, clock=clock, noise=noise,
-        observe_seconds=metrics.model_answered, on_answer=watch.model_answered, on_cap=metrics.reply_capped,
+        settings, journal, models, asked, meta.show_typing, clock=clock, noise=noise,
+        observe_seconds=metrics.answer_made, on_cap=metrics.reply_capped,
     )  # fmt: skip
     limits = await factories.limits(settings, journal, clock)
     sends = factories.sends(settings, meta, limits, clock, noise)

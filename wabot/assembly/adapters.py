@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Protocol
@@ -12,12 +12,13 @@ from typing import Any, Protocol
 import aiohttp
 
 from wabot.adapters.whatsapp import WhatsApp
+from wabot.core.model_answers import ModelName
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.monitor.problem_sources import Watch
 from wabot.settings.loading import Settings
-from wabot.settings.sections import Assistant as AssistantSettings
-from wabot.work.reply import Assistant
+from wabot.settings.sections import ModelSettings
+from wabot.work.models import Model, RankedModel
 
 
 class Adapters(Protocol):
@@ -27,7 +28,7 @@ class Adapters(Protocol):
         """The archive of the account of this name, which has these numbers; None if the journal is the archive."""
 
     def whatsapp(self, settings: Settings) -> WhatsApp: ...
-    async def assistant(self, settings: Settings) -> Assistant: ...
+    async def models(self, settings: Settings) -> Sequence[RankedModel]: ...
     def doctor(self, settings: Settings, watch: Watch) -> Doctor: ...
 
 
@@ -41,7 +42,7 @@ class Clients:
         self, accounts: Mapping[str, Settings], session: aiohttp.ClientSession, archive: Any, stack: AsyncExitStack
     ) -> None:
         self._accounts, self._session, self._archive, self._stack = accounts, session, archive, stack
-        self._assistants: list[tuple[AssistantSettings, Assistant]] = []
+        self._models: list[tuple[ModelSettings, Model]] = []
         self._numbers: dict[str, Callable[[], Set[str]]] = {}
 
     @classmethod
@@ -73,14 +74,19 @@ class Clients:
             access_token=meta.access_token.get_secret_value(),
         )
 
-    async def assistant(self, settings: Settings) -> Assistant:
-        """The configured model."""
-        for same, known in self._assistants:
-            if same == settings.assistant:
+    async def models(self, settings: Settings) -> Sequence[RankedModel]:
+        """The configured models, in the order in which they are asked."""
+        return [RankedModel(name, one.timeout_seconds, self._model(one)) for name, one in ranked(settings).items()]
+
+    def _model(self, chosen: ModelSettings) -> Model:
+        """A model, which all accounts share that have it in their settings."""
+        for same, known in self._models:
+            if same == chosen:
                 return known
-        sharers = [one.delivery.concurrency for one in self._accounts.values() if one.assistant == settings.assistant]
-        made = await assistant(settings, self._session, self._stack, threads=sum(sharers))
-        self._assistants.append((settings.assistant, made))
+        accounts = self._accounts.values()
+        sharers = [one.delivery.concurrency for one in accounts if chosen in ranked(one).values()]
+        made = model(chosen, self._session, self._stack, threads=sum(sharers))
+        self._models.append((chosen, made))
         return made
 
     def doctor(self, settings: Settings, watch: Watch) -> Doctor:
@@ -90,20 +96,34 @@ class Clients:
             self._session,
             journal=lambda: asyncio.to_thread(inspect, data_dir, whole=False),
             archive=self._archive,
-            assistant=None,
+            models=None,
             model=watch.last_answer,
         )
         return Doctor(settings, around, clock=time.time)
 
 
-async def assistant(
-    settings: Settings, session: aiohttp.ClientSession, stack: AsyncExitStack, *, threads: int = 1
-) -> Assistant:
-    """The configured model. `threads`: the most requests at a time, for a client that blocks.
+def ranked(settings: Settings) -> dict[ModelName, ModelSettings]:
+    """The settings of the models, in the order in which they are asked."""
+    chosen = settings.assistant
+    return {
+        ModelName(one.provider, one.model, setting): one
+        for setting, one in [
+            ("assistant", chosen.first_model),
+            *((f"assistant.fallbacks[{index}]", one) for index, one in enumerate(chosen.fallbacks)),
+        ]
+    }
+
+
+def models(settings: Settings, session: aiohttp.ClientSession, stack: AsyncExitStack) -> dict[ModelName, Model]:
+    """All configured models, for one request each."""
+    return {name: model(one, session, stack) for name, one in ranked(settings).items()}
+
+
+def model(chosen: ModelSettings, session: aiohttp.ClientSession, stack: AsyncExitStack, *, threads: int = 1) -> Model:
+    """A model. `threads`: the most requests at a time, for a client that blocks.
 
     Only its own module is imported: Google's package costs half a second and 64 MB.
     """
-    chosen = settings.assistant
     if chosen.provider == "gemini":
         from wabot.adapters.gemini import Gemini  # noqa: PLC0415
 

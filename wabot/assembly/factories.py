@@ -8,7 +8,6 @@ from typing import Any
 from wabot.accounts import Identity
 from wabot.assembly.knowledge_files import knowledge_texts, prompt_text
 from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact
-from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Kind, Policy
 from wabot.core.optout import Consent
 from wabot.core.rate_limits import Bucket, Pace, PairLedger
@@ -24,7 +23,8 @@ from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Guarded
 from wabot.work.archiver import Archiver
 from wabot.work.lane import Lane
-from wabot.work.reply import Assistant, RecentArchive, Replies, ReplyStyle
+from wabot.work.models import Models
+from wabot.work.reply import RecentArchive, Replies, ReplyStyle
 from wabot.work.send import Graph, Limits, Sends
 from wabot.work.timers import Upkeep
 from wabot.work.typing_indicator import Show, TypingIndicator
@@ -118,14 +118,13 @@ def identity(name: str, settings: Settings) -> Identity:
 def replies(
     settings: Settings,
     journal: Journal,
-    assistant: Assistant,
+    assistant: Models,
     archive: RecentArchive | None,
     show_typing: Show,
     *,
     clock: Callable[[], float],
     noise: Callable[[], float],
     observe_seconds: Callable[[float], None],
-    on_answer: Callable[[AssistantFailed | None], None],
     on_cap: Callable[[str], None],
 ) -> Replies:
     """The handler of reply jobs."""
@@ -142,7 +141,6 @@ def replies(
         caps=reply_caps(settings),
         on_cap=on_cap,
         observe_seconds=observe_seconds,
-        on_answer=on_answer,
     )
 
 

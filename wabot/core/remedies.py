@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wabot.core.conversation import Prompt
-from wabot.core.doctor_verdicts import NEEDED_SCOPES, RENEW, SYSTEM_USERS
+from wabot.core.doctor_verdicts import NEEDED_SCOPES, RENEW, SYSTEM_USERS, Check, broken, ok, warning
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.model_answers import ModelName
 from wabot.core.whatsapp_text import sendable
 
 
@@ -89,23 +90,33 @@ def words_of_model(status: int, said: object, prompt: Prompt) -> str:
     return f"HTTP {status}: {words[:WORDS_LIMIT]}"
 
 
-_KEY = "Put a key that the model's provider accepts into assistant.api_key, and restart wabot."
-
-
-def of_model(failure: AssistantFailed) -> str:
-    """What to do if the model fails, by the HTTP status of its answer."""
+def of_model(failure: AssistantFailed, setting: str = "assistant") -> str:
+    """What to do if the model of this table of the settings fails, by the HTTP status of its answer."""
+    key = f"Put a key that the model's provider accepts into {setting}.api_key, and restart wabot."
     match failure.status:
         case 401 | 403:
-            return _KEY
+            return key
         case 400 if _SPEAKS_OF_KEY(str(failure)):
-            return _KEY
+            return key
         case 404:
-            return "Correct assistant.model or assistant.base_url and restart wabot: there is no such model."
+            return f"Correct {setting}.model or {setting}.base_url and restart wabot: there is no such model."
         case 429 | 402:
             return "See the quota and the payment at the model's provider; replies wait and are tried again."
         case status if status is not None and status < 500:
-            return "See [assistant]: provider, model, base_url; restart wabot when you have changed them."
-    return "Replies wait and are tried again. If it lasts, see [assistant]: base_url, and the provider's status."
+            return f"See [{setting}]: provider, model, base_url; restart wabot when you have changed them."
+    return f"Replies wait and are tried again. If it lasts, see [{setting}]: base_url, and the provider's status."
+
+
+def check_of_models(found: Mapping[ModelName, AssistantFailed | None]) -> Check:
+    """Doctor's check of the models that were asked: broken if the first of them fails, a warning if another does."""
+    failed = [(name, failure) for name, failure in found.items() if failure is not None]
+    if not failed:
+        verb = "answers" if len(found) == 1 else "answer"
+        return ok("model", f"{', '.join(map(str, found))} {verb}")
+    detail = "; ".join(f"{name}: {failure}" for name, failure in failed)
+    remedy = " ".join(dict.fromkeys(of_model(failure, name.setting) for name, failure in failed))
+    verdict = broken if any(name.setting == "assistant" for name, _ in failed) else warning
+    return verdict("model", detail, remedy)
 
 
 def of_account(text: str, account: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.credentials import Credentials
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
+from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.doctor.public_address import knock
 from wabot.doctor.questions_to_meta import Meta
 from wabot.settings.errors import SettingsError
@@ -27,6 +28,9 @@ from wabot.settings.loading import Settings
 
 CHECK_SECONDS = 20.0
 """The time limit of each check: without an answer by then it is broken."""
+
+MODEL_SECONDS = CHECK_SECONDS - 1.0
+"""The time limit of each model: less, so that a slow one does not hide what the others say."""
 
 
 class ArchiveToExamine(Protocol):
@@ -36,24 +40,24 @@ class ArchiveToExamine(Protocol):
         """Write, read and delete a test document. Returns the keys of missing indexes."""
 
 
-class Assistant(Protocol):
+class Model(Protocol):
     """A model. Raises AssistantFailed."""
 
-    async def answer(self, prompt: Prompt) -> str: ...
+    async def answer(self, prompt: Prompt) -> ModelAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What is examined.
 
-    `journal`: makes the journal's check. `archive`: None without MongoDB. `assistant`: None if the model must not be
-    called; then `model` returns the check of its last real answer (None before the first).
+    `journal`: makes the journal's check. `archive`: None without MongoDB. `models`: None if they must not be called;
+    then `model` returns the check of their last real answers (None before the first).
     """
 
     session: aiohttp.ClientSession
     journal: Callable[[], Awaitable[Check]]
     archive: ArchiveToExamine | None
-    assistant: Assistant | None
+    models: Mapping[ModelName, Model] | None
     model: Callable[[], Check | None] = lambda: None
 
 
@@ -174,13 +178,10 @@ class Doctor:
         return doctor_verdicts.ok("mongo", "writes, reads and has its indexes")
 
     async def _model(self) -> Check:
-        if self._around.assistant is None:
+        if self._around.models is None:
             return self._around.model() or doctor_verdicts.skipped("model", "no answer was asked for yet")
-        try:
-            await self._around.assistant.answer(Prompt("", (Turn(Role.USER, "Answer with one word: hello."),)))
-        except AssistantFailed as error:
-            return doctor_verdicts.broken("model", str(error), remedies.of_model(error))
-        return doctor_verdicts.ok("model", f"{self._settings.assistant.provider} answers")
+        failures = await asyncio.gather(*map(_failure, self._around.models.values()))
+        return remedies.check_of_models(dict(zip(self._around.models, failures, strict=True)))
 
     async def _events(self) -> Check:
         return doctor_verdicts.skipped("events", "no endpoints are configured")
@@ -189,3 +190,15 @@ class Doctor:
         """The public address of our webhook, from the settings, `--url` or Meta; "" if unknown."""
         address = self._address or self._meta.callback
         return f"{address.rstrip('/').removesuffix('/webhook')}/webhook" if address else ""
+
+
+async def _failure(model: Model) -> AssistantFailed | None:
+    """Why a model does not answer a short question; None if it does."""
+    try:
+        async with asyncio.timeout(MODEL_SECONDS):
+            await model.answer(Prompt("", (Turn(Role.USER, "Answer with one word: hello."),)))
+    except TimeoutError:
+        return AssistantFailed(f"no answer within {MODEL_SECONDS:g} s")
+    except AssistantFailed as failure:
+        return failure
+    return None

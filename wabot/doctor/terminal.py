@@ -28,12 +28,12 @@ async def run(
     settings: Settings,
     args: argparse.Namespace,
     *,
-    assistant: Callable[[Settings, aiohttp.ClientSession, AsyncExitStack], Awaitable[Any]],
+    models: Callable[[Settings, aiohttp.ClientSession, AsyncExitStack], Any],
     archive: Callable[[Settings, AsyncExitStack], Awaitable[Any]],
 ) -> int:
     """Examine and print, one account after the other. Returns 1 if anything is broken, else 0.
 
-    `assistant` and `archive` are factories. Raises SettingsError if there is no such account.
+    `models` and `archive` are factories. Raises SettingsError if there is no such account.
     """
     accounts = settings.of_accounts()
     asked = {settings.account_named(args.account)} if args.account else set(accounts)
@@ -47,7 +47,7 @@ async def run(
                     session=session,
                     journal=partial(asyncio.to_thread, inspect, one.server.data_dir),
                     archive=archived,
-                    assistant=await assistant(one, session, stack),
+                    models=models(one, session, stack),
                 )
                 checks = await Doctor(one, around, clock=time.time, url=args.url).examine(fix=args.fix)
                 examined[name] = [_in_words_of(name, check) for check in checks]

@@ -18,6 +18,7 @@ from wabot.core.account_news import WARNING_SECONDS, AccountNews, Standing
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Halt, Outcome
+from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.log import get_logger
 from wabot.monitor.problem_list import Problems
 from wabot.work.lane import Lane
@@ -78,6 +79,10 @@ class Doctor(Protocol):
     async def examine(self) -> list[Check]: ...
 
 
+def _problem_of(name: ModelName) -> str:
+    return name.setting.replace("assistant", "model", 1)
+
+
 class Watch:
     """Turns events into problems. `last_webhook_at`: Unix seconds of Meta's last webhook since the start, or None.
 
@@ -97,7 +102,7 @@ class Watch:
         self.last_webhook_at: float | None = None
         self._journal, self._data_dir = journal, data_dir.absolute()
         self._ignored_numbers, self._clock = ignored_numbers, clock
-        self._model: Check | None = None
+        self._models = dict[ModelName, AssistantFailed | None]()
         self._lane_problems: dict[str, str] = {}
         self._check_problems: dict[str, str] = {}
         self._examine_at = self._examined_soon_at = 0.0
@@ -139,15 +144,16 @@ class Watch:
         self.problems.end("signature")
         self.problems.end("signature", by=BY_DOCTOR)
 
-    def model_answered(self, failure: AssistantFailed | None) -> None:
-        """The model answered, or failed with `failure`."""
-        if failure is None:
-            self._model = doctor_verdicts.ok("model", "its last answer was good")
-            self.problems.end("model")
-        else:
-            remedy = remedies.of_model(failure)
-            self._model = doctor_verdicts.broken("model", str(failure), remedy)
-            self.problems.begin("model", f"The model does not answer: {failure}", remedy)
+    def model_answered(self, name: ModelName, _seconds: float, _answer: ModelAnswer) -> None:
+        """A model answered."""
+        self._models[name] = None
+        self.problems.end(_problem_of(name))
+
+    def model_failed(self, name: ModelName, _seconds: float, failure: AssistantFailed) -> None:
+        """A model failed."""
+        self._models[name] = failure
+        remedy = remedies.of_model(failure, name.setting)
+        self.problems.begin(_problem_of(name), f"The model {name} does not answer: {failure}", remedy)
 
     def archive_changed(self, works: bool, reason: str) -> None:
         """MongoDB stopped answering, or answers again."""
@@ -170,8 +176,8 @@ class Watch:
     # Regular checks
 
     def last_answer(self) -> Check | None:
-        """The check of the model's last real answer, since a call just for the check would cost money."""
-        return self._model
+        """The check of the models' last real answers, since a call just for the check would cost money."""
+        return remedies.check_of_models(self._models) if self._models else None
 
     async def look(self) -> None:
         """Check the disk, the journal, and webhooks kept for other numbers; end an old warning of Meta's."""

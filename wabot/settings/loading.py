@@ -36,6 +36,7 @@ from wabot.settings.sections import (
     SANDBOX,
     SANDBOX_DEFAULTS,
     SANDBOX_TAKES,
+    TABLES,
     Api,
     Assistant,
     Delivery,
@@ -262,6 +263,8 @@ def _explain(kind: str, loc: tuple[int | str, ...], message: str, origins: Mappi
     path = ".".join(str(part) for part in loc)
     word = str(loc[-1])
     if kind == "extra_forbidden":
+        if len(loc) > 2:
+            return f"{path}: unknown key{hint(word, TABLES[str(loc[1])].model_fields)}"
         if len(loc) > 1:
             return f"{path}: unknown key{hint(word, SECTIONS[str(loc[0])].model_fields)}"
         homes = [name for name, key in PLACES if key == word]
@@ -278,5 +281,7 @@ def _refusal(setting: str, why: str) -> str:
     if not why.startswith("missing"):
         return f"{setting}: {why}"
     names = [name for known in (FLAT_NAMES, WABOT_NAMES) for name, place in known.items() if ".".join(place) == setting]
-    variables = f"as {' or '.join(names)}" if names else f"in {VARIABLE}"
+    section, key = [*setting.partition("[")[0].split("."), ""][:2]
+    of_table = f"WABOT_{section}__{key}".upper()
+    variables = f"as {' or '.join(names)}" if names else f"in {of_table if of_table in WABOT_NAMES else VARIABLE}"
     return f"{setting}: {why}; set it in config.toml or {variables}"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from wabot.ownership import whose
 from wabot.settings.accounts import AccountSettings, place
-from wabot.settings.sections import Assistant, Server, WhatsApp
+from wabot.settings.sections import Assistant, ModelSettings, Server, WhatsApp
 
 
 class Settings(Protocol):
@@ -60,14 +60,18 @@ def _of_account(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _of_assistant(assistant: Assistant) -> Iterator[tuple[str, str]]:
-    if assistant.provider == "gemini" and not assistant.api_key:
-        yield "assistant.api_key", "missing: assistant.provider gemini needs it"
-    if assistant.provider == "openai":
-        for key in [key for key in ("base_url", "model") if not getattr(assistant, key)]:
-            yield f"assistant.{key}", "missing: assistant.provider openai needs it"
+    yield from _of_model(assistant, "assistant")
+    for index, fallback in enumerate(assistant.fallbacks):
+        yield from _of_model(fallback, f"assistant.fallbacks[{index}]")
     for key in ("prompt_file", "knowledge_dir"):
         if reason := _unreadable(getattr(assistant, key), folder=key == "knowledge_dir"):
             yield f"assistant.{key} (or WABOT_ASSISTANT__{key.upper()})", f"cannot be read: {reason}"
+
+
+def _of_model(model: Assistant | ModelSettings, setting: str) -> Iterator[tuple[str, str]]:
+    needed = {"gemini": ("api_key",), "openai": ("base_url", "model")}.get(model.provider, ())
+    for key in [key for key in needed if not getattr(model, key)]:
+        yield f"{setting}.{key}", f"missing: {setting}.provider {model.provider} needs it"
 
 
 def _is_loopback(host: str) -> bool:

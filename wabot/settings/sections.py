@@ -29,6 +29,9 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+MOST_FALLBACKS = 5
+"""Each of them lengthens the time for which a contact waits."""
+
 SHORTEST_KEY = 16
 """The fewest characters of an API key, so that it cannot be guessed."""
 
@@ -98,11 +101,29 @@ class FirstContact(Section):
     components: Annotated[tuple[dict[str, Any], ...], Strict(False)] = ()
 
 
-class Assistant(Section):
+def _usual_model(model: str, info: ValidationInfo) -> str:
+    return model or ("gemini-2.5-flash" if info.data.get("provider") == "gemini" else "")
+
+
+ModelText = Annotated[str, AfterValidator(_usual_model)]
+
+
+class ModelSettings(Section):
+    """One model, and how to reach it."""
+
     provider: Literal["gemini", "openai", "canned"] = "gemini"
-    model: str = ""
+    model: ModelText = ""
     api_key: SecretStr = SecretStr("")
     base_url: Url = ""
+    timeout_seconds: Seconds = 30
+
+
+class Assistant(Section):
+    provider: Literal["gemini", "openai", "canned"] = "gemini"
+    model: ModelText = ""
+    api_key: SecretStr = SecretStr("")
+    base_url: Url = ""
+    fallbacks: Annotated[tuple[ModelSettings, ...], Strict(False), Field(max_length=MOST_FALLBACKS)] = ()
     prompt_file: OptionalPath = None
     knowledge_dir: OptionalPath = None
     history_messages: Annotated[int, Field(ge=0)] = 20
@@ -117,17 +138,17 @@ class Assistant(Section):
     typing: bool = True
     fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."
 
-    @field_validator("model")
-    @classmethod
-    def _default_model(cls, model: str, info: ValidationInfo) -> str:
-        return model or ("gemini-2.5-flash" if info.data.get("provider") == "gemini" else "")
-
     @field_validator("quiet_max_seconds")
     @classmethod
     def _not_below_quiet(cls, longest: float, info: ValidationInfo) -> float:
         if longest < info.data.get("quiet_seconds", 0):
             raise ValueError("must not be less than quiet_seconds")
         return longest
+
+    @property
+    def first_model(self) -> ModelSettings:
+        """The model that is asked first."""
+        return ModelSettings(**{key: getattr(self, key) for key in ModelSettings.model_fields})
 
 
 class Mongo(Section):
@@ -189,6 +210,9 @@ class Log(Section):
     ] = "info"
     bodies: bool = False
 
+
+TABLES: dict[str, type[Section]] = {"fallbacks": ModelSettings}
+"""The keys that are arrays of tables."""
 
 SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "delivery", "optout", "log"})
 """The sections that the sandbox reads: how to answer and how to retry, but no addresses and no credentials."""

@@ -66,9 +66,9 @@ class RecentArchive(Protocol):
 
 
 class Assistant(Protocol):
-    """A model. Raises AssistantFailed."""
+    """The models. Raises AssistantFailed."""
 
-    async def answer(self, prompt: Prompt) -> str: ...
+    async def answer(self, prompt: Prompt, job: Job) -> str: ...
 
 
 Typing = Callable[[str | None, Callable[[], Awaitable[bool]]], AbstractAsyncContextManager[None]]
@@ -114,14 +114,13 @@ class Replies:
         caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
         typing: Typing | None = None,
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
-        on_answer: Callable[[AssistantFailed | None], None] = lambda _failure: None,
         on_cap: Callable[[str], None] = lambda _cap: None,
     ) -> None:
         self._memory, self._assistant, self._archive = memory, assistant, archive
         self._style, self._policy, self._pace = style, policy, pace
         self._clock, self._noise = clock, noise
         self._caps, self._typing = caps, typing or (lambda _wamid, _silence: nullcontext())
-        self._observe_seconds, self._on_answer, self._on_cap = observe_seconds, on_answer, on_cap
+        self._observe_seconds, self._on_cap = observe_seconds, on_cap
         self.assistant_works: bool | None = None
 
     def room(self, _now: float) -> float:
@@ -203,18 +202,16 @@ class Replies:
         started = self._clock()
         self._pace.spend(job.contact.id, started)
         try:
-            answer = read_answer(await self._assistant.answer(asked), handoff=self._style.handoff)
+            answer = read_answer(await self._assistant.answer(asked, job), handoff=self._style.handoff)
             bubbles = for_whatsapp(answer.text, self._style.max_bubbles)
             if not bubbles and not answer.handoff:
                 raise AssistantFailed("the answer is empty")
-        except AssistantFailed as error:
+        except AssistantFailed:
             self.assistant_works = False
-            self._on_answer(error)
             raise
         finally:
             self._observe_seconds(self._clock() - started)
         self.assistant_works = True
-        self._on_answer(None)
         several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
         quoted = [questions[-1] if several else None] + [None] * len(bubbles)
         return [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]

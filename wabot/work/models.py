@@ -1,0 +1,96 @@
+"""Asks the configured models in order until one answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wabot.core.conversation import Prompt
+from wabot.core.exceptions import AssistantFailed
+from wabot.core.jobs import Job
+from wabot.core.model_answers import ModelAnswer, ModelName
+from wabot.core.model_circuit import ModelCircuit, in_turn
+from wabot.log import get_logger
+
+log = get_logger()
+
+
+class Model(Protocol):
+    """One model of one provider. Raises AssistantFailed."""
+
+    async def answer(self, prompt: Prompt) -> ModelAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RankedModel:
+    """A model of the settings. `seconds`: how long it may take for an answer, with all that belongs to it."""
+
+    name: ModelName
+    seconds: float
+    model: Model
+
+
+class Observer(Protocol):
+    """Learns what became of each request to a model."""
+
+    def model_answered(self, name: ModelName, seconds: float, answer: ModelAnswer) -> None: ...
+    def model_failed(self, name: ModelName, seconds: float, failure: AssistantFailed) -> None: ...
+
+
+class Models:
+    """The assistant: the first of the models, and the others for when it fails or is too slow."""
+
+    def __init__(
+        self, models: Sequence[RankedModel], *, clock: Callable[[], float], observers: Sequence[Observer] = ()
+    ) -> None:
+        self._models, self._clock, self._observers = models, clock, observers
+        self._circuits = [ModelCircuit() for _ in models]
+
+    async def answer(self, prompt: Prompt, job: Job) -> str:
+        """The text of the first model that answers before the reply `job` expires.
+
+        Raises AssistantFailed with the reason of each that was asked.
+        """
+        failures = list[tuple[ModelName, AssistantFailed]]()
+        for index in in_turn(self._circuits, self._clock()):
+            ranked, circuit = self._models[index], self._circuits[index]
+            if failures and job.expires_at is not None and self._clock() >= job.expires_at:
+                break
+            circuit.asked(self._clock())
+            try:
+                text = await self._ask(ranked, prompt, job)
+            except AssistantFailed as failure:
+                circuit.failed(self._clock(), failure.status)
+                log.info("model.failed", model=str(ranked.name), reason=str(failure), job=job.id)
+                failures.append((ranked.name, failure))
+            else:
+                circuit.succeeded()
+                return text
+        raise _all_failed(failures)
+
+    async def _ask(self, ranked: RankedModel, prompt: Prompt, job: Job) -> str:
+        """The text of one model, within its time and the reply's."""
+        began = self._clock()
+        seconds = min(ranked.seconds, job.expires_at - began) if job.expires_at is not None else ranked.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await ranked.model.answer(prompt)
+        except TimeoutError:
+            failure = AssistantFailed(f"no answer within {seconds:g} s")
+        except AssistantFailed as error:
+            failure = error
+        else:
+            for observer in self._observers:
+                observer.model_answered(ranked.name, self._clock() - began, answer)
+            return answer.text
+        for observer in self._observers:
+            observer.model_failed(ranked.name, self._clock() - began, failure)
+        raise failure
+
+
+def _all_failed(failures: Sequence[tuple[ModelName, AssistantFailed]]) -> AssistantFailed:
+    if len(failures) == 1:
+        return failures[0][1]
+    return AssistantFailed("; ".join(f"{name}: {failure}" for name, failure in failures))
