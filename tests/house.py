@@ -55,6 +55,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.adapters": ("wabot.core", "wabot.lean_imports"),
     "wabot.offload": (),
     "wabot.batch_building": ("wabot.core", "wabot.journal", "wabot.work"),
+    "wabot.message_building": ("wabot.core", "wabot.journal.single_messages"),
     "wabot.assembly.clock": (),
     "wabot.assembly.knowledge_files": (),
     "wabot.log": ("wabot.core", "wabot.lean_imports", "wabot.log_format", "wabot.log_output"),
@@ -71,7 +72,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
     "wabot.operations": ("wabot.core", "wabot.journal", "wabot.log", "wabot.offload", "wabot.work"),
     "wabot.service": (
-        "wabot.batch_building", "wabot.core", "wabot.journal", "wabot.log", "wabot.monitor.problem_sources",
+        "wabot.batch_building", "wabot.core", "wabot.journal", "wabot.log", "wabot.message_building",
+        "wabot.monitor.problem_sources",
         "wabot.offload", "wabot.operations", "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.accounts": (
@@ -87,6 +89,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
         "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.outbox_list",
+        "wabot.journal.single_messages", "wabot.message_building",
         "wabot.journal.merge_undo", "wabot.journal.retry_and_cancel", "wabot.log", "wabot.metrics",
         "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.web",
         "wabot.webhook_intake",

@@ -13,10 +13,12 @@ from wabot.core.jobs import Kind
 from wabot.core.json_values import seconds_of
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
-from wabot.core.phone_numbers import is_bsuid, normalize_number
+from wabot.core.phone_numbers import InvalidNumber, is_bsuid, normalize_number
 from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
+from wabot.journal.single_messages import NewSingle, Reason
 from wabot.log import get_logger
+from wabot.message_building import NotSendable, OneMessage
 from wabot.monitor.problem_sources import Watch
 from wabot.offload import MANY, Offload
 from wabot.operations import JOB_ID, Operations
@@ -95,6 +97,28 @@ class Service(Operations):
         if not queued.known:
             log.info("batch.queued", batch=queued.id, recipients=len(batch.recipients))
         return queued.id, queued.known
+
+    async def send(self, message: OneMessage) -> tuple[str, bool]:
+        """Queue one message to one person: an id to `wait` for and for `sent`, and whether it was queued already.
+
+        Raises NotSendable, KeyConflict, JournalDown.
+        """
+        try:
+            identity = identify(message.number)
+        except InvalidNumber as error:
+            raise NotSendable(Reason.INVALID_NUMBER) from error
+        name = new_id(self._noise, 16)
+        single = NewSingle(name, message.key, message.fingerprint, identity, message.outgoing, message.quotes)
+        queued = await self._journal.queue_single(single, self._clock())
+        if isinstance(queued, Reason):
+            raise NotSendable(queued)
+        if queued.conflict:
+            raise KeyConflict("this Idempotency-Key was used for another request")
+        return queued.id, queued.known
+
+    async def sent(self, single_id: str) -> dict[str, Any]:
+        """What became of one message to one person so far, as one line of a batch."""
+        return self._result(await self._journal.single_result(single_id))
 
     async def wait(self, batch_id: str, seconds: float) -> None:
         """Wait until a batch is settled, at most `seconds`."""

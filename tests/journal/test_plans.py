@@ -11,22 +11,24 @@ import inspect
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receipt, said, sent, text
+from tests.journal.scene import ANA, BEN, DAY, EVA, POLICY, RULES, Scene, receipt, said, sent, template, text
 from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
+from wabot.core.outgoing import Origin
 from wabot.journal import connections, indexes
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.outbox_list import ASIDE, Query
 from wabot.journal.retry_and_cancel import CannotMove
+from wabot.journal.single_messages import NewSingle
 
 NOT_VERBS = {"changed", "close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""
@@ -52,7 +54,7 @@ EXCEPTIONS = {
     "SELECT id, direction, type, wamid, substr(body, 1, :longest)": "sorts what one prompt can hold, beside LIMIT",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
-    "coalesce(next_position, 0) >= 0 ORDER BY created_at DESC": "/batches: a page of the newest",
+    "coalesce(next_position, 0) >= 0 AND single = 0 ORDER BY created_at DESC": "/batches: a page of the newest",
     "FROM jobs j INDEXED BY jobs_ready WHERE kind = 'send'": "/outbox sorts what waits for its turn",
     "FROM jobs j INDEXED BY jobs_waiting WHERE kind = 'send'": "/outbox sorts what waits for its turn",
     "FROM jobs j INDEXED BY jobs_joinable": "/outbox sorts the replies that are owed: one for a contact at the most",
@@ -81,7 +83,7 @@ INDEXES = {
     "FROM jobs j WHERE j.batch_id = :batch": {"jobs_of_batch"},
     "AND m.status = 'sent' UNION ALL": {"messages_unread"},
     "AND state = 'failed' AND state IN": {"jobs_aside"},
-    "AND (created_at, id) < (SELECT created_at, id FROM batches": {"batches_created"},
+    "AND (created_at, id) < (SELECT created_at, id FROM batches": {"batches_listed"},
     "WHERE j.batch_id = :batch AND j.id > :after": {"jobs_of_batch"},
 }
 """By a part of the statement: the indexes that must serve it."""
@@ -243,6 +245,10 @@ async def whatever_comes_of_a_send(scene: Scene) -> None:
 
 async def questions(scene: Scene) -> None:
     journal = scene.journal
+    one = NewSingle("one", "key", "print", EVA, template(origin=Origin.STAFF), "wamid.x")
+    await journal.queue_single(one, scene.now)
+    await journal.queue_single(replace(one, quotes=None), scene.now)
+    await journal.single_result("one")
     await journal.results("big")
     for cursor in (None, "big", "nothing"):
         await journal.batches(5, cursor)

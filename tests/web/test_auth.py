@@ -38,6 +38,8 @@ GUARDED = [
     ("POST", "/lanes/send/probe"),
     ("POST", f"/contacts/{ANA}/opt-out"),
     ("POST", f"/contacts/{ANA}/opt-in"),
+    ("DELETE", f"/contacts/{ANA}"),
+    ("POST", "/messages"),
     ("GET", "/merges"),
     ("POST", "/merges/1/undo"),
     ("GET", "/nowhere"),

@@ -35,6 +35,13 @@ def read(message: Mapping[str, Any]) -> tuple[str, bool]:
     return (reader(part) if reader else "") or f"[{kind}]", False
 
 
+def sent_text(content: Mapping[str, Any]) -> str:
+    """The text for readers of a message that we send: that of the question, where it has buttons or a list."""
+    interactive = dict_of(content.get("interactive"))
+    asked = text_of(dict_of(interactive.get("body")).get("text"))
+    return asked or read(content)[0]
+
+
 def quoted(message: Mapping[str, Any]) -> str:
     """The wamid of the message that this one quotes, or ""."""
     return text_of(dict_of(message.get("context")).get("id"))

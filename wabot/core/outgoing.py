@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from wabot.core.message_text import sent_text
+
 
 class Origin(StrEnum):
     """Who wrote a message."""
@@ -46,6 +48,15 @@ def text_message(text: str, origin: Origin, quotes: str | None = None) -> Outgoi
     """A text message. `quotes`: the wamid of the message that it quotes."""
     context = {"context": {"message_id": quotes}} if quotes else {}
     return Outgoing({**context, "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
+
+
+def staff_message(content: Mapping[str, Any], quotes: str | None = None) -> Outgoing:
+    """A message of the business's people or programs, from Meta's message object `{"type": …, type: …}`.
+
+    `quotes`: the wamid of the message that it quotes.
+    """
+    context = {"context": {"message_id": quotes}} if quotes else {}
+    return Outgoing({**context, **content}, sent_text(content), Origin.STAFF)
 
 
 def typing_indicator(wamid: str) -> dict[str, Any]:

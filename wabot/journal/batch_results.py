@@ -20,8 +20,8 @@ _STATUS = (
 _RECIPIENTS = (
     "recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id WHERE r.batch_id = ?"
 )
-_HEADS = "SELECT id, created_at, cancelled_at FROM batches WHERE coalesce(next_position, 0) >= 0"
-"""A draft is no batch yet."""
+_HEADS = "SELECT id, created_at, cancelled_at FROM batches WHERE coalesce(next_position, 0) >= 0 AND single = 0"
+"""A draft is no batch yet, and one message to one person never is one for others."""
 _OLDER = "(created_at, id) < (SELECT created_at, id FROM batches WHERE id = :cursor)"
 
 
@@ -80,16 +80,23 @@ def counts(db: sqlite3.Connection, batch_id: str) -> Counts:
 
 def results(db: sqlite3.Connection, batch_id: str) -> list[RecipientResult] | None:
     """What became of each recipient, in the order asked; None for a batch that we do not know."""
-    if head(db, batch_id) is None:
-        return None
-    rows = db.execute(
+    return None if head(db, batch_id) is None else [_result(row) for row in _rows(db, batch_id)]
+
+
+def single_result(db: sqlite3.Connection, batch_id: str) -> RecipientResult:
+    """What became of one message to one person."""
+    (row,) = _rows(db, batch_id)
+    return _result(row)
+
+
+def _rows(db: sqlite3.Connection, batch_id: str) -> list[sqlite3.Row]:
+    return db.execute(
         f"SELECT {_STATUS} AS status, r.number, r.job_id, r.duplicate, j.state, j.answer,"
         " coalesce(r.error, j.error) AS error, coalesce(r.error_code, j.error_code) AS error_code,"
         " coalesce(m.wamid, m.shared_wamid) AS wamid, m.error AS message_error, m.error_code AS message_code"
         f" FROM {_RECIPIENTS} ORDER BY r.position",
         (batch_id,),
     ).fetchall()
-    return [_result(row) for row in rows]
 
 
 def _result(row: sqlite3.Row) -> RecipientResult:

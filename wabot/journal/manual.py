@@ -6,14 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from wabot.core.jobs import Kind, State
+from wabot.core.messages import Person
 from wabot.journal import batch_results, batches, bulk_retry, outbox_documents, outbox_list, retry_and_cancel
 from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_results import Counts, Head, RecipientResult
 from wabot.journal.batch_waiters import Watchers
+from wabot.journal.batches import Queued
+from wabot.journal.forgetting import ForgetsPeople
+from wabot.journal.single_messages import NewSingle, Reason, queue_single
 from wabot.journal.sqlite import Reader, Writer
 
 
-class ByHand:
+class ByHand(ForgetsPeople):
     """The journal's operations on the outbox by hand."""
 
     name: str
@@ -22,6 +26,7 @@ class ByHand:
     _slices: Slices
     _watchers: Watchers
     notify: Callable[[Kind, float], None]
+    _refuse_when_crowded: Callable[[], None]
 
     async def outbox(self, query: outbox_list.Query) -> list[dict[str, Any]]:
         """The sends or replies that `query` asks for, newest first."""
@@ -30,6 +35,18 @@ class ByHand:
     async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
         """One send, whole, or one reply."""
         return await self._read_long(outbox_documents.one, job_id, self.name)
+
+    async def queue_single(self, single: NewSingle, now: float) -> Queued | Reason:
+        """Queue one message to one person, or say why it cannot be."""
+        self._refuse_when_crowded()
+        await self._welcome_back([Person.of(single.identity)], now)
+        queued = await self.writer(queue_single, single, now)
+        self.notify(Kind.SEND, now)
+        return queued
+
+    async def single_result(self, batch_id: str) -> RecipientResult:
+        """What became of one message to one person so far."""
+        return await self._read_long(batch_results.single_result, batch_id)
 
     async def retry(self, job_id: int, now: float) -> State | None:
         """Try a failed, parked or held send now. Raises CannotMove."""

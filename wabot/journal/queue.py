@@ -41,7 +41,13 @@ _DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": 
 
 
 def enqueue(
-    db: sqlite3.Connection, contact_id: int, outgoing: Outgoing, *, now: float, expires_at: float | None = None
+    db: sqlite3.Connection,
+    contact_id: int,
+    outgoing: Outgoing,
+    *,
+    now: float,
+    expires_at: float | None = None,
+    batch_id: str | None = None,
 ) -> int:
     """Queue a message to a contact, last in line. Returns the job's id."""
     jobs = _enqueue(
@@ -49,6 +55,7 @@ def enqueue(
         [(contact_id, None, False)],
         now=now,
         expires=expires_at,
+        batch=batch_id,
         origin=outgoing.origin,
         type=str(outgoing.content.get("type", "")),
         body=outgoing.body,

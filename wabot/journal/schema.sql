@@ -110,9 +110,11 @@ CREATE TABLE batches (
     created_at  REAL NOT NULL,
     next_position INTEGER,                          -- the first recipient that is not queued (or cancelled) yet; -1:
                                                     -- still a draft; NULL: all are
-    cancelled_at REAL                               -- when a person cancelled it
+    cancelled_at REAL,                              -- when a person cancelled it
+    single INTEGER NOT NULL DEFAULT 0               -- 1: one message to one person, by POST /messages; not listed
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX batches_created ON batches (created_at);
+CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;
 
 -- The results of a batch, in the order asked.
 CREATE TABLE recipients (

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wabot.accounts import Accounts
 from wabot.offload import Offload
-from wabot.web import batches, contacts, health, history, initiate_bulk, lanes, metrics, outbox, webhook
+from wabot.web import batches, contacts, health, history, initiate_bulk, lanes, messages, metrics, outbox, webhook
 from wabot.web.auth import ACCOUNTS, Gate
 from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
 from wabot.web.request_log import serving
@@ -15,6 +15,7 @@ from wabot.webhook_intake import WebhookIntake
 ROUTES = [
     *webhook.ROUTES,
     *initiate_bulk.ROUTES,
+    *messages.ROUTES,
     *history.ROUTES,
     *health.ROUTES,
     *outbox.ROUTES,

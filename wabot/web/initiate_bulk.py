@@ -27,9 +27,9 @@ MAX_WAIT_SECONDS = 300.0
 async def initiate_bulk(request: web.Request) -> web.Response:
     """POST /initiate-bulk: queue the batch, then wait for its results, as long as the caller wants."""
     recipients, template = await parse(request, _bulk, API_LIMIT)
-    wait, preference = _wait(request)
+    wait, preference = preferred_wait(request)
     service = service_of(request)
-    batch_id, known = await service.initiate(Bulk(recipients, template, _key(request)))
+    batch_id, known = await service.initiate(Bulk(recipients, template, idempotency_key(request)))
     if wait > 0:
         await service.wait(batch_id, wait)
     batch = await service.batch(batch_id)
@@ -68,7 +68,7 @@ def _bulk(body: Mapping[str, Any]) -> tuple[list[Asked], dict[str, Any] | None]:
     )
 
 
-def _wait(request: web.Request) -> tuple[float, str | None]:
+def preferred_wait(request: web.Request) -> tuple[float, str | None]:
     """Seconds to wait, and the preference that was honoured. https://www.rfc-editor.org/rfc/rfc7240"""
     prefer = ",".join(request.headers.getall("Prefer", []))
     if _RESPOND_ASYNC.search(prefer):
@@ -80,7 +80,7 @@ def _wait(request: web.Request) -> tuple[float, str | None]:
     return seconds, f"wait={seconds:.0f}"
 
 
-def _key(request: web.Request) -> str | None:
+def idempotency_key(request: web.Request) -> str | None:
     """The Idempotency-Key: quoted, as the IETF draft has it, or bare."""
     key = request.headers.get("Idempotency-Key")
     if key is None:

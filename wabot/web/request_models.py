@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from wabot.core.whatsapp_text import MAX_BODY
+
 MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
 MAX_COMPONENTS = 32
 MAX_CONTENT = 131_072
@@ -87,6 +89,22 @@ class InitiateBulk(Model):
     def _one_list(self) -> Self:
         if bool(self.numbers) == bool(self.recipients):
             raise ValueError("give either numbers or recipients, and at least one")
+        return self
+
+
+class SendMessage(Model):
+    """`POST /messages`: exactly one of `text`, `template` and `message`, which is Meta's own object."""
+
+    number: Number
+    text: Annotated[str, Field(max_length=MAX_BODY)] | None = None
+    template: Template | None = None
+    message: dict[str, Any] | None = None
+    reply_to: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+
+    @model_validator(mode="after")
+    def _one_content(self) -> Self:
+        if sum(given is not None for given in (self.text, self.template, self.message)) != 1:
+            raise ValueError("give exactly one of text, template and message")
         return self
 
 

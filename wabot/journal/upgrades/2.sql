@@ -146,6 +146,10 @@ UPDATE jobs SET doubts = '[0]' WHERE kind = 'send'
 -- A person may cancel a batch.
 ALTER TABLE batches ADD COLUMN cancelled_at REAL;
 
+-- One message to one person is a batch of its own, which is not listed.
+ALTER TABLE batches ADD COLUMN single INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;
+
 -- What stays of people who were forgotten: hashes of their numbers and BSUIDs, so that a STOP holds, and for 30 days of
 -- their wamids, so that what Meta repeats is ignored. The salt is in a file beside the journal (see forgotten.py).
 CREATE TABLE forgotten_people (

@@ -1,0 +1,68 @@
+"""One message to one person: queue it, and wait for its outcome as long as the caller wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from wabot import message_building
+from wabot.journal.single_messages import Reason
+from wabot.message_building import NotSendable, OneMessage
+from wabot.web.answers import Refusal
+from wabot.web.initiate_bulk import idempotency_key, preferred_wait
+from wabot.web.request_account import answer, label, service_of
+from wabot.web.request_bodies import API_LIMIT, parse, validate
+from wabot.web.request_log import LINE
+from wabot.web.request_models import SendMessage
+
+
+async def send(request: web.Request) -> web.Response:
+    """POST /messages: queue one message to one person, then wait for its outcome."""
+    try:
+        asked = await parse(request, _asked, API_LIMIT)
+        wait, preference = preferred_wait(request)
+        service = service_of(request)
+        single_id, known = await service.send(replace(asked, key=idempotency_key(request)))
+    except NotSendable as error:
+        reason = {"field": error.field, "message": str(error), "reason": str(error.reason)}
+        raise Refusal(422, str(error), details=[reason]) from None
+    if wait > 0:
+        await service.wait(single_id, wait)
+    line = await service.sent(single_id)
+    request[LINE] = {"outbox_id": line.get("outbox_id")}
+    headers = {"Preference-Applied": preference} if preference else {}
+    if known:
+        headers["Idempotent-Replayed"] = "true"
+    if "outbox_id" in line:
+        named = "".join(f"?account={name}" for name in label(request).values())
+        headers["Location"] = f"/outbox/{line['outbox_id']}{named}"
+    accepted = line["status"] == "queued" or preference == "respond-async"
+    return answer(request, line, status=202 if accepted else 200, headers=headers)
+
+
+def _asked(body: Mapping[str, Any]) -> OneMessage:
+    """The message that a body asks for. Raises Refusal, NotSendable."""
+    asked = _validated(body)
+    if asked.text is not None:
+        outgoing = message_building.text(asked.text, asked.reply_to)
+    elif asked.template is not None:
+        outgoing = message_building.template(asked.template.model_dump(), asked.reply_to)
+    else:
+        outgoing = message_building.message(asked.message or {}, asked.reply_to)
+    return OneMessage(asked.number, outgoing, body, quotes=asked.reply_to)
+
+
+def _validated(body: Mapping[str, Any]) -> SendMessage:
+    """A request whose fields are not valid is one for which there is no message."""
+    try:
+        return validate(SendMessage, body)
+    except Refusal as refusal:
+        of = {True: Reason.INVALID_NUMBER, False: Reason.INVALID_MESSAGE}
+        refusal.details = [{**each, "reason": str(of[each["field"] == "number"])} for each in refusal.details]
+        raise
+
+
+ROUTES = [web.post("/messages", send)]
