@@ -88,6 +88,9 @@ class Adapters:
         )  # fmt: skip
         return [RankedModel(ModelName(chosen.provider, chosen.model), chosen.timeout_seconds, model)]
 
+    def tools(self, settings: Settings) -> None:
+        """None."""
+
     def doctor(self, settings: Settings, watch: Any) -> Any:
         """Nobody asks it here."""
         return None

@@ -15,6 +15,7 @@ from wabot.core.messages import Contact
 from wabot.core.meta_errors import Accepted
 from wabot.core.model_answers import ModelAnswer
 from wabot.core.outgoing import Origin, Outgoing
+from wabot.core.tools import NO_TOOLS, ToolUse
 
 TEXT = Outgoing({"type": "text", "text": {"body": "words that nobody logs"}}, "words that nobody logs", Origin.AI)
 
@@ -193,7 +194,7 @@ class ScriptedAssistant:
         self.failures = list(failures)
         self.asked: list[Prompt] = []
 
-    async def answer(self, prompt: Prompt) -> ModelAnswer:
+    async def answer(self, prompt: Prompt, _use: ToolUse = NO_TOOLS) -> ModelAnswer:
         self.asked.append(prompt)
         await asyncio.sleep(0)
         if self.failures:

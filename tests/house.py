@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": (
-        "wabot.web.*", "wabot.adapters.graph_api", "wabot.adapters.openai", "wabot.adapters.whatsapp", "wabot.doctor.*",
+        "wabot.web.*", "wabot.adapters.graph_api", "wabot.adapters.openai",
+        "wabot.adapters.signed_post", "wabot.adapters.whatsapp", "wabot.doctor.*",
         "wabot.assembly.*",  # opens the one client session and passes it on
         "wabot.outbox_command",  # the terminal asks the running service
         "wabot.sandbox.*",
@@ -26,12 +27,14 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "bson": ("wabot.adapters.mongo",),
     "dotenv": ("wabot.settings.sources",),
     "google": ("wabot.adapters.gemini",),
+    "jsonschema": ("wabot.json_schema",),
     "motor": ("wabot.adapters.mongo",),
     "orjson": ("wabot.core.fast_json",),
     "phonenumbers": ("wabot.core.phone_numbers",),
     "prometheus_client": ("wabot.metrics",),
     "pydantic": ("wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies"),
     "pymongo": ("wabot.adapters.mongo",),
+    "referencing": ("wabot.json_schema",),
     "rich": ("wabot.sandbox.chat",),
     "structlog": ("wabot.log",),
     "uvloop": ("wabot.cli",),
@@ -52,21 +55,22 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor": (),
     "wabot.core": ("wabot.core",),
     "wabot.lean_imports": (),
-    "wabot.adapters": ("wabot.core", "wabot.lean_imports"),
+    "wabot.adapters": ("wabot.adapters.signed_post", "wabot.core", "wabot.json_schema", "wabot.lean_imports"),
     "wabot.offload": (),
     "wabot.batch_building": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.message_building": ("wabot.core", "wabot.journal.single_messages"),
     "wabot.assembly.clock": (),
     "wabot.assembly.knowledge_files": (),
+    "wabot.json_schema": ("wabot.core",),
     "wabot.log": ("wabot.core", "wabot.lean_imports", "wabot.log_format", "wabot.log_output"),
     "wabot.log_format": (),
     "wabot.log_output": (),
     "wabot.ownership": (),
     "wabot.running_address": (),
     "wabot.api_keys": ("wabot.core", "wabot.log", "wabot.ownership", "wabot.settings.sections"),
-    "wabot.settings": ("wabot.core", "wabot.ownership", "wabot.settings"),
+    "wabot.settings": ("wabot.core", "wabot.json_schema", "wabot.ownership", "wabot.settings"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log", "wabot.ownership"),
-    "wabot.work": ("wabot.core", "wabot.log"),
+    "wabot.work": ("wabot.core", "wabot.log", "wabot.work.tool_calls"),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
     "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
     "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
@@ -147,7 +151,7 @@ PURE = {
     "re",
     "typing",
 }
-PURE |= {"unicodedata", "orjson", "phonenumbers", "wabot"}
+PURE |= {"base64", "unicodedata", "orjson", "phonenumbers", "wabot"}
 """All that the core may use: nothing of it knows time, noise, the network, files or other tasks."""
 
 BROAD_CATCHERS = {
@@ -253,7 +257,10 @@ def the_core_is_pure(module: Module) -> Iterator[str]:
 
 
 def the_sandbox_and_chosen_adapters_are_imported_late(module: Module) -> Iterator[str]:
-    late = ("wabot.sandbox", "wabot.adapters.gemini", "wabot.adapters.mongo", "wabot.adapters.canned")
+    late = (
+        "wabot.sandbox", "wabot.adapters.gemini", "wabot.adapters.mongo", "wabot.adapters.canned",
+        "wabot.adapters.owner_tools",
+    )  # fmt: skip
     if not _within(module.name, "wabot.sandbox"):
         for name, at_once in module.imports():
             if at_once and any(_within(name, part) for part in late):

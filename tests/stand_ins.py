@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,8 @@ class ModelStandIn:
 
     `text` is what the model says ("" is an empty answer). `payload`, if given, is answered as it stands instead
     of the usual shape. `delay` is in seconds; `cut` drops the connection in the middle of the answer; `status`
-    other than 200 gives an error for `reason`, or one that quotes the request, as careless endpoints do.
+    other than 200 gives an error for `reason`, or one that quotes the request, as careless endpoints do. `calls`:
+    before it says its text, it calls tools in rounds, each a list of (name, arguments).
     """
 
     text: str = "Hello from the model"
@@ -35,6 +37,7 @@ class ModelStandIn:
     reason: str = ""
     payload: bytes | dict[str, Any] | None = None
     cut: bool = False
+    calls: list[list[tuple[str, Any]]] = field(default_factory=list)
     input_tokens: int = 120
     output_tokens: int = 7
     asked: list[Asked] = field(default_factory=list)
@@ -49,6 +52,14 @@ class ModelStandIn:
 
     def shape(self, text: str) -> dict[str, Any]:
         """`text` as this kind of endpoint answers it."""
+        raise NotImplementedError
+
+    def shape_of_calls(self, calls: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Calls of tools, (name, arguments), as this kind of endpoint makes them."""
+        raise NotImplementedError
+
+    def results(self) -> list[str]:
+        """The results of tools in the last request, as texts."""
         raise NotImplementedError
 
     async def _release(self, _: web.Application) -> None:
@@ -70,6 +81,8 @@ class ModelStandIn:
             return web.json_response(error, status=self.status, headers=headers)
         if isinstance(self.payload, bytes):
             return web.Response(body=self.payload, content_type="application/json")
+        if self.calls and self.payload is None:
+            return web.json_response(self.shape_of_calls(self.calls.pop(0)))
         return web.json_response(self.shape(self.text) if self.payload is None else self.payload)
 
     async def _cut(self, request: web.Request) -> web.StreamResponse:
@@ -90,6 +103,24 @@ class OpenAIStandIn(ModelStandIn):
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
         return {"object": "chat.completion", "choices": choices, "usage": usage}
 
+    def shape_of_calls(self, calls: list[tuple[str, Any]]) -> dict[str, Any]:
+        called = [
+            {
+                "id": f"call_{index}",
+                "type": "function",
+                "function": {
+                    "name": name,
+                    "arguments": arguments if isinstance(arguments, str) else json.dumps(arguments),
+                },
+            }
+            for index, (name, arguments) in enumerate(calls)
+        ]
+        message = {"role": "assistant", "content": None, "tool_calls": called}
+        return {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+
+    def results(self) -> list[str]:
+        return [message["content"] for message in self.asked[-1].json["messages"] if message["role"] == "tool"]
+
 
 class GeminiStandIn(ModelStandIn):
     """`POST …/v1beta/models/{model}:generateContent`."""
@@ -101,3 +132,16 @@ class GeminiStandIn(ModelStandIn):
             "thoughtsTokenCount": 2, "totalTokenCount": self.input_tokens + self.output_tokens,
         }  # fmt: skip
         return {"candidates": [{"index": 0, "content": content, "finishReason": "STOP"}], "usageMetadata": usage}
+
+    def shape_of_calls(self, calls: list[tuple[str, Any]]) -> dict[str, Any]:
+        parts = [{"functionCall": {"name": name, "args": arguments}} for name, arguments in calls]
+        return {"candidates": [{"index": 0, "content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+
+    def results(self) -> list[str]:
+        responses = [
+            part["functionResponse"]["response"]
+            for content in self.asked[-1].json["contents"]
+            for part in content["parts"]
+            if "functionResponse" in part
+        ]
+        return [found["result"] if "result" in found else f"Error: {found['error']}" for found in responses]

@@ -5,16 +5,49 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
+from standardwebhooks import Webhook
 
 from tests.business import ANA, Business, business
-from tests.stand_ins import OpenAIStandIn
+from tests.stand_ins import GeminiStandIn, ModelStandIn, OpenAIStandIn
 
 
-async def of(server: AiohttpServer, endpoint: OpenAIStandIn, model: str = "first", **more: Any) -> dict[str, Any]:
+async def of(server: AiohttpServer, endpoint: ModelStandIn, model: str = "first", **more: Any) -> dict[str, Any]:
     """The settings of a model that this endpoint stands for."""
-    base_url = str((await server(endpoint.app())).make_url("/v1"))
-    return {"provider": "openai", "model": model, "base_url": base_url, "timeout_seconds": 5, **more}
+    base_url = str((await server(endpoint.app())).make_url("")).rstrip("/")
+    provider = {"provider": "gemini", "api_key": "k"} if isinstance(endpoint, GeminiStandIn) else {"provider": "openai"}
+    return {**provider, "model": model, "base_url": base_url, "timeout_seconds": 5, **more}
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Shop:
+    """An owner's endpoint, which checks our signature."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.status = 200
+
+    async def tool(self, server: AiohttpServer) -> dict[str, Any]:
+        """The settings of the tool."""
+        app = web.Application()
+        app.router.add_post("/orders", self._answer)
+        properties = {"order": {"type": "string", "pattern": "^A-"}}
+        return {
+            "name": "where_is_my_order",
+            "description": "Where an order is",
+            "url": str((await server(app)).make_url("/orders")),
+            "secret": SECRET,
+            "parameters": {"type": "object", "properties": properties, "required": ["order"]},
+        }
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        body = await request.text()
+        self.asked.append(Webhook(SECRET).verify(body, dict(request.headers)))
+        return web.json_response({"place": "Berlin"}, status=self.status)
 
 
 async def answer(b: Business, text: str) -> dict[str, Any]:
@@ -41,3 +74,70 @@ async def test_a_fallback_answers_and_what_the_first_model_says_is_in_problems_a
         metrics = (await b.get("/metrics")).body.decode()
         assert 'wabot_model_failures_total{model="first",provider="openai"} 1.0' in metrics
         assert 'wabot_model_tokens_total{direction="output",model="second",provider="openai"} 14.0' in metrics
+
+
+@pytest.fixture(params=[OpenAIStandIn, GeminiStandIn])
+def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModelStandIn:
+    """A scripted model of each protocol."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    endpoint: ModelStandIn = request.param()
+    return endpoint
+
+
+ORDER = ("where_is_my_order", {"order": "A-7"})
+
+
+async def test_the_model_asks_the_owners_tool_and_answers_with_what_it_says(
+    tmp_path: Path, aiohttp_server: AiohttpServer, model: ModelStandIn
+) -> None:
+    shop = Shop()
+    model.text, model.calls = "It is in Berlin.", [[ORDER]]
+    chosen = await of(aiohttp_server, model, tools=[await shop.tool(aiohttp_server)])
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        assert (await answer(b, "Where is A-7?"))["text"]["body"] == "It is in Berlin."
+    (asked,) = shop.asked
+    assert asked["arguments"] == {"order": "A-7"}
+    assert asked["contact"]["number"] == ANA
+    assert model.results() == ['{"place": "Berlin"}']
+
+
+async def test_what_goes_wrong_with_a_tool_is_told_to_the_model_as_such(
+    tmp_path: Path, aiohttp_server: AiohttpServer, model: ModelStandIn
+) -> None:
+    shop = Shop()
+    shop.status = 500
+    model.calls = [[("where_is_my_order", {"order": "seven"}), ("delete_all", {}), ORDER]]
+    chosen = await of(aiohttp_server, model, tools=[await shop.tool(aiohttp_server)])
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        assert (await answer(b, "Where is it?"))["text"]["body"] == model.text
+    assert len(shop.asked) == 1
+    misfit, unknown, failed = model.results()
+    assert misfit.startswith("Error: the arguments do not fit: order: ")
+    assert "no tool of this name" in unknown
+    assert failed == "Error: the tool answered HTTP 500"
+
+
+async def test_there_are_at_most_five_calls_for_an_answer(
+    tmp_path: Path, aiohttp_server: AiohttpServer, model: ModelStandIn
+) -> None:
+    shop = Shop()
+    model.calls = [[ORDER] * 2, [ORDER] * 2, [ORDER] * 9]
+    chosen = await of(aiohttp_server, model, tools=[await shop.tool(aiohttp_server)])
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        assert (await answer(b, "Where is it?"))["text"]["body"] == model.text
+    assert len(shop.asked) == 5
+    assert sum("5 calls are the most" in result for result in model.results()) == 8
+    assert len(model.asked) == 4
+
+
+async def test_a_model_that_only_calls_tools_is_a_failure_and_a_fallback_answers(
+    tmp_path: Path, aiohttp_server: AiohttpServer
+) -> None:
+    shop, first, second = Shop(), OpenAIStandIn(calls=[[ORDER] * 5, [ORDER], [ORDER]]), OpenAIStandIn(text="Sorry.")
+    fallbacks = [await of(aiohttp_server, second, "second")]
+    chosen = await of(aiohttp_server, first, fallbacks=fallbacks, tools=[await shop.tool(aiohttp_server)])
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        assert (await answer(b, "Where is it?"))["text"]["body"] == "Sorry."
+        (problem,) = (await b.get("/readyz")).json["problems"]
+        assert "it calls tools instead of answering" in problem["what"]
+    assert len(shop.asked) == 5

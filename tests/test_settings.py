@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -299,6 +300,31 @@ def test_fallbacks_are_tables_or_json_and_each_needs_what_its_provider_needs() -
         "assistant.fallbacks[0].base_url: missing: assistant.fallbacks[0].provider openai needs it;"
         " set it in config.toml or in WABOT_ASSISTANT__FALLBACKS",
     )
+
+
+def test_tools_are_tables_or_json_and_their_schemas_and_secrets_are_checked() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    tool = {"name": "orders", "description": "Where an order is", "url": "http://127.0.0.1:9000/o", "secret": secret}
+    toml = "[[assistant.tools]]\n" + "\n".join(f"{key} = '{value}'" for key, value in tool.items())
+    schema = "\n[assistant.tools.parameters]\ntype = 'object'\nproperties = {order = {type = 'string'}}"
+    (found,) = load(written(toml + schema), environ=ENOUGH).assistant.tools
+    assert (found.timeout_seconds, found.parameters["properties"]) == (5, {"order": {"type": "string"}})
+    listed = {**ENOUGH, "WABOT_ASSISTANT__TOOLS": json.dumps([tool, {**tool, "name": "other"}])}
+    assert [one.name for one in load(None, environ=listed).assistant.tools] == ["orders", "other"]
+    assert secret in set(load(None, environ=listed).secrets())
+
+    def wrong(**changed: Any) -> str:
+        (problem,) = problems(environ={**ENOUGH, "WABOT_ASSISTANT__TOOLS": json.dumps([{**tool, **changed}])})
+        return problem
+
+    assert wrong(name="where is it").startswith("assistant.tools.0.name (from WABOT_ASSISTANT__TOOLS)")
+    assert "whsec_" in wrong(secret="hunter2")
+    assert "hunter2" not in wrong(secret="hunter2")
+    assert "JSON Schema" in wrong(parameters={"type": "objekt"})
+    assert 'type = "object"' in wrong(parameters={"type": "string"})
+    assert "missing" in problems(toml.replace("url", "# url"))[0]
+    assert wrong(urll="x") == "assistant.tools.0.urll: unknown key (did you mean url?)"
+    assert "different names" in problems(f"{toml}\n{toml}")[0]
 
 
 def test_an_unreadable_prompt_or_knowledge_folder_is_refused() -> None:

@@ -12,6 +12,7 @@ from tests.stand_ins import ModelStandIn
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.model_answers import ModelAnswer
+from wabot.core.tools import NO_TOOLS, Result, Round, Tool, ToolUse
 
 KEY = "key-nobody-may-see"
 WORDS = "Have you got tulips?"
@@ -21,8 +22,20 @@ TALK = Prompt(
 )
 
 
+ORDER = Tool(
+    "where_is_order",
+    "Where an order is",
+    {
+        "type": "object",
+        "properties": {"number": {"type": "integer", "minimum": 1}, "note": {"type": ["string", "null"]}},
+        "required": ["number"],
+        "additionalProperties": False,
+    },
+)
+
+
 class Assistant(Protocol):
-    async def answer(self, prompt: Prompt) -> ModelAnswer: ...
+    async def answer(self, prompt: Prompt, use: ToolUse = NO_TOOLS) -> ModelAnswer: ...
     async def close(self) -> None: ...
 
 
@@ -104,6 +117,21 @@ class RemoteAssistantContract(AssistantContract):
     async def test_an_answer_without_a_choice_is_a_failure(self, assistant: Assistant, endpoint: ModelStandIn) -> None:
         endpoint.payload = {"error": {"message": WORDS}}
         await self._fails(assistant, "no text|blocked")
+
+    async def test_a_model_calls_tools_and_is_told_their_results(
+        self, assistant: Assistant, endpoint: ModelStandIn
+    ) -> None:
+        endpoint.calls = [[("where_is_order", {"number": 7}), ("where_is_order", {"number": 8, "note": "x"})]]
+        called = await assistant.answer(TALK, ToolUse((ORDER,)))
+        assert [(call.name, call.arguments) for call in called.calls] == [
+            ("where_is_order", {"number": 7}),
+            ("where_is_order", {"number": 8, "note": "x"}),
+        ]
+        assert all(isinstance(call.arguments["number"], int) for call in called.calls if call.arguments)
+        done = Round(called.calls, (Result("In Berlin"), Result("no answer within 5 s", failed=True)), called.said)
+        answer = await assistant.answer(TALK, ToolUse((ORDER,), (done,), may_call=False))
+        assert (answer.text, answer.calls) == (endpoint.text, ())
+        assert endpoint.results() == ["In Berlin", "Error: no answer within 5 s"]
 
     async def test_it_works_again_after_a_failure(self, assistant: Assistant, endpoint: ModelStandIn) -> None:
         endpoint.status = 503

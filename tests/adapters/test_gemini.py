@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 from pytest_aiohttp.plugin import AiohttpServer
 
-from tests.adapters.assistant_contract import KEY, TALK, WORDS, RemoteAssistantContract
+from tests.adapters.assistant_contract import KEY, ORDER, TALK, WORDS, RemoteAssistantContract
 from tests.stand_ins import GeminiStandIn
 from wabot.adapters.gemini import Gemini
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.tools import Result, Round, Tool, ToolUse
 
 
 @pytest.fixture
@@ -149,3 +150,25 @@ def test_importing_it_is_silent_though_warnings_are_errors() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_tools_are_offered_in_geminis_words(assistant: Gemini, endpoint: GeminiStandIn) -> None:
+    endpoint.calls = [[("where_is_order", {"number": 7})]]
+    bare = Tool("opening_hours", "When we are open", {"type": "object", "properties": {}})
+    called = await assistant.answer(TALK, ToolUse((ORDER, bare)))
+    asked = endpoint.asked[0].json
+    first, second = asked["tools"][0]["functionDeclarations"]
+    assert first["parameters"] == {
+        "type": 6,  # OBJECT: Google's package writes the numbers of the names
+        "properties": {"number": {"type": 3}, "note": {"type": 1, "nullable": True}},  # INTEGER, STRING
+        "required": ["number"],
+    }
+    assert second == {"name": "opening_hours", "description": "When we are open"}
+    assert asked["toolConfig"] == {"functionCallingConfig": {"mode": 1}}
+    done = Round(called.calls, (Result("Here"),), called.said)
+    await assistant.answer(TALK, ToolUse((ORDER,), (done,), may_call=False))
+    said, results = endpoint.asked[1].json["contents"][-2:]
+    assert said == {"role": "model", "parts": [{"functionCall": {"name": "where_is_order", "args": {"number": 7}}}]}
+    response = {"functionResponse": {"name": "where_is_order", "response": {"result": "Here"}}}
+    assert results == {"role": "user", "parts": [response]}
+    assert endpoint.asked[1].json["toolConfig"] == {"functionCallingConfig": {"mode": 3}}

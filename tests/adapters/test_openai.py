@@ -6,11 +6,12 @@ import aiohttp
 import pytest
 from pytest_aiohttp.plugin import AiohttpServer
 
-from tests.adapters.assistant_contract import KEY, TALK, RemoteAssistantContract
+from tests.adapters.assistant_contract import KEY, ORDER, TALK, RemoteAssistantContract
 from tests.stand_ins import OpenAIStandIn
 from wabot.adapters.openai import MAX_ANSWER_BYTES, OpenAI
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.tools import Result, Round, ToolUse
 
 
 @pytest.fixture
@@ -132,3 +133,37 @@ async def test_a_redirect_is_not_followed(assistant: OpenAI, endpoint: OpenAISta
     with pytest.raises(AssistantFailed, match=f"HTTP {status}"):
         await assistant.answer(TALK)
     assert len(endpoint.asked) == 1
+
+
+async def test_tools_are_offered_and_calls_repeated_in_the_endpoints_words(
+    assistant: OpenAI, endpoint: OpenAIStandIn
+) -> None:
+    endpoint.calls = [[("where_is_order", {"number": 7})]]
+    called = await assistant.answer(TALK, ToolUse((ORDER,)))
+    function = {"name": ORDER.name, "description": ORDER.description, "parameters": ORDER.parameters}
+    assert endpoint.asked[0].json["tools"] == [{"type": "function", "function": function}]
+    assert endpoint.asked[0].json["tool_choice"] == "auto"
+    await assistant.answer(
+        TALK, ToolUse((ORDER,), (Round(called.calls, (Result("Here"),), called.said),), may_call=False)
+    )
+    assert endpoint.asked[1].json["tool_choice"] == "none"
+    assert endpoint.asked[1].json["messages"][-2:] == [
+        called.said,
+        {"role": "tool", "tool_call_id": "call_0", "content": "Here"},
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", "7", '{"a": "' + "x" * 20_000 + '"}', "[" * 10_000])
+async def test_arguments_that_are_no_object_are_none(
+    assistant: OpenAI, endpoint: OpenAIStandIn, arguments: str
+) -> None:
+    endpoint.calls = [[("where_is_order", arguments)]]
+    (call,) = (await assistant.answer(TALK, ToolUse((ORDER,)))).calls
+    assert call.arguments is None
+
+
+@pytest.mark.parametrize("call", [None, 7, {}, {"function": None}, {"function": {"name": 7}}])
+async def test_a_call_of_any_shape_is_one_to_no_tool(assistant: OpenAI, endpoint: OpenAIStandIn, call: object) -> None:
+    endpoint.payload = {"choices": [{"message": {"role": "assistant", "tool_calls": [call]}}]}
+    (found,) = (await assistant.answer(TALK, ToolUse((ORDER,)))).calls
+    assert found.name in ("", "7")

@@ -14,6 +14,7 @@ from wabot.core.jobs import Job, Kind
 from wabot.core.messages import Contact
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.model_circuit import FAILURES, FIRST_SECONDS, LONGEST_SECONDS, ModelCircuit, in_turn
+from wabot.core.tools import ToolUse
 from wabot.work.models import Models, RankedModel
 
 NOW = 1_700_000_000.0
@@ -30,7 +31,7 @@ class Scripted:
     delay: float = 0.0
     asked: int = 0
 
-    async def answer(self, _prompt: Prompt) -> ModelAnswer:
+    async def answer(self, _prompt: Prompt, _use: ToolUse) -> ModelAnswer:
         self.asked += 1
         await asyncio.sleep(self.delay)
         if self.failure is not None:

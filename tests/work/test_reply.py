@@ -16,10 +16,11 @@ from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, 
 from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Role, Turn
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person, Stop
-from wabot.core.model_answers import ModelName
+from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.reply_caps import ReplyCaps
+from wabot.core.tools import NO_TOOLS, ToolUse
 from wabot.core.whatsapp_text import MAX_BODY
 from wabot.work.models import Models, RankedModel
 from wabot.work.reply import Replies, ReplyStyle, Typing
@@ -738,13 +739,13 @@ async def test_who_opts_out_while_the_model_thinks_sees_no_ticks_from_then_on(sc
         return True
 
     class Slow(ScriptedAssistant):
-        async def answer(self, prompt: Prompt) -> str:
+        async def answer(self, prompt: Prompt, use: ToolUse = NO_TOOLS) -> ModelAnswer:
             await eventually(lambda: len(shown) > 1)  # while nothing was said, it is renewed
             await scene.hear(said("wamid.2", body="stop"))
             shown.clear()
             for _ in range(10):
                 await scene.journal.ping()
-            return await super().answer(prompt)
+            return await super().answer(prompt, use)
 
     indicator = TypingIndicator(show, sleep=lambda _: asyncio.sleep(0.001))
     at = Desk(

@@ -7,6 +7,7 @@ import unicodedata
 
 from wabot.core.conversation import Prompt
 from wabot.core.model_answers import ModelAnswer
+from wabot.core.tools import NO_TOOLS, ToolUse
 
 _PERSON = (
     r"agents?|humans?|person|people|someone|somebody|operators?|representative"
@@ -45,8 +46,8 @@ _QUOTED = 200
 class Canned:
     """Knows a few words; otherwise it repeats the message and the number of turns in the prompt."""
 
-    async def answer(self, prompt: Prompt) -> ModelAnswer:
-        """The answer to the last turn. Never fails."""
+    async def answer(self, prompt: Prompt, _use: ToolUse = NO_TOOLS) -> ModelAnswer:
+        """The answer to the last turn. Never fails, and calls no tools."""
         said = " ".join(unicodedata.normalize("NFC", prompt.turns[-1].text).split())
         for words, answer in _ANSWERS:
             if words.search(said):

@@ -7,14 +7,17 @@ https://ai.google.dev/api/generate-content
 from __future__ import annotations
 
 import asyncio
+import json
 import warnings
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from wabot.core.conversation import Prompt, Role
 from wabot.core.exceptions import AssistantFailed
-from wabot.core.model_answers import ModelAnswer, token_count
+from wabot.core.model_answers import ModelAnswer, read_arguments, token_count
 from wabot.core.remedies import words_of_model
+from wabot.core.tools import NO_TOOLS, Call, Round, Tool, ToolUse, gemini_schema
 
 with warnings.catch_warnings():
     # At every start the package warns of its own end of life, and its parts warn of that of the Python version.
@@ -51,31 +54,35 @@ class Gemini:
         self._options = RequestOptions(timeout=timeout_seconds + 1, retry=None)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="gemini")
 
-    async def answer(self, prompt: Prompt) -> ModelAnswer:
+    async def answer(self, prompt: Prompt, use: ToolUse = NO_TOOLS) -> ModelAnswer:
         """The model's answer. Raises AssistantFailed, which never quotes the key or the prompt."""
         loop = asyncio.get_running_loop()
         try:
             # The wait for a free thread counts too; a request that has not begun by then is not made.
             async with asyncio.timeout(self._seconds):
-                response = await loop.run_in_executor(self._threads, self._ask, prompt)
+                response = await loop.run_in_executor(self._threads, self._ask, prompt, use)
         except TimeoutError:
             raise AssistantFailed(f"no answer within {self._seconds:g} s") from None
         used = response.usage_metadata
         written = used.total_token_count - used.prompt_token_count  # with the thoughts, which are charged too
-        return ModelAnswer(_text(response), token_count(used.prompt_token_count), token_count(written))
+        tokens = token_count(used.prompt_token_count), token_count(written)
+        if use.may_call and (calls := _calls(response)):
+            return ModelAnswer("", *tokens, calls, said=response.candidates[0].content)
+        return ModelAnswer(_text(response), *tokens)
 
     async def close(self) -> None:
         """Close the connections; threads that wait for an answer end with their timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.transport.close()
 
-    def _ask(self, prompt: Prompt) -> Any:
+    def _ask(self, prompt: Prompt, use: ToolUse) -> Any:
         model = GenerativeModel(self._model, system_instruction=prompt.system or None)
         # Otherwise the model would use the client that `genai.configure` keeps for the whole process, and all
         # instances would share one key and endpoint.
         model._client = self._client
         try:
-            return model.generate_content(_contents(prompt), request_options=self._options)
+            contents = [*_contents(prompt), *(content for done in use.rounds for content in _round(done))]
+            return model.generate_content(contents, **_tools(use), request_options=self._options)
         except GoogleAPICallError as error:
             if not error.code:
                 raise AssistantFailed(type(error).__name__) from None
@@ -99,6 +106,52 @@ def _contents(prompt: Prompt) -> list[dict[str, Any]]:
     if prompt.turns[0].role is Role.ASSISTANT:
         contents.insert(0, {"role": "user", "parts": [_OPENING]})
     return contents
+
+
+def _tools(use: ToolUse) -> dict[str, Any]:
+    if not use.tools:
+        return {}
+    functions = [{"name": tool.name, "description": tool.description, **_parameters(tool)} for tool in use.tools]
+    mode = "AUTO" if use.may_call else "NONE"
+    return {
+        "tools": [{"function_declarations": functions}],
+        "tool_config": {"function_calling_config": {"mode": mode}},
+    }
+
+
+def _parameters(tool: Tool) -> dict[str, Any]:
+    """The parameters of a tool; Gemini refuses an object without properties."""
+    schema = gemini_schema(tool.parameters)
+    return {"parameters": schema} if schema.get("properties") else {}
+
+
+def _round(done: Round) -> list[Any]:
+    """The model's content with its calls, as it came, and one with their results."""
+    results = [
+        {"function_response": {"name": call.name, "response": {"error" if result.failed else "result": result.text}}}
+        for call, result in zip(done.calls, done.results, strict=True)
+    ]
+    return [done.said, {"role": "user", "parts": results}]
+
+
+def _calls(response: Any) -> tuple[Call, ...]:
+    """The calls of tools in a response."""
+    parts = response.candidates[0].content.parts if response.candidates else ()
+    calls = [part.function_call for part in parts if part.function_call]
+    return tuple(Call(str(index), call.name, _arguments(call)) for index, call in enumerate(calls))
+
+
+def _arguments(call: Any) -> Mapping[str, Any] | None:
+    """The arguments as JSON has them: protobuf turns all numbers into fractions."""
+    return read_arguments(json.dumps(_whole(type(call).to_dict(call).get("args") or {})))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _text(response: Any) -> str:

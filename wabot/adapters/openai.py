@@ -6,15 +6,18 @@ https://platform.openai.com/docs/api-reference/chat/create
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import AssistantFailed
-from wabot.core.json_values import dict_of
-from wabot.core.model_answers import ModelAnswer, token_count
+from wabot.core.json_values import dict_of, text_of
+from wabot.core.model_answers import ModelAnswer, read_arguments, token_count
 from wabot.core.remedies import words_of_model
+from wabot.core.tools import NO_TOOLS, Call, Round, ToolUse
 
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_REASON_BYTES = 65_536
@@ -32,10 +35,10 @@ class OpenAI:
         self._model = model
         self._seconds = timeout_seconds
 
-    async def answer(self, prompt: Prompt) -> ModelAnswer:
+    async def answer(self, prompt: Prompt, use: ToolUse = NO_TOOLS) -> ModelAnswer:
         """The model's answer. Raises AssistantFailed, which never quotes the key or the prompt."""
         try:
-            answer = await self._ask(prompt)
+            answer = await self._ask(prompt, use)
         except TimeoutError:
             raise AssistantFailed(f"no answer within {self._seconds:g} s") from None
         except aiohttp.ClientError as error:
@@ -45,12 +48,14 @@ class OpenAI:
     async def close(self) -> None:
         """Nothing to close: the session belongs to the caller."""
 
-    async def _ask(self, prompt: Prompt) -> bytes:
-        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
+    async def _ask(self, prompt: Prompt, use: ToolUse) -> bytes:
+        messages: list[Any] = [{"role": "system", "content": prompt.system}] if prompt.system else []
         messages += [{"role": turn.role.value, "content": turn.text} for turn in prompt.turns]
+        for done in use.rounds:
+            messages += _round(done)
         async with self._session.post(
             self._url,
-            json={"model": self._model, "messages": messages, "stream": False},
+            json={"model": self._model, "messages": messages, "stream": False, **_tools(use)},
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._seconds),
             allow_redirects=False,  # a redirect would send the conversation to a host that is not configured
@@ -64,6 +69,25 @@ class OpenAI:
                 if len(answer) > MAX_ANSWER_BYTES:
                     raise AssistantFailed("the answer is too large")
             return bytes(answer)
+
+
+def _tools(use: ToolUse) -> dict[str, Any]:
+    if not use.tools:
+        return {}
+    functions = [
+        {"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in use.tools
+    ]
+    return {
+        "tools": [{"type": "function", "function": function} for function in functions],
+        "tool_choice": "auto" if use.may_call else "none",
+    }
+
+
+def _round(done: Round) -> list[Any]:
+    """The model's message with its calls, as it came, and a message for the result of each."""
+    pairs = zip(done.calls, done.results, strict=True)
+    results = [{"role": "tool", "tool_call_id": call.id, "content": result.for_model} for call, result in pairs]
+    return [done.said, *results]
 
 
 def _said(answer: bytes) -> object:
@@ -84,7 +108,24 @@ def _read(answer: bytes) -> ModelAnswer:
         raise AssistantFailed("the answer is not JSON") from None
     usage = dict_of(dict_of(completion).get("usage"))
     tokens = token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
+    if calls := _calls(completion):
+        return ModelAnswer("", *tokens, calls, said=completion["choices"][0]["message"])
     return ModelAnswer(_text(completion), *tokens)
+
+
+def _calls(completion: Any) -> tuple[Call, ...]:
+    """The calls of tools in a chat completion."""
+    match completion:
+        case {"choices": [{"message": {"tool_calls": [*calls]}}, *_]}:
+            return tuple(_call(index, dict_of(call)) for index, call in enumerate(calls))
+    return ()
+
+
+def _call(index: int, call: Mapping[str, Any]) -> Call:
+    function = dict_of(call.get("function"))
+    arguments = function.get("arguments")
+    found = arguments if isinstance(arguments, dict) else read_arguments(arguments)  # Ollama's own are an object
+    return Call(text_of(call.get("id")) or str(index), text_of(function.get("name")), found)
 
 
 def _text(completion: object) -> str:

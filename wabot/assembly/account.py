@@ -5,7 +5,7 @@ Time, random numbers, connections and clients are parameters, so that tests and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -25,7 +25,7 @@ from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Circuit, Guarded
 from wabot.work.archiver import Archiver
 from wabot.work.lane import Handler, Lane
-from wabot.work.models import Models
+from wabot.work.models import Models, Observer
 
 Clock: TypeAlias = Callable[[], float]
 Noise: TypeAlias = Callable[[], float]
@@ -93,7 +93,7 @@ async def _around(
     metrics = Metrics(journal, clock=clock, archive=archive is not None)
     watch = factories.watch(identity.name, settings, journal, clock)
     meta = adapters.whatsapp(settings)
-    models = Models(await adapters.models(settings), clock=clock, observers=(metrics, watch))
+    models = await _models(adapters, settings, clock, (metrics, watch))
     replies = factories.replies(
         settings, journal, models, asked, meta.show_typing, clock=clock, noise=noise,
         observe_seconds=metrics.answer_made, on_cap=metrics.reply_capped,
@@ -121,6 +121,12 @@ async def _around(
         adapters.doctor(settings, watch),
         loops=(upkeep.run, archiver.run) if archiver else (upkeep.run,),
     )
+
+
+async def _models(adapters: Adapters, settings: Settings, clock: Clock, observers: Sequence[Observer]) -> Models:
+    """The models of this account, with its tools."""
+    ranked, tools = await adapters.models(settings), adapters.tools(settings)
+    return Models(ranked, clock=clock, tools=tools, observers=observers)
 
 
 async def _recover(journal: Journal, number: str, clock: Clock) -> None:

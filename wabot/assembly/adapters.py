@@ -13,12 +13,14 @@ import aiohttp
 
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.core.model_answers import ModelName
+from wabot.core.tools import Tool
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.monitor.problem_sources import Watch
 from wabot.settings.loading import Settings
 from wabot.settings.sections import ModelSettings
 from wabot.work.models import Model, RankedModel
+from wabot.work.tool_calls import Tools
 
 
 class Adapters(Protocol):
@@ -29,6 +31,7 @@ class Adapters(Protocol):
 
     def whatsapp(self, settings: Settings) -> WhatsApp: ...
     async def models(self, settings: Settings) -> Sequence[RankedModel]: ...
+    def tools(self, settings: Settings) -> Tools | None: ...
     def doctor(self, settings: Settings, watch: Watch) -> Doctor: ...
 
 
@@ -88,6 +91,24 @@ class Clients:
         made = model(chosen, self._session, self._stack, threads=sum(sharers))
         self._models.append((chosen, made))
         return made
+
+    def tools(self, settings: Settings) -> Tools | None:
+        """The owner's tools; None if there are none."""
+        if not settings.assistant.tools:
+            return None
+        from wabot.adapters.owner_tools import Endpoint, OwnerTools  # noqa: PLC0415  its library costs memory
+        from wabot.adapters.signed_post import SignedPost  # noqa: PLC0415
+
+        endpoints = [
+            Endpoint(
+                Tool(tool.name, tool.description, tool.parameters),
+                tool.url,
+                tool.secret.get_secret_value(),
+                tool.timeout_seconds,
+            )
+            for tool in settings.assistant.tools
+        ]
+        return OwnerTools(endpoints, SignedPost(self._session), clock=time.time)
 
     def doctor(self, settings: Settings, watch: Watch) -> Doctor:
         """The doctor within the service: it does not read the whole journal and does not call the model."""

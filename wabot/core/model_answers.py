@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from wabot.core.tools import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +24,33 @@ class ModelName:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model returned to one request. Tokens as its provider counts them, 0 if it does not say."""
+    """What a model returned to one request. Tokens as its provider counts them, 0 if it does not say.
+
+    `calls`: the tools that it wants to call before it answers; then `said` is the answer as Round has it.
+    """
 
     text: str
     input_tokens: int = 0
     output_tokens: int = 0
+    calls: tuple[Call, ...] = ()
+    said: Any = None
 
 
 def token_count(value: object) -> int:
     """A provider's number of tokens; 0 for anything that cannot be one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else 0
+
+
+LONGEST_ARGUMENTS = 16_384
+"""Characters of the arguments of one call."""
+
+
+def read_arguments(text: object) -> Mapping[str, Any] | None:
+    """The arguments of a call, from JSON text; None if they are no object, or too large."""
+    if not isinstance(text, str) or len(text) > LONGEST_ARGUMENTS:
+        return None
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

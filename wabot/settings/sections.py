@@ -18,8 +18,10 @@ from pydantic import (
     field_validator,
 )
 
+from wabot.core.exceptions import InvalidInput
 from wabot.core.reply_caps import HIGHEST
 from wabot.core.sends_in_flight import MOST
+from wabot.core.standard_webhooks import key_of
 from wabot.core.whatsapp_text import MOST_BUBBLES
 
 
@@ -118,12 +120,48 @@ class ModelSettings(Section):
     timeout_seconds: Seconds = 30
 
 
+def _one_object(schema: dict[str, Any]) -> dict[str, Any]:
+    from wabot.json_schema import Schema  # noqa: PLC0415  its library costs memory
+
+    try:
+        Schema(schema)
+    except InvalidInput as error:
+        raise ValueError(f"must be a JSON Schema: {error}") from None
+    if schema.get("type") != "object":
+        raise ValueError('must be a JSON Schema with type = "object"')
+    return schema
+
+
+def _signs(secret: SecretStr) -> SecretStr:
+    try:
+        key_of(secret.get_secret_value())
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+    return secret
+
+
+WebhookSecret = Annotated[SecretStr, AfterValidator(_signs)]
+NeededUrl = Annotated[Url, Field(min_length=1)]
+
+
+class ToolSettings(Section):
+    """An HTTP endpoint of the owner's that a model may call."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+    description: Text
+    url: NeededUrl
+    secret: WebhookSecret
+    parameters: Annotated[dict[str, Any], AfterValidator(_one_object)] = {"type": "object", "properties": {}}
+    timeout_seconds: Seconds = 5
+
+
 class Assistant(Section):
     provider: Literal["gemini", "openai", "canned"] = "gemini"
     model: ModelText = ""
     api_key: SecretStr = SecretStr("")
     base_url: Url = ""
     fallbacks: Annotated[tuple[ModelSettings, ...], Strict(False), Field(max_length=MOST_FALLBACKS)] = ()
+    tools: Annotated[tuple[ToolSettings, ...], Strict(False)] = ()
     prompt_file: OptionalPath = None
     knowledge_dir: OptionalPath = None
     history_messages: Annotated[int, Field(ge=0)] = 20
@@ -137,6 +175,13 @@ class Assistant(Section):
     max_bubbles: Annotated[int, Field(ge=1, le=MOST_BUBBLES)] = 1
     typing: bool = True
     fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."
+
+    @field_validator("tools")
+    @classmethod
+    def _of_different_names(cls, tools: tuple[ToolSettings, ...]) -> tuple[ToolSettings, ...]:
+        if len({tool.name for tool in tools}) < len(tools):
+            raise ValueError("must have different names")
+        return tools
 
     @field_validator("quiet_max_seconds")
     @classmethod
@@ -211,7 +256,7 @@ class Log(Section):
     bodies: bool = False
 
 
-TABLES: dict[str, type[Section]] = {"fallbacks": ModelSettings}
+TABLES: dict[str, type[Section]] = {"fallbacks": ModelSettings, "tools": ToolSettings}
 """The keys that are arrays of tables."""
 
 SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "delivery", "optout", "log"})

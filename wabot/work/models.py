@@ -12,7 +12,9 @@ from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Job
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.model_circuit import ModelCircuit, in_turn
+from wabot.core.tools import ToolUse
 from wabot.log import get_logger
+from wabot.work.tool_calls import Tools, answer_with_tools
 
 log = get_logger()
 
@@ -20,7 +22,7 @@ log = get_logger()
 class Model(Protocol):
     """One model of one provider. Raises AssistantFailed."""
 
-    async def answer(self, prompt: Prompt) -> ModelAnswer: ...
+    async def answer(self, prompt: Prompt, use: ToolUse) -> ModelAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,14 @@ class Models:
     """The assistant: the first of the models, and the others for when it fails or is too slow."""
 
     def __init__(
-        self, models: Sequence[RankedModel], *, clock: Callable[[], float], observers: Sequence[Observer] = ()
+        self,
+        models: Sequence[RankedModel],
+        *,
+        clock: Callable[[], float],
+        tools: Tools | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
-        self._models, self._clock, self._observers = models, clock, observers
+        self._models, self._clock, self._tools, self._observers = models, clock, tools, observers
         self._circuits = [ModelCircuit() for _ in models]
 
     async def answer(self, prompt: Prompt, job: Job) -> str:
@@ -76,7 +83,7 @@ class Models:
         seconds = min(ranked.seconds, job.expires_at - began) if job.expires_at is not None else ranked.seconds
         try:
             async with asyncio.timeout(seconds):
-                answer = await ranked.model.answer(prompt)
+                answer = await answer_with_tools(ranked.model, prompt, self._tools, job.contact)
         except TimeoutError:
             failure = AssistantFailed(f"no answer within {seconds:g} s")
         except AssistantFailed as error:

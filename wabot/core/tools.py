@@ -1,0 +1,105 @@
+"""Tools that a model may call while it makes an answer: what it is told of them, its calls, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MOST_CALLS = 5
+"""The most calls of tools for one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool, as a model is told of it. `parameters`: a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model's call of a tool. `id`: the model's own. `arguments`: None if they are no JSON object."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call led to, as the model is told: the tool's words, or, if it `failed`, why there are none."""
+
+    text: str
+    failed: bool = False
+
+    @property
+    def for_model(self) -> str:
+        """Its text, where a protocol does not tell failures from other results."""
+        return f"Error: {self.text}" if self.failed else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One answer of a model with calls, and their results in the same order.
+
+    `said`: the answer as the adapter had it, which is repeated to the model in the next request.
+    """
+
+    calls: tuple[Call, ...]
+    results: tuple[Result, ...]
+    said: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The tools, and what the model did with them so far. `may_call`: whether it may call (again) now."""
+
+    tools: tuple[Tool, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    may_call: bool = True
+
+
+NO_TOOLS = ToolUse()
+
+NOT_CALLED = Result(f"not called, since {MOST_CALLS} calls are the most. Answer with what you know.", failed=True)
+
+
+_GEMINI_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object"})
+_GEMINI_FORMATS = {
+    "number": frozenset({"float", "double"}), "integer": frozenset({"int32", "int64"}),
+    "string": frozenset({"enum", "date-time"}),
+}  # fmt: skip
+
+
+def gemini_schema(schema: Any) -> dict[str, Any]:
+    """A JSON Schema in the part of OpenAPI that Gemini reads; the rest is left out, as we check arguments ourselves.
+
+    https://ai.google.dev/api/caching#Schema
+    """
+    schema = schema if isinstance(schema, Mapping) else {}
+    kinds = schema.get("type")
+    listed = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind in _GEMINI_TYPES]
+    if not listed and (choices := [*schema.get("anyOf", ()), *schema.get("oneOf", ())]):
+        typed = [choice for choice in choices if isinstance(choice, Mapping) and choice.get("type") in _GEMINI_TYPES]
+        return gemini_schema({**(typed[0] if typed else {"type": "string"}), **_described(schema)})
+    kind = listed[0] if listed else "object" if "properties" in schema else "string"
+    found: dict[str, Any] = {"type_": kind.upper(), **_described(schema)}
+    if isinstance(kinds, list) and "null" in kinds:
+        found["nullable"] = True
+    if kind == "string" and (words := [word for word in schema.get("enum", ()) if isinstance(word, str)]):
+        found["enum"], found["format_"] = words, "enum"
+    elif schema.get("format") in _GEMINI_FORMATS.get(kind, ()):
+        found["format_"] = schema["format"]
+    if kind == "array":
+        found["items"] = gemini_schema(schema.get("items", {}))
+    if kind == "object" and schema.get("properties"):
+        found["properties"] = {name: gemini_schema(part) for name, part in schema["properties"].items()}
+        found["required"] = [name for name in schema.get("required", ()) if name in found["properties"]]
+    return found
+
+
+def _described(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": schema["description"]} if isinstance(schema.get("description"), str) else {}
