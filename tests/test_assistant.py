@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from standardwebhooks import Webhook
 
 from tests.business import ANA, Business, business
 from tests.stand_ins import GeminiStandIn, ModelStandIn, OpenAIStandIn
+from wabot.sandbox import payloads
 
 
 async def of(server: AiohttpServer, endpoint: ModelStandIn, model: str = "first", **more: Any) -> dict[str, Any]:
@@ -50,7 +52,7 @@ class Shop:
         return web.json_response({"place": "Berlin"}, status=self.status)
 
 
-async def answer(b: Business, text: str) -> dict[str, Any]:
+async def answer(b: Business, text: str | dict[str, Any]) -> dict[str, Any]:
     """What Meta is asked to send next, after a customer wrote `text`."""
     before = len(b.meta.sent)
     await b.meta.say(text, from_=ANA)
@@ -141,3 +143,29 @@ async def test_a_model_that_only_calls_tools_is_a_failure_and_a_fallback_answers
         (problem,) = (await b.get("/readyz")).json["problems"]
         assert "it calls tools instead of answering" in problem["what"]
     assert len(shop.asked) == 5
+
+
+async def test_a_model_offers_buttons_and_a_tap_comes_back_as_their_title(
+    tmp_path: Path, aiohttp_server: AiohttpServer, model: ModelStandIn
+) -> None:
+    model.text = "Shall we book it?\n[[buttons: Book it | Not now]]"
+    chosen = await of(aiohttp_server, model)
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        offered = (await answer(b, "A table for two"))["interactive"]
+        assert (offered["type"], offered["body"]["text"]) == ("button", "Shall we book it?")
+        buttons = [button["reply"] for button in offered["action"]["buttons"]]
+        assert [button["title"] for button in buttons] == ["Book it", "Not now"]
+        model.text = "Booked."
+        assert (await answer(b, payloads.button_reply(buttons[0]["id"], "Book it")))["text"]["body"] == "Booked."
+        said = (await b.post("/get", {"number": ANA, "include": ["queued"]})).json["messages"]
+    assert [message["body"] for message in said] == ["Booked.", "Book it", "Shall we book it?", "A table for two"]
+    assert "Book it" in json.dumps(model.asked[-1].json)
+
+
+async def test_what_meta_would_refuse_is_not_offered_and_the_text_is_sent(
+    tmp_path: Path, aiohttp_server: AiohttpServer
+) -> None:
+    model = OpenAIStandIn(text="Which one?\n[[buttons: 1 | 2 | 3 | 4]]")
+    chosen = await of(aiohttp_server, model)
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        assert (await answer(b, "Hi"))["text"]["body"] == "Which one?"

@@ -20,6 +20,7 @@ from wabot.core.conversation import (
     prompt,
 )
 from wabot.core.outgoing import Origin
+from wabot.core.quick_replies import RULE as QUICK_REPLIES_RULE
 from wabot.core.system_prompt import DEFAULT_PROMPT, system_prompt
 
 USER, ASSISTANT = Role.USER, Role.ASSISTANT
@@ -168,6 +169,7 @@ def test_instructions_replace_the_default_and_knowledge_follows_under_headings()
     assert told == (
         "Sell flowers.\n\n"
         "Your whole answer must fit into one message of at most 4096 characters; what is longer is cut off.\n\n"
+        f"{QUICK_REPLIES_RULE}\n\n"
         "# What you know about the business\n\n## hours.md\n\n9-18\n\n## prices.md\n\nTulips 3 €\n"
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from wabot.core.quick_replies import Choices, read_choices
 from wabot.core.whatsapp_text import LONGEST, sendable
 
 HANDOFF = "[[handoff]]"
@@ -18,19 +19,47 @@ To hand the conversation over to a colleague, end your answer with a line that s
 customer asks for a person, is upset, or needs something that you cannot do; not for a question that you can answer."""
 """Part of the system prompt where the model may ask for a person."""
 
-_MARK = r"\\?\[\\?\[ [ \t]*+ hand [-_ ]?+ off [ \t]*+ \\?\]\\?\]"
+_OPEN, _CLOSE = r"\\?\[\\?\[ [ \t]*+", r"\\?\]\\?\]"
 """Some models escape brackets, as Markdown allows."""
+_HANDOFF = rf"{_OPEN} hand [-_ ]?+ off [ \t]*+ {_CLOSE}"
+_CHOICES = rf"""{_OPEN} (?P<kind> buttons | list ) [ \t]*+ [:：] (?P<items> [^\[\]\\\n]*+ )
+    (?: (?P<end> {_CLOSE} ) | [^\n]*+ )"""
 _DECORATION = r"[ \t*_~`>]*+"
-_ALONE = re.compile(rf"^{_DECORATION} {_MARK} {_DECORATION} [.!]?+ [ \t]*+ $ \n?+", re.VERBOSE | re.IGNORECASE | re.M)
-_WITHIN = re.compile(_MARK, re.VERBOSE | re.IGNORECASE)
+
+
+class _Mark:
+    """A mark, to be found alone on its line, with what decorates it, or within a text."""
+
+    def __init__(self, pattern: str) -> None:
+        flags = re.VERBOSE | re.IGNORECASE | re.MULTILINE
+        self._alone = re.compile(rf"^{_DECORATION} {pattern} {_DECORATION} [.!]?+ [ \t]*+ $ \n?+", flags)
+        self._within = re.compile(pattern, flags)
+
+    def taken_out(self, text: str) -> tuple[str, list[re.Match[str]]]:
+        """`text` without the mark, and what was found of it."""
+        found = list[re.Match[str]]()
+
+        def take(match: re.Match[str]) -> str:
+            found.append(match)
+            return " "
+
+        # A space stays, so that what stood around a mark does not become another one.
+        return self._within.sub(take, self._alone.sub(lambda match: take(match)[1:], text)), found
+
+
+_ASKS_FOR_PERSON, _OFFERS = _Mark(_HANDOFF), _Mark(_CHOICES)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model's answer. `text`: what the contact reads, "" if nothing. `handoff`: the model asks for a person."""
+    """A model's answer. `text`: what the contact reads, "" if nothing. `handoff`: the model asks for a person.
+
+    `choices`: what the contact may tap, if the model offers something that Meta would accept.
+    """
 
     text: str
     handoff: bool = False
+    choices: Choices | None = None
 
 
 def read_answer(text: str, *, handoff: bool = False) -> Answer:
@@ -39,7 +68,7 @@ def read_answer(text: str, *, handoff: bool = False) -> Answer:
     What is behind LONGEST characters is not read.
     """
     said = sendable(text.strip()[: LONGEST + 1])
-    without, alone = _ALONE.subn("", said)
-    # A space stays, so that what stood around a mark does not become another one.
-    without, within = _WITHIN.subn(" ", without)
-    return Answer(without.strip(), handoff=handoff and alone + within > 0)
+    said, offers = _OFFERS.taken_out(said)
+    said, asks = _ASKS_FOR_PERSON.taken_out(said)
+    choices = [read_choices(offer["kind"].lower(), offer["items"]) for offer in offers if offer["end"]]
+    return Answer(said.strip(), handoff=handoff and bool(asks), choices=choices[-1] if choices else None)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from wabot.core.message_text import sent_text
+from wabot.core.quick_replies import Choices
 
 
 class Origin(StrEnum):
@@ -57,6 +58,15 @@ def staff_message(content: Mapping[str, Any], quotes: str | None = None) -> Outg
     """
     context = {"context": {"message_id": quotes}} if quotes else {}
     return Outgoing({**context, **content}, sent_text(content), Origin.STAFF)
+
+
+def with_choices(message: Outgoing, choices: Choices | None) -> Outgoing:
+    """A text message that also offers choices; as it is without any, or if its text is too long for them."""
+    if choices is None or not choices.fit(message.body):
+        return message
+    content = {key: value for key, value in message.content.items() if key != "text"}
+    interactive = choices.interactive(message.body)
+    return Outgoing({**content, "type": "interactive", "interactive": interactive}, message.body, message.origin)
 
 
 def typing_indicator(wamid: str) -> dict[str, Any]:

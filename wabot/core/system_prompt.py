@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wabot.core.answer import HANDOFF_RULE
+from wabot.core.quick_replies import RULE as QUICK_REPLIES_RULE
 from wabot.core.whatsapp_text import MAX_BODY
 
 DEFAULT_PROMPT = """\
@@ -32,7 +33,8 @@ _KNOWLEDGE = "# What you know about the business"
 def system_prompt(
     instructions: str | None, knowledge: Mapping[str, str], max_bubbles: int = 1, *, handoff: bool = False
 ) -> str:
-    """The system prompt: `instructions` (or DEFAULT_PROMPT if there are none), how long an answer may be, `knowledge`.
+    """The system prompt: `instructions` (or DEFAULT_PROMPT if there are none), how long an answer may be and how it
+    may offer choices, `knowledge`.
 
     `handoff`: the model may ask for a person, and is told how.
     `knowledge` maps file names to texts; each text gets its file's name as heading, sorted by name.
@@ -40,6 +42,7 @@ def system_prompt(
     parts = [(instructions or "").strip() or DEFAULT_PROMPT.strip()]
     room = "one message" if max_bubbles == 1 else f"{max_bubbles} messages, each"
     parts.append(f"Your whole answer must fit into {room} of at most {MAX_BODY} characters; what is longer is cut off.")
+    parts.append(QUICK_REPLIES_RULE)
     if handoff:
         parts.append(HANDOFF_RULE)
     files = [f"## {name}\n\n{text.strip()}" for name, text in sorted(knowledge.items()) if text.strip()]

@@ -15,7 +15,7 @@ from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.core.jobs import Event, Job, Outcome, Policy
 from wabot.core.messages import Contact, Stop
-from wabot.core.outgoing import Origin, Outgoing, template_message, text_message
+from wabot.core.outgoing import Origin, Outgoing, template_message, text_message, with_choices
 from wabot.core.rate_limits import Pace
 from wabot.core.reply_caps import DAY, ReplyCaps
 from wabot.core.whatsapp_text import for_whatsapp
@@ -214,7 +214,8 @@ class Replies:
         self.assistant_works = True
         several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
         quoted = [questions[-1] if several else None] + [None] * len(bubbles)
-        return [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
+        said = [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
+        return [*said[:-1], *(with_choices(last, answer.choices) for last in said[-1:])]
 
     def _after_failure(self, job: Job, error: AssistantFailed, welcome: Sequence[Outgoing]) -> Outcome:
         again = after_model_failure(error, spent=job.spent, policy=self._policy, now=self._clock(), noise=self._noise())
