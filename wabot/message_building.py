@@ -31,13 +31,17 @@ class NotSendable(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class OneMessage:
-    """A request of `POST /messages`. `asked`: its whole body; `quotes`: the wamid of the message that it quotes."""
+    """A request of `POST /messages`. `asked`: its whole body; `quotes`: the wamid of the message that it quotes.
+
+    `takeover`: a person answers the contact from now on.
+    """
 
     number: str
     outgoing: Outgoing
     asked: Mapping[str, Any]
     key: str | None = None
     quotes: str | None = None
+    takeover: bool = False
 
     @property
     def fingerprint(self) -> str:

@@ -17,6 +17,7 @@ from wabot.core.phone_numbers import InvalidNumber, is_bsuid, normalize_number
 from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
 from wabot.journal.single_messages import NewSingle, Reason
+from wabot.journal.takeover import UNTIL_RESUMED
 from wabot.log import get_logger
 from wabot.message_building import NotSendable, OneMessage
 from wabot.monitor.problem_sources import Watch
@@ -74,10 +75,12 @@ class Service(Operations):
         template: Mapping[str, Any],
         clock: Callable[[], float],
         noise: Callable[[], float],
+        takeover_seconds: float = 0.0,
     ) -> None:
         self._journal, self._lanes, self._archive = journal, lanes, archive
         self._effects, self._watch = effects, watch
         self._template, self._clock, self._noise = template, clock, noise
+        self._takeover_seconds = takeover_seconds
         self._offload = Offload()
 
     async def accept(self, incoming: Webhook) -> int:
@@ -108,7 +111,8 @@ class Service(Operations):
         except InvalidNumber as error:
             raise NotSendable(Reason.INVALID_NUMBER) from error
         name = new_id(self._noise, 16)
-        single = NewSingle(name, message.key, message.fingerprint, identity, message.outgoing, message.quotes)
+        seconds = self._takeover_seconds if message.takeover else 0.0
+        single = NewSingle(name, message.key, message.fingerprint, identity, message.outgoing, message.quotes, seconds)
         queued = await self._journal.queue_single(single, self._clock())
         if isinstance(queued, Reason):
             raise NotSendable(queued)
@@ -156,6 +160,25 @@ class Service(Operations):
         identity = identify(number)
         await self._journal.set_stop(identity, self._clock(), stop=stop)
         return identity
+
+    async def contact(self, number: str) -> dict[str, Any] | None:
+        """A person as the journal knows them; None if it does not. Raises InvalidNumber."""
+        return await self._journal.contact(identify(number), self._clock())
+
+    async def pause(self, number: str, hours: float | None, reason: str | None) -> dict[str, Any] | None:
+        """Let a person answer somebody instead of the assistant; None = until `resume`. The contact then."""
+        identity, now = identify(number), self._clock()
+        until = UNTIL_RESUMED if hours is None else now + hours * 3600
+        await self._journal.pause(identity, until, reason, now)
+        log.info("assistant.paused", hours=hours)
+        return await self._journal.contact(identity, now)
+
+    async def resume(self, number: str) -> dict[str, Any] | None:
+        """Let the assistant answer somebody again. The contact then, None if they are unknown."""
+        identity = identify(number)
+        if await self._journal.resume(identity):
+            log.info("assistant.resumed")
+        return await self._journal.contact(identity, self._clock())
 
     async def forget(self, number: str) -> Erased:
         """Forget a person, in the journal and the archive; how much was removed, and whether anybody was known.

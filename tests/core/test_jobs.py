@@ -10,7 +10,7 @@ DRAWN = """
     waiting   promote→queued cancel→cancelled expire→expired park→parked prove→done
     queued    claim→running demote→waiting cancel→cancelled expire→expired park→parked prove→done
     running   succeed→done retry→queued hold→held lose_track→in_doubt give_up→failed expire→expired park→parked
-    running   prove→done
+    running   prove→done take_over→cancelled
     in_doubt  prove→done retry→queued hold→held park→parked give_up→failed
     held      release→waiting reopen→waiting cancel→cancelled expire→expired park→parked prove→done
     done      bounce→held give_up→failed park→parked

@@ -146,6 +146,7 @@ async def work(data_dir: Path) -> Found:
     await whatever_comes_of_a_send(scene)
     await questions(scene)
     await by_hand_and_by_time(scene)
+    await taken_over(scene)
     await forgetting(scene)
     names = "SELECT name FROM sqlite_schema WHERE"
     names_of_indexes = [row["name"] for row in scene.rows(f"{names} type = 'index' AND sql IS NOT NULL")]
@@ -217,7 +218,7 @@ async def bulk_and_replies(scene: Scene) -> None:
         await scene.journal.talk(job, 20)
         await scene.journal.answers(job, 0.0)
         await scene.journal.more_waits(job)
-        await scene.journal.opted_out(job)
+        await scene.journal.gets_silence(job)
         await scene.journal.adopt(job, [], scene.now)
         await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))
         retry = Outcome(Event.RETRY, due_at=scene.now)
@@ -249,6 +250,7 @@ async def questions(scene: Scene) -> None:
     await journal.queue_single(one, scene.now)
     await journal.queue_single(replace(one, quotes=None), scene.now)
     await journal.single_result("one")
+    await journal.contact(EVA, scene.now)
     await journal.results("big")
     for cursor in (None, "big", "nothing"):
         await journal.batches(5, cursor)
@@ -293,6 +295,15 @@ async def by_hand_and_by_time(scene: Scene) -> None:
     await scene.journal.lost_by_archive([held[0].id])
     await scene.journal.forget_messages(held)
     await scene.journal.forget_adopted(**ages, limit=200)
+
+
+async def taken_over(scene: Scene) -> None:
+    for number in (EVA, ANA):
+        await scene.journal.pause(number, scene.now + 60, "why", scene.now)
+        await scene.journal.queue_single(
+            NewSingle(f"to-{number}", None, "", number, template(origin=Origin.STAFF), None, 600.0), scene.now
+        )
+        await scene.journal.resume(number)
 
 
 async def forgetting(scene: Scene) -> None:

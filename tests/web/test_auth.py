@@ -39,6 +39,8 @@ GUARDED = [
     ("POST", f"/contacts/{ANA}/opt-out"),
     ("POST", f"/contacts/{ANA}/opt-in"),
     ("DELETE", f"/contacts/{ANA}"),
+    ("POST", f"/contacts/{ANA}/pause"),
+    ("POST", f"/contacts/{ANA}/resume"),
     ("POST", "/messages"),
     ("GET", "/merges"),
     ("POST", "/merges/1/undo"),

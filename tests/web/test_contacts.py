@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 
@@ -71,3 +73,94 @@ async def test_who_asks_for_it_is_forgotten(wabot: Business) -> None:
     assert [file.name for file in files if b"tulip-seven" in file.read_bytes()] == []
     refusal(await wabot.ask("DELETE", f"/contacts/{ANA}"), 404)
     refusal(await wabot.ask("DELETE", "/contacts/12"), 422)
+
+
+CONTACT = {"number", "bsuid", "name", "assistant", "window_closes_at", "stopped", "attention", "last_message"}
+ON = {"state": "on", "until": None, "reason": None}
+
+
+async def says(wabot: Business, text: str, number: str = ANA) -> None:
+    """Somebody writes, and wabot has it."""
+    await wabot.meta.say(text, from_=number)
+
+
+async def answered(wabot: Business, count: int, number: str = ANA) -> None:
+    """Meta has so many messages for somebody, and wabot knows that it has."""
+    while len((await wabot.get("/outbox", params={"number": number, "state": "done"})).json["outbox"]) < count:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_contact_is_shown(wabot: Business) -> None:
+    refusal(await wabot.get(f"/contacts/{ANA}"), 404)
+    refusal(await wabot.get("/contacts/12"), 422)
+    await says(wabot, "Hello")
+    await answered(wabot, 1)
+    found = (await wabot.get(f"/contacts/+{ANA}")).json
+    assert found.keys() == CONTACT
+    assert (found["number"], found["stopped"], found["assistant"], found["attention"]) == (ANA, None, ON, None)
+    assert 86_000 < found["window_closes_at"] - time.time() <= 86_400
+    assert (found["last_message"]["direction"], found["last_message"]["to"]) == ("out", ANA)
+    await wabot.post(f"/contacts/{BEN}/opt-out")
+    found = (await wabot.get(f"/contacts/{BEN}")).json
+    assert (found["stopped"], found["window_closes_at"], found["last_message"]) == ("all", None, None)
+
+
+async def test_while_the_assistant_is_paused_it_says_nothing_and_afterwards_it_answers_what_is_new(
+    wabot: Business,
+) -> None:
+    await says(wabot, "Hello")
+    await answered(wabot, 1)
+    paused = await wabot.post(f"/contacts/{ANA}/pause", {"reason": "Eva answers"})
+    assert paused.status == 200
+    assert paused.json["assistant"]["state"] == "paused"
+    assert paused.json["assistant"]["reason"] == "Eva answers"
+    assert 43_000 < paused.json["assistant"]["until"] - time.time() <= 43_200
+    await says(wabot, "Is anybody there?")
+    assert (await wabot.get("/outbox", params={"kind": "reply", "number": ANA, "state": "queued"})).json["count"] == 0
+    resumed = await wabot.post(f"/contacts/{ANA}/resume")
+    assert (resumed.status, resumed.json["assistant"]) == (200, ON)
+    await says(wabot, "And now?")
+    await answered(wabot, 2)
+    assert len(wabot.meta.sent) == 2
+
+
+@pytest.mark.parametrize("body", [None, {}, {"hours": None}, {"hours": 0.5}])
+async def test_a_pause_has_hours_or_none(wabot: Business, body: Any) -> None:
+    request = {"json": body} if body is not None else {}
+    found = await wabot.ask("POST", f"/contacts/{ANA}/pause", **request)
+    assert found.json["assistant"]["state"] == "paused"
+    until = found.json["assistant"]["until"]
+    hours = 12 if body is None else body.get("hours", 12)
+    assert until is None if hours is None else abs(until - time.time() - hours * 3600) < 60
+
+
+@pytest.mark.parametrize("body", [{"hours": 0}, {"hours": -1}, {"hours": "x"}, {"hour": 1}, {"reason": ""}])
+async def test_a_pause_is_well_formed(wabot: Business, body: Any) -> None:
+    refusal(await wabot.post(f"/contacts/{ANA}/pause", body), 422)
+
+
+async def test_nobody_unknown_is_resumed(wabot: Business) -> None:
+    refusal(await wabot.post(f"/contacts/{ANA}/resume"), 404)
+
+
+async def test_what_the_assistant_had_queued_is_not_said_after_a_person_took_over(patient: Business) -> None:
+    await says(patient, "Hello", EVA)
+    await tried(patient)
+    await patient.post(f"/contacts/{EVA}/pause", {"hours": 1})
+    while True:
+        (send,) = (await patient.get("/outbox", params={"number": EVA})).json["outbox"]
+        if send["state"] != "running":
+            break
+    assert (send["state"], send["error_code"]) == ("cancelled", "taken_over")
+
+
+async def test_a_colleague_who_writes_may_take_over(wabot: Business) -> None:
+    await says(wabot, "Hello")
+    await answered(wabot, 1)
+    sent = await wabot.post("/messages", {"number": ANA, "text": "Eva here.", "takeover": True})
+    assert (sent.status, sent.json["status"]) == (200, "sent")
+    assistant = (await wabot.get(f"/contacts/{ANA}")).json["assistant"]
+    assert (assistant["state"], assistant["reason"]) == ("paused", "staff")
+    await wabot.post(f"/contacts/{ANA}/pause", {"hours": None})
+    await wabot.post("/messages", {"number": ANA, "text": "Still here.", "takeover": True})
+    assert (await wabot.get(f"/contacts/{ANA}")).json["assistant"]["until"] is None

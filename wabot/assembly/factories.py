@@ -30,6 +30,7 @@ from wabot.work.timers import Upkeep
 from wabot.work.typing_indicator import Show, TypingIndicator
 
 DAY = 86400.0
+HOUR = 3600.0
 
 
 def policy(settings: Settings) -> Policy:
@@ -189,4 +190,5 @@ def service(
         template=template(settings),
         clock=clock,
         noise=noise,
+        takeover_seconds=settings.handoff.resume_hours * HOUR,
     )

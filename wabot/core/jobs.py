@@ -93,12 +93,14 @@ class Event(StrEnum):
     EXPIRE = "expire"
     BOUNCE = "bounce"
     REOPEN = "reopen"
+    TAKE_OVER = "take over"
 
 
 # One row per state: the state that each event leads to. An event that a row does not list cannot happen in that state.
 #   WAITING   stands behind an older open job of the same contact; settling that one promotes it
 #   QUEUED    the head of its contact: claimable when due. Demoted only when two contacts turn out to be one person
-#   RUNNING   claimed by a lane; the claim was committed before the request left
+#   RUNNING   claimed by a lane; the claim was committed before the request left. Taken over: a person answers, so what
+#             the assistant is thinking of, or is about to send, comes to nothing
 #   IN_DOUBT  Meta may have it: a receipt proves it, or the hold ends with a retry, a park or giving up
 #   HELD      must wait long (Meta said so, or its template is paused), so it leaves its contact's queue; a person can
 #             have it tried at once
@@ -117,7 +119,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.RUNNING: {
         Event.SUCCEED: State.DONE, Event.RETRY: State.QUEUED, Event.HOLD: State.HELD,
         Event.LOSE_TRACK: State.IN_DOUBT, Event.GIVE_UP: State.FAILED, Event.EXPIRE: State.EXPIRED,
-        Event.PARK: State.PARKED, Event.PROVE: State.DONE,
+        Event.PARK: State.PARKED, Event.PROVE: State.DONE, Event.TAKE_OVER: State.CANCELLED,
     },
     State.IN_DOUBT: {
         Event.PROVE: State.DONE, Event.RETRY: State.QUEUED, Event.HOLD: State.HELD, Event.PARK: State.PARKED,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from wabot.core.jobs import Event, Job, Outcome
 from wabot.core.messages import Stop
-from wabot.core.outgoing import Origin
+from wabot.core.outgoing import OF_ASSISTANT, Origin
+
+TAKEN_OVER = "A person answers this contact"
 
 
 def check(job: Job, now: float, *, attempts: int) -> Outcome | None:
@@ -18,6 +20,9 @@ def check(job: Job, now: float, *, attempts: int) -> Outcome | None:
         return Outcome(Event.GIVE_UP, spent=False, error="This number is somebody else's now", code="passed_on")
     if job.contact.stopped is Stop.ALL and outgoing.origin is not Origin.SERVICE:
         return Outcome(Event.GIVE_UP, spent=False, error="This person opted out", code="opted_out")
+    silent = job.contact.is_paused(now) or job.id <= job.contact.silent_upto
+    if silent and outgoing.origin in OF_ASSISTANT:
+        return Outcome(Event.TAKE_OVER, spent=False, error=TAKEN_OVER, code="taken_over")
     if job.contact.stopped is not None and outgoing.origin is Origin.BULK:
         return _unasked_for(job.contact.stopped)
     if outgoing.template is None and not job.contact.window_is_open(now):

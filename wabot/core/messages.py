@@ -95,7 +95,11 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A person we talk with, as stored in the journal. Times are Unix seconds."""
+    """A person we talk with, as stored in the journal. Times are Unix seconds.
+
+    `paused_until`: so long a person answers them, and not the assistant. What the assistant wanted to say in jobs with
+    ids up to `silent_upto` is not said any more.
+    """
 
     id: int
     wa_id: str | None = None
@@ -103,6 +107,8 @@ class Contact:
     name: str = ""
     last_inbound_at: float | None = None
     stopped: Stop | None = None
+    paused_until: float | None = None
+    silent_upto: int = 0
 
     @property
     def address(self) -> str:
@@ -112,6 +118,10 @@ class Contact:
     def window_is_open(self, now: float) -> bool:
         """Whether Meta's 24-hour window, counted from the person's own last message, is open."""
         return self.last_inbound_at is not None and now < self.last_inbound_at + SERVICE_WINDOW_SECONDS
+
+    def is_paused(self, now: float) -> bool:
+        """Whether the assistant is silent, because a person answers."""
+        return self.paused_until is not None and now < self.paused_until
 
 
 class Inbound(NamedTuple):

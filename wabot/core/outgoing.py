@@ -27,6 +27,10 @@ class Origin(StrEnum):
     LIMIT = "limit"
 
 
+OF_ASSISTANT = frozenset({Origin.AI, Origin.TEMPLATE, Origin.FALLBACK, Origin.LIMIT})
+"""What wabot says by itself to somebody who wrote: nothing of it is said while a person answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message to send: Graph's content (`{"type": …, …}`), its text for readers, and who wrote it."""

@@ -147,7 +147,7 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
     wish = rules.consent.wish(message.type, message.body)
     if wish is not None and _apply_wish(db, author, wish, at=at, now=now, rules=rules):
         taken.sends += 1
-    elif message.answerable and author.stopped is not Stop.ALL and wish is not Wish.STOP:
+    elif message.answerable and not (author.stopped is Stop.ALL or author.paused or wish is Wish.STOP):
         _queue_reply(db, author.id, message_id, now, rules)
         taken.replies += 1
 

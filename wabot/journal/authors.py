@@ -22,10 +22,11 @@ _SEEN = (
 
 
 class Author(NamedTuple):
-    """The contact whose message it is, and what could not be sent to them before it."""
+    """The contact whose message it is, what could not be sent to them before it, and whether a person answers them."""
 
     id: int
     stopped: Stop | None
+    paused: bool = False
 
 
 def of_message(db: sqlite3.Connection, message: Inbound, at: float, now: float, *, opens_window: bool) -> Author | None:
@@ -35,7 +36,7 @@ def of_message(db: sqlite3.Connection, message: Inbound, at: float, now: float, 
     """
     known = _heard_again(db, message.person, at) if opens_window else None
     if known is not None:
-        return Author(known["id"], contacts.stop_of(known))
+        return _author(known, now)
     if db.execute("SELECT 1 FROM messages WHERE wamid = ?", (message.wamid,)).fetchone():
         return None
     new = _heard_first(db, message.person, at, now) if opens_window else None
@@ -43,12 +44,17 @@ def of_message(db: sqlite3.Connection, message: Inbound, at: float, now: float, 
         return Author(new, None)
     contact_id = contacts.resolve(db, message.person, at, now)
     if opens_window:
-        return Author(contact_id, contacts.stop_of(_heard(db, contact_id, at)))
+        return _author(_heard(db, contact_id, at), now)
     return Author(contact_id, opt_outs.of(db, contact_id))
 
 
+def _author(row: sqlite3.Row, now: float) -> Author:
+    paused_until = row["paused_until"]
+    return Author(row["id"], contacts.stop_of(row), paused_until is not None and now < paused_until)
+
+
 def _heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.Row | None:
-    """`person` wrote at a time: (id, stopped) if we know them exactly so; None = see `_heard_first`."""
+    """`person` wrote at a time: their row if we know them exactly so; None = see `_heard_first`."""
     row: sqlite3.Row | None = db.execute(
         "SELECT c.* FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?",
         (person.bsuid or person.wa_id,),
@@ -67,14 +73,14 @@ def _heard_first(db: sqlite3.Connection, person: Person, at: float, now: float) 
 
 
 def _heard(db: sqlite3.Connection, contact_id: int, at: float) -> sqlite3.Row:
-    """A contact wrote at a time, so they can be reached and answered for 24 hours. (id, stopped)
+    """A contact wrote at a time, so they can be reached and answered for 24 hours. (id, stopped, paused_until)
 
     What they wrote before Meta could not reach them, delivered late or once more, says nothing of that.
     """
     rows: list[sqlite3.Row] = db.execute(
         "UPDATE contacts SET last_inbound_at = max(coalesce(last_inbound_at, 0), :at),"
         " stopped = iif(stopped_at > :at, stopped, nullif(stopped, 'unreachable'))"
-        " WHERE id = :id RETURNING id, stopped",
+        " WHERE id = :id RETURNING id, stopped, paused_until",
         {"at": at, "id": contact_id},
     ).fetchall()
     return rows[0]

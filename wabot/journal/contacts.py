@@ -29,6 +29,8 @@ def of_row(row: sqlite3.Row) -> Contact:
         name=row["name"],
         last_inbound_at=row["last_inbound_at"],
         stopped=stop_of(row),
+        paused_until=row["paused_until"],
+        silent_upto=row["silent_upto"],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from wabot.core import message_text
 from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
-from wabot.core.jobs import Job
+from wabot.core.jobs import Job, State
 from wabot.core.json_values import dict_of, stored, stored_text
 from wabot.core.messages import Contact, Direction, Stop
 from wabot.core.outgoing import Origin
@@ -100,9 +100,9 @@ class Talks:
         """Whether a contact has written something since a reply was claimed that the next one is to answer."""
         return await self._read(more_waits, job.id)
 
-    async def opted_out(self, job: Job) -> bool:
-        """Whether the contact of a job wants no more messages by now."""
-        return await self._read(opted_out, job.id)
+    async def gets_silence(self, job: Job) -> bool:
+        """Whether the contact of a reply is not to be answered by it any more."""
+        return await self._read(gets_silence, job.id)
 
 
 def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: int, oldest: float) -> Transcript:
@@ -117,6 +117,8 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: i
         " FROM jobs j JOIN contacts c ON c.id = j.contact_id WHERE j.id = ?",
         (job_id,),
     ).fetchone()
+    if row is None:  # the person was forgotten meanwhile
+        return Transcript(Contact(0), (), "", [], True, True, [], None)
     contact = contacts.of_row(row)
     values = {"contact": contact.id, "since": since, "upto": upto}
     earlier = db.execute(
@@ -171,10 +173,12 @@ def more_waits(db: sqlite3.Connection, job_id: int) -> bool:
     return db.execute(waiting, (job_id,)).fetchone() is not None
 
 
-def opted_out(db: sqlite3.Connection, job_id: int) -> bool:
-    """Whether the contact of a job wants no more messages by now."""
-    stopped = "SELECT 1 FROM contacts WHERE id = (SELECT contact_id FROM jobs WHERE id = ?) AND stopped = ?"
-    return db.execute(stopped, (job_id, Stop.ALL)).fetchone() is not None
+def gets_silence(db: sqlite3.Connection, job_id: int) -> bool:
+    """Whether the contact of a reply is not to be answered by it any more: they opted out, or a person answers."""
+    row = db.execute(
+        "SELECT j.state, c.stopped FROM jobs j JOIN contacts c ON c.id = j.contact_id WHERE j.id = ?", (job_id,)
+    ).fetchone()
+    return row is None or row["state"] != State.RUNNING or row["stopped"] == Stop.ALL
 
 
 def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row]) -> dict[int, str]:
@@ -221,6 +225,16 @@ def of_contact(
     last = (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == limit else None
     size = sum(len(row["content"]) + len(row["body"]) for row in rows)
     return Page(contact, [document(row, stored_text(row["content"])) for row in rows], last, size)
+
+
+def newest(db: sqlite3.Connection, contact_id: int) -> dict[str, Any] | None:
+    """The newest message with a contact, as `/get` has it; None if there is none."""
+    row = db.execute(
+        f"{MESSAGE} WHERE m.contact_id = ? AND coalesce(m.wamid, m.shared_wamid) IS NOT NULL"
+        " ORDER BY m.timestamp DESC, m.id DESC LIMIT 1",
+        (contact_id,),
+    ).fetchone()
+    return None if row is None else document(row, stored_text(row["content"]))
 
 
 def document(row: sqlite3.Row, raw: Any) -> dict[str, Any]:

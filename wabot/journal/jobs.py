@@ -20,6 +20,7 @@ from wabot.journal.transitions import apply_event, promote, promote_reply
 
 _CLAIMABLE = {
     kind: "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
+    " c.paused_until, c.silent_upto,"
     " coalesce((SELECT raw FROM contents WHERE id = m.content_id), m.raw) AS raw, m.body, m.origin,"
     " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"

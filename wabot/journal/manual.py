@@ -7,7 +7,16 @@ from typing import Any
 
 from wabot.core.jobs import Kind, State
 from wabot.core.messages import Person
-from wabot.journal import batch_results, batches, bulk_retry, outbox_documents, outbox_list, retry_and_cancel
+from wabot.journal import (
+    batch_results,
+    batches,
+    bulk_retry,
+    contact_documents,
+    outbox_documents,
+    outbox_list,
+    retry_and_cancel,
+    takeover,
+)
 from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_results import Counts, Head, RecipientResult
 from wabot.journal.batch_waiters import Watchers
@@ -22,6 +31,7 @@ class ByHand(ForgetsPeople):
 
     name: str
     writer: Writer
+    _read: Reader
     _read_long: Reader
     _slices: Slices
     _watchers: Watchers
@@ -35,6 +45,20 @@ class ByHand(ForgetsPeople):
     async def outbox_one(self, job_id: int) -> dict[str, Any] | None:
         """One send, whole, or one reply."""
         return await self._read_long(outbox_documents.one, job_id, self.name)
+
+    async def contact(self, identity: str, now: float) -> dict[str, Any] | None:
+        """The contact of a number or BSUID, as the API shows them; None if unknown."""
+        return await self._read(contact_documents.of_identity, identity, now)
+
+    async def pause(self, identity: str, until: float, reason: str | None, now: float) -> None:
+        """A person answers somebody instead of the assistant, until a time."""
+        await self._welcome_back([Person.of(identity)], now)
+        await self.writer(takeover.pause_by_hand, identity, until, reason, now)
+        self.notify(Kind.SEND, now)  # what was behind a send that is cancelled
+
+    async def resume(self, identity: str) -> bool:
+        """The assistant answers somebody again; False if they are unknown."""
+        return await self.writer(takeover.resume_by_hand, identity)
 
     async def queue_single(self, single: NewSingle, now: float) -> Queued | Reason:
         """Queue one message to one person, or say why it cannot be."""

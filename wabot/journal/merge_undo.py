@@ -12,7 +12,7 @@ from typing import Any
 
 from wabot.core.exceptions import InvalidInput
 from wabot.core.jobs import Kind
-from wabot.journal import indexes, opt_outs
+from wabot.journal import indexes, merging, opt_outs
 from wabot.journal.sqlite import Reader, Writer
 from wabot.journal.transitions import promote, promote_reply
 from wabot.log import get_logger
@@ -68,6 +68,7 @@ def _undo(db: sqlite3.Connection, merge_id: int, now: float) -> dict[str, Any] |
     if reply is not None:
         _part_reply(db, reply, keep, gone)
     opt_outs.share(db, keep, gone)
+    merging.share_pause(db, keep, gone)
     for contact_id in (keep, gone):
         promote(db, contact_id, now)
         promote_reply(db, contact_id, now)

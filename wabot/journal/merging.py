@@ -59,8 +59,23 @@ def unite(db: sqlite3.Connection, one: int, other: int, now: float, why: str) ->
             (waiting, keep),
         )
         opt_outs.share(db, keep, waiting)
+        share_pause(db, keep, waiting)
     _join(db, int(merge_id or 0), keep, gone, now)
     return keep
+
+
+def share_pause(db: sqlite3.Connection, one: int, other: int) -> None:
+    """Two contacts are one person: where a person answers either, or is needed, that holds for both."""
+    for giver, taker in ((one, other), (other, one)):
+        db.execute(
+            "UPDATE contacts SET silent_upto = max(contacts.silent_upto, g.silent_upto),"
+            " paused_reason = iif(g.paused_until > coalesce(contacts.paused_until, 0), g.paused_reason,"
+            " contacts.paused_reason), paused_until = nullif(max(coalesce(contacts.paused_until, 0),"
+            " coalesce(g.paused_until, 0)), 0), attention_at = coalesce(contacts.attention_at, g.attention_at),"
+            " attention_reason = coalesce(contacts.attention_reason, g.attention_reason)"
+            " FROM contacts g WHERE contacts.id = ? AND g.id = ?",
+            (taker, giver),
+        )
 
 
 def finish(db: sqlite3.Connection, now: float, contact_id: int | None = None) -> int:

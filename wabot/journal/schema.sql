@@ -18,7 +18,13 @@ CREATE TABLE contacts (
     stopped         TEXT CHECK (stopped IN ('all', 'marketing', 'unreachable')),
     stopped_at      REAL,
     searched        INTEGER NOT NULL DEFAULT 0,     -- when the archive was asked for old messages; 0: ask it
-    created_at      REAL    NOT NULL
+    created_at      REAL    NOT NULL,
+    paused_until    REAL,                           -- the assistant is silent until then: a person answers. 1e18: until
+                                                    -- it is resumed
+    paused_reason   TEXT,
+    silent_upto     INTEGER NOT NULL DEFAULT 0,     -- what the assistant wanted to say in jobs up to this id is not said
+    attention_at    REAL,                           -- since when a person is needed
+    attention_reason TEXT
 ) STRICT;
 
 CREATE TABLE identities (

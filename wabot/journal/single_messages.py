@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from wabot.core.messages import Contact, Person, Stop
 from wabot.core.outgoing import Outgoing
-from wabot.journal import contacts
+from wabot.journal import contacts, takeover
 from wabot.journal.batches import Queued
 from wabot.journal.queue import enqueue
 
@@ -30,7 +30,8 @@ class Reason(StrEnum):
 class NewSingle:
     """A message to be queued; `key` and `fingerprint` as a batch has them. `identity`: digits, or a BSUID.
 
-    `quotes`: the wamid of the message that it quotes, which must be of the same talk.
+    `quotes`: the wamid of the message that it quotes, which must be of the same talk. `takeover_seconds`: for so long a
+    person answers the contact from then on, and not the assistant; 0: nothing changes.
     """
 
     id: str
@@ -39,6 +40,7 @@ class NewSingle:
     identity: str
     outgoing: Outgoing
     quotes: str | None = None
+    takeover_seconds: float = 0.0
 
 
 def queue_single(db: sqlite3.Connection, single: NewSingle, now: float) -> Queued | Reason:
@@ -56,6 +58,8 @@ def queue_single(db: sqlite3.Connection, single: NewSingle, now: float) -> Queue
         (single.id, single.key, single.fingerprint, now),
     )
     job_id = enqueue(db, contact_id, single.outgoing, now=now, batch_id=single.id)
+    if single.takeover_seconds:
+        takeover.extend(db, contact_id, now + single.takeover_seconds, "staff", now)
     db.execute(
         "INSERT INTO recipients (batch_id, position, number, job_id) VALUES (?, 0, ?, ?)",
         (single.id, single.identity, job_id),

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeGuard
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict
 
 from wabot.settings.errors import hint, reason
+from wabot.settings.handoff_section import Handoff
 from wabot.settings.sections import ApiKeys, Assistant, Delivery, FirstContact, Section, WhatsApp
 
 MAIN = "main"
@@ -28,7 +29,7 @@ FOLDER = "accounts"
 """The folder within the service's data directory that has a folder for each further account."""
 
 INHERITED: Mapping[str, type[Section]] = {
-    "assistant": Assistant, "first_contact": FirstContact, "delivery": Delivery,
+    "assistant": Assistant, "first_contact": FirstContact, "handoff": Handoff, "delivery": Delivery,
 }  # fmt: skip
 """The sections of which an account may set some keys anew."""
 
@@ -58,6 +59,7 @@ class AccountSettings(BaseModel):
     whatsapp: WhatsApp
     assistant: Assistant
     first_contact: FirstContact
+    handoff: Handoff
     delivery: Delivery
 
     def data_dir(self, of_service: Path) -> Path:

@@ -31,6 +31,7 @@ from wabot.settings.accounts import (
 )
 from wabot.settings.environment_names import FLAT_NAMES
 from wabot.settings.errors import SettingsError, hint, reason
+from wabot.settings.handoff_section import Handoff
 from wabot.settings.refusals import refusals
 from wabot.settings.sections import (
     SANDBOX,
@@ -67,6 +68,7 @@ class Settings(BaseModel):
     mongo: Mongo = Mongo()
     delivery: Delivery = Delivery()
     optout: OptOut = OptOut()
+    handoff: Handoff = Handoff()
     log: Log = Log()
     accounts: tuple[AccountSettings, ...] = ()
 

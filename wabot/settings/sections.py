@@ -259,7 +259,7 @@ class Log(Section):
 TABLES: dict[str, type[Section]] = {"fallbacks": ModelSettings, "tools": ToolSettings}
 """The keys that are arrays of tables."""
 
-SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "delivery", "optout", "log"})
+SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "handoff", "delivery", "optout", "log"})
 """The sections that the sandbox reads: how to answer and how to retry, but no addresses and no credentials."""
 
 SANDBOX: dict[str, dict[str, Any]] = {

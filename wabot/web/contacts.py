@@ -1,17 +1,20 @@
-"""Contacts: opt-out, opt-in, and merged contacts."""
+"""Contacts: show one, pause and resume the assistant for them, opt-out and opt-in, forget; and merged contacts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 
 from wabot.web.answers import Refusal
 from wabot.web.auth import ACCOUNTS
+from wabot.web.history import QUESTION_LIMIT
 from wabot.web.request_account import account_of, answer, service_of
-from wabot.web.request_bodies import read_account, validate_query
-from wabot.web.request_models import MergesQuery
+from wabot.web.request_bodies import parse, read_account, validate, validate_query
+from wabot.web.request_models import MergesQuery, Pause
 
 
 def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -23,6 +26,32 @@ def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]
         return answer(request, {"number": identity, "opted_out": stop})
 
     return handler
+
+
+async def contact(request: web.Request) -> web.Response:
+    """GET /contacts/{number}: a person as wabot knows them."""
+    return _known(request, await service_of(request).contact(request.match_info["number"]))
+
+
+async def pause(request: web.Request) -> web.Response:
+    """POST /contacts/{number}/pause: a person answers them instead of the assistant."""
+    asked = Pause()
+    if request.can_read_body:
+        asked = await parse(request, partial(validate, Pause), QUESTION_LIMIT)
+    found = await service_of(request).pause(request.match_info["number"], asked.hours, asked.reason)
+    return _known(request, found)
+
+
+async def resume(request: web.Request) -> web.Response:
+    """POST /contacts/{number}/resume: the assistant answers them again."""
+    await read_account(request)
+    return _known(request, await service_of(request).resume(request.match_info["number"]))
+
+
+def _known(request: web.Request, found: Mapping[str, Any] | None) -> web.Response:
+    if found is None:
+        raise Refusal(404, "nobody of this number is known")
+    return answer(request, found)
 
 
 async def forget(request: web.Request) -> web.Response:
@@ -53,6 +82,9 @@ async def undo_merge(request: web.Request) -> web.Response:
 ROUTES = [
     web.post("/contacts/{number}/opt-out", _set_stop(stop=True)),
     web.post("/contacts/{number}/opt-in", _set_stop(stop=False)),
+    web.get("/contacts/{number}", contact),
+    web.post("/contacts/{number}/pause", pause),
+    web.post("/contacts/{number}/resume", resume),
     web.delete("/contacts/{number}", forget),
     web.get("/merges", merges),
     web.post("/merges/{id}/undo", undo_merge),

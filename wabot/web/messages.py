@@ -52,7 +52,7 @@ def _asked(body: Mapping[str, Any]) -> OneMessage:
         outgoing = message_building.template(asked.template.model_dump(), asked.reply_to)
     else:
         outgoing = message_building.message(asked.message or {}, asked.reply_to)
-    return OneMessage(asked.number, outgoing, body, quotes=asked.reply_to)
+    return OneMessage(asked.number, outgoing, body, quotes=asked.reply_to, takeover=asked.takeover)
 
 
 def _validated(body: Mapping[str, Any]) -> SendMessage:

@@ -100,12 +100,20 @@ class SendMessage(Model):
     template: Template | None = None
     message: dict[str, Any] | None = None
     reply_to: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    takeover: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _one_content(self) -> Self:
         if sum(given is not None for given in (self.text, self.template, self.message)) != 1:
             raise ValueError("give exactly one of text, template and message")
         return self
+
+
+class Pause(Model):
+    """`POST /contacts/{number}/pause`: `hours` None = until resumed."""
+
+    hours: Annotated[float, Field(gt=0, le=24 * 366)] | None = 12
+    reason: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
 class Get(Model):

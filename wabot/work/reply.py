@@ -14,6 +14,7 @@ from wabot.core.answer import read_answer
 from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.core.jobs import Event, Job, Outcome, Policy
+from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Contact, Stop
 from wabot.core.outgoing import Origin, Outgoing, template_message, text_message, with_choices
 from wabot.core.rate_limits import Pace
@@ -55,7 +56,7 @@ class Memory(Protocol):
     async def talk(self, job: Job, limit: int, oldest: float) -> Transcript: ...
     async def answers(self, job: Job, since: float) -> Sequence[tuple[float, Origin]]: ...
     async def more_waits(self, job: Job) -> bool: ...
-    async def opted_out(self, job: Job) -> bool: ...
+    async def gets_silence(self, job: Job) -> bool: ...
     async def adopt(self, job: Job, documents: Sequence[dict[str, Any]], now: float) -> None: ...
 
 
@@ -144,7 +145,7 @@ class Replies:
         asked = prompt(talk.said, system=style.system, limit=style.history_messages) if planned.ai else None
         if outgoing or asked is not None:
             try:
-                async with self._typing(talk.newest, partial(self._memory.opted_out, job)):
+                async with self._typing(talk.newest, partial(self._memory.gets_silence, job)):
                     outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
             except AssistantFailed as error:
                 return self._after_failure(job, error, outgoing)
@@ -154,6 +155,8 @@ class Replies:
         """What follows if no answer is to be made, or not now; None if one is."""
         if job.contact.stopped is Stop.ALL:
             return Outcome(Event.GIVE_UP, error="This person opted out", code="opted_out")
+        if job.contact.is_paused(now):
+            return Outcome(Event.TAKE_OVER, error=TAKEN_OVER, code="taken_over")
         if (job.expires_at is not None and now >= job.expires_at) or not job.contact.window_is_open(now):
             return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
         if job.spent >= self._policy.attempts:
@@ -161,22 +164,24 @@ class Replies:
         free_at = self._pace.free_at(job.contact.id, now)
         if free_at > now:
             return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
+        return await self._over_a_cap(job, now)
+
+    async def _over_a_cap(self, job: Job, now: float) -> Outcome | None:
+        """What follows if the contact was answered as often as is allowed: silence, after the notice at most."""
         said = await self._memory.answers(job, now - DAY) if self._caps else ()
-        if cap := self._caps.reached(said, now):
-            return self._over(cap, notice=self._caps.notice_is_due(said, now))
-        return None
+        cap = self._caps.reached(said, now)
+        if cap is None:
+            return None
+        self._on_cap(cap)
+        notice = self._caps.notice_is_due(said, now)
+        says = (text_message(self._caps.notice, Origin.LIMIT),) if notice else ()
+        return Outcome(Event.GIVE_UP, error=f"Was answered as often as allowed in a {cap}", code="limit", says=says)
 
     def gave_up(self, job: Job, error: str, welcome: Sequence[Outgoing] = ()) -> Outcome:
         """The model failed: send the fallback text, if there is one, after the `welcome` for a first contact."""
         text = self._style.fallback_text
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
-
-    def _over(self, cap: str, *, notice: bool) -> Outcome:
-        """The contact was answered as often as is allowed: silence, after the notice at most."""
-        self._on_cap(cap)
-        says = (text_message(self._caps.notice, Origin.LIMIT),) if notice else ()
-        return Outcome(Event.GIVE_UP, error=f"Was answered as often as allowed in a {cap}", code="limit", says=says)
 
     async def _talk(self, job: Job) -> tuple[Transcript, bool]:
         """The conversation so far, and whether there are messages before those being answered.

@@ -146,6 +146,13 @@ UPDATE jobs SET doubts = '[0]' WHERE kind = 'send'
 -- A person may cancel a batch.
 ALTER TABLE batches ADD COLUMN cancelled_at REAL;
 
+-- A person answers a contact instead of the assistant, or is needed.
+ALTER TABLE contacts ADD COLUMN paused_until REAL;
+ALTER TABLE contacts ADD COLUMN paused_reason TEXT;
+ALTER TABLE contacts ADD COLUMN silent_upto INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE contacts ADD COLUMN attention_at REAL;
+ALTER TABLE contacts ADD COLUMN attention_reason TEXT;
+
 -- One message to one person is a batch of its own, which is not listed.
 ALTER TABLE batches ADD COLUMN single INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;

@@ -1,0 +1,96 @@
+"""A person answers a contact instead of the assistant, until they give it back or a time has passed.
+
+While that is so, what the contact writes is history and queues no reply (accept.py). What the assistant was about to
+say when it began comes to nothing, in the same commit; what had left by then is not sent again (core/may_send.py).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from wabot.core.jobs import Event, State
+from wabot.core.may_send import TAKEN_OVER
+from wabot.core.messages import Person
+from wabot.core.outgoing import OF_ASSISTANT
+from wabot.journal import contacts, indexes, opt_outs
+from wabot.journal.jobs import fail_message
+from wabot.journal.transitions import apply_event, promote
+
+UNTIL_RESUMED = 1e18
+
+_ORIGINS = ", ".join(f"'{origin}'" for origin in sorted(OF_ASSISTANT))
+_WHY = "error = :error, error_code = 'taken_over'"
+_REPLIES = (
+    f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"
+    f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING}"
+)
+_SENDS = " UNION ALL ".join(
+    f"SELECT j.id, j.state FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.contact_id = ? AND {waiting}"
+    f" AND m.origin IN ({_ORIGINS})"
+    for waiting in (
+        "j.kind = 'send' AND j.state = 'waiting'",
+        "j.kind = 'send' AND j.state = 'queued'",
+        "j.kind = 'send' AND j.state = 'held' AND j.state IN ('in_doubt', 'held')",
+    )
+)
+
+
+def pause(db: sqlite3.Connection, contact_id: int, until: float, reason: str | None, now: float) -> None:
+    """The assistant is silent until a time."""
+    for one in opt_outs.everyone(db, contact_id):
+        db.execute(
+            "UPDATE contacts SET paused_until = ?, paused_reason = ?,"
+            " silent_upto = coalesce((SELECT max(id) FROM jobs), silent_upto) WHERE id = ?",
+            (until, reason, one),
+        )
+        _withdraw(db, one, now)
+
+
+def extend(db: sqlite3.Connection, contact_id: int, until: float, reason: str, now: float) -> None:
+    """As `pause`, but a longer pause stays as it is, with its reason."""
+    (paused_until,) = db.execute("SELECT paused_until FROM contacts WHERE id = ?", (contact_id,)).fetchone()
+    if paused_until is None or paused_until < until:
+        pause(db, contact_id, until, reason, now)
+
+
+def resume(db: sqlite3.Connection, contact_id: int) -> None:
+    """The assistant answers again what is said from now on; nobody is needed any more."""
+    for one in opt_outs.everyone(db, contact_id):
+        db.execute(
+            "UPDATE contacts SET paused_until = NULL, paused_reason = NULL, attention_at = NULL,"
+            " attention_reason = NULL WHERE id = ?",
+            (one,),
+        )
+
+
+def ask_attention(db: sqlite3.Connection, contact_id: int, reason: str, now: float) -> None:
+    """A person is needed; the assistant goes on."""
+    for one in opt_outs.everyone(db, contact_id):
+        db.execute(
+            "UPDATE contacts SET attention_at = coalesce(attention_at, ?), attention_reason = ? WHERE id = ?",
+            (now, reason, one),
+        )
+
+
+def pause_by_hand(db: sqlite3.Connection, identity: str, until: float, reason: str | None, now: float) -> None:
+    """As `pause`, for a person who may be unknown: then they are a contact from now on."""
+    pause(db, contacts.resolve(db, Person.of(identity), now, now), until, reason, now)
+
+
+def resume_by_hand(db: sqlite3.Connection, identity: str) -> bool:
+    """As `resume`; False if nobody is known by this name."""
+    contact = contacts.find(db, identity)
+    if contact is not None:
+        resume(db, contact.id)
+    return contact is not None
+
+
+def _withdraw(db: sqlite3.Connection, contact_id: int, now: float) -> None:
+    """Whatever the assistant was going to say is not said."""
+    for job_id, state in db.execute(_REPLIES, (contact_id,) * 2).fetchall():
+        event = Event.TAKE_OVER if state == State.RUNNING else Event.CANCEL
+        apply_event(db, job_id, State(state), event, now, also=_WHY, error=TAKEN_OVER)
+    for job_id, state in db.execute(_SENDS, (contact_id,) * 3).fetchall():
+        apply_event(db, job_id, State(state), Event.CANCEL, now, also=_WHY, error=TAKEN_OVER)
+        fail_message(db, job_id, TAKEN_OVER, "taken_over")
+    promote(db, contact_id, now)
