@@ -40,7 +40,7 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         self._capped = Counter(
-            "wabot_replies_capped", "Replies not made, since the contact was answered often", ["cap"],
+            "wabot_replies_capped", "Replies not made, since a cap was reached", ["cap"],
             registry=self._registry,
         )  # fmt: skip
         self._llm = Histogram(
@@ -90,7 +90,7 @@ class Metrics:
         self._model_failures.labels(name.provider, name.model).inc()
 
     def reply_capped(self, cap: str) -> None:
-        """A contact was over the cap of an "hour" or a "day"."""
+        """A contact was over the cap of an "hour" or a "day", or the account over that of its "calls"."""
         self._capped.labels(cap).inc()
 
     def collect(self) -> Iterable[Metric]:

@@ -22,6 +22,7 @@ from wabot.core.conversation import (
 from wabot.core.outgoing import Origin
 from wabot.core.quick_replies import RULE as QUICK_REPLIES_RULE
 from wabot.core.system_prompt import DEFAULT_PROMPT, system_prompt
+from wabot.core.whatsapp_text import MAX_BODY
 
 USER, ASSISTANT = Role.USER, Role.ASSISTANT
 
@@ -126,9 +127,20 @@ def test_a_long_message_is_cut_where_the_model_sees_it() -> None:
 def test_of_a_long_talk_the_newest_is_shown() -> None:
     history = [asked(f"{number} " + "x" * 5000) for number in range(20)]
     ((_, text),) = turns(*history)
-    assert text.startswith("…\n14 x")
+    assert text.startswith("…\n6 x")
     assert "\n19 x" in text
-    assert len(text) <= TALK_CHARACTERS + 2
+    assert TALK_CHARACTERS - MESSAGE_CHARACTERS < len(text) <= TALK_CHARACTERS
+
+
+def test_however_short_a_prompt_is_to_be_the_last_message_is_shown() -> None:
+    made = prompt([heard("x" * 3000), asked("y" * 3000)], system="", limit=9, characters=1000)
+    assert made is not None
+    assert [turn.text for turn in made.turns] == ["…\n" + "y" * 3000]
+
+
+def test_our_own_longest_message_is_shown_whole() -> None:
+    ours = Said(Origin.AI, "x" * MAX_BODY)
+    assert turns(ours, asked("Really?"))[0] == (ASSISTANT, "x" * MAX_BODY)
 
 
 def test_what_a_message_refers_to_stands_before_it() -> None:

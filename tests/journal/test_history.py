@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, said, sent, text
-from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS
+from wabot.core.conversation import ASKED_MESSAGES
 from wabot.core.jobs import Event, Job, Kind, Outcome
 from wabot.core.messages import Direction
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import HIGHEST, ReplyCaps
+from wabot.core.whatsapp_text import MAX_BODY
 
 
 async def answered(scene: Scene, says: str, wamid: str, origin: Origin = Origin.AI) -> None:
@@ -184,7 +185,7 @@ async def test_of_what_is_answered_no_more_is_read_than_a_model_is_shown(scene: 
     talk = await scene.journal.talk(await next_reply(scene), 20)
     assert len(talk.said) == ASKED_MESSAGES
     assert talk.said[-1].body.startswith(f"{count - 1} ")
-    assert max(len(line.body) for line in talk.said) == MESSAGE_CHARACTERS + 1
+    assert max(len(line.body) for line in talk.said) == MAX_BODY + 1
     assert talk.questions[-1] == f"wamid.{count - 1}"
 
 

@@ -219,6 +219,8 @@ async def bulk_and_replies(scene: Scene) -> None:
         await scene.journal.answers(job, 0.0)
         await scene.journal.more_waits(job)
         await scene.journal.gets_silence(job)
+        await scene.journal.count_model_call("2026-01-01", 1)
+        await scene.journal.model_calls("2026-01-01")
         await scene.journal.adopt(job, [], scene.now)
         await scene.hear(said(f"more{job.id}", job.contact.wa_id or ANA))
         retry = Outcome(Event.RETRY, due_at=scene.now)

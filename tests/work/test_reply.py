@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -112,10 +112,13 @@ def desk(scene: Scene) -> Callable[..., Desk]:
         archive: MemoryArchive | None = None,
         pace: Pace = Pace(0.0, 1),  # noqa: B008  bounds nothing, and so keeps nothing
         caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
+        calls_are_spent: Callable[[], Awaitable[bool]] | None = None,
         **style: Any,
     ) -> Desk:
         assistant = ScriptedAssistant(text, failures=failures)
-        return Desk(scene, assistant=assistant, archive=archive, style=replace(STYLE, **style), pace=pace, caps=caps)
+        at = Desk(scene, assistant=assistant, archive=archive, style=replace(STYLE, **style), pace=pace, caps=caps)
+        at.replies._calls_are_spent = calls_are_spent or at.replies._calls_are_spent
+        return at
 
     return make
 
@@ -811,6 +814,25 @@ async def test_over_a_cap_nobody_sees_that_we_type(desk: Callable[..., Desk]) ->
     at = desk(caps=ReplyCaps(1, 0))
     await talking(at, 2)
     assert len(at.typed) == 1
+
+
+async def test_while_no_calls_are_left_there_is_one_notice_and_nobody_sees_that_we_type(
+    desk: Callable[..., Desk],
+) -> None:
+    at = desk(caps=ReplyCaps(notice="We will write tomorrow."), calls_are_spent=_always)
+    await talking(at, 3)
+    assert [origin for origin, _ in at.queued()] == ["limit"]
+    assert (at.capped, at.typed, at.assistant.asked) == (["calls"] * 3, [], [])
+
+
+async def test_while_no_calls_are_left_a_first_contact_gets_the_template(desk: Callable[..., Desk]) -> None:
+    at = desk(first_contact=FirstContact.TEMPLATE_THEN_AI, calls_are_spent=_always)
+    await talking(at, 1)
+    assert [origin for origin, _ in at.queued()] == ["template"]
+
+
+async def _always() -> bool:
+    return True
 
 
 async def test_without_caps_somebody_is_answered_however_often(desk: Callable[..., Desk]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 from wabot.accounts import Account, Identity
@@ -24,6 +25,7 @@ from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Circuit, Guarded
 from wabot.work.archiver import Archiver
+from wabot.work.daily_calls import DailyCalls
 from wabot.work.lane import Handler, Lane
 from wabot.work.models import Models, Observer
 
@@ -87,15 +89,15 @@ async def _around(
     circuit: Circuit,
 ) -> Account:
     """All that works with an open journal."""
-    number = identity.phone_number_id
-    archive = adapters.archive(identity.name, lambda: {number, journal.business})
+    archive = adapters.archive(identity.name, lambda: {identity.phone_number_id, journal.business})
     asked = Guarded(archive, circuit) if archive is not None else None
     metrics = Metrics(journal, clock=clock, archive=archive is not None)
     watch = factories.watch(identity.name, settings, journal, clock)
     meta = adapters.whatsapp(settings)
-    models = await _models(adapters, settings, clock, (metrics, watch))
+    calls = factories.daily_calls(settings, journal, clock)
+    models = await _models(adapters, settings, calls, clock, (metrics, watch))
     replies = factories.replies(
-        settings, journal, models, asked, meta.show_typing, clock=clock, noise=noise,
+        settings, journal, models, asked, meta.show_typing, calls=calls, clock=clock, noise=noise,
         observe_seconds=metrics.answer_made, on_cap=metrics.reply_capped,
     )  # fmt: skip
     limits = await factories.limits(settings, journal, clock)
@@ -123,9 +125,12 @@ async def _around(
     )
 
 
-async def _models(adapters: Adapters, settings: Settings, clock: Clock, observers: Sequence[Observer]) -> Models:
-    """The models of this account, with its tools."""
-    ranked, tools = await adapters.models(settings), adapters.tools(settings)
+async def _models(
+    adapters: Adapters, settings: Settings, calls: DailyCalls, clock: Clock, observers: Sequence[Observer]
+) -> Models:
+    """The models of this account, with its tools, and its requests to them counted."""
+    ranked = [replace(one, model=calls.counting(one.model)) for one in await adapters.models(settings)]
+    tools = adapters.tools(settings)
     return Models(ranked, clock=clock, tools=tools, observers=observers)
 
 

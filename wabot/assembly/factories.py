@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from wabot.accounts import Identity
 from wabot.assembly.knowledge_files import knowledge_texts, prompt_text
-from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact
+from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, MESSAGE_CHARACTERS, FirstContact
 from wabot.core.jobs import Kind, Policy
 from wabot.core.optout import Consent
 from wabot.core.rate_limits import Bucket, Pace, PairLedger
@@ -22,6 +24,7 @@ from wabot.settings.loading import Settings
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Guarded
 from wabot.work.archiver import Archiver
+from wabot.work.daily_calls import DailyCalls
 from wabot.work.lane import Lane
 from wabot.work.models import Models
 from wabot.work.reply import RecentArchive, Replies, ReplyStyle
@@ -65,10 +68,11 @@ def template(settings: Settings) -> dict[str, Any]:
 def reply_style(settings: Settings) -> ReplyStyle:
     """How to answer. The prompt and the knowledge files are read once, here."""
     assistant = settings.assistant
+    instructions = prompt_text(assistant.prompt_file)
+    own = len(system_prompt(instructions, {}, assistant.max_bubbles))
     return ReplyStyle(
-        system=system_prompt(
-            prompt_text(assistant.prompt_file), knowledge_texts(assistant.knowledge_dir), assistant.max_bubbles
-        ),
+        system=system_prompt(instructions, knowledge_texts(assistant.knowledge_dir), assistant.max_bubbles),
+        talk_characters=max(assistant.prompt_characters - own, MESSAGE_CHARACTERS),
         first_contact=FirstContact(settings.first_contact.answer),
         template=template(settings),
         history_messages=assistant.history_messages,
@@ -82,6 +86,16 @@ def reply_caps(settings: Settings) -> ReplyCaps:
     """How often one contact is answered."""
     chosen = settings.assistant
     return ReplyCaps(chosen.replies_per_contact_hour, chosen.replies_per_contact_day, chosen.limit_notice)
+
+
+def time_zone(settings: Settings) -> tzinfo:
+    """The time zone in which days begin for the assistant."""
+    return ZoneInfo(settings.assistant.timezone or "UTC")
+
+
+def daily_calls(settings: Settings, journal: Journal, clock: Callable[[], float]) -> DailyCalls:
+    """How often the models may be asked in a day."""
+    return DailyCalls(journal, most=settings.assistant.calls_per_day, zone=time_zone(settings), clock=clock)
 
 
 async def limits(settings: Settings, journal: Journal, clock: Callable[[], float]) -> Limits:
@@ -123,6 +137,7 @@ def replies(
     archive: RecentArchive | None,
     show_typing: Show,
     *,
+    calls: DailyCalls,
     clock: Callable[[], float],
     noise: Callable[[], float],
     observe_seconds: Callable[[float], None],
@@ -139,6 +154,7 @@ def replies(
         clock=clock,
         noise=noise,
         typing=TypingIndicator(show_typing).while_answering if settings.assistant.typing else None,
+        calls_are_spent=calls.are_spent,
         caps=reply_caps(settings),
         on_cap=on_cap,
         observe_seconds=observe_seconds,

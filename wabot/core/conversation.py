@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wabot.core.outgoing import Origin
-from wabot.core.whatsapp_text import sendable
+from wabot.core.whatsapp_text import MAX_BODY, sendable
 
-MESSAGE_CHARACTERS = 8_000
-"""The most characters of one message that a model sees. People can write 65 536; our own messages have at most 4 096,
-so only very long messages of customers are cut."""
+MESSAGE_CHARACTERS = 4_000
+"""The most characters of one message of a person that a model sees; people can write 65 536."""
 
-TALK_CHARACTERS = 32_000
-"""The most characters of a whole conversation that a model sees: some 8 000 to 16 000 tokens. That leaves room for the
-knowledge even with small models, and limits what one customer can make an answer cost."""
+TALK_CHARACTERS = 60_000
+"""The most characters of a whole conversation that a model sees, by default: some 15 000 to 30 000 tokens. That limits
+what one customer can make an answer cost."""
+
+LEAST_PROMPT = 2 * MESSAGE_CHARACTERS
+"""The fewest characters that a prompt may be bounded to: a message, and the instructions for the model."""
 
 ASKED_MESSAGES = 100
 """The most messages that are answered together (the newest). Nobody seriously writes more while an answer is made."""
@@ -96,24 +98,27 @@ def plan(*, first: bool, answer: FirstContact, answering: bool) -> Plan:
     return Plan(template=answer is not FirstContact.AI, ai=answer is not FirstContact.TEMPLATE)
 
 
-def prompt(history: Sequence[Said], *, system: str, limit: int) -> Prompt | None:
+def prompt(history: Sequence[Said], *, system: str, limit: int, characters: int = TALK_CHARACTERS) -> Prompt | None:
     """What the model sees of `history` (oldest first), or None if no message that is being answered has a text.
 
-    At most `limit` messages, but always all that are being answered. Both are cut to MESSAGE_CHARACTERS and
-    TALK_CHARACTERS; the newest messages stay. Consecutive messages of one role become one turn.
+    At most `limit` messages, but always all that are being answered, and at most `characters` (but always the last
+    message); the newest messages stay. Consecutive messages of one role become one turn.
     """
     shown = [said for said in map(_legible, history) if said.body and said.origin not in _NOT_SHOWN]
     asked = [index for index, said in enumerate(shown) if said.asked]
     if not asked:
         return None
-    return Prompt(system, _turns(_within(_latest(_questions_last(shown, asked[0]), limit))))
+    return Prompt(system, _turns(_within(_latest(_questions_last(shown, asked[0]), limit), characters)))
 
 
 def _legible(said: Said) -> Said:
-    """The message as the model sees it: what it refers to, then its body, cut to MESSAGE_CHARACTERS."""
-    body = sendable(said.body).strip()
-    if len(body) > MESSAGE_CHARACTERS:
-        body = body[: MESSAGE_CHARACTERS - len(_CUT)].rstrip() + _CUT
+    """The message as the model sees it: what it refers to, then its body.
+
+    A person's is cut to MESSAGE_CHARACTERS, and one of ours to the MAX_BODY characters that it can have.
+    """
+    body, most = sendable(said.body).strip(), MESSAGE_CHARACTERS if said.origin is Origin.PERSON else MAX_BODY
+    if len(body) > most:
+        body = body[: most - len(_CUT)].rstrip() + _CUT
     return replace(said, body=f"{sendable(said.about)}\n{body}" if said.about and body else body)
 
 
@@ -138,11 +143,11 @@ def _latest(shown: Sequence[Said], limit: int) -> list[Said]:
     return [said for index, said in enumerate(shown) if index not in dropped]
 
 
-def _within(shown: Sequence[Said]) -> list[Said]:
-    """The newest messages that fit into TALK_CHARACTERS, at least the last one; "…" stands for the older ones."""
-    room, kept = TALK_CHARACTERS, list[Said]()
+def _within(shown: Sequence[Said], characters: int) -> list[Said]:
+    """The newest messages that fit into `characters`, at least the last one; "…" stands for the older ones."""
+    room, kept = characters - len(_CUT), list[Said]()
     for said in reversed(shown):
-        room -= len(said.body)
+        room -= len(said.body) + 1  # with the line end that follows it
         if room < 0 and kept:
             kept[-1] = replace(kept[-1], body=f"{_CUT}\n{kept[-1].body}")
             break

@@ -5,6 +5,7 @@ WabotError
 ├── JournalDown         the journal cannot be written or read now: answer 503, change nothing
 ├── ArchiveDown         MongoDB does not answer: continue without it
 ├── AssistantFailed     the model returned no usable text: retry later
+├── CallsSpent          the models were asked as often today as the owner allows: say nothing
 └── DeliveryError       a message did not, or may not have, reached Meta
     ├── Unavailable     Meta did not process it; retry later
     ├── Blocked         nothing in `scope` gets through until a person acts
@@ -40,6 +41,13 @@ class AssistantFailed(WabotError):
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class CallsSpent(WabotError):
+    """The models were asked as often today as the owner allows."""
+
+    def __init__(self) -> None:
+        super().__init__("The models were asked as often as allowed in a day")
 
 
 class Scope(StrEnum):

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from wabot.core import message_text
-from wabot.core.conversation import ASKED_MESSAGES, MESSAGE_CHARACTERS, Said
+from wabot.core.conversation import ASKED_MESSAGES, Said
 from wabot.core.jobs import Job, State
 from wabot.core.json_values import dict_of, stored, stored_text
 from wabot.core.messages import Contact, Direction, Stop
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import ANSWERS, HIGHEST
+from wabot.core.whatsapp_text import MAX_BODY
 from wabot.journal import contacts, indexes
 from wabot.journal.sqlite import Reader
 
@@ -127,7 +128,7 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: i
         {"contact": contact.id, "since": since, "job": job_id},
     ).fetchone()
     rows = db.execute(
-        _TALK, {**values, "limit": limit, "oldest": oldest, "asked": ASKED_MESSAGES, "longest": MESSAGE_CHARACTERS + 1}
+        _TALK, {**values, "limit": limit, "oldest": oldest, "asked": ASKED_MESSAGES, "longest": MAX_BODY + 1}
     ).fetchall()
     about = _about(db, contact.id, rows)
     asked = {row["id"] for row in rows if _is_asked(row, job_id, since)}

@@ -44,6 +44,7 @@ from wabot.journal.connections import Connect, Connection, OnDemand, Threads
 from wabot.journal.history import Talks
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
+from wabot.journal.model_calls import ModelCalls
 from wabot.journal.opening import Purpose
 from wabot.journal.receipts import ReceiptRules
 from wabot.journal.sqlite import Reader, Writer
@@ -54,7 +55,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, BetweenAccounts, ByHand, Merges, Talks):
+class Journal(Archiving, BetweenAccounts, ByHand, Merges, ModelCalls, Talks):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(

@@ -18,11 +18,13 @@ from pydantic import (
     field_validator,
 )
 
+from wabot.core.conversation import LEAST_PROMPT, TALK_CHARACTERS
 from wabot.core.exceptions import InvalidInput
 from wabot.core.reply_caps import HIGHEST
 from wabot.core.sends_in_flight import MOST
 from wabot.core.standard_webhooks import key_of
 from wabot.core.whatsapp_text import MOST_BUBBLES
+from wabot.settings.time_zones import OptionalTimezone
 
 
 def _http_url(text: str) -> str:
@@ -163,7 +165,9 @@ class Assistant(Section):
     fallbacks: Annotated[tuple[ModelSettings, ...], Strict(False), Field(max_length=MOST_FALLBACKS)] = ()
     tools: Annotated[tuple[ToolSettings, ...], Strict(False)] = ()
     prompt_file: OptionalPath = None
+    prompt_characters: Annotated[int, Field(ge=LEAST_PROMPT)] = TALK_CHARACTERS
     knowledge_dir: OptionalPath = None
+    timezone: OptionalTimezone = ""
     history_messages: Annotated[int, Field(ge=0)] = 20
     history_hours: NotNegative = 0
     timeout_seconds: Seconds = 30
@@ -171,6 +175,7 @@ class Assistant(Section):
     quiet_max_seconds: NotNegative = 15
     replies_per_contact_hour: Cap = 30
     replies_per_contact_day: Cap = 150
+    calls_per_day: Annotated[int, Field(ge=0)] = 0
     limit_notice: str = ""
     max_bubbles: Annotated[int, Field(ge=1, le=MOST_BUBBLES)] = 1
     typing: bool = True

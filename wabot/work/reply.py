@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 from wabot.core.after_failure import after_model_failure
 from wabot.core.answer import read_answer
-from wabot.core.conversation import FirstContact, Prompt, Said, plan, prompt
-from wabot.core.exceptions import ArchiveDown, AssistantFailed
+from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Said, plan, prompt
+from wabot.core.exceptions import ArchiveDown, AssistantFailed, CallsSpent
 from wabot.core.jobs import Event, Job, Outcome, Policy
 from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Contact, Stop
@@ -85,7 +85,7 @@ class ReplyStyle:
 
     `max_bubbles`: into how many messages an answer is put at the most. Earlier messages are shown to the model if they
     are among the last `history_messages` and not older than `history_hours`; 0 = of any age. `handoff`: the model may
-    ask for a person.
+    ask for a person. `talk_characters`: the most characters of the conversation that the model sees.
     """
 
     system: str
@@ -96,6 +96,11 @@ class ReplyStyle:
     history_hours: float = 0.0
     max_bubbles: int = 1
     handoff: bool = False
+    talk_characters: int = TALK_CHARACTERS
+
+
+async def _never() -> bool:
+    return False
 
 
 class Replies:
@@ -114,6 +119,7 @@ class Replies:
         noise: Callable[[], float] = random.random,
         caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
         typing: Typing | None = None,
+        calls_are_spent: Callable[[], Awaitable[bool]] = _never,
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
         on_cap: Callable[[str], None] = lambda _cap: None,
     ) -> None:
@@ -121,6 +127,7 @@ class Replies:
         self._style, self._policy, self._pace = style, policy, pace
         self._clock, self._noise = clock, noise
         self._caps, self._typing = caps, typing or (lambda _wamid, _silence: nullcontext())
+        self._calls_are_spent = calls_are_spent
         self._observe_seconds, self._on_cap = observe_seconds, on_cap
         self.assistant_works: bool | None = None
 
@@ -142,13 +149,21 @@ class Replies:
         planned = plan(first=not earlier, answer=self._style.first_contact, answering=True)
         style = self._style
         outgoing = [template_message(style.template, Origin.TEMPLATE)] if planned.template else []
-        asked = prompt(talk.said, system=style.system, limit=style.history_messages) if planned.ai else None
+        asked = (
+            prompt(talk.said, system=style.system, limit=style.history_messages, characters=style.talk_characters)
+            if planned.ai
+            else None
+        )
+        if asked is not None and await self._calls_are_spent():
+            return await self._without_calls(job, outgoing)
         if outgoing or asked is not None:
             try:
                 async with self._typing(talk.newest, partial(self._memory.gets_silence, job)):
                     outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
             except AssistantFailed as error:
                 return self._after_failure(job, error, outgoing)
+            except CallsSpent:
+                return await self._without_calls(job, outgoing)
         return Outcome(Event.SUCCEED, says=tuple(outgoing))
 
     async def _no_answer(self, job: Job, now: float) -> Outcome | None:
@@ -169,19 +184,27 @@ class Replies:
     async def _over_a_cap(self, job: Job, now: float) -> Outcome | None:
         """What follows if the contact was answered as often as is allowed: silence, after the notice at most."""
         said = await self._memory.answers(job, now - DAY) if self._caps else ()
-        cap = self._caps.reached(said, now)
-        if cap is None:
-            return None
-        self._on_cap(cap)
-        notice = self._caps.notice_is_due(said, now)
-        says = (text_message(self._caps.notice, Origin.LIMIT),) if notice else ()
-        return Outcome(Event.GIVE_UP, error=f"Was answered as often as allowed in a {cap}", code="limit", says=says)
+        if cap := self._caps.reached(said, now):
+            return self._over(cap, f"Was answered as often as allowed in a {cap}", said, now)
+        return None
 
     def gave_up(self, job: Job, error: str, welcome: Sequence[Outgoing] = ()) -> Outcome:
         """The model failed: send the fallback text, if there is one, after the `welcome` for a first contact."""
         text = self._style.fallback_text
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
         return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
+
+    def _over(self, cap: str, error: str, said: Sequence[tuple[float, Origin]], now: float) -> Outcome:
+        """A cap is reached: silence, after the notice at most. `said`: what the contact was answered in a day."""
+        self._on_cap(cap)
+        notice = (text_message(self._caps.notice, Origin.LIMIT),) if self._caps.notice_is_due(said, now) else ()
+        return Outcome(Event.GIVE_UP, error=error, code="limit", says=notice)
+
+    async def _without_calls(self, job: Job, welcome: Sequence[Outgoing]) -> Outcome:
+        """The models may not be asked any more today: the `welcome` for a first contact, and else as over a cap."""
+        now = self._clock()
+        over = self._over("calls", str(CallsSpent()), await self._memory.answers(job, now - DAY), now)
+        return replace(over, says=(*welcome, *over.says))
 
     async def _talk(self, job: Job) -> tuple[Transcript, bool]:
         """The conversation so far, and whether there are messages before those being answered.
