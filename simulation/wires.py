@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -80,17 +81,23 @@ class Session:
     def __init__(self, servers: Mapping[str, Server], heard: Callable[[Response], None]) -> None:
         self._servers, self._heard = servers, heard
 
-    def post(self, url: str, *, json: Any, headers: Mapping[str, str], timeout: ClientTimeout, **_: Any) -> _Exchange:
-        """POST `json`."""
-        return self.request("POST", url, json=json, headers=headers, timeout=timeout)
+    def post(
+        self, url: str, *, headers: Mapping[str, str], timeout: ClientTimeout, json: Any = None,
+        data: BytesIO | None = None, **_: Any,
+    ) -> _Exchange:  # fmt: skip
+        """POST `json`, or `data` as it is."""
+        body = _encoded(json) if data is None else data.getvalue()
+        return self._send(Request("POST", url, headers, body), timeout)
 
     def request(
         self, method: str, url: str, *, timeout: ClientTimeout, headers: Mapping[str, str], json: Any = None,
         params: Mapping[str, str] | None = None, **_: Any,
     ) -> _Exchange:  # fmt: skip
         """Any request."""
-        request = Request(method, str(URL(url).update_query(params or {})), headers, _encoded(json))
-        return _Exchange(self._servers[urlsplit(url).netloc], request, timeout.total or 300.0, self._heard)
+        return self._send(Request(method, str(URL(url).update_query(params or {})), headers, _encoded(json)), timeout)
+
+    def _send(self, request: Request, timeout: ClientTimeout) -> _Exchange:
+        return _Exchange(self._servers[urlsplit(request.url).netloc], request, timeout.total or 300.0, self._heard)
 
 
 def _encoded(value: Any) -> bytes:

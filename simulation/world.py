@@ -91,6 +91,9 @@ class Adapters:
     def tools(self, settings: Settings) -> None:
         """None."""
 
+    def attachments(self, settings: Settings) -> None:
+        """None."""
+
     def doctor(self, settings: Settings, watch: Any) -> Any:
         """Nobody asks it here."""
         return None

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": (
         "wabot.web.*", "wabot.adapters.graph_api", "wabot.adapters.openai",
-        "wabot.adapters.signed_post", "wabot.adapters.whatsapp", "wabot.doctor.*",
+        "wabot.adapters.meta_media", "wabot.adapters.signed_post", "wabot.adapters.whatsapp", "wabot.doctor.*",
         "wabot.assembly.*",  # opens the one client session and passes it on
         "wabot.outbox_command",  # the terminal asks the running service
         "wabot.sandbox.*",
@@ -38,6 +38,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "rich": ("wabot.sandbox.chat",),
     "structlog": ("wabot.log",),
     "uvloop": ("wabot.cli",),
+    "yarl": ("wabot.adapters.meta_media",),
 }  # fmt: skip
 """Where each third-party package may be imported: `.*` is a whole package. Also the list of all that are."""
 
@@ -55,7 +56,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor": (),
     "wabot.core": ("wabot.core",),
     "wabot.lean_imports": (),
-    "wabot.adapters": ("wabot.adapters.signed_post", "wabot.core", "wabot.json_schema", "wabot.lean_imports"),
+    "wabot.adapters": (
+        "wabot.adapters.signed_post", "wabot.core", "wabot.json_schema", "wabot.lean_imports", "wabot.work.attachments",
+    ),
     "wabot.offload": (),
     "wabot.batch_building": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.message_building": ("wabot.core", "wabot.journal.single_messages"),
@@ -70,7 +73,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.api_keys": ("wabot.core", "wabot.log", "wabot.ownership", "wabot.settings.sections"),
     "wabot.settings": ("wabot.core", "wabot.json_schema", "wabot.ownership", "wabot.settings"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log", "wabot.ownership"),
-    "wabot.work": ("wabot.core", "wabot.log", "wabot.work.tool_calls"),
+    "wabot.work": ("wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.tool_calls"),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
     "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
     "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),

@@ -37,6 +37,7 @@ class ModelStandIn:
     reason: str = ""
     payload: bytes | dict[str, Any] | None = None
     cut: bool = False
+    refuses_media: bool = False
     calls: list[list[tuple[str, Any]]] = field(default_factory=list)
     input_tokens: int = 120
     output_tokens: int = 7
@@ -74,6 +75,9 @@ class ModelStandIn:
                 await asyncio.wait_for(self._released.wait(), self.delay)
         if self.cut:
             return await self._cut(request)
+        if self.refuses_media and any(mark in body for mark in (b"input_audio", b"image_url", b"inlineData")):
+            refusal = {"error": {"code": 400, "message": "this model takes text only", "status": "INVALID_ARGUMENT"}}
+            return web.json_response(refusal, status=400)
         if self.status != 200:
             headers = {"Location": "/elsewhere"} if self.status in (301, 302, 307, 308) else None
             reason = self.reason or f"{body.decode()} {dict(request.headers)}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +54,10 @@ class Shop:
         return web.json_response({"place": "Berlin"}, status=self.status)
 
 
-async def answer(b: Business, text: str | dict[str, Any]) -> dict[str, Any]:
+async def answer(b: Business, text: str | dict[str, Any], **more: Any) -> dict[str, Any]:
     """What Meta is asked to send next, after a customer wrote `text`."""
     before = len(b.meta.sent)
-    await b.meta.say(text, from_=ANA)
+    await b.meta.say(text, from_=ANA, **more)
     await b.meta.until(lambda meta: len(meta.sent) > before)
     return dict(b.meta.sent[before].payload)
 
@@ -169,3 +171,104 @@ async def test_what_meta_would_refuse_is_not_offered_and_the_text_is_sent(
     chosen = await of(aiohttp_server, model)
     async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
         assert (await answer(b, "Hi"))["text"]["body"] == "Which one?"
+
+
+# Media.
+
+
+def parts_of(model: ModelStandIn) -> list[tuple[str, bytes | str]]:
+    """The last turn of the last request: (MIME type or "text", content)."""
+    asked = model.asked[-1].json
+    if isinstance(model, GeminiStandIn):
+        blobs = [(part, part.get("inlineData")) for part in asked["contents"][-1]["parts"]]
+        return [(b["mimeType"], base64.b64decode(b["data"])) if b else ("text", part["text"]) for part, b in blobs]
+    content = asked["messages"][-1]["content"]
+    return [("text", content)] if isinstance(content, str) else [_part(part) for part in content]
+
+
+def _part(part: dict[str, Any]) -> tuple[str, bytes | str]:
+    if part["type"] == "text":
+        return "text", part["text"]
+    if part["type"] == "input_audio":
+        return f"audio/{part['input_audio']['format']}", base64.b64decode(part["input_audio"]["data"])
+    url = part["image_url"]["url"] if part["type"] == "image_url" else part["file"]["file_data"]
+    kind, _, data = url.removeprefix("data:").partition(";base64,")
+    return kind, base64.b64decode(data)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "text"),
+    [
+        (payloads.audio(), "audio/ogg", "[voice message]"),
+        (payloads.image("Is this right?"), "image/jpeg", "Is this right?"),
+        (payloads.document("offer.pdf"), "application/pdf", "[document: offer.pdf]"),
+    ],
+)
+async def test_what_a_customer_sends_reaches_the_model(
+    tmp_path: Path,
+    aiohttp_server: AiohttpServer,
+    model: ModelStandIn,
+    message: dict[str, Any],
+    kind: str,
+    text: str,
+) -> None:
+    async with business(tmp_path, assistant=await of(aiohttp_server, model), first_contact={"answer": "ai"}) as b:
+        await answer(b, message, content=b"the bytes of it")
+        assert parts_of(model) == [("text", text), (kind, b"the bytes of it")]
+        await answer(b, "And?")
+        assert kind not in json.dumps(model.asked[-1].json), "only with the message that is being answered"
+    assert not (tmp_path / "media").exists()
+
+
+async def test_a_model_that_refuses_a_medium_is_asked_without_it_and_not_again_until_a_restart(
+    tmp_path: Path, aiohttp_server: AiohttpServer, model: ModelStandIn
+) -> None:
+    model.refuses_media = True
+    async with business(tmp_path, assistant=await of(aiohttp_server, model), first_contact={"answer": "ai"}) as b:
+        for asked in (2, 3):
+            await answer(b, payloads.audio(), content=b"ogg")
+            assert len(model.asked) == asked
+            ((kind, text),) = parts_of(model)
+            assert kind == "text"
+            assert str(text).endswith("[voice message]\n[voice message: not available to you]")
+        assert (await b.get("/readyz")).json["problems"] == []
+
+
+@pytest.mark.parametrize("trouble", ["digest", "gone", "large"])
+async def test_what_cannot_be_had_is_a_note(tmp_path: Path, aiohttp_server: AiohttpServer, trouble: str) -> None:
+    model = OpenAIStandIn()
+    media = {"max_megabytes": 0.00001} if trouble == "large" else {}
+    chosen = await of(aiohttp_server, model)
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}, media=media) as b:
+        received = b.meta.media.received(payloads.image(), b"more than ten bytes")
+        if trouble == "digest":
+            received["image"]["sha256"] = base64.b64encode(bytes(32)).decode()
+        if trouble == "gone":
+            b.meta.media.delete(received["image"]["id"])
+        before = len(b.meta.sent)
+        told = payloads.inbound(received, "wamid.picture", time.time(), from_=ANA, user_id=None)
+        await b.meta.deliver(b.meta.envelope(contacts=[payloads.contact(ANA, None, "Ana")], messages=[told]))
+        await b.meta.until(lambda meta: len(meta.sent) > before)
+    assert parts_of(model) == [("text", "[image]\n[image: not available to you]")]
+
+
+async def test_files_are_kept_if_the_owner_wants_that_also_those_that_no_model_gets(
+    tmp_path: Path, aiohttp_server: AiohttpServer
+) -> None:
+    model = OpenAIStandIn()
+    chosen = await of(aiohttp_server, model, media=False)
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}, media={"keep": True}) as b:
+        await answer(b, payloads.video(), content=b"mp4")
+        assert parts_of(model) == [("text", "[video]")]
+    (file,) = (tmp_path / "media").iterdir()
+    assert (file.suffix, file.read_bytes(), file.stat().st_mode & 0o777) == (".mp4", b"mp4", 0o600)
+
+
+async def test_without_media_in_the_settings_nothing_is_downloaded(
+    tmp_path: Path, aiohttp_server: AiohttpServer
+) -> None:
+    model = OpenAIStandIn()
+    chosen = await of(aiohttp_server, model, media=False)
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        await answer(b, payloads.image(), content=b"jpeg")
+        assert parts_of(model) == [("text", "[image]")]

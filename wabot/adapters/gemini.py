@@ -15,6 +15,7 @@ from typing import Any
 
 from wabot.core.conversation import Prompt, Role
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.media import Medium
 from wabot.core.model_answers import ModelAnswer, read_arguments, token_count
 from wabot.core.remedies import words_of_model
 from wabot.core.tools import NO_TOOLS, Call, Round, Tool, ToolUse, gemini_schema
@@ -102,10 +103,14 @@ def _client(api_key: str, base_url: str) -> Any:
 
 def _contents(prompt: Prompt) -> list[dict[str, Any]]:
     """The turns in Gemini's format, in which the first one must be the user's."""
-    contents = [{"role": _ROLES[turn.role], "parts": [turn.text]} for turn in prompt.turns]
+    contents = [{"role": _ROLES[turn.role], "parts": [turn.text, *map(_blob, turn.media)]} for turn in prompt.turns]
     if prompt.turns[0].role is Role.ASSISTANT:
         contents.insert(0, {"role": "user", "parts": [_OPENING]})
     return contents
+
+
+def _blob(medium: Medium) -> dict[str, Any]:
+    return {"inline_data": {"mime_type": medium.mime_type, "data": medium.content}}
 
 
 def _tools(use: ToolUse) -> dict[str, Any]:

@@ -5,6 +5,9 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import io
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,9 +15,10 @@ from typing import Any
 
 import aiohttp
 
-from wabot.core.conversation import Prompt
+from wabot.core.conversation import Prompt, Turn
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.json_values import dict_of, text_of
+from wabot.core.media import Medium
 from wabot.core.model_answers import ModelAnswer, read_arguments, token_count
 from wabot.core.remedies import words_of_model
 from wabot.core.tools import NO_TOOLS, Call, Round, ToolUse
@@ -48,15 +52,20 @@ class OpenAI:
     async def close(self) -> None:
         """Nothing to close: the session belongs to the caller."""
 
-    async def _ask(self, prompt: Prompt, use: ToolUse) -> bytes:
+    def _body(self, prompt: Prompt, use: ToolUse) -> bytes:
         messages: list[Any] = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        messages += [{"role": turn.role.value, "content": turn.text} for turn in prompt.turns]
+        messages += [{"role": turn.role.value, "content": _content(turn)} for turn in prompt.turns]
         for done in use.rounds:
             messages += _round(done)
+        return json.dumps({"model": self._model, "messages": messages, "stream": False, **_tools(use)}).encode()
+
+    async def _ask(self, prompt: Prompt, use: ToolUse) -> bytes:
+        has_media = any(turn.media for turn in prompt.turns)  # megabytes are encoded in a thread
+        body = await asyncio.to_thread(self._body, prompt, use) if has_media else self._body(prompt, use)
         async with self._session.post(
             self._url,
-            json={"model": self._model, "messages": messages, "stream": False, **_tools(use)},
-            headers=self._headers,
+            data=io.BytesIO(body),
+            headers={"Content-Type": "application/json", **self._headers},
             timeout=aiohttp.ClientTimeout(total=self._seconds),
             allow_redirects=False,  # a redirect would send the conversation to a host that is not configured
         ) as response:
@@ -69,6 +78,31 @@ class OpenAI:
                 if len(answer) > MAX_ANSWER_BYTES:
                     raise AssistantFailed("the answer is too large")
             return bytes(answer)
+
+
+def _content(turn: Turn) -> Any:
+    """The text of a turn; with media, a list of parts."""
+    if not turn.media:
+        return turn.text
+    return [{"type": "text", "text": turn.text}, *map(_part_of, turn.media)]
+
+
+def _part_of(medium: Medium) -> dict[str, Any]:
+    """https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages"""
+    data = base64.b64encode(medium.content or b"").decode()
+    if medium.sense == "audio":
+        return {"type": "input_audio", "input_audio": {"data": data, "format": _FORMATS.get(medium.mime_type, "ogg")}}
+    url = f"data:{medium.mime_type};base64,{data}"
+    if medium.sense == "picture":
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"filename": medium.filename or "document.pdf", "file_data": url}}
+
+
+_FORMATS = {
+    "audio/ogg": "ogg", "audio/mpeg": "mp3", "audio/mp4": "m4a", "audio/aac": "aac", "audio/amr": "amr",
+    "audio/wav": "wav", "audio/x-wav": "wav",
+}  # fmt: skip
+"""OpenAI itself takes wav and mp3 only; others take what WhatsApp sends, which is Opus in Ogg."""
 
 
 def _tools(use: ToolUse) -> dict[str, Any]:

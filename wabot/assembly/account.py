@@ -128,10 +128,14 @@ async def _around(
 async def _models(
     adapters: Adapters, settings: Settings, calls: DailyCalls, clock: Clock, observers: Sequence[Observer]
 ) -> Models:
-    """The models of this account, with its tools, and its requests to them counted."""
-    ranked = [replace(one, model=calls.counting(one.model)) for one in await adapters.models(settings)]
-    tools = adapters.tools(settings)
-    return Models(ranked, clock=clock, tools=tools, observers=observers)
+    """The models of this account, with its tools and media, and its requests to them counted."""
+    return Models(
+        [replace(one, model=calls.counting(one.model)) for one in await adapters.models(settings)],
+        clock=clock,
+        tools=adapters.tools(settings),
+        attachments=adapters.attachments(settings),
+        observers=observers,
+    )
 
 
 async def _recover(journal: Journal, number: str, clock: Clock) -> None:

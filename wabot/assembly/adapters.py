@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from wabot.adapters.media_files import MediaFiles
+from wabot.adapters.meta_media import MetaMedia
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.core.model_answers import ModelName
 from wabot.core.tools import Tool
@@ -19,6 +21,7 @@ from wabot.journal.inspection import inspect
 from wabot.monitor.problem_sources import Watch
 from wabot.settings.loading import Settings
 from wabot.settings.sections import ModelSettings
+from wabot.work.attachments import Attachments, Room
 from wabot.work.models import Model, RankedModel
 from wabot.work.tool_calls import Tools
 
@@ -32,6 +35,7 @@ class Adapters(Protocol):
     def whatsapp(self, settings: Settings) -> WhatsApp: ...
     async def models(self, settings: Settings) -> Sequence[RankedModel]: ...
     def tools(self, settings: Settings) -> Tools | None: ...
+    def attachments(self, settings: Settings) -> Attachments | None: ...
     def doctor(self, settings: Settings, watch: Watch) -> Doctor: ...
 
 
@@ -45,6 +49,7 @@ class Clients:
         self, accounts: Mapping[str, Settings], session: aiohttp.ClientSession, archive: Any, stack: AsyncExitStack
     ) -> None:
         self._accounts, self._session, self._archive, self._stack = accounts, session, archive, stack
+        self._room = Room()
         self._models: list[tuple[ModelSettings, Model]] = []
         self._numbers: dict[str, Callable[[], Set[str]]] = {}
 
@@ -109,6 +114,22 @@ class Clients:
             for tool in settings.assistant.tools
         ]
         return OwnerTools(endpoints, SignedPost(self._session), clock=time.time)
+
+    def attachments(self, settings: Settings) -> Attachments | None:
+        """The media of messages; None if neither a model gets them nor anybody keeps them."""
+        meta, chosen = settings.whatsapp, settings.media
+        for_model = settings.assistant.media and any(one.provider != "canned" for one in ranked(settings).values())
+        if not for_model and not chosen.keep:
+            return None
+        library = MetaMedia(
+            self._session,
+            graph_api_base=meta.graph_api_base,
+            phone_number_id=meta.phone_number_id,
+            access_token=meta.access_token.get_secret_value(),
+        )
+        keep = MediaFiles(settings.server.data_dir / "media").keep if chosen.keep else None
+        largest = int(chosen.max_megabytes * 1024 * 1024)
+        return Attachments(library, self._room, largest=largest, for_model=for_model, keep=keep)
 
     def doctor(self, settings: Settings, watch: Watch) -> Doctor:
         """The doctor within the service: it does not read the whole journal and does not call the model."""

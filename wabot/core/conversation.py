@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from wabot.core.media import Medium
 from wabot.core.outgoing import Origin
 from wabot.core.whatsapp_text import MAX_BODY, sendable
 
@@ -38,12 +39,14 @@ class Said:
     """One message of the history, as the journal has it. `asked`: it is being answered now.
 
     `body` is empty if nothing is left to show (revoked, deleted). `about`: what it refers to; only the model sees this.
+    `medium`: its file, if it is being answered.
     """
 
     origin: Origin
     body: str
     asked: bool = False
     about: str = ""
+    medium: Medium | None = None
 
 
 class Role(StrEnum):
@@ -55,10 +58,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Consecutive messages of one side, as one text."""
+    """Consecutive messages of one side, as one text, and the files of these messages."""
 
     role: Role
     text: str
+    media: tuple[Medium, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +163,9 @@ def _turns(shown: Sequence[Said]) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     for said in shown:
         role = Role.USER if said.origin is Origin.PERSON else Role.ASSISTANT
+        media = (said.medium,) if said.medium else ()
         if turns and turns[-1].role is role:
-            turns[-1] = Turn(role, f"{turns[-1].text}\n{said.body}")
+            turns[-1] = Turn(role, f"{turns[-1].text}\n{said.body}", (*turns[-1].media, *media))
         else:
-            turns.append(Turn(role, said.body))
+            turns.append(Turn(role, said.body, media))
     return tuple(turns)

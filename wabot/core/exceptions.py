@@ -4,6 +4,7 @@ WabotError
 ├── InvalidInput        the caller sent something invalid
 ├── JournalDown         the journal cannot be written or read now: answer 503, change nothing
 ├── ArchiveDown         MongoDB does not answer: continue without it
+├── MediumMissing       a picture, voice note or file cannot be had: say so instead of showing it
 ├── AssistantFailed     the model returned no usable text: retry later
 ├── CallsSpent          the models were asked as often today as the owner allows: say nothing
 └── DeliveryError       a message did not, or may not have, reached Meta
@@ -33,6 +34,10 @@ class JournalDown(WabotError):
 
 class ArchiveDown(WabotError):
     """MongoDB does not answer."""
+
+
+class MediumMissing(WabotError):
+    """A medium cannot be had; the text says why."""
 
 
 class AssistantFailed(WabotError):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from wabot.core import message_text
+from wabot.core import media, message_text
 from wabot.core.conversation import ASKED_MESSAGES, Said
 from wabot.core.jobs import Job, State
 from wabot.core.json_values import dict_of, stored, stored_text
+from wabot.core.media import Medium
 from wabot.core.messages import Contact, Direction, Stop
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import ANSWERS, HIGHEST
@@ -136,12 +137,22 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: i
         contact,
         contacts.own_names(db, contact),
         f"{row['journal']}-{contact.id}",
-        [Said(Origin(row["origin"]), row["body"], row["id"] in asked, about.get(row["id"], "")) for row in rows],
+        [
+            Said(Origin(row["origin"]), row["body"], row["id"] in asked, about.get(row["id"], ""), _medium(row, asked))
+            for row in rows
+        ],
         earlier is not None,
         bool(row["searched"]),
         [row["wamid"] for row in rows if row["id"] in asked and row["type"] in message_text.QUOTABLE and row["body"]],
         next((row["wamid"] for row in reversed(rows) if row["id"] in asked), None),
     )
+
+
+def _medium(row: sqlite3.Row, asked: Set[int]) -> Medium | None:
+    """The file of a message that is being answered."""
+    if row["type"] not in media.KINDS or row["id"] not in asked:
+        return None
+    return media.medium_of(dict_of(stored(row["raw"], None)))
 
 
 _ANSWERS = (

@@ -32,6 +32,7 @@ from wabot.settings.accounts import (
 from wabot.settings.environment_names import FLAT_NAMES
 from wabot.settings.errors import SettingsError, hint, reason
 from wabot.settings.handoff_section import Handoff
+from wabot.settings.media_section import Media
 from wabot.settings.refusals import refusals
 from wabot.settings.sections import (
     SANDBOX,
@@ -67,6 +68,7 @@ class Settings(BaseModel):
     assistant: Assistant = Assistant()
     mongo: Mongo = Mongo()
     delivery: Delivery = Delivery()
+    media: Media = Media()
     optout: OptOut = OptOut()
     handoff: Handoff = Handoff()
     log: Log = Log()

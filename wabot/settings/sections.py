@@ -179,6 +179,7 @@ class Assistant(Section):
     limit_notice: str = ""
     max_bubbles: Annotated[int, Field(ge=1, le=MOST_BUBBLES)] = 1
     typing: bool = True
+    media: bool = True
     fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."
 
     @field_validator("tools")
@@ -264,7 +265,7 @@ class Log(Section):
 TABLES: dict[str, type[Section]] = {"fallbacks": ModelSettings, "tools": ToolSettings}
 """The keys that are arrays of tables."""
 
-SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "handoff", "delivery", "optout", "log"})
+SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "handoff", "delivery", "media", "optout", "log"})
 """The sections that the sandbox reads: how to answer and how to retry, but no addresses and no credentials."""
 
 SANDBOX: dict[str, dict[str, Any]] = {

@@ -12,8 +12,10 @@ from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Job
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.model_circuit import ModelCircuit, in_turn
+from wabot.core.prompt_media import MediaRefusals, senses_in, without, without_media
 from wabot.core.tools import ToolUse
 from wabot.log import get_logger
+from wabot.work.attachments import Attachments
 from wabot.work.tool_calls import Tools, answer_with_tools
 
 log = get_logger()
@@ -50,16 +52,25 @@ class Models:
         *,
         clock: Callable[[], float],
         tools: Tools | None = None,
+        attachments: Attachments | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._models, self._clock, self._tools, self._observers = models, clock, tools, observers
+        self._models, self._clock, self._observers = models, clock, observers
+        self._tools, self._attachments = tools, attachments
         self._circuits = [ModelCircuit() for _ in models]
+        self._refusals = {ranked.name: MediaRefusals() for ranked in models}
 
     async def answer(self, prompt: Prompt, job: Job) -> str:
         """The text of the first model that answers before the reply `job` expires.
 
         Raises AssistantFailed with the reason of each that was asked.
         """
+        if self._attachments is None:
+            return await self._first_answer(without_media(prompt), job)
+        async with self._attachments.of(prompt) as with_media:
+            return await self._first_answer(with_media, job)
+
+    async def _first_answer(self, prompt: Prompt, job: Job) -> str:
         failures = list[tuple[ModelName, AssistantFailed]]()
         for index in in_turn(self._circuits, self._clock()):
             ranked, circuit = self._models[index], self._circuits[index]
@@ -83,7 +94,7 @@ class Models:
         seconds = min(ranked.seconds, job.expires_at - began) if job.expires_at is not None else ranked.seconds
         try:
             async with asyncio.timeout(seconds):
-                answer = await answer_with_tools(ranked.model, prompt, self._tools, job.contact)
+                answer = await self._converse(ranked, prompt, job)
         except TimeoutError:
             failure = AssistantFailed(f"no answer within {seconds:g} s")
         except AssistantFailed as error:
@@ -95,6 +106,23 @@ class Models:
         for observer in self._observers:
             observer.model_failed(ranked.name, self._clock() - began, failure)
         raise failure
+
+    async def _converse(self, ranked: RankedModel, prompt: Prompt, job: Job) -> ModelAnswer:
+        """The answer of one model; without the media, if it refuses them."""
+        refusals = self._refusals[ranked.name]
+        shown = refusals.shown(prompt)
+        try:
+            answer = await answer_with_tools(ranked.model, shown, self._tools, job.contact)
+        except AssistantFailed as failure:
+            if not refusals.may_be(failure, shown):
+                raise
+            log.info("model.refused_media", model=str(ranked.name), reason=str(failure), job=job.id)
+            bare = without(shown, senses_in(shown))
+            answer = await answer_with_tools(ranked.model, bare, self._tools, job.contact)
+            refusals.refused(failure, shown)
+        else:
+            refusals.accepted(shown)
+        return answer
 
 
 def _all_failed(failures: Sequence[tuple[ModelName, AssistantFailed]]) -> AssistantFailed:
