@@ -31,6 +31,7 @@ from wabot.adapters.whatsapp import WhatsApp
 from wabot.core.model_answers import ModelName
 from wabot.sandbox.meta import Meta
 from wabot.settings.loading import Settings
+from wabot.template_list import TemplateList
 from wabot.work.models import RankedModel
 
 DAY = 86400.0
@@ -78,6 +79,10 @@ class Adapters:
         return WhatsApp(
             self._session, graph_api_base=meta.graph_api_base, phone_number_id=meta.phone_number_id, access_token=token
         )
+
+    def templates(self, settings: Settings) -> TemplateList:
+        """Nobody lists templates here."""
+        return TemplateList(None, clock=lambda: 0.0)
 
     async def models(self, settings: Settings) -> list[RankedModel]:
         """The model."""

@@ -59,6 +59,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.adapters": (
         "wabot.adapters.signed_post", "wabot.core", "wabot.json_schema", "wabot.lean_imports", "wabot.work.attachments",
     ),
+    "wabot.adapters.template_reading": ("wabot.adapters.graph_api",),
     "wabot.offload": (),
     "wabot.batch_building": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.message_building": ("wabot.core", "wabot.journal.single_messages"),
@@ -76,12 +77,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.work": ("wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.tool_calls"),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
     "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
+    "wabot.template_list": ("wabot.core", "wabot.log"),
     "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
     "wabot.operations": ("wabot.core", "wabot.journal", "wabot.log", "wabot.offload", "wabot.work"),
     "wabot.service": (
         "wabot.batch_building", "wabot.core", "wabot.journal", "wabot.log", "wabot.message_building",
         "wabot.monitor.problem_sources",
-        "wabot.offload", "wabot.operations", "wabot.webhook_effects", "wabot.work",
+        "wabot.offload", "wabot.operations", "wabot.template_list", "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.accounts": (
         "wabot.core", "wabot.doctor.doctor", "wabot.journal.journal", "wabot.metrics", "wabot.monitor.readiness",
@@ -98,8 +100,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.outbox_list",
         "wabot.journal.single_messages", "wabot.message_building",
         "wabot.journal.merge_undo", "wabot.journal.retry_and_cancel", "wabot.log", "wabot.metrics",
-        "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.web",
-        "wabot.webhook_intake",
+        "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.template_list",
+        "wabot.web", "wabot.webhook_intake",
     ),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.outbox_command": ("wabot.api_keys", "wabot.core", "wabot.running_address", "wabot.settings"),
@@ -108,11 +110,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.assembly.adapters": (
         "wabot.adapters", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.monitor.problem_sources",
-        "wabot.settings", "wabot.work",
+        "wabot.settings", "wabot.template_list", "wabot.work",
     ),
     "wabot.assembly.factories": (
         "wabot.accounts", "wabot.assembly.knowledge_files", "wabot.core", "wabot.journal",
-        "wabot.monitor.problem_sources", "wabot.service", "wabot.settings", "wabot.webhook_effects", "wabot.work",
+        "wabot.monitor.problem_sources", "wabot.service", "wabot.settings", "wabot.template_list",
+        "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.assembly.account": (
         "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal",

@@ -23,6 +23,7 @@ from wabot.message_building import NotSendable, OneMessage
 from wabot.monitor.problem_sources import Watch
 from wabot.offload import MANY, Offload
 from wabot.operations import JOB_ID, Operations
+from wabot.template_list import TemplateList
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.lane import Lane
 
@@ -73,6 +74,7 @@ class Service(Operations):
         effects: WebhookEffects,
         watch: Watch,
         template: Mapping[str, Any],
+        templates: TemplateList,
         clock: Callable[[], float],
         noise: Callable[[], float],
         takeover_seconds: float = 0.0,
@@ -81,6 +83,7 @@ class Service(Operations):
         self._effects, self._watch = effects, watch
         self._template, self._clock, self._noise = template, clock, noise
         self._takeover_seconds = takeover_seconds
+        self.templates = templates
         self._offload = Offload()
 
     async def accept(self, incoming: Webhook) -> int:

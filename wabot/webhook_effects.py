@@ -16,11 +16,17 @@ from wabot.work.lane import Lane
 LOGGED = 20
 """The most log lines of each kind for one webhook."""
 
+_TEMPLATES = "template"
+"""Is in the name of each field about templates: message_template_components_update, template_category_update, …"""
+
 log = get_logger()
 
 
 class WebhookEffects:
-    """Applies the effects of webhooks. `lane`: the send lane; `on_account`: called for each report on the account."""
+    """Applies the effects of webhooks. `lane`: the send lane; `on_account`: called for each report on the account.
+
+    `on_template`: called when the status of a template changed; `on_list`: when anything of one did.
+    """
 
     def __init__(
         self,
@@ -30,9 +36,10 @@ class WebhookEffects:
         *,
         on_account: Callable[[AccountNews], None] = lambda _news: None,
         on_template: Callable[[], None] = lambda: None,
+        on_list: Callable[[], None] = lambda: None,
     ) -> None:
         self._lane, self._bucket, self._clock = lane, bucket, clock
-        self._on_account, self._on_template = on_account, on_template
+        self._on_account, self._on_template, self._on_list = on_account, on_template, on_list
 
     def apply(self, incoming: Webhook, taken: Taken) -> None:
         """Apply what was new (`taken`) in a webhook that is on disk. Inbound messages count against our throughput."""
@@ -46,6 +53,8 @@ class WebhookEffects:
             self._apply_account(taken.account)
         if incoming.templates:
             self._on_template()
+        if incoming.templates or any(_TEMPLATES in notice.field for notice in incoming.notices):
+            self._on_list()
 
     def _apply_failures(self, failures: Sequence[DeliveryError]) -> None:
         """Failures by receipt. Those that block the whole number pause the lane."""

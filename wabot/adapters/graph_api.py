@@ -1,4 +1,4 @@
-"""The calls of Meta's Graph API that `doctor` needs: token, number, account. It sends no messages."""
+"""Questions to Meta's Graph API: about token, number, account and templates. It sends no messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import aiohttp
 from wabot.core.exceptions import WabotError
 
 SECONDS = 10.0
-ANSWER_LIMIT = 1 << 20
+ANSWER_LIMIT = 4 << 20
 
 
 class Unreachable(WabotError):
@@ -55,7 +55,7 @@ class GraphApi:
                 timeout=self._timeout,
                 allow_redirects=False,  # the token goes to the configured host only
             ) as response:
-                body = await response.content.read(ANSWER_LIMIT)
+                body = await _read(response.content)
                 data, date = json.loads(body), _seconds(response.headers.get("Date"))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(f"Meta cannot be reached ({type(error).__name__})") from error
@@ -65,6 +65,16 @@ class GraphApi:
             raise Unreachable("what answers there is not Meta's Graph API")
         error_ = data.get("error")
         return Answer(data, error_ if isinstance(error_, dict) else None, date)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The body, of which no more than ANSWER_LIMIT bytes count: one that is longer is no JSON then."""
+    body = bytearray()
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_LIMIT:
+            break
+    return bytes(body[:ANSWER_LIMIT])
 
 
 def _seconds(date: str | None) -> float | None:

@@ -22,7 +22,6 @@ from wabot.metrics import Metrics
 from wabot.monitor.problem_sources import Watch
 from wabot.monitor.readiness import Readiness, World
 from wabot.settings.loading import Settings
-from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Circuit, Guarded
 from wabot.work.archiver import Archiver
 from wabot.work.daily_calls import DailyCalls
@@ -106,10 +105,11 @@ async def _around(
     lanes = metrics.lanes = _lanes(settings, journal, handlers, (metrics, watch), clock=clock, noise=noise)
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None
     upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
-    effects = WebhookEffects(
-        lanes[Kind.SEND], limits.bucket, clock, on_account=watch.account_said, on_template=watch.template_changed
+    templates = adapters.templates(settings)
+    effects = factories.effects(lanes, limits, watch, templates, clock)
+    service = factories.service(
+        settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch, templates=templates
     )
-    service = factories.service(settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch)
     mongo_works = None if archive is None else lambda: circuit.works
     world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
     return Account(

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from wabot.adapters.graph_api import GraphApi
 from wabot.adapters.media_files import MediaFiles
 from wabot.adapters.meta_media import MetaMedia
+from wabot.adapters.template_reading import read_templates
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.core.model_answers import ModelName
 from wabot.core.tools import Tool
@@ -21,6 +23,7 @@ from wabot.journal.inspection import inspect
 from wabot.monitor.problem_sources import Watch
 from wabot.settings.loading import Settings
 from wabot.settings.sections import ModelSettings
+from wabot.template_list import TemplateList
 from wabot.work.attachments import Attachments, Room
 from wabot.work.models import Model, RankedModel
 from wabot.work.tool_calls import Tools
@@ -33,6 +36,7 @@ class Adapters(Protocol):
         """The archive of the account of this name, which has these numbers; None if the journal is the archive."""
 
     def whatsapp(self, settings: Settings) -> WhatsApp: ...
+    def templates(self, settings: Settings) -> TemplateList: ...
     async def models(self, settings: Settings) -> Sequence[RankedModel]: ...
     def tools(self, settings: Settings) -> Tools | None: ...
     def attachments(self, settings: Settings) -> Attachments | None: ...
@@ -52,6 +56,7 @@ class Clients:
         self._room = Room()
         self._models: list[tuple[ModelSettings, Model]] = []
         self._numbers: dict[str, Callable[[], Set[str]]] = {}
+        self._templates: dict[tuple[str, str, str], TemplateList] = {}
 
     @classmethod
     async def open(cls, accounts: Mapping[str, Settings], stack: AsyncExitStack) -> Clients:
@@ -81,6 +86,17 @@ class Clients:
             phone_number_id=meta.phone_number_id,
             access_token=meta.access_token.get_secret_value(),
         )
+
+    def templates(self, settings: Settings) -> TemplateList:
+        """The templates of an account's WABA, shared by all accounts that ask for it with the same token."""
+        meta = settings.whatsapp
+        waba, token = meta.business_account_id, meta.access_token.get_secret_value()
+        place = (meta.graph_api_base, waba, token)
+        if place not in self._templates:
+            graph = GraphApi(self._session, base=meta.graph_api_base, access_token=token)
+            ask = partial(read_templates, graph, waba) if waba else None
+            self._templates[place] = TemplateList(ask, clock=time.time)
+        return self._templates[place]
 
     async def models(self, settings: Settings) -> Sequence[RankedModel]:
         """The configured models, in the order in which they are asked."""

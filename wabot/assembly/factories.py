@@ -21,6 +21,7 @@ from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
 from wabot.settings.accounts import MAIN
 from wabot.settings.loading import Settings
+from wabot.template_list import TemplateList
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.archive_circuit import Guarded
 from wabot.work.archiver import Archiver
@@ -185,6 +186,20 @@ def watch(name: str, settings: Settings, journal: Journal, clock: Callable[[], f
     )
 
 
+def effects(
+    lanes: Mapping[Kind, Lane], limits: Limits, watch: Watch, templates: TemplateList, clock: Callable[[], float]
+) -> WebhookEffects:
+    """What webhooks change beyond the journal."""
+    return WebhookEffects(
+        lanes[Kind.SEND],
+        limits.bucket,
+        clock,
+        on_account=watch.account_said,
+        on_template=watch.template_changed,
+        on_list=templates.changed,
+    )
+
+
 def service(
     settings: Settings,
     journal: Journal,
@@ -195,6 +210,7 @@ def service(
     archive: Guarded | None,
     effects: WebhookEffects,
     watch: Watch,
+    templates: TemplateList,
 ) -> Service:
     """The operations behind the HTTP API."""
     return Service(
@@ -204,6 +220,7 @@ def service(
         effects=effects,
         watch=watch,
         template=template(settings),
+        templates=templates,
         clock=clock,
         noise=noise,
         takeover_seconds=settings.handoff.resume_hours * HOUR,

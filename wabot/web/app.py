@@ -6,7 +6,19 @@ from aiohttp import web
 
 from wabot.accounts import Accounts
 from wabot.offload import Offload
-from wabot.web import batches, contacts, health, history, initiate_bulk, lanes, messages, metrics, outbox, webhook
+from wabot.web import (
+    batches,
+    contacts,
+    health,
+    history,
+    initiate_bulk,
+    lanes,
+    messages,
+    metrics,
+    outbox,
+    templates,
+    webhook,
+)
 from wabot.web.auth import ACCOUNTS, Gate
 from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
 from wabot.web.request_log import serving
@@ -16,6 +28,7 @@ ROUTES = [
     *webhook.ROUTES,
     *initiate_bulk.ROUTES,
     *messages.ROUTES,
+    *templates.ROUTES,
     *history.ROUTES,
     *health.ROUTES,
     *outbox.ROUTES,

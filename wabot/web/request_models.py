@@ -137,6 +137,12 @@ class ReadyQuery(Model):
     strict: bool = False
 
 
+class TemplatesQuery(Model):
+    """`GET /templates`."""
+
+    refresh: bool = False
+
+
 class MergesQuery(Model):
     """`GET /merges`."""
 
