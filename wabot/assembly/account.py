@@ -105,13 +105,12 @@ async def _around(
     lanes = metrics.lanes = _lanes(settings, journal, handlers, (metrics, watch), clock=clock, noise=noise)
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None
     upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
-    templates = adapters.templates(settings)
-    effects = factories.effects(lanes, limits, watch, templates, clock)
+    effects = factories.effects(lanes, limits, watch, templates := adapters.templates(settings), clock)
     service = factories.service(
-        settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch, templates=templates
-    )
-    mongo_works = None if archive is None else lambda: circuit.works
-    world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo_works)
+        settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch, templates=templates,
+    )  # fmt: skip
+    works = None if archive is None else lambda: circuit.works
+    world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=works)
     return Account(
         identity,
         service,
