@@ -97,6 +97,6 @@ async def test_metas_hosts_and_that_of_graph_are_asked(host: str, monkeypatch: p
 
 
 def test_a_kept_file_is_ours_alone(tmp_path: Path) -> None:
-    MediaFiles(tmp_path / "media").keep(Medium("75", "image", "image/png"), b"png")
+    MediaFiles(tmp_path / "media").keep(3, Medium("75", "image", "image/png"), b"png")
     (file,) = (tmp_path / "media").iterdir()
-    assert (file.name, file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == ("75.png", b"png", 0o600)
+    assert (file.name, file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == ("3-75.png", b"png", 0o600)

@@ -35,14 +35,14 @@ def asked(*ids: str) -> Prompt:
 
 
 async def had(attachments: Attachments, prompt: Prompt) -> list[str]:
-    async with attachments.of(prompt) as shown:
+    async with attachments.of(prompt, 1) as shown:
         return [medium.id for turn in shown.turns for medium in turn.media]
 
 
 async def test_others_wait_until_there_is_room_again_in_their_order() -> None:
     library, room = Library(a=20, b=20, c=5), Room(32)
     attachments = Attachments(library, room, largest=30)
-    async with attachments.of(asked("a")):
+    async with attachments.of(asked("a"), 1):
         waiting = [asyncio.create_task(had(attachments, asked(id_))) for id_ in "bc"]
         for _ in range(20):
             await asyncio.sleep(0)
@@ -80,7 +80,7 @@ async def test_a_file_that_is_too_large_or_gone_is_a_note_and_the_newest_come_fi
     attachments = Attachments(library, Room(32), largest=24)
     assert await had(attachments, asked("a", "b", "c", "gone")) == ["a", "c"]
     assert await had(attachments, asked("a", "c", "d")) == ["a", "d"], "of unknown size: as large as may be"
-    async with attachments.of(asked("gone")) as shown:
+    async with attachments.of(asked("gone"), 1) as shown:
         assert shown.turns[0].text == "Look\n[image: not available to you]"
 
 

@@ -16,6 +16,7 @@ from wabot.adapters.media_files import MediaFiles
 from wabot.adapters.meta_media import MetaMedia
 from wabot.adapters.template_reading import read_templates
 from wabot.adapters.whatsapp import WhatsApp
+from wabot.core.media import FOLDER
 from wabot.core.model_answers import ModelName
 from wabot.core.tools import Tool
 from wabot.doctor.doctor import Doctor, Surroundings
@@ -143,7 +144,7 @@ class Clients:
             phone_number_id=meta.phone_number_id,
             access_token=meta.access_token.get_secret_value(),
         )
-        keep = MediaFiles(settings.server.data_dir / "media").keep if chosen.keep else None
+        keep = MediaFiles(settings.server.data_dir / FOLDER).keep if chosen.keep else None
         largest = int(chosen.max_megabytes * 1024 * 1024)
         return Attachments(library, self._room, largest=largest, for_model=for_model, keep=keep)
 

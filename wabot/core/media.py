@@ -17,6 +17,9 @@ from wabot.core.json_values import dict_of, text_of
 KINDS = frozenset({"image", "audio", "document", "video", "sticker"})
 """The message types that have a file."""
 
+FOLDER = "media"
+"""Where files are kept, if the owner wants that, beside the journal."""
+
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/heic", "image/heif"})
 
@@ -49,6 +52,11 @@ class Medium:
         """What the model reads in its place if it cannot be had, or the model does not take it."""
         name = {"audio": "voice message", "document": f"document {self.filename}".strip()}.get(self.kind, self.kind)
         return f"[{name}: not available to you]"
+
+
+def kept_prefix(contact_id: int) -> str:
+    """How the names of a contact's kept files begin, by the journal's own id: all go when the person is forgotten."""
+    return f"{contact_id}-"
 
 
 def medium_of(message: Mapping[str, Any]) -> Medium | None:

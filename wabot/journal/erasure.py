@@ -38,6 +38,8 @@ class Forgetting:
 class Erased:
     """How many messages and jobs the journal removed, and how many documents the archive; None: it has not yet.
 
+    `media`: kept files that were deleted.
+
     `id`: of the forgetting; `known`: whether the journal knew the person.
     """
 
@@ -46,6 +48,7 @@ class Erased:
     messages: int
     jobs: int
     archived: int | None
+    media: int = 0
 
 
 def begin(db: sqlite3.Connection, identity: str, salt: bytes, now: float) -> int:
@@ -101,6 +104,16 @@ def look_through(db: sqlite3.Connection, forgetting: int, after: tuple[int, int]
         if named.search(row["raw"]):
             foreign_webhooks.rewrite(db, row["id"], _without(row["raw"], named))
     return (last_notice, last_webhook) if (last_notice, last_webhook) != after else None
+
+
+def contact_ids(db: sqlite3.Connection, forgetting: int) -> list[int]:
+    """The contacts who are being forgotten, also those that were merged into them."""
+    return [int(contact_id) for contact_id in _list(db, forgetting, "contacts")]
+
+
+def count_media(db: sqlite3.Connection, forgetting: int, media: int) -> None:
+    """So many kept files were deleted."""
+    db.execute("UPDATE forgettings SET media = media + ? WHERE id = ?", (media, forgetting))
 
 
 def end(db: sqlite3.Connection, forgetting: int) -> None:
@@ -165,9 +178,9 @@ def prune(db: sqlite3.Connection, *, before: float, limit: int) -> int:
 def outcome(db: sqlite3.Connection, forgetting: int) -> Erased:
     """How much was removed so far."""
     row = db.execute(
-        "SELECT id, known, messages, jobs, archived FROM forgettings WHERE id = ?", (forgetting,)
+        "SELECT id, known, messages, jobs, archived, media FROM forgettings WHERE id = ?", (forgetting,)
     ).fetchone()
-    return Erased(row["id"], bool(row["known"]), row["messages"], row["jobs"], row["archived"])
+    return Erased(row["id"], bool(row["known"]), row["messages"], row["jobs"], row["archived"], row["media"])
 
 
 def _drop_names(db: sqlite3.Connection, forgetting: int) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from wabot.core.exceptions import JournalDown
 from wabot.core.messages import Person
-from wabot.journal import erasure, forgotten
+from wabot.journal import erasure, forgotten, kept_media
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.connections import Connection
 from wabot.journal.erasure import Erased, Forgetting
@@ -85,11 +86,21 @@ class ForgetsPeople:
         after: tuple[int, int] | None = (0, 0)
         while after is not None:
             after = await self.writer(erasure.look_through, forgetting, after)
+        await self._delete_files(forgetting)
         await self.writer(erasure.end, forgetting)
         if await self._connection.run(_empty_wal):
             await self.writer(erasure.erased, forgetting, now, archive=archive)
             await self._connection.run(_empty_wal)  # of the names
             await self._learn_who_leaves()
+
+    async def _delete_files(self, forgetting: int) -> None:
+        contact_ids = await self._read_long(erasure.contact_ids, forgetting)
+        try:
+            media = await asyncio.to_thread(kept_media.delete_all_of, self._path, contact_ids)
+        except OSError as error:
+            raise JournalDown(f"kept files cannot be deleted: {error.strerror or type(error).__name__}") from error
+        if media:
+            await self.writer(erasure.count_media, forgetting, media)
 
     async def _learn_who_leaves(self) -> None:
         self.leaving = await self._read_long(erasure.being_forgotten)

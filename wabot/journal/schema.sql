@@ -274,5 +274,6 @@ CREATE TABLE forgettings (
     messages   INTEGER NOT NULL DEFAULT 0,          -- how many went
     jobs       INTEGER NOT NULL DEFAULT 0,
     erased_at  REAL,
-    archived   INTEGER
+    archived   INTEGER,
+    media      INTEGER NOT NULL DEFAULT 0           -- kept files that went
 ) STRICT;

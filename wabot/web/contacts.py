@@ -60,7 +60,9 @@ async def forget(request: web.Request) -> web.Response:
     erased = await service_of(request).forget(request.match_info["number"])
     if not erased.known and erased.archived == 0:
         raise Refusal(404, "nobody of this number is known")
-    removed = {"messages": erased.messages, "jobs": erased.jobs, "archived": erased.archived or 0, "media": 0}
+    removed = {
+        "messages": erased.messages, "jobs": erased.jobs, "archived": erased.archived or 0, "media": erased.media,
+    }  # fmt: skip
     return answer(request, removed, status=200 if erased.archived is not None else 202)
 
 

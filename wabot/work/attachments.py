@@ -93,13 +93,13 @@ class Attachments:
         *,
         largest: int,
         for_model: bool = True,
-        keep: Callable[[Medium, bytes], None] | None = None,
+        keep: Callable[[int, Medium, bytes], None] | None = None,
     ) -> None:
         self._library, self._room, self._largest = library, room, min(largest, room.size)
         self._for_model, self._keep = for_model, keep
 
     @asynccontextmanager
-    async def of(self, prompt: Prompt) -> AsyncIterator[Prompt]:
+    async def of(self, prompt: Prompt, contact_id: int) -> AsyncIterator[Prompt]:
         """The prompt with its media, or with a note for each that cannot be had. They are in memory until the end."""
         wanted = [medium for medium in media_in(prompt) if self._keep or medium.sense][-MOST_MEDIA:]
         if not wanted:
@@ -108,7 +108,7 @@ class Attachments:
         located = await asyncio.gather(*(self._look_up(medium) for medium in wanted))
         fitting = self._fitting([(one, there) for one, there in zip(wanted, located, strict=True) if there])
         async with self._room.of(sum(size for _, _, size in fitting)):
-            contents = await asyncio.gather(*(self._download(*one) for one in fitting))
+            contents = await asyncio.gather(*(self._download(contact_id, *one) for one in fitting))
             found = {one[0].id: content for one, content in zip(fitting, contents, strict=True) if content is not None}
             yield with_contents(prompt, found) if self._for_model else without_media(prompt)
 
@@ -131,13 +131,13 @@ class Attachments:
             fitting.append((medium, located, size))
         return fitting
 
-    async def _download(self, medium: Medium, located: Located, size: int) -> bytes | None:
+    async def _download(self, contact_id: int, medium: Medium, located: Located, size: int) -> bytes | None:
         try:
             content = await self._library.download(located, size)
             if not await asyncio.to_thread(_is_whole, content, medium.sha256, located.sha256):
                 raise MediumMissing("its SHA-256 is not the one that Meta gave")
             if self._keep is not None:
-                await asyncio.to_thread(self._keep, medium, content)
+                await asyncio.to_thread(self._keep, contact_id, medium, content)
         except MediumMissing as error:
             log.warning("media.missing", medium=medium.kind, reason=str(error))
             return None
