@@ -13,13 +13,14 @@ import pytest
 
 from tests.fakes import MemoryArchive, ScriptedAssistant
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
-from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Role, Turn
+from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Role, Said, Turn
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person, Stop
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.reply_caps import ReplyCaps
+from wabot.core.system_prompt import System
 from wabot.core.tools import NO_TOOLS, ToolUse
 from wabot.core.whatsapp_text import MAX_BODY
 from wabot.work.models import Models, RankedModel
@@ -28,7 +29,6 @@ from wabot.work.typing_indicator import Silence, TypingIndicator
 
 WELCOME = {"name": "welcome", "language": "en_US", "components": []}
 STYLE = ReplyStyle(
-    system="You sell flowers.",
     first_contact=FirstContact.AI,
     template=WELCOME,
     history_messages=20,
@@ -36,6 +36,13 @@ STYLE = ReplyStyle(
 )
 
 Say = Callable[..., Any]
+
+
+class Told:
+    """The model is always told the same."""
+
+    async def system(self, name: str, said: Sequence[Said]) -> System:
+        return System("You sell flowers.", 17)
 
 
 class Desk:
@@ -60,6 +67,7 @@ class Desk:
             scene.journal,
             Models([RankedModel(ModelName("scripted", "m"), 30.0, assistant)], clock=lambda: scene.now),
             archive,
+            briefing=Told(),
             style=style,
             policy=POLICY,
             pace=pace,

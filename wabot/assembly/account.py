@@ -27,6 +27,8 @@ from wabot.work.archiver import Archiver
 from wabot.work.daily_calls import DailyCalls
 from wabot.work.lane import Handler, Lane
 from wabot.work.models import Models, Observer
+from wabot.work.reply import Replies
+from wabot.work.send import Sends
 
 Clock: TypeAlias = Callable[[], float]
 Noise: TypeAlias = Callable[[], float]
@@ -95,9 +97,10 @@ async def _around(
     meta = adapters.whatsapp(settings)
     calls = factories.daily_calls(settings, journal, clock)
     models = await _models(adapters, settings, calls, clock, (metrics, watch))
+    briefing = factories.briefing(settings, watch, clock)
     replies = factories.replies(
-        settings, journal, models, asked, meta.show_typing, calls=calls, clock=clock, noise=noise,
-        observe_seconds=metrics.answer_made, on_cap=metrics.reply_capped,
+        settings, journal, models, asked, meta.show_typing, calls=calls, briefing=briefing, clock=clock,
+        noise=noise, observe_seconds=metrics.answer_made, on_cap=metrics.reply_capped,
     )  # fmt: skip
     limits = await factories.limits(settings, journal, clock)
     sends = factories.sends(settings, meta, limits, clock, noise)
@@ -109,8 +112,7 @@ async def _around(
     service = factories.service(
         settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch, templates=templates,
     )  # fmt: skip
-    works = None if archive is None else lambda: circuit.works
-    world = World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=works)
+    world = _world(sends, replies, circuit if archive is not None else None)
     return Account(
         identity,
         service,
@@ -120,8 +122,14 @@ async def _around(
         metrics,
         watch,
         adapters.doctor(settings, watch),
-        loops=(upkeep.run, archiver.run) if archiver else (upkeep.run,),
+        loops=(upkeep.run, *([archiver.run] if archiver else ()), *briefing.loops),
     )
+
+
+def _world(sends: Sends, replies: Replies, circuit: Circuit | None) -> World:
+    """Whether other systems work. `circuit`: that of MongoDB, None without it."""
+    mongo = None if circuit is None else lambda: circuit.works
+    return World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo)
 
 
 async def _models(

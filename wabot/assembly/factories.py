@@ -8,15 +8,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from wabot.accounts import Identity
-from wabot.assembly.knowledge_files import knowledge_texts, prompt_text
-from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, MESSAGE_CHARACTERS, FirstContact
+from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact
 from wabot.core.jobs import Kind, Policy
 from wabot.core.optout import Consent
 from wabot.core.rate_limits import Bucket, Pace, PairLedger
 from wabot.core.reply_caps import ReplyCaps
-from wabot.core.system_prompt import system_prompt
 from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
+from wabot.knowledge.briefing import Briefing
+from wabot.knowledge.files import Files
 from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
 from wabot.settings.accounts import MAIN
@@ -67,13 +67,10 @@ def template(settings: Settings) -> dict[str, Any]:
 
 
 def reply_style(settings: Settings) -> ReplyStyle:
-    """How to answer. The prompt and the knowledge files are read once, here."""
+    """How to answer."""
     assistant = settings.assistant
-    instructions = prompt_text(assistant.prompt_file)
-    own = len(system_prompt(instructions, {}, assistant.max_bubbles))
     return ReplyStyle(
-        system=system_prompt(instructions, knowledge_texts(assistant.knowledge_dir), assistant.max_bubbles),
-        talk_characters=max(assistant.prompt_characters - own, MESSAGE_CHARACTERS),
+        prompt_characters=assistant.prompt_characters,
         first_contact=FirstContact(settings.first_contact.answer),
         template=template(settings),
         history_messages=assistant.history_messages,
@@ -87,6 +84,19 @@ def reply_caps(settings: Settings) -> ReplyCaps:
     """How often one contact is answered."""
     chosen = settings.assistant
     return ReplyCaps(chosen.replies_per_contact_hour, chosen.replies_per_contact_day, chosen.limit_notice)
+
+
+def briefing(settings: Settings, watch: Watch, clock: Callable[[], float]) -> Briefing:
+    """What the model is told. Raises OSError if a file of the owner's cannot be read."""
+    assistant = settings.assistant
+    return Briefing(
+        Files(assistant.prompt_file, assistant.knowledge_dir),
+        knowledge_characters=assistant.knowledge_characters,
+        max_bubbles=assistant.max_bubbles,
+        zone=time_zone(settings),
+        clock=clock,
+        on_fault=watch.knowledge_read,
+    )
 
 
 def time_zone(settings: Settings) -> tzinfo:
@@ -139,6 +149,7 @@ def replies(
     show_typing: Show,
     *,
     calls: DailyCalls,
+    briefing: Briefing,
     clock: Callable[[], float],
     noise: Callable[[], float],
     observe_seconds: Callable[[float], None],
@@ -149,6 +160,7 @@ def replies(
         journal,
         assistant,
         archive,
+        briefing=briefing,
         style=reply_style(settings),
         policy=policy(settings),
         pace=Pace(ANSWER_EVERY_QUIETS * settings.assistant.quiet_seconds, ANSWERS_AT_ONCE),

@@ -58,6 +58,8 @@ _BY_CODE: Mapping[Collection[int], Trouble] = {
 }
 
 
+KNOWLEDGE = "Put the file back, readable for wabot and as UTF-8 text; it is read within seconds, without a restart."
+
 MONGO = (
     "See that MongoDB runs, and mongo.uri: address, user, rights; restart wabot when you have changed it. Meanwhile the"
     " journal keeps everything."

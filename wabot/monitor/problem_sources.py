@@ -162,6 +162,13 @@ class Watch:
         else:
             self.problems.begin("mongo", reason, remedies.MONGO, by="archiver")
 
+    def knowledge_read(self, fault: str | None) -> None:
+        """The owner's files for the model were looked at; `fault`: which cannot be read any more, and why."""
+        if fault is None:
+            self.problems.end("knowledge")
+        else:
+            self.problems.begin("knowledge", f"The assistant goes on with an old text: {fault}", remedies.KNOWLEDGE)
+
     def account_said(self, news: AccountNews) -> None:
         """Meta restricted the account, lifted that, or warned. (A blocked account pauses the lane: `lane_changed`.)"""
         if news.standing is Standing.RESTRICTED:

@@ -167,6 +167,7 @@ class Assistant(Section):
     prompt_file: OptionalPath = None
     prompt_characters: Annotated[int, Field(ge=LEAST_PROMPT)] = TALK_CHARACTERS
     knowledge_dir: OptionalPath = None
+    knowledge_characters: Annotated[int, Field(ge=0)] = 24_000
     timezone: OptionalTimezone = ""
     history_messages: Annotated[int, Field(ge=0)] = 20
     history_hours: NotNegative = 0

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from wabot.core.after_failure import after_model_failure
 from wabot.core.answer import read_answer
-from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Said, plan, prompt
+from wabot.core.conversation import MESSAGE_CHARACTERS, TALK_CHARACTERS, FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed, CallsSpent
 from wabot.core.jobs import Event, Job, Outcome, Policy
 from wabot.core.may_send import TAKEN_OVER
@@ -19,6 +19,7 @@ from wabot.core.messages import Contact, Stop
 from wabot.core.outgoing import Origin, Outgoing, template_message, text_message, with_choices
 from wabot.core.rate_limits import Pace
 from wabot.core.reply_caps import DAY, ReplyCaps
+from wabot.core.system_prompt import System
 from wabot.core.whatsapp_text import for_whatsapp
 from wabot.log import get_logger
 
@@ -66,6 +67,12 @@ class RecentArchive(Protocol):
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
 
 
+class Briefing(Protocol):
+    """Makes the system prompt of each reply, to somebody of a name and in a conversation, oldest first."""
+
+    async def system(self, name: str, said: Sequence[Said]) -> System: ...
+
+
 class Assistant(Protocol):
     """The models. Raises AssistantFailed."""
 
@@ -81,14 +88,13 @@ The second parameter tells whether the person is to get silence by now.
 
 @dataclass(frozen=True, slots=True)
 class ReplyStyle:
-    """How to answer: the system prompt, what a first contact gets, the text if the model fails ("": nothing).
+    """How to answer: what a first contact gets, the text if the model fails ("": nothing).
 
     `max_bubbles`: into how many messages an answer is put at the most. Earlier messages are shown to the model if they
     are among the last `history_messages` and not older than `history_hours`; 0 = of any age. `handoff`: the model may
-    ask for a person. `talk_characters`: the most characters of the conversation that the model sees.
+    ask for a person. `prompt_characters`: the most characters that the model sees, without the knowledge.
     """
 
-    system: str
     first_contact: FirstContact
     template: Mapping[str, Any]
     history_messages: int
@@ -96,7 +102,7 @@ class ReplyStyle:
     history_hours: float = 0.0
     max_bubbles: int = 1
     handoff: bool = False
-    talk_characters: int = TALK_CHARACTERS
+    prompt_characters: int = TALK_CHARACTERS
 
 
 async def _never() -> bool:
@@ -112,6 +118,7 @@ class Replies:
         assistant: Assistant,
         archive: RecentArchive | None,
         *,
+        briefing: Briefing,
         style: ReplyStyle,
         policy: Policy,
         pace: Pace,
@@ -124,7 +131,7 @@ class Replies:
         on_cap: Callable[[str], None] = lambda _cap: None,
     ) -> None:
         self._memory, self._assistant, self._archive = memory, assistant, archive
-        self._style, self._policy, self._pace = style, policy, pace
+        self._briefing, self._style, self._policy, self._pace = briefing, style, policy, pace
         self._clock, self._noise = clock, noise
         self._caps, self._typing = caps, typing or (lambda _wamid, _silence: nullcontext())
         self._calls_are_spent = calls_are_spent
@@ -149,11 +156,7 @@ class Replies:
         planned = plan(first=not earlier, answer=self._style.first_contact, answering=True)
         style = self._style
         outgoing = [template_message(style.template, Origin.TEMPLATE)] if planned.template else []
-        asked = (
-            prompt(talk.said, system=style.system, limit=style.history_messages, characters=style.talk_characters)
-            if planned.ai
-            else None
-        )
+        asked = await self._prompt(talk) if planned.ai else None
         if asked is not None and await self._calls_are_spent():
             return await self._without_calls(job, outgoing)
         if outgoing or asked is not None:
@@ -225,6 +228,12 @@ class Replies:
         await self._memory.adopt(job, known, self._clock())
         talk = await self._memory.talk(job, limit, oldest) if known else talk
         return talk, talk.earlier
+
+    async def _prompt(self, talk: Transcript) -> Prompt | None:
+        """What the model sees; None if no message that is being answered has a text."""
+        system, style = await self._briefing.system(talk.contact.name, talk.said), self._style
+        room = max(style.prompt_characters - system.own, MESSAGE_CHARACTERS)
+        return prompt(talk.said, system=system.text, limit=style.history_messages, characters=room)
 
     async def _ask(self, job: Job, asked: Prompt, questions: Sequence[str]) -> list[Outgoing]:
         started = self._clock()
