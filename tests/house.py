@@ -77,13 +77,15 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.work": ("wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.tool_calls"),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
     "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
+    "wabot.template_refusals": ("wabot.core", "wabot.offload", "wabot.template_list"),
     "wabot.template_list": ("wabot.core", "wabot.log"),
     "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
     "wabot.operations": ("wabot.core", "wabot.journal", "wabot.log", "wabot.offload", "wabot.work"),
     "wabot.service": (
         "wabot.batch_building", "wabot.core", "wabot.journal", "wabot.log", "wabot.message_building",
         "wabot.monitor.problem_sources",
-        "wabot.offload", "wabot.operations", "wabot.template_list", "wabot.webhook_effects", "wabot.work",
+        "wabot.offload", "wabot.operations", "wabot.template_list", "wabot.template_refusals",
+        "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.accounts": (
         "wabot.core", "wabot.doctor.doctor", "wabot.journal.journal", "wabot.metrics", "wabot.monitor.readiness",

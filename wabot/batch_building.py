@@ -25,11 +25,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """A request of `/initiate-bulk`. `template`: `{name, language, components}`, None = the first-contact one."""
+    """A request of `/initiate-bulk`. `template`: `{name, language, components}`, None = the first-contact one.
+
+    `by_recipient`: it names `recipients`, who may have components of their own.
+    """
 
     recipients: Sequence[Asked]
     template: Mapping[str, Any] | None = None
     key: str | None = None
+    by_recipient: bool = False
 
 
 def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str) -> NewBatch:

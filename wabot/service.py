@@ -14,6 +14,8 @@ from wabot.core.json_values import seconds_of
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
 from wabot.core.phone_numbers import InvalidNumber, is_bsuid, normalize_number
+from wabot.core.template_check import Components
+from wabot.core.templates import Template
 from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
 from wabot.journal.single_messages import NewSingle, Reason
@@ -24,6 +26,7 @@ from wabot.monitor.problem_sources import Watch
 from wabot.offload import MANY, Offload
 from wabot.operations import JOB_ID, Operations
 from wabot.template_list import TemplateList
+from wabot.template_refusals import TemplateRefusals
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.lane import Lane
 
@@ -75,6 +78,7 @@ class Service(Operations):
         watch: Watch,
         template: Mapping[str, Any],
         templates: TemplateList,
+        check_templates: bool = True,
         clock: Callable[[], float],
         noise: Callable[[], float],
         takeover_seconds: float = 0.0,
@@ -83,8 +87,9 @@ class Service(Operations):
         self._effects, self._watch = effects, watch
         self._template, self._clock, self._noise = template, clock, noise
         self._takeover_seconds = takeover_seconds
-        self.templates = templates
         self._offload = Offload()
+        self.templates = templates
+        self._refusals = TemplateRefusals(templates, self._offload) if check_templates and templates.can_ask else None
 
     async def accept(self, incoming: Webhook) -> int:
         """Store what a webhook says to our number; how many messages were new. Raises JournalDown."""
@@ -95,7 +100,11 @@ class Service(Operations):
         return taken.stored
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
-        """Queue a batch: its id, and whether it existed already. Raises KeyConflict, JournalDown."""
+        """Queue a batch: its id, and whether it existed already. Raises TemplateRefused, KeyConflict, JournalDown."""
+        template = bulk.template or self._template
+        shared = template.get("components") or ()
+        each = [shared if one.components is None else one.components for one in bulk.recipients if bulk.by_recipient]
+        await self._check(bulk.key, template, each or [shared], own=bulk.by_recipient)
         batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16))
         queued = await self._journal.queue_batch(batch, self._clock())
         if queued.conflict:
@@ -107,12 +116,15 @@ class Service(Operations):
     async def send(self, message: OneMessage) -> tuple[str, bool]:
         """Queue one message to one person: an id to `wait` for and for `sent`, and whether it was queued already.
 
-        Raises NotSendable, KeyConflict, JournalDown.
+        Raises NotSendable, TemplateRefused, KeyConflict, JournalDown.
         """
         try:
             identity = identify(message.number)
         except InvalidNumber as error:
             raise NotSendable(Reason.INVALID_NUMBER) from error
+        if (template := message.outgoing.content.get("template")) is not None:
+            named = {"name": template["name"], "language": template["language"]["code"]}
+            await self._check(message.key, named, [template.get("components") or ()], own=False)
         name = new_id(self._noise, 16)
         seconds = self._takeover_seconds if message.takeover else 0.0
         single = NewSingle(name, message.key, message.fingerprint, identity, message.outgoing, message.quotes, seconds)
@@ -122,6 +134,14 @@ class Service(Operations):
         if queued.conflict:
             raise KeyConflict("this Idempotency-Key was used for another request")
         return queued.id, queued.known
+
+    async def _check(
+        self, key: str | None, template: Mapping[str, Any], each: Sequence[Components], *, own: bool
+    ) -> Template | None:
+        """The template that Meta would send, if it can be asked; what is queued already is not asked about again."""
+        if self._refusals is None or (key is not None and await self._journal.knows_key(key)):
+            return None
+        return await self._refusals.check(template["name"], template["language"], each, own=own)
 
     async def sent(self, single_id: str) -> dict[str, Any]:
         """What became of one message to one person so far, as one line of a batch."""

@@ -41,6 +41,11 @@ class TemplateList:
         self._news = 0
         self._turn = asyncio.Lock()
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody to ask."""
+        return self._ask is not None
+
     async def all(self, *, refresh: bool = False) -> list[Template]:
         """All templates, by name and language; `refresh`: as Meta lists them now, if it can be asked.
 

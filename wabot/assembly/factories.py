@@ -233,6 +233,7 @@ def service(
         watch=watch,
         template=template(settings),
         templates=templates,
+        check_templates=settings.bulk.check_templates,
         clock=clock,
         noise=noise,
         takeover_seconds=settings.handoff.resume_hours * HOUR,

@@ -16,8 +16,10 @@ WabotError
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class WabotError(Exception):
@@ -25,7 +27,9 @@ class WabotError(Exception):
 
 
 class InvalidInput(WabotError):
-    """Invalid input from outside; the text says what is wrong."""
+    """Invalid input from outside; the text says what is wrong, and `details` where."""
+
+    details: Sequence[Mapping[str, Any]] = ()
 
 
 class JournalDown(WabotError):

@@ -94,6 +94,11 @@ def find(db: sqlite3.Connection, batch: NewBatch) -> Queued | None:
     return Queued(known["id"], known=True, conflict=known["fingerprint"] != batch.fingerprint) if known else None
 
 
+def knows_key(db: sqlite3.Connection, key: str) -> bool:
+    """Whether an Idempotency-Key stands for something that was queued."""
+    return db.execute("SELECT 1 FROM batches WHERE key = ?", (key,)).fetchone() is not None
+
+
 def draft(db: sqlite3.Connection, batch: NewBatch, now: float) -> None:
     """The first of three steps: `write_down` the recipients, then `begin`."""
     db.execute(

@@ -68,6 +68,10 @@ class ByHand(ForgetsPeople):
         self.notify(Kind.SEND, now)
         return queued
 
+    async def knows_key(self, key: str) -> bool:
+        """Whether an Idempotency-Key stands for something that was queued."""
+        return await self._read_long(batches.knows_key, key)
+
     async def single_result(self, batch_id: str) -> RecipientResult:
         """What became of one message to one person so far."""
         return await self._read_long(batch_results.single_result, batch_id)

@@ -29,6 +29,7 @@ from wabot.settings.accounts import (
     listed,
     not_a_list,
 )
+from wabot.settings.bulk import Bulk
 from wabot.settings.environment_names import FLAT_NAMES
 from wabot.settings.errors import SettingsError, hint, reason
 from wabot.settings.handoff_section import Handoff
@@ -68,6 +69,7 @@ class Settings(BaseModel):
     assistant: Assistant = Assistant()
     mongo: Mongo = Mongo()
     delivery: Delivery = Delivery()
+    bulk: Bulk = Bulk()
     media: Media = Media()
     optout: OptOut = OptOut()
     handoff: Handoff = Handoff()

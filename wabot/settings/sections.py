@@ -266,7 +266,9 @@ class Log(Section):
 TABLES: dict[str, type[Section]] = {"fallbacks": ModelSettings, "tools": ToolSettings}
 """The keys that are arrays of tables."""
 
-SANDBOX_TAKES = frozenset({"api", "first_contact", "assistant", "handoff", "delivery", "media", "optout", "log"})
+SANDBOX_TAKES = frozenset(
+    {"api", "bulk", "first_contact", "assistant", "handoff", "delivery", "media", "optout", "log"}
+)
 """The sections that the sandbox reads: how to answer and how to retry, but no addresses and no credentials."""
 
 SANDBOX: dict[str, dict[str, Any]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -26,10 +27,10 @@ MAX_WAIT_SECONDS = 300.0
 
 async def initiate_bulk(request: web.Request) -> web.Response:
     """POST /initiate-bulk: queue the batch, then wait for its results, as long as the caller wants."""
-    recipients, template = await parse(request, _bulk, API_LIMIT)
+    bulk = await parse(request, _bulk, API_LIMIT)
     wait, preference = preferred_wait(request)
     service = service_of(request)
-    batch_id, known = await service.initiate(Bulk(recipients, template, idempotency_key(request)))
+    batch_id, known = await service.initiate(replace(bulk, key=idempotency_key(request)))
     if wait > 0:
         await service.wait(batch_id, wait)
     batch = await service.batch(batch_id)
@@ -39,7 +40,7 @@ async def initiate_bulk(request: web.Request) -> web.Response:
         headers["Preference-Applied"] = preference
     if known:
         headers["Idempotent-Replayed"] = "true"
-    request[LINE] = {"batch": batch_id, "recipients": len(recipients)}
+    request[LINE] = {"batch": batch_id, "recipients": len(bulk.recipients)}
     accepted = batch is None or batch["queued"] or preference == "respond-async"
     return await reply_batch(request, batch, status=202 if accepted else 200, headers=headers)
 
@@ -58,13 +59,14 @@ async def reply_batch(
     return reply_long({**label(request), **batch, "results": results}, status=status, headers=headers)
 
 
-def _bulk(body: Mapping[str, Any]) -> tuple[list[Asked], dict[str, Any] | None]:
-    """The recipients and the template of a bulk request. Raises Refusal."""
+def _bulk(body: Mapping[str, Any]) -> Bulk:
+    """A bulk request. Raises Refusal."""
     asked = validate(InitiateBulk, body)
     recipients = validate_each(RecipientModel, asked.recipients, "recipients")
-    return (
+    return Bulk(
         [Asked(number) for number in asked.numbers] or [Asked(r.number, r.components) for r in recipients],
         asked.template.model_dump() if asked.template else None,
+        by_recipient=bool(recipients),
     )
 
 

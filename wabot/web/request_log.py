@@ -56,7 +56,7 @@ def serving(gate: Gate) -> Middleware:
         except UnknownAccount as unknown:
             response = answers.error(404, str(unknown))
         except InvalidInput as refused:
-            response = answers.error(STATUS.get(type(refused), 422), str(refused))
+            response = answers.error(STATUS.get(type(refused), 422), str(refused), details=refused.details)
         except JournalDown as down:
             response = answers.error(503, str(down), headers=answers.RETRY_AFTER)
         except web.HTTPException as http:
