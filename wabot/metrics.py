@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.core.model_answers import ModelAnswer, ModelName
+from wabot.journal.costs import Priced
 from wabot.journal.gauges import Depth
 from wabot.journal.journal import Journal
 from wabot.work.lane import Lane
@@ -22,13 +23,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 class Metrics:
     """The metrics of one account, in a registry of its own."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        *,
-        clock: Callable[[], float],
-        archive: bool,
-    ) -> None:
+    def __init__(self, journal: Journal, *, clock: Callable[[], float], archive: bool) -> None:
         self.lanes: Mapping[Kind, Lane] = {}
         self._journal, self._clock, self._archive = journal, clock, archive
         self._registry = CollectorRegistry()
@@ -66,6 +61,8 @@ class Metrics:
         self._commit = Gauge("wabot_journal_commit_seconds", "How long the last commit took", registry=self._registry)
         self._depths = _Depths(clock)
         self._registry.register(self._depths)
+        self._prices = _Prices()
+        self._registry.register(self._prices)
         self._registry.register(_Totals(journal))
 
     def job_settled(self, job: Job, _outcome: Outcome, state: State | None) -> None:
@@ -100,6 +97,7 @@ class Metrics:
     async def refresh(self) -> None:
         """Read the gauges."""
         self._depths.found = await self._journal.depths()
+        self._prices.found = await self._journal.priced_ever()
         if self._archive:
             self._lag.set(await self._journal.archive_lag())
         for name, size in self._journal.sizes().items():
@@ -163,6 +161,18 @@ class _Depths(Collector):
             oldest = 0.0 if depth.oldest is None else max(self._clock() - depth.oldest, 0.0)
             age.add_metric([depth.kind, depth.state], oldest)
         return [count, age]
+
+
+class _Prices(Collector):
+    def __init__(self) -> None:
+        self.found: list[Priced] = []
+
+    def collect(self) -> list[CounterMetricFamily]:
+        text = "Messages that Meta named a price category for"
+        family = CounterMetricFamily("wabot_priced_messages", text, labels=["category", "billable"])
+        for each in self.found:
+            family.add_metric([each.category, str(each.billable).lower()], each.count)
+        return [family]
 
 
 class _Totals(Collector):

@@ -1,10 +1,12 @@
-"""The operator's part of the service: shows batches and the outbox, and acts on them."""
+"""The operator's part of the service: shows batches, the outbox and costs, and acts on them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from wabot.core.jobs import Kind
@@ -82,6 +84,16 @@ class Operations:
         if job_id is None or await self._journal.cancel(job_id, self._clock()) is None:
             return None
         return await self._shown(job_id)
+
+    async def costs(self, month: str | None) -> dict[str, Any]:
+        """How many messages of a month ("2026-10", UTC; None: this one) Meta charges for, by category."""
+        month = month or datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m")
+        found = await self._journal.priced(month)
+        return {
+            "month": month,
+            "messages": [asdict(each) for each in found],
+            "total": sum(each.count for each in found),
+        }
 
     def job_id(self, outbox_id: str) -> int | None:
         """The job id in an outbox id; None if it is not one of this journal."""

@@ -34,7 +34,7 @@ NOT_VERBS = {"changed", "close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""
 
 SMALL = (
-    "meta", "sqlite_master", "sqlite_sequence", "paused_templates", "foreign_totals", "forgettings",
+    "meta", "sqlite_master", "sqlite_sequence", "paused_templates", "foreign_totals", "forgettings", "priced_messages",
     "n VIRTUAL TABLE", "json_each VIRTUAL TABLE",
     "merges USING INDEX merges_waiting", "merges USING COVERING INDEX merges_waiting",
 )  # fmt: skip
@@ -47,6 +47,7 @@ EXCEPTIONS = {
     "(SELECT id, contact_id FROM messages WHERE id < 1 ORDER BY id DESC LIMIT ?)": "as many rows as LIMIT says",
     "FROM receipts WHERE wamid = ? ORDER BY timestamp": "sorts the receipts of one message: five at the most",
     "SELECT id, state FROM (SELECT id, state, expires_at FROM jobs WHERE": "as many rows as LIMIT says",
+    "FROM priced_messages GROUP BY category, billable": "/metrics: a handful of rows for each month",
     "FROM wishes w JOIN contacts c": "read once, at the start, where several numbers share the opt-outs",
     "WITH RECURSIVE a (id) AS": "the contacts that became part of two: a handful",
     "SELECT * FROM merges ORDER BY id DESC LIMIT ?": "/merges: a page of the newest",
@@ -264,6 +265,9 @@ async def questions(scene: Scene) -> None:
     await journal.of_contact(EVA, 5, ("queued",))
     await journal.mark_archived([(row[0], row[1]) for row in await journal.ahead_of_archive(0, 100)])
     await journal.depths()
+    await journal.priced("2026-11")
+    await journal.priced_ever()
+    await journal.knows_key("key")
     await journal.witnesses(50)
     await journal.forget_archived(1, await journal.forget_archived(1, None, 5000), 5000)
     await journal.archive_lag()

@@ -401,6 +401,46 @@ async def test_a_fresh_attempt_is_charged_for_by_its_own_receipts(scene: Scene) 
     assert scene.carried(job)["pricing"] is None
 
 
+COUNTED = "SELECT month, category, billable, count FROM priced_messages ORDER BY month, category, billable"
+OCTOBER, NOVEMBER = 1_793_491_199.0, 1_793_491_200.0
+"""The last second of October 2026 in UTC, and the next."""
+
+
+def counted(scene: Scene) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in scene.rows(COUNTED)]
+
+
+async def test_a_message_counts_once_in_the_month_of_its_first_receipt_with_a_pricing(scene: Scene) -> None:
+    await scene.send_to(ANA, "wamid.1")
+    priced = [receipt("wamid.1", SENT, at=OCTOBER, pricing=PRICING)] * 2
+    await scene.told(*priced, receipt("wamid.1", DELIVERED, at=NOVEMBER, pricing=PRICING), receipt("wamid.1", READ))
+    await scene.told(*priced)
+    assert counted(scene) == [("2026-10", "utility", 1, 1)]
+    await scene.send_to(BEN, "wamid.2")
+    free = {"category": "service", "type": "free_entry_point"}
+    await scene.told(receipt("wamid.2", SENT), receipt("wamid.2", READ, at=NOVEMBER, pricing=free))
+    await scene.send_to(EVA, "wamid.3")
+    await scene.told(receipt("wamid.3", READ), receipt("wamid.3", SENT, at=OCTOBER, pricing={"type": "regular"}))
+    assert counted(scene) == [("2026-10", "unknown", 1, 1), ("2026-10", "utility", 1, 1), ("2026-11", "service", 0, 1)]
+
+
+async def test_what_was_counted_early_or_of_a_copy_is_not_counted_again(scene: Scene) -> None:
+    await scene.batch(ANA)
+    job = await scene.claim_one()
+    await scene.told(*[receipt("wamid.early", SENT, pricing=PRICING)] * 2)
+    assert counted(scene) == []
+    await scene.settle(job, sent("wamid.early"))
+    await scene.told(*[receipt("wamid.copy", SENT, tag=job.tag, pricing=PRICING)] * 2)
+    await scene.told(receipt("wamid.copy", READ, pricing=PRICING), receipt("wamid.early", READ, pricing=PRICING))
+    assert [each[-1] for each in counted(scene)] == [2]
+
+
+async def test_what_failed_or_was_not_ours_costs_nothing(scene: Scene) -> None:
+    await scene.send_to(ANA, "wamid.1")
+    await scene.told(receipt("wamid.1", FAILED, code=FINAL, pricing=PRICING), receipt("wamid.x", SENT, pricing=PRICING))
+    assert counted(scene) == []
+
+
 async def test_receipts_for_strangers_are_kept_once(scene: Scene) -> None:
     await scene.told(receipt("wamid.?", SENT), receipt("wamid.?", SENT), receipt("wamid.?", FAILED, code=FINAL))
     rows = scene.rows("SELECT status, error, received_at FROM receipts ORDER BY status")

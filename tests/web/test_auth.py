@@ -42,6 +42,8 @@ GUARDED = [
     ("POST", f"/contacts/{ANA}/pause"),
     ("POST", f"/contacts/{ANA}/resume"),
     ("POST", "/messages"),
+    ("GET", "/costs"),
+    ("GET", "/templates"),
     ("GET", "/merges"),
     ("POST", "/merges/1/undo"),
     ("GET", "/nowhere"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from wabot.core.json_values import dict_of, list_of, stored
 from wabot.core.messages import Receipt, Status, outshines
+from wabot.journal import costs
 
 _HELD_BACK = ("held_for_quality_assessment", "paused")
 
@@ -38,6 +39,8 @@ def status_of(db: sqlite3.Connection, job_id: int, wamid: str) -> Status:
 
 def note(db: sqlite3.Connection, job_id: int, attempt: int | None, receipt: Receipt) -> None:
     """Store a receipt of a copy that is not shown."""
+    row = db.execute("SELECT pricing FROM copies WHERE job_id = ? AND wamid = ?", (job_id, receipt.wamid)).fetchone()
+    costs.count(db, receipt, row["pricing"] if row else None)
     db.execute(
         "INSERT INTO copies (job_id, wamid, attempt, status, status_times, error, pricing)"
         " VALUES (:job, :wamid, :attempt, :status, json_object(:status, :at), :error, :pricing)"

@@ -41,6 +41,7 @@ from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.between_accounts import BetweenAccounts
 from wabot.journal.connections import Connect, Connection, OnDemand, Threads
+from wabot.journal.costs import Costs
 from wabot.journal.history import Talks
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
@@ -55,7 +56,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, BetweenAccounts, ByHand, Merges, ModelCalls, Talks):
+class Journal(Archiving, BetweenAccounts, ByHand, Costs, Merges, ModelCalls, Talks):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(

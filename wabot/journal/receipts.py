@@ -20,7 +20,7 @@ from wabot.core.jobs import TRANSITIONS, Event, Outcome, Policy, State, move
 from wabot.core.json_values import stored
 from wabot.core.messages import Receipt, Status, is_news, outshines
 from wabot.core.meta_errors import meaning
-from wabot.journal import contacts, copies, refusal_effects
+from wabot.journal import contacts, copies, costs, refusal_effects
 from wabot.journal.transitions import apply_event, promote
 
 _TAG = re.compile(r"wabot:([0-9a-z]+)-(\d{1,18}):(\d{1,9})", re.ASCII)
@@ -176,6 +176,7 @@ def _apply_to_shown(
 ) -> Applied:
     """A receipt of the copy that the message shows."""
     before = Status(row["status"])
+    costs.count(db, receipt, row["pricing"])
     if not is_news(before, receipt.status):
         if receipt.pricing is not None and row["pricing"] is None:
             pricing = copies.as_json(receipt.pricing)

@@ -9,6 +9,7 @@ from wabot.offload import Offload
 from wabot.web import (
     batches,
     contacts,
+    costs,
     health,
     history,
     initiate_bulk,
@@ -34,6 +35,7 @@ ROUTES = [
     *outbox.ROUTES,
     *batches.ROUTES,
     *contacts.ROUTES,
+    *costs.ROUTES,
     *lanes.ROUTES,
     *metrics.ROUTES,
 ]

@@ -143,6 +143,12 @@ class TemplatesQuery(Model):
     refresh: bool = False
 
 
+class CostsQuery(Model):
+    """`GET /costs`: `month` as 2026-10; None is this one, in UTC."""
+
+    month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
+
+
 class MergesQuery(Model):
     """`GET /merges`."""
 

@@ -185,3 +185,12 @@ CREATE TABLE forgettings (
     archived   INTEGER,
     media      INTEGER NOT NULL DEFAULT 0           -- kept files that went
 ) STRICT;
+
+-- What Meta charges for, counted when the first receipt of a message with a pricing comes. `month`: of UTC, "2026-10".
+CREATE TABLE priced_messages (
+    month    TEXT    NOT NULL,
+    category TEXT    NOT NULL,
+    billable INTEGER NOT NULL,
+    count    INTEGER NOT NULL,
+    PRIMARY KEY (month, category, billable)
+) STRICT, WITHOUT ROWID;
