@@ -84,8 +84,8 @@ MUTANTS: dict[str, Mutant] = {
     "a text leaves outside of the window": Mutant(
         "wabot.core.may_send", "if outgoing.template is None and not job.contact.window_is_open(now):", "if False:", "Meta is away for days"),
     "a reply is made however late": Mutant(
-        "wabot.work.reply", "        if (job.expires_at is not None and now >= job.expires_at) or not job.contact.window_is_open(now):\n",
-        "        if False:\n", "the model is away for days"),
+        "wabot.work.reply", "        if (late := self._too_late(job, now)) is not None:\n            return late\n",
+        "", "the model is away for days"),
     "a model that fails is asked no more": Mutant(
         "wabot.work.reply", "        return again or self.gave_up(job, str(error), welcome)\n",
         "        return Outcome(Event.GIVE_UP, error='none', code='assistant')\n", "a bad model"),

@@ -70,6 +70,7 @@ def reply_style(settings: Settings) -> ReplyStyle:
     """How to answer."""
     assistant = settings.assistant
     return ReplyStyle(
+        max_age_hours=assistant.max_age_hours,
         prompt_characters=assistant.prompt_characters,
         first_contact=FirstContact(settings.first_contact.answer),
         template=template(settings),

@@ -191,6 +191,7 @@ class Outcome:
 
     `due_at`: when to try the job again. `spent`: whether it used up a try. `says`: messages to queue. `effect`: what
     else changes, for `effect_seconds`. `halt`: other jobs would not get through either, so the lane pauses and probes.
+    `attention`: why the contact of a reply needs a person from now on, None if they do not.
     """
 
     event: Event
@@ -205,6 +206,7 @@ class Outcome:
     effect: Effect = Effect.NONE
     effect_seconds: float = 0.0
     halt: Halt | None = None
+    attention: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

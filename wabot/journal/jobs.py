@@ -14,6 +14,7 @@ from wabot.core.jobs import OPEN, Event, Job, Kind, Outcome, Pause, Policy, Stat
 from wabot.core.messages import Receipt, Status
 from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import contacts, copies, indexes, merging, refusal_effects, templates, transitions
+from wabot.journal.attention import ask_attention
 from wabot.journal.queue import BULK, bound_waits, enqueue
 from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt
 from wabot.journal.transitions import apply_event, promote, promote_reply
@@ -161,6 +162,8 @@ def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: i
 def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float) -> None:
     for outgoing in outcome.says:
         enqueue(db, job.contact.id, outgoing, now=now, expires_at=job.expires_at)
+    if outcome.attention is not None:
+        ask_attention(db, job.contact.id, outcome.attention, now)
     promote_reply(db, job.contact.id, now)
 
 

@@ -63,15 +63,6 @@ def resume(db: sqlite3.Connection, contact_id: int) -> None:
         )
 
 
-def ask_attention(db: sqlite3.Connection, contact_id: int, reason: str, now: float) -> None:
-    """A person is needed; the assistant goes on."""
-    for one in opt_outs.everyone(db, contact_id):
-        db.execute(
-            "UPDATE contacts SET attention_at = coalesce(attention_at, ?), attention_reason = ? WHERE id = ?",
-            (now, reason, one),
-        )
-
-
 def pause_by_hand(db: sqlite3.Connection, identity: str, until: float, reason: str | None, now: float) -> None:
     """As `pause`, for a person who may be unknown: then they are a contact from now on."""
     pause(db, contacts.resolve(db, Person.of(identity), now, now), until, reason, now)

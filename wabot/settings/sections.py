@@ -171,6 +171,7 @@ class Assistant(Section):
     timezone: OptionalTimezone = ""
     history_messages: Annotated[int, Field(ge=0)] = 20
     history_hours: NotNegative = 0
+    max_age_hours: Annotated[float, Field(gt=0, le=24)] = 12
     timeout_seconds: Seconds = 30
     quiet_seconds: NotNegative = 2
     quiet_max_seconds: NotNegative = 15

@@ -92,7 +92,8 @@ class ReplyStyle:
 
     `max_bubbles`: into how many messages an answer is put at the most. Earlier messages are shown to the model if they
     are among the last `history_messages` and not older than `history_hours`; 0 = of any age. `handoff`: the model may
-    ask for a person. `prompt_characters`: the most characters that the model sees, without the knowledge.
+    ask for a person. What is older than `max_age_hours` is not answered. `prompt_characters`: the most that the model
+    sees, without the knowledge.
     """
 
     first_contact: FirstContact
@@ -102,7 +103,12 @@ class ReplyStyle:
     history_hours: float = 0.0
     max_bubbles: int = 1
     handoff: bool = False
+    max_age_hours: float = 12.0
     prompt_characters: int = TALK_CHARACTERS
+
+
+OLD_NEWS = "old_news"
+"""Why a contact needs a person: what they wrote reached us too late to be answered by itself."""
 
 
 async def _never() -> bool:
@@ -175,14 +181,27 @@ class Replies:
             return Outcome(Event.GIVE_UP, error="This person opted out", code="opted_out")
         if job.contact.is_paused(now):
             return Outcome(Event.TAKE_OVER, error=TAKEN_OVER, code="taken_over")
-        if (job.expires_at is not None and now >= job.expires_at) or not job.contact.window_is_open(now):
-            return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
+        if (late := self._too_late(job, now)) is not None:
+            return late
         if job.spent >= self._policy.attempts:
             return self.gave_up(job, "tried as often as allowed")
         free_at = self._pace.free_at(job.contact.id, now)
         if free_at > now:
             return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Was answered often just now", code="pace")
         return await self._over_a_cap(job, now)
+
+    def _too_late(self, job: Job, now: float) -> Outcome | None:
+        """What follows if the reply expired, or if even the contact's newest message is too old to be answered.
+
+        After an outage Meta delivers for days what it could not.
+        https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
+        """
+        age = now - (job.contact.last_inbound_at or 0.0)
+        if age >= self._style.max_age_hours * 3600 or not job.contact.window_is_open(now):
+            return Outcome(Event.EXPIRE, error="Came too late to be answered", code=OLD_NEWS, attention=OLD_NEWS)
+        if job.expires_at is not None and now >= job.expires_at:
+            return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
+        return None
 
     async def _over_a_cap(self, job: Job, now: float) -> Outcome | None:
         """What follows if the contact was answered as often as is allowed: silence, after the notice at most."""
