@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wabot.core.messages import Stop
 from wabot.core.outgoing import Origin, template_message
 from wabot.core.phone_numbers import InvalidNumber, normalize_number
 from wabot.journal.batches import NewBatch, Recipient
@@ -27,13 +28,14 @@ class Asked:
 class Bulk:
     """A request of `/initiate-bulk`. `template`: `{name, language, components}`, None = the first-contact one.
 
-    `by_recipient`: it names `recipients`, who may have components of their own.
+    `by_recipient`: it names `recipients`, who may have components of their own. `send_at`: Unix seconds, None = now.
     """
 
     recipients: Sequence[Asked]
     template: Mapping[str, Any] | None = None
     key: str | None = None
     by_recipient: bool = False
+    send_at: float | None = None
 
 
 def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str) -> NewBatch:
@@ -50,14 +52,36 @@ def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str) -> NewBatch
             recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing, size))
         except InvalidNumber:
             recipients.append(Recipient(asked.number, None))
-    return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients)
+    return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients, bulk.send_at)
 
 
 def fingerprint(bulk: Bulk) -> str:
-    """The SHA-256 of `[[[number, components], …], template]` as JSON, made step by step."""
+    """The SHA-256 of `[[[number, components], …], template]` as JSON, and of `send_at`, made step by step."""
     digest = hashlib.sha256(b"[[")
     for place, asked in enumerate(bulk.recipients):
         entry = _sorted_json([asked.number, asked.components])
         digest.update((f", {entry}" if place else entry).encode())
     digest.update(f"], {_sorted_json(bulk.template)}]".encode())
+    if bulk.send_at is not None:
+        digest.update(f", {bulk.send_at!r}".encode())
     return digest.hexdigest()
+
+
+def dry_run(batch: NewBatch, stops: Mapping[Stop, int], *, category: str | None, rate: float) -> dict[str, Any]:
+    """What a batch would send, how many of it whom it would not be sent to, and how long it takes at `rate` a second.
+
+    `category`: of the template, in Meta's words; None if Meta cannot be asked.
+    """
+    valid = [recipient.number for recipient in batch.recipients if recipient.number]
+    distinct = len(set(valid))
+    would_send = distinct - sum(stops.values())
+    return {
+        "total": len(batch.recipients),
+        "duplicates": len(valid) - distinct,
+        "invalid": len(batch.recipients) - len(valid),
+        "opted_out": stops.get(Stop.ALL, 0) + stops.get(Stop.MARKETING, 0),
+        "unreachable": stops.get(Stop.UNREACHABLE, 0),
+        "would_send": would_send,
+        "category": category,
+        "seconds": round(would_send / rate, 2) if rate else 0.0,
+    }

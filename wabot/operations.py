@@ -41,12 +41,16 @@ class Operations:
         results = await self._offload(lambda: [self._result(result) for result in found])
         of = Counter(result["status"] for result in results)
         counts = Counts(len(results), of[SENT], of[FAILED], of[QUEUED])
-        return {**_batch(head, counts), "results": results}
+        return {**_batch(head, counts, self._clock()), "results": results}
 
     async def batches(self, limit: int, cursor: str | None) -> list[dict[str, Any]] | None:
         """A page of the batches with their counts, newest first; None if the cursor is no batch."""
         heads = await self._journal.batches(limit, cursor)
-        return None if heads is None else [_batch(head, await self._journal.batch_counts(head.id)) for head in heads]
+        return (
+            None
+            if heads is None
+            else [_batch(head, await self._journal.batch_counts(head.id), self._clock()) for head in heads]
+        )
 
     async def cancel_batch(self, batch_id: str) -> dict[str, Any] | None:
         """Cancel all sends of a batch that have not left; its counts afterwards, None if unknown."""
@@ -54,7 +58,7 @@ class Operations:
             return None
         head, counts = await self._journal.batch_head(batch_id), await self._journal.batch_counts(batch_id)
         log.info("batch.cancelled", batch=batch_id, sent=counts.sent, failed=counts.failed, open=counts.queued)
-        return None if head is None else _batch(head, counts)
+        return None if head is None else _batch(head, counts, self._clock())
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
         """The sends or replies that match `query`, newest first, each with why it waits."""
@@ -127,13 +131,16 @@ class Operations:
         return {**line, "error": result.error or f"The send is {result.state}", "error_code": code}
 
 
-def _batch(head: Head, counts: Counts) -> dict[str, Any]:
+def _batch(head: Head, counts: Counts, now: float) -> dict[str, Any]:
     """A batch without its results."""
     state = "running" if counts.queued else "settled"
+    if counts.queued and head.send_at is not None and head.send_at > now:
+        state = "scheduled"
     return {
         "batch_id": head.id,
         "state": state if head.cancelled_at is None else "cancelled",
         "created_at": head.created_at,
+        **({} if head.send_at is None else {"send_at": head.send_at}),
         "total": counts.total,
         "successful": counts.sent,
         "failed": counts.failed,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from wabot.batch_building import Bulk, new_batch
+from wabot.batch_building import Bulk, dry_run, new_batch
 from wabot.core.answer_size import Room
 from wabot.core.exceptions import ArchiveDown, InvalidInput
 from wabot.core.jobs import Kind
@@ -35,6 +35,9 @@ ENVELOPE = 600
 
 ARCHIVE_SECONDS = 5.0
 """How long a request waits for the archive to forget somebody."""
+
+LATE_SECONDS, AHEAD_SECONDS = 60.0, 30 * 86400.0
+"""How far in the past, and ahead, the time of a scheduled batch may be."""
 
 _EMPTY = Webhook()
 
@@ -79,6 +82,7 @@ class Service(Operations):
         template: Mapping[str, Any],
         templates: TemplateList,
         check_templates: bool = True,
+        rate: float = 0.0,
         clock: Callable[[], float],
         noise: Callable[[], float],
         takeover_seconds: float = 0.0,
@@ -88,7 +92,7 @@ class Service(Operations):
         self._template, self._clock, self._noise = template, clock, noise
         self._takeover_seconds = takeover_seconds
         self._offload = Offload()
-        self.templates = templates
+        self.templates, self._rate = templates, rate
         self._refusals = TemplateRefusals(templates, self._offload) if check_templates and templates.can_ask else None
 
     async def accept(self, incoming: Webhook) -> int:
@@ -101,10 +105,10 @@ class Service(Operations):
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch: its id, and whether it existed already. Raises TemplateRefused, KeyConflict, JournalDown."""
-        template = bulk.template or self._template
-        shared = template.get("components") or ()
-        each = [shared if one.components is None else one.components for one in bulk.recipients if bulk.by_recipient]
-        await self._check(bulk.key, template, each or [shared], own=bulk.by_recipient)
+        if bulk.key is None or not await self._journal.knows_key(bulk.key):  # what is queued is not judged again
+            await self._judge(bulk)
+        if bulk.send_at is not None and bulk.send_at <= self._clock():
+            bulk = replace(bulk, send_at=None)
         batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16))
         queued = await self._journal.queue_batch(batch, self._clock())
         if queued.conflict:
@@ -112,6 +116,23 @@ class Service(Operations):
         if not queued.known:
             log.info("batch.queued", batch=queued.id, recipients=len(batch.recipients))
         return queued.id, queued.known
+
+    async def dry_run(self, bulk: Bulk) -> dict[str, Any]:
+        """What a batch would send, and to whom it would not; nothing is queued. Raises InvalidInput, JournalDown."""
+        template = await self._judge(bulk)
+        batch = await self._offload(new_batch, bulk, self._template, "")
+        stops = await self._journal.stopped(list({each.number for each in batch.recipients if each.number}))
+        return dry_run(batch, stops, category=template.category if template else None, rate=self._rate)
+
+    async def _judge(self, bulk: Bulk) -> Template | None:
+        """The template of a batch, if Meta can be asked. Raises TemplateRefused, and InvalidInput for its time."""
+        now = self._clock()
+        if bulk.send_at is not None and not now - LATE_SECONDS <= bulk.send_at <= now + AHEAD_SECONDS:
+            raise InvalidInput("send_at: must not be in the past, and at most 30 days ahead")
+        template = bulk.template or self._template
+        shared = template.get("components") or ()
+        each = [shared if one.components is None else one.components for one in bulk.recipients if bulk.by_recipient]
+        return await self._check(template, each or [shared], own=bulk.by_recipient)
 
     async def send(self, message: OneMessage) -> tuple[str, bool]:
         """Queue one message to one person: an id to `wait` for and for `sent`, and whether it was queued already.
@@ -122,9 +143,10 @@ class Service(Operations):
             identity = identify(message.number)
         except InvalidNumber as error:
             raise NotSendable(Reason.INVALID_NUMBER) from error
-        if (template := message.outgoing.content.get("template")) is not None:
+        template = message.outgoing.content.get("template")
+        if template is not None and (message.key is None or not await self._journal.knows_key(message.key)):
             named = {"name": template["name"], "language": template["language"]["code"]}
-            await self._check(message.key, named, [template.get("components") or ()], own=False)
+            await self._check(named, [template.get("components") or ()], own=False)
         name = new_id(self._noise, 16)
         seconds = self._takeover_seconds if message.takeover else 0.0
         single = NewSingle(name, message.key, message.fingerprint, identity, message.outgoing, message.quotes, seconds)
@@ -135,11 +157,9 @@ class Service(Operations):
             raise KeyConflict("this Idempotency-Key was used for another request")
         return queued.id, queued.known
 
-    async def _check(
-        self, key: str | None, template: Mapping[str, Any], each: Sequence[Components], *, own: bool
-    ) -> Template | None:
-        """The template that Meta would send, if it can be asked; what is queued already is not asked about again."""
-        if self._refusals is None or (key is not None and await self._journal.knows_key(key)):
+    async def _check(self, template: Mapping[str, Any], each: Sequence[Components], *, own: bool) -> Template | None:
+        """The template that Meta would send, if it can be asked. Raises TemplateRefused."""
+        if self._refusals is None:
             return None
         return await self._refusals.check(template["name"], template["language"], each, own=own)
 

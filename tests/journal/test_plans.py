@@ -257,6 +257,8 @@ async def questions(scene: Scene) -> None:
     await journal.results("big")
     for cursor in (None, "big", "nothing"):
         await journal.batches(5, cursor)
+    await journal.knows_key("big")
+    await journal.stopped([EVA, ANA])
     await journal.batch_head("big")
     await journal.batch_counts("big")
     await journal.batch_settled("big", 0.0)

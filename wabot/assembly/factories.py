@@ -235,6 +235,7 @@ def service(
         template=template(settings),
         templates=templates,
         check_templates=settings.bulk.check_templates,
+        rate=settings.delivery.messages_per_second,
         clock=clock,
         noise=noise,
         takeover_seconds=settings.handoff.resume_hours * HOUR,

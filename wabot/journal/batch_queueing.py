@@ -38,14 +38,14 @@ class Slices:
             return queued
         with self._hand(batch.id):
             queued = await self._begin(batch, now)
-            if not queued.known:
+            if not queued.known and batch.send_at is None:
                 with suppress(JournalDown):  # it has begun; what is missing follows when the disk is well again
                     await self.finish(batch.id, now)
             return queued
 
     async def clean_up(self, now: float) -> None:
         """Go on with the batches, and forget the drafts, that a restart or a disk's trouble has interrupted."""
-        for batch_id, is_draft in await self._read(batches.unfinished):
+        for batch_id, is_draft in await self._read(batches.unfinished, now):
             if batch_id in self._in_hand:
                 continue
             if not is_draft:

@@ -20,7 +20,9 @@ _STATUS = (
 _RECIPIENTS = (
     "recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id WHERE r.batch_id = ?"
 )
-_HEADS = "SELECT id, created_at, cancelled_at FROM batches WHERE coalesce(next_position, 0) >= 0 AND single = 0"
+_HEADS = (
+    "SELECT id, created_at, cancelled_at, send_at FROM batches WHERE coalesce(next_position, 0) >= 0 AND single = 0"
+)
 """A draft is no batch yet, and one message to one person never is one for others."""
 _OLDER = "(created_at, id) < (SELECT created_at, id FROM batches WHERE id = :cursor)"
 
@@ -40,11 +42,15 @@ class RecipientResult:
 
 
 class Head(NamedTuple):
-    """A batch without its recipients. Times are Unix seconds; `cancelled_at` is None if it was not cancelled."""
+    """A batch without its recipients. Times are Unix seconds; `cancelled_at` is None if it was not cancelled.
+
+    `send_at`: when it is to be queued, or was; None: when it was asked for.
+    """
 
     id: str
     created_at: float
     cancelled_at: float | None
+    send_at: float | None = None
 
 
 class Counts(NamedTuple):

@@ -35,12 +35,16 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A request to be queued. `fingerprint` distinguishes requests with the same Idempotency-Key `key`."""
+    """A request to be queued. `fingerprint` distinguishes requests with the same Idempotency-Key `key`.
+
+    `send_at`: when its sends are to be queued; None: now. Until then nobody waits behind them.
+    """
 
     id: str
     key: str | None
     fingerprint: str
     recipients: Sequence[Recipient]
+    send_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ _FORGOTTEN_AT_ONCE, _RESULTS_AT_ONCE = 50, 1000
 """Rows that one commit deletes: of a draft, where each has a content, and of the results of a batch."""
 _DRAFT = -1
 
+UNFINISHED = "next_position IS NOT NULL AND (coalesce(send_at, 0) <= :now OR cancelled_at IS NOT NULL)"
+"""Of batches: something of it is still to be queued, or to be cancelled, and due."""
+
 _Place = tuple[int | None, str | None, str | None]
 """The job of one recipient, or why there is none (text and code)."""
 
@@ -83,7 +90,7 @@ def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
     for part in parts(batch):
         write_down(db, batch, firsts, part)
     queued = begin(db, batch)
-    while queue_next(db, batch.id, now):
+    while batch.send_at is None and queue_next(db, batch.id, now):
         pass
     return queued
 
@@ -157,7 +164,8 @@ def begin(db: sqlite3.Connection, batch: NewBatch) -> Queued:
     """A draft that is written down becomes the batch of its key, unless another was faster: then it stays a draft."""
     if known := find(db, batch):
         return known
-    db.execute("UPDATE batches SET key = ?, next_position = 0 WHERE id = ?", (batch.key, batch.id))
+    begun = "UPDATE batches SET key = ?, next_position = 0, send_at = ? WHERE id = ?"
+    db.execute(begun, (batch.key, batch.send_at, batch.id))
     return Queued(batch.id)
 
 
@@ -226,9 +234,9 @@ def _write_places(
     contents.drop_unused(db, {row["content_id"] for row in rows if row["content_id"]})
 
 
-def unfinished(db: sqlite3.Connection) -> list[tuple[str, bool]]:
-    """The batches that are not queued to their end, and whether each is a draft."""
-    rows = db.execute("SELECT id, next_position FROM batches WHERE next_position IS NOT NULL").fetchall()
+def unfinished(db: sqlite3.Connection, now: float) -> list[tuple[str, bool]]:
+    """The batches that are due and not queued to their end, and whether each is a draft."""
+    rows = db.execute(f"SELECT id, next_position FROM batches WHERE {UNFINISHED}", {"now": now}).fetchall()
     return [(row["id"], row["next_position"] == _DRAFT) for row in rows]
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from wabot.core.jobs import Kind, State
-from wabot.core.messages import Person
+from wabot.core.messages import Person, Stop
 from wabot.journal import (
     batch_results,
     batches,
     bulk_retry,
     contact_documents,
+    dry_runs,
     outbox_documents,
     outbox_list,
     retry_and_cancel,
@@ -25,6 +27,8 @@ from wabot.journal.forgetting import ForgetsPeople
 from wabot.journal.single_messages import NewSingle, Reason, queue_single
 from wabot.journal.sqlite import Reader, Writer
 
+MANY_NUMBERS = 1000
+
 
 class ByHand(ForgetsPeople):
     """The journal's operations on the outbox by hand."""
@@ -33,6 +37,7 @@ class ByHand(ForgetsPeople):
     writer: Writer
     _read: Reader
     _read_long: Reader
+    _salt: bytes | None
     _slices: Slices
     _watchers: Watchers
     notify: Callable[[Kind, float], None]
@@ -67,6 +72,13 @@ class ByHand(ForgetsPeople):
         queued = await self.writer(queue_single, single, now)
         self.notify(Kind.SEND, now)
         return queued
+
+    async def stopped(self, numbers: Sequence[str]) -> Counter[Stop]:
+        """How many of these distinct numbers may not be sent to in bulk, and why. Read in slices of MANY_NUMBERS."""
+        found = Counter[Stop]()
+        for start in range(0, len(numbers), MANY_NUMBERS):
+            found += await self._read_long(dry_runs.stopped, numbers[start : start + MANY_NUMBERS], self._salt)
+        return found
 
     async def knows_key(self, key: str) -> bool:
         """Whether an Idempotency-Key stands for something that was queued."""

@@ -38,7 +38,8 @@ def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 100
 
 
 def _prune_batch(db: sqlite3.Connection, before: float) -> int:
-    row = db.execute("SELECT id FROM batches WHERE created_at < ? ORDER BY created_at LIMIT 1", (before,)).fetchone()
+    sql = "SELECT id FROM batches WHERE created_at < ? AND coalesce(send_at, 0) < ? ORDER BY created_at LIMIT 1"
+    row = db.execute(sql, (before, before)).fetchone()
     if row is None or batches.is_open(db, row["id"]):
         return 0
     return batches.forget(db, row["id"])

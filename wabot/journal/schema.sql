@@ -117,7 +117,8 @@ CREATE TABLE batches (
     next_position INTEGER,                          -- the first recipient that is not queued (or cancelled) yet; -1:
                                                     -- still a draft; NULL: all are
     cancelled_at REAL,                              -- when a person cancelled it
-    single INTEGER NOT NULL DEFAULT 0               -- 1: one message to one person, by POST /messages; not listed
+    single INTEGER NOT NULL DEFAULT 0,              -- 1: one message to one person, by POST /messages; not listed
+    send_at REAL                                    -- scheduled: when it is to be queued
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX batches_created ON batches (created_at);
 CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;

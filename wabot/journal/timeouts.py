@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from wabot.core.after_failure import after_hold
 from wabot.core.jobs import Event, Kind, Policy, State, move
 from wabot.journal import indexes, merging
+from wabot.journal.batches import UNFINISHED
 from wabot.journal.jobs import fail_message
 from wabot.journal.queue import BULK, HELD_MAX_SECONDS, bound_waits
 from wabot.journal.transitions import apply_event, promote
@@ -58,7 +59,8 @@ _TIMES = (
     f" AND priority = 0 AND due_at <= :now ORDER BY due_at, id LIMIT {AT_ONCE})) AS reply_expires,"
     f" (SELECT max(at) FROM ({_MAX_READY})) AS last_due,"
     " EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL)"
-    " OR EXISTS (SELECT 1 FROM batches WHERE next_position IS NOT NULL) AS unfinished"
+    f" OR EXISTS (SELECT 1 FROM batches WHERE {UNFINISHED}) AS unfinished,"
+    " (SELECT min(send_at) FROM batches WHERE next_position IS NOT NULL AND send_at > :now) AS scheduled"
 )
 
 
@@ -77,7 +79,8 @@ def tend_at(db: sqlite3.Connection, *, policy: Policy, now: float) -> float:
     if found["unfinished"] or any(at is not None and at > now + longest for at, longest in latest):
         return now
     last_due = found["last_due"] if (found["last_due"] or 0) > now else None  # its turn; then its expiry counts
-    due = (found["doubt_ends"], found["released"], found["expires"], found["reply_expires"], last_due)
+    known = ("doubt_ends", "released", "expires", "reply_expires", "scheduled")
+    due = (last_due, *(found[name] for name in known))
     return min((at for at in due if at is not None), default=math.inf)
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from wabot.batch_building import Asked, Bulk
 from wabot.offload import MANY
 from wabot.web.answers import Encoded, Refusal, reply, reply_long
-from wabot.web.request_account import label, service_of
+from wabot.web.request_account import answer, label, service_of
 from wabot.web.request_bodies import API_LIMIT, OFFLOAD, parse, validate, validate_each
 from wabot.web.request_log import LINE
 from wabot.web.request_models import InitiateBulk, RecipientModel
@@ -27,11 +27,13 @@ MAX_WAIT_SECONDS = 300.0
 
 async def initiate_bulk(request: web.Request) -> web.Response:
     """POST /initiate-bulk: queue the batch, then wait for its results, as long as the caller wants."""
-    bulk = await parse(request, _bulk, API_LIMIT)
+    bulk, dry = await parse(request, _bulk, API_LIMIT)
+    if dry:
+        return answer(request, await service_of(request).dry_run(bulk))
     wait, preference = preferred_wait(request)
     service = service_of(request)
     batch_id, known = await service.initiate(replace(bulk, key=idempotency_key(request)))
-    if wait > 0:
+    if wait > 0 and bulk.send_at is None:
         await service.wait(batch_id, wait)
     batch = await service.batch(batch_id)
     named = "".join(f"?account={name}" for name in label(request).values())
@@ -41,7 +43,7 @@ async def initiate_bulk(request: web.Request) -> web.Response:
     if known:
         headers["Idempotent-Replayed"] = "true"
     request[LINE] = {"batch": batch_id, "recipients": len(bulk.recipients)}
-    accepted = batch is None or batch["queued"] or preference == "respond-async"
+    accepted = batch is None or batch["queued"] or (bulk.send_at and not known) or preference == "respond-async"
     return await reply_batch(request, batch, status=202 if accepted else 200, headers=headers)
 
 
@@ -59,15 +61,17 @@ async def reply_batch(
     return reply_long({**label(request), **batch, "results": results}, status=status, headers=headers)
 
 
-def _bulk(body: Mapping[str, Any]) -> Bulk:
-    """A bulk request. Raises Refusal."""
+def _bulk(body: Mapping[str, Any]) -> tuple[Bulk, bool]:
+    """A bulk request, and whether it is only tried (`dry_run`). Raises Refusal."""
     asked = validate(InitiateBulk, body)
     recipients = validate_each(RecipientModel, asked.recipients, "recipients")
-    return Bulk(
+    bulk = Bulk(
         [Asked(number) for number in asked.numbers] or [Asked(r.number, r.components) for r in recipients],
         asked.template.model_dump() if asked.template else None,
         by_recipient=bool(recipients),
+        send_at=asked.send_at,
     )
+    return bulk, asked.dry_run
 
 
 def preferred_wait(request: web.Request) -> tuple[float, str | None]:

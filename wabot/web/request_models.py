@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -51,6 +52,19 @@ def _code(value: object) -> object:
     raise ValueError(f"must be one of Meta's numbers or of our words, of {CODE_LENGTH} characters at most")
 
 
+def _instant(value: object) -> object:
+    """Unix seconds of an ISO 8601 time, which must have an offset: without one, nobody knows which noon is meant."""
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if at is not None and at.tzinfo is not None:
+            return at.timestamp()
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be an ISO 8601 time with an offset, such as 2027-03-01T09:00:00+05:30")
+
+
 ErrorCode = Annotated[int | str, BeforeValidator(_code)]
 Number = Annotated[str, BeforeValidator(_digits), Field(max_length=200)]
 Component = Annotated[dict[str, Any], AfterValidator(_parameters)]
@@ -84,6 +98,8 @@ class InitiateBulk(Model):
     numbers: Annotated[list[Number], Field(max_length=MAX_RECIPIENTS)] = []
     recipients: Annotated[list[Any], Field(max_length=MAX_RECIPIENTS)] = []
     template: Template | None = None
+    send_at: Annotated[float | None, BeforeValidator(_instant)] = None
+    dry_run: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:

@@ -155,6 +155,7 @@ ALTER TABLE contacts ADD COLUMN attention_reason TEXT;
 
 -- One message to one person is a batch of its own, which is not listed.
 ALTER TABLE batches ADD COLUMN single INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batches ADD COLUMN send_at REAL;  -- scheduled: when it is to be queued
 CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;
 
 -- What stays of people who were forgotten: hashes of their numbers and BSUIDs, so that a STOP holds, and for 30 days of
