@@ -82,7 +82,13 @@ class Business:
             return Answer(response.status, response.headers, body, value)
 
 
-def settings(data_dir: Path, *, accounts: Sequence[Mapping[str, Any]] = (), **sections: Mapping[str, Any]) -> Settings:
+def settings(
+    data_dir: Path,
+    *,
+    accounts: Sequence[Mapping[str, Any]] = (),
+    events: Sequence[Mapping[str, Any]] = (),
+    **sections: Mapping[str, Any],
+) -> Settings:
     """A test's settings: SECTIONS, with `sections` over them key by key."""
     table = {name: dict(values) for name, values in SECTIONS.items()}
     table["server"]["data_dir"] = data_dir
@@ -90,7 +96,7 @@ def settings(data_dir: Path, *, accounts: Sequence[Mapping[str, Any]] = (), **se
         table[name] = {**table.get(name, {}), **values}
     if "quiet_seconds" in sections.get("assistant", {}) and "quiet_max_seconds" not in sections["assistant"]:
         table["assistant"]["quiet_max_seconds"] = max(15, table["assistant"]["quiet_seconds"])
-    return Settings(**table, accounts=accounts)  # type: ignore[arg-type]
+    return Settings(**table, accounts=accounts, events=events)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -100,6 +106,7 @@ async def business(
     meta: Meta | None = None,
     sandbox: bool = False,
     examine: bool = False,
+    events: Sequence[Mapping[str, Any]] = (),
     **sections: Mapping[str, Any],
 ) -> AsyncIterator[Business]:
     """wabot with its journal in `data_dir`, started, and a client that has its key.
@@ -112,7 +119,7 @@ async def business(
         runner, meta_url = await serve(meta)
         stack.push_async_callback(runner.cleanup)
         whatsapp = {"graph_api_base": f"{meta_url}/v26.0", **sections.pop("whatsapp", {})}
-        chosen = settings(data_dir, whatsapp=whatsapp, **sections)
+        chosen = settings(data_dir, whatsapp=whatsapp, events=events, **sections)
         running = await stack.enter_async_context(start_and_stop.run(chosen, sandbox=sandbox, examine=examine))
         meta.webhook_url = f"{running.url}/webhook"
         client = await stack.enter_async_context(ClientSession(running.url, headers={"X-API-Key": KEY}))

@@ -74,7 +74,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.api_keys": ("wabot.core", "wabot.log", "wabot.ownership", "wabot.settings.sections"),
     "wabot.settings": ("wabot.core", "wabot.json_schema", "wabot.ownership", "wabot.settings"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log", "wabot.ownership"),
-    "wabot.work": ("wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.tool_calls"),
+    "wabot.work": ("wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.lane", "wabot.work.tool_calls"),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
     "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
     "wabot.template_refusals": ("wabot.core", "wabot.offload", "wabot.template_list"),
@@ -99,7 +99,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
-        "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.outbox_list",
+        "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.event_queue",
+        "wabot.journal.outbox_list",
         "wabot.journal.single_messages", "wabot.message_building",
         "wabot.journal.merge_undo", "wabot.journal.retry_and_cancel", "wabot.log", "wabot.metrics",
         "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.template_list",
@@ -119,8 +120,17 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.monitor.problem_sources", "wabot.service", "wabot.settings", "wabot.template_list",
         "wabot.webhook_effects", "wabot.work",
     ),
+    "wabot.assembly.events": (
+        "wabot.adapters.signed_post", "wabot.core", "wabot.journal", "wabot.metrics", "wabot.monitor.problem_sources",
+        "wabot.settings", "wabot.work",
+    ),
+    "wabot.assembly.lanes": (
+        "wabot.core", "wabot.journal", "wabot.metrics", "wabot.monitor.problem_sources", "wabot.settings", "wabot.work",
+    ),
     "wabot.assembly.account": (
-        "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal",
+        "wabot.assembly.lanes",
+        "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.events",
+        "wabot.assembly.factories", "wabot.core", "wabot.journal",
         "wabot.log", "wabot.metrics", "wabot.monitor.readiness", "wabot.monitor.problem_sources", "wabot.settings",
         "wabot.webhook_effects", "wabot.work",
     ),

@@ -96,7 +96,7 @@ def test_every_setting_has_a_wabot_name() -> None:
     assert set(WABOT_NAMES.values()) == {
         (name, key) for name, section in SECTIONS.items() for key in section.model_fields
     }
-    assert {*SECTIONS, "accounts"} == set(Settings.model_fields)
+    assert {*SECTIONS, "accounts", "events"} == set(Settings.model_fields)
 
 
 def test_the_environment_gives_numbers_yes_and_no_and_lists() -> None:

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from wabot.core.exceptions import AssistantFailed, JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.core.model_answers import ModelAnswer, ModelName
+from wabot.core.owner_events import shown_address
 from wabot.journal.costs import Priced
 from wabot.journal.gauges import Depth
 from wabot.journal.journal import Journal
@@ -52,6 +53,7 @@ class Metrics:
             "wabot_model_tokens", "Tokens as the provider counts them", ["provider", "model", "direction"],
             registry=self._registry,
         )  # fmt: skip
+        self._posts = _EventPosts(self._registry)
         self._lane = Gauge(
             "wabot_lane_up", "1 running, 0 paused or stopped", ["lane", "state"], registry=self._registry
         )
@@ -90,6 +92,11 @@ class Metrics:
         """A contact was over the cap of an "hour" or a "day", or the account over that of its "calls"."""
         self._capped.labels(cap).inc()
 
+    def event_posted(self, endpoint: str, result: str, seconds: float) -> None:
+        """An event was posted to an endpoint: `result` is "told" or "failed"."""
+        self._posts.count.labels(endpoint, result).inc()
+        self._posts.seconds.labels(endpoint).observe(seconds)
+
     def collect(self) -> Iterable[Metric]:
         """All metrics, as they were when `refresh` was called."""
         return self._registry.collect()
@@ -102,6 +109,7 @@ class Metrics:
             self._lag.set(await self._journal.archive_lag())
         for name, size in self._journal.sizes().items():
             self._bytes.labels(name).set(size)
+        await self._posts.refresh(self._journal, self._clock())
         self._commit.set(self._journal.writer.commit_seconds)
         for kind, lane in self.lanes.items():
             self._in_flight.labels(kind).set(lane.in_flight)
@@ -146,6 +154,27 @@ class _Labelled:
                 for sample in family.samples:
                     all_of_it.samples.append(sample._replace(labels={"account": name, **sample.labels}))
         return merged.values()
+
+
+class _EventPosts:
+    """What was posted to the endpoints of [[events]], and what is still to be."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.count = Counter(
+            "wabot_event_posts", "Posts to an endpoint, by result: told or failed", ["endpoint", "result"],
+            registry=registry,
+        )  # fmt: skip
+        self.seconds = Histogram(
+            "wabot_event_post_seconds", "How long an endpoint took to answer", ["endpoint"], buckets=SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self._open = Gauge("wabot_events_open", "Events to be told", ["endpoint"], registry=registry)
+        self._oldest = Gauge("wabot_events_oldest_seconds", "Age of the oldest", ["endpoint"], registry=registry)
+
+    async def refresh(self, journal: Journal, now: float) -> None:
+        for endpoint, count, oldest in await journal.event_depths():
+            self._open.labels(shown_address(endpoint)).set(count)
+            self._oldest.labels(shown_address(endpoint)).set(0.0 if oldest is None else max(now - oldest, 0.0))
 
 
 class _Depths(Collector):

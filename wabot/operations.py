@@ -13,6 +13,7 @@ from wabot.core.jobs import Kind
 from wabot.core.waiting_reasons import why
 from wabot.journal.batch_results import FAILED, QUEUED, SENT, Counts, Head, RecipientResult
 from wabot.journal.bulk_retry import Retry
+from wabot.journal.event_queue import EventQuery
 from wabot.journal.journal import Journal
 from wabot.journal.outbox_list import Query
 from wabot.log import get_logger
@@ -99,6 +100,31 @@ class Operations:
             "total": sum(each.count for each in found),
         }
 
+    async def events(self, query: EventQuery) -> list[dict[str, Any]]:
+        """The events that match `query`, newest first."""
+        return [self._event(event) for event in await self._journal.events(query)]
+
+    async def events_as_jobs(self, query: EventQuery) -> list[dict[str, Any]]:
+        """The same, as the outbox shows jobs."""
+        return [
+            self._explained({"outbox_id": event.pop("id"), "kind": str(Kind.EVENT), **event})
+            for event in await self.events(query)
+        ]
+
+    async def retry_event(self, event_id: str) -> dict[str, Any] | None:
+        """Tell a failed event after all; None if unknown. Raises CannotMove."""
+        found, number = None, self.job_id(event_id)
+        if number is not None:
+            found = await self._journal.retry_event(number, self._clock())
+        return None if found is None else self._event(found)
+
+    async def hurry_events(self) -> None:
+        """Try all events now that wait for their next try."""
+        await self._journal.hurry_events(self._clock())
+
+    def _event(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        return {**event, "id": f"{self._journal.name}-{event['id']}"}
+
     def job_id(self, outbox_id: str) -> int | None:
         """The job id in an outbox id; None if it is not one of this journal."""
         name, _, number = outbox_id.partition("-")
@@ -111,7 +137,7 @@ class Operations:
     def _explained(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """A job with why it waits, in plain words."""
         kind = Kind(job["kind"])
-        pause = self._lanes[kind].paused
+        pause = self._lanes[kind].paused if kind in self._lanes else None
         reason = why(
             kind, job["state"], due_at=job["due_at"], now=self._clock(), attempts=job["attempts"],
             error=job["error"], paused=pause.reason if pause else None,

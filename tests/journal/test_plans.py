@@ -23,8 +23,11 @@ from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
 from wabot.core.outgoing import Origin
+from wabot.core.owner_events import Endpoint
 from wabot.journal import connections, indexes
 from wabot.journal.bulk_retry import Retry
+from wabot.journal.event_queue import EventQuery
+from wabot.journal.event_writing import EventWriter
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.outbox_list import ASIDE, Query
 from wabot.journal.retry_and_cancel import CannotMove
@@ -32,6 +35,8 @@ from wabot.journal.single_messages import NewSingle
 
 NOT_VERBS = {"changed", "close", "sizes"}
 """Public methods of the journal that run no statement of normal work."""
+
+NOT_NORMAL = ("PRAGMA", "BEGIN", "COMMIT", "CREATE")
 
 SMALL = (
     "meta", "sqlite_master", "sqlite_sequence", "paused_templates", "foreign_totals", "forgettings", "priced_messages",
@@ -148,6 +153,7 @@ async def work(data_dir: Path) -> Found:
     await questions(scene)
     await by_hand_and_by_time(scene)
     await taken_over(scene)
+    await events(scene)
     await forgetting(scene)
     names = "SELECT name FROM sqlite_schema WHERE"
     names_of_indexes = [row["name"] for row in scene.rows(f"{names} type = 'index' AND sql IS NOT NULL")]
@@ -275,7 +281,7 @@ async def questions(scene: Scene) -> None:
     await journal.archive_lag()
     await journal.ping()
     for kind, state, identity, batch_id, message in product(
-        Kind, (None, *State), ("", EVA), ("", "big"), (None, "undelivered", "unread")
+        (Kind.REPLY, Kind.SEND), (None, *State), ("", EVA), ("", "big"), (None, "undelivered", "unread")
     ):
         await journal.outbox(Query(kind, state, identity, batch_id, message))
     await journal.outbox_one(1)
@@ -314,6 +320,27 @@ async def taken_over(scene: Scene) -> None:
         await scene.journal.resume(number)
 
 
+async def events(scene: Scene) -> None:
+    endpoint, journal = Endpoint("http://a", "", ("*",)), scene.journal
+    writer = EventWriter("main", [endpoint], clock=lambda: scene.now, noise=lambda: 0.5, wake=lambda _: None)
+    await journal.tell_programs(writer, [endpoint.url], scene.now)
+    await journal.write_event("lane.paused", {})
+    await scene.hear(said("e1"), said("e2"), said("e3", EVA), said("e4", "4915112345678", body="stop"))
+    await scene.batch(BEN, batch_id="told")
+    await journal.events_due([endpoint.url])
+    jobs = await journal.claim_events({endpoint.url: 5}, scene.now)
+    for job, event in zip(jobs, (Event.SUCCEED, Event.GIVE_UP, Event.RETRY), strict=False):
+        await journal.settle_event(job, Outcome(event, due_at=scene.now + 9), scene.now)
+    for state, identity in product((None, State.FAILED), ("", EVA)):
+        found = await journal.events(EventQuery(state, 5, None, identity))
+        for each in found:
+            with suppress(CannotMove):
+                await journal.retry_event(each["id"], scene.now)
+    await journal.hurry_events(scene.now)
+    await journal.event_depths()
+    journal.notify = lambda _kind, _due: None
+
+
 async def forgetting(scene: Scene) -> None:
     for number in (ANA, "4930123456"):
         erased = await scene.journal.forget(number, scene.now, archive=True)
@@ -333,7 +360,11 @@ def plan_of(db: sqlite3.Connection, sql: str, parameters: Any) -> list[str]:
 
 def statements() -> Statements:
     """Those of normal work that were seen."""
-    return {sql: values for sql, values in Recording.seen.items() if not sql.startswith(("PRAGMA", "BEGIN", "COMMIT"))}
+    return {
+        sql: values
+        for sql, values in Recording.seen.items()
+        if not sql.startswith(NOT_NORMAL) and "temp.noted" not in sql
+    }
 
 
 def plans(db: sqlite3.Connection) -> dict[str, list[str]]:

@@ -145,11 +145,6 @@ async def test_what_was_answered_is_listed_by_its_state_and_is_owed_no_more(wabo
     assert (reply["number"], reply["why"]) == (ANA, None)
 
 
-async def test_no_events_are_in_the_outbox_yet(wabot: Business) -> None:
-    await queue(wabot, ANA)
-    assert (await wabot.get("/outbox", params={"kind": "event"})).json == {"count": 0, "outbox": []}
-
-
 async def test_sends_are_listed_by_what_became_of_them_at_the_customers(tmp_path: Path) -> None:
     async with business(tmp_path / "data") as wabot:
         wabot.meta.behaviour.always(ANA, accept(receipts=["sent"]))

@@ -5,7 +5,7 @@ Time, random numbers, connections and clients are parameters, so that tests and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeAlias
@@ -13,19 +13,18 @@ from typing import TypeAlias
 from wabot.accounts import Account, Identity
 from wabot.assembly import factories
 from wabot.assembly.adapters import Adapters
-from wabot.core.jobs import Job, Kind, Outcome, State
+from wabot.assembly.events import event_posts, write_events
+from wabot.assembly.lanes import working_lanes
 from wabot.journal.connections import Connect
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
 from wabot.log import get_logger
 from wabot.metrics import Metrics
-from wabot.monitor.problem_sources import Watch
 from wabot.monitor.readiness import Readiness, World
 from wabot.settings.loading import Settings
 from wabot.work.archive_circuit import Circuit, Guarded
 from wabot.work.archiver import Archiver
 from wabot.work.daily_calls import DailyCalls
-from wabot.work.lane import Handler, Lane
 from wabot.work.models import Models, Observer
 from wabot.work.reply import Replies
 from wabot.work.send import Sends
@@ -65,6 +64,7 @@ async def assemble(
         noise=noise,
     )
     try:
+        await write_events(name, settings, journal, clock=clock, noise=noise)
         await _recover(journal, settings.whatsapp.phone_number_id, clock)
         yield await _around(
             factories.identity(name, settings),
@@ -104,8 +104,10 @@ async def _around(
     )  # fmt: skip
     limits = await factories.limits(settings, journal, clock)
     sends = factories.sends(settings, meta, limits, clock, noise)
-    handlers: Mapping[Kind, Handler] = {Kind.REPLY: replies, Kind.SEND: sends}
-    lanes = metrics.lanes = _lanes(settings, journal, handlers, (metrics, watch), clock=clock, noise=noise)
+    given, watching = {"clock": clock, "noise": noise}, (metrics, watch)
+    posts = event_posts(settings, journal, adapters.signed_post, watching, **given)
+    lanes, reports = working_lanes(settings, journal, (replies, sends, posts), watching, **given)
+    metrics.lanes = lanes
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None
     upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
     effects = factories.effects(lanes, limits, watch, templates := adapters.templates(settings), clock)
@@ -119,11 +121,9 @@ async def _around(
         journal,
         lanes,
         Readiness(journal, lanes, watch, world),
-        metrics,
-        watch,
-        adapters.doctor(settings, watch),
-        loops=(upkeep.run, *([archiver.run] if archiver else ()), *briefing.loops),
-    )
+        metrics, watch, adapters.doctor(settings, watch),
+        loops=(upkeep.run, *([archiver.run] if archiver else ()), *briefing.loops, *reports),
+    )  # fmt: skip
 
 
 def _world(sends: Sends, replies: Replies, circuit: Circuit | None) -> World:
@@ -154,37 +154,3 @@ async def _recover(journal: Journal, number: str, clock: Clock) -> None:
         webhooks, stored = webhooks + step.webhooks, stored + step.stored
     if webhooks:
         log.info("webhook.reclaimed", phone_number_id=number, webhooks=webhooks, stored=stored)
-
-
-def _lanes(
-    settings: Settings,
-    journal: Journal,
-    handlers: Mapping[Kind, Handler],
-    watching: tuple[Metrics, Watch],
-    *,
-    clock: Clock,
-    noise: Noise,
-) -> dict[Kind, Lane]:
-    """A lane for each kind of job; the journal wakes it when it has one."""
-    metrics, watch = watching
-
-    def settled(job: Job, outcome: Outcome, state: State | None) -> None:
-        metrics.job_settled(job, outcome, state)
-        watch.job_settled(outcome)
-
-    concurrency = {Kind.REPLY: settings.delivery.concurrency, Kind.SEND: settings.delivery.sends_at_once}
-    lanes = {
-        kind: Lane(
-            kind,
-            journal,
-            handler,
-            concurrency=concurrency[kind],
-            clock=clock,
-            noise=noise,
-            on_settled=settled,
-            on_change=watch.lane_changed,
-        )
-        for kind, handler in handlers.items()
-    }
-    journal.notify = lambda kind, due: lanes[kind].wake(due)
-    return lanes

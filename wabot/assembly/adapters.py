@@ -14,6 +14,7 @@ import aiohttp
 from wabot.adapters.graph_api import GraphApi
 from wabot.adapters.media_files import MediaFiles
 from wabot.adapters.meta_media import MetaMedia
+from wabot.adapters.signed_post import SignedPost
 from wabot.adapters.template_reading import read_templates
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.core.media import FOLDER
@@ -41,6 +42,7 @@ class Adapters(Protocol):
     async def models(self, settings: Settings) -> Sequence[RankedModel]: ...
     def tools(self, settings: Settings) -> Tools | None: ...
     def attachments(self, settings: Settings) -> Attachments | None: ...
+    def signed_post(self) -> SignedPost: ...
     def doctor(self, settings: Settings, watch: Watch) -> Doctor: ...
 
 
@@ -119,7 +121,6 @@ class Clients:
         if not settings.assistant.tools:
             return None
         from wabot.adapters.owner_tools import Endpoint, OwnerTools  # noqa: PLC0415  its library costs memory
-        from wabot.adapters.signed_post import SignedPost  # noqa: PLC0415
 
         endpoints = [
             Endpoint(
@@ -130,7 +131,11 @@ class Clients:
             )
             for tool in settings.assistant.tools
         ]
-        return OwnerTools(endpoints, SignedPost(self._session), clock=time.time)
+        return OwnerTools(endpoints, self.signed_post(), clock=time.time)
+
+    def signed_post(self) -> SignedPost:
+        """What posts to the owner's programs."""
+        return SignedPost(self._session)
 
     def attachments(self, settings: Settings) -> Attachments | None:
         """The media of messages; None if neither a model gets them nor anybody keeps them."""

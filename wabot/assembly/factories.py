@@ -57,6 +57,7 @@ def rules(settings: Settings) -> Rules:
         quiet_max_seconds=settings.assistant.quiet_max_seconds,
         reply_expires_seconds=settings.delivery.reply_expires_seconds,
         consent=Consent.of(words.stop_words, words.start_words, words.confirmation, words.welcome_back),
+        alerts=bool(settings.events),
     )
 
 

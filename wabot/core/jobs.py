@@ -1,6 +1,7 @@
 """Jobs: what wabot still has to do for a contact, and every way in which that can end.
 
-A job is a row of the journal. There are two kinds. A *reply* answers a contact; a *send* hands one message to Meta.
+A job is a row of the journal. A *reply* answers a contact; a *send* hands one message to Meta; an *event* tells one of
+the owner's programs what happened (owner_events.py), is repeated until that one has it, and needs few of the states.
 
 A reply is queued in the commit that stores a message which needs an answer. It is due when the quiet window has
 passed, and answers everything that the contact wrote since the last reply. It sends nothing itself: its outcome lists
@@ -54,10 +55,11 @@ class Halt(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a job does: answer a contact, or hand one message to Meta."""
+    """What a job does: answer a contact, hand one message to Meta, or tell one of the owner's programs something."""
 
     REPLY = "reply"
     SEND = "send"
+    EVENT = "event"
 
 
 class State(StrEnum):
@@ -163,10 +165,21 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """What an event posts to one endpoint: `webhook_id` is the same each time, `body` is JSON."""
+
+    endpoint: str
+    type: str
+    webhook_id: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A claimed job. Times are Unix seconds; `attempt` numbers the requests, `spent` counts those that used up a try.
 
-    A reply answers the contact's messages with ids `since` to `upto`. A send carries `outgoing`.
+    A reply answers the contact's messages with ids `since` to `upto`. A send carries `outgoing`,
+    an event `post`.
     """
 
     id: int
@@ -183,6 +196,7 @@ class Job:
     outgoing: Outgoing | None = None
     pause: Pause | None = None
     batch_id: str | None = None
+    post: Post | None = None
 
 
 @dataclass(frozen=True, slots=True)

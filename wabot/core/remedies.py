@@ -60,6 +60,10 @@ _BY_CODE: Mapping[Collection[int], Trouble] = {
 
 KNOWLEDGE = "Put the file back, readable for wabot and as UTF-8 text; it is read within seconds, without a restart."
 
+OF_ENDPOINT = (
+    "Let the endpoint accept events again, or take it out of [[events]]; then restart wabot. Its events wait for three"
+    " days."
+)
 MONGO = (
     "See that MongoDB runs, and mongo.uri: address, user, rights; restart wabot when you have changed it. Meanwhile the"
     " journal keeps everything."

@@ -7,8 +7,11 @@ from wabot.core.jobs import Kind, State
 _BEHIND = {
     Kind.REPLY: "Waits behind the reply that is being made for the same person",
     Kind.SEND: "Waits behind an older message to the same person",
+    Kind.EVENT: "Waits behind an older event about the same person",
 }
-_NOW = {Kind.REPLY: "Is being answered now", Kind.SEND: "Is being handed to Meta now"}
+_NOW = {
+    Kind.REPLY: "Is being answered now", Kind.SEND: "Is being handed to Meta now", Kind.EVENT: "Is being told now",
+}  # fmt: skip
 _QUIET = "Quiet window: the person may still be writing"
 _NOT_YET = "Is not due yet"
 _NEXT = "Is due, and next as soon as the lane has room"

@@ -12,7 +12,7 @@ from wabot.core.exceptions import DeliveryError
 from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
 from wabot.core.optout import Consent, Wish
 from wabot.core.outgoing import Origin, text_message
-from wabot.journal import authors, contacts, indexes, opt_outs, receipts, templates
+from wabot.journal import authors, contacts, event_writing, indexes, opt_outs, receipts, templates
 from wabot.journal.authors import Author
 from wabot.journal.jobs import cancel_for_opt_out
 from wabot.journal.queue import enqueue
@@ -29,12 +29,16 @@ _LASTING = frozenset({Standing.BLOCKED, Standing.RESTRICTED, Standing.LIFTED})
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How webhooks are processed. Seconds; `consent` has the words by which people stop and start our messages."""
+    """How webhooks are processed. Seconds; `consent` has the words by which people stop and start our messages.
+
+    `alerts`: what Meta says of the account is an event for the owner's programs.
+    """
 
     quiet_seconds: float = 2.0
     quiet_max_seconds: float = 15.0
     reply_expires_seconds: float = 3600.0
     consent: Consent = field(default_factory=Consent)
+    alerts: bool = False
 
 
 @dataclass(slots=True)
@@ -89,6 +93,9 @@ def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, 
         taken.sends += templates.apply_news(db, news, now)
     for said in incoming.account:
         _apply_account_news(db, said, now, taken)
+    for one in taken.account if rules.alerts else ():
+        about = {"standing": str(one.standing), "reason": one.reason, "at": one.at, "until": one.until}
+        event_writing.note(db, "account.alert", about)
     for notice in incoming.notices:
         _store_notice(db, notice, now)
     return taken

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.json_values import dict_of, list_of
-from wabot.journal import contacts, contents, foreign_webhooks, forgotten, indexes, opt_outs
+from wabot.journal import contacts, contents, event_queue, foreign_webhooks, forgotten, indexes, opt_outs
 
 STEP, JOBS_STEP = 200, 10
 """Messages and jobs that one commit deletes. The place of a job in its batch of up to 10 000 must be found."""
@@ -77,6 +77,8 @@ def begin(db: sqlite3.Connection, identity: str, salt: bytes, now: float) -> int
 def erase_some(db: sqlite3.Connection, forgetting: int, salt: bytes, now: float) -> bool:
     """Delete some of what was owed to a person, then of what was said; whether there was something left."""
     for contact_id in _list(db, forgetting, "contacts"):
+        if event_queue.forget(db, contact_id, STEP):
+            return True
         jobs = db.execute("SELECT id FROM jobs WHERE contact_id = ? LIMIT ?", (contact_id, JOBS_STEP)).fetchall()
         if jobs:
             _delete_jobs(db, forgetting, [row["id"] for row in jobs], salt, now)

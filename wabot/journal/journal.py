@@ -42,6 +42,7 @@ from wabot.journal.batch_waiters import Watchers
 from wabot.journal.between_accounts import BetweenAccounts
 from wabot.journal.connections import Connect, Connection, OnDemand, Threads
 from wabot.journal.costs import Costs
+from wabot.journal.event_queue import TellsPrograms
 from wabot.journal.history import Talks
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
@@ -56,7 +57,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, BetweenAccounts, ByHand, Costs, Merges, ModelCalls, Talks):
+class Journal(Archiving, BetweenAccounts, ByHand, Costs, Merges, ModelCalls, Talks, TellsPrograms):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.journal import batches, erasure, foreign_webhooks, forgotten
+from wabot.journal import batches, erasure, event_queue, foreign_webhooks, forgotten
 
 KEY_SECONDS = 7 * 86400.0
 """For so long Meta repeats a webhook, and clients a request: what they would repeat is not forgotten earlier."""
@@ -34,6 +34,7 @@ def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 100
         + foreign_webhooks.prune(db, now=now, limit=limit)
         + forgotten.prune(db, now=now, limit=limit)
         + erasure.prune(db, before=before, limit=limit)
+        + event_queue.prune(db, before=before, now=now, limit=limit)
     )
 
 

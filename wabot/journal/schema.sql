@@ -287,3 +287,34 @@ CREATE TABLE priced_messages (
     count    INTEGER NOT NULL,
     PRIMARY KEY (month, category, billable)
 ) STRICT, WITHOUT ROWID;
+
+-- What happened, for the owner's programs: a row for each endpoint of [[events]], and one body for all of them. They move
+-- as jobs do (core/jobs.py), in order per endpoint and contact.
+CREATE TABLE event_bodies (
+    id         INTEGER PRIMARY KEY,
+    webhook_id TEXT NOT NULL,                       -- the same for each try
+    body       TEXT NOT NULL                        -- JSON
+) STRICT;
+CREATE TABLE events (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint   TEXT    NOT NULL,                    -- its URL
+    contact_id INTEGER NOT NULL,                    -- 0: about no contact
+    type       TEXT    NOT NULL,
+    state      TEXT    NOT NULL,
+    due_at     REAL    NOT NULL,
+    created_at REAL    NOT NULL,
+    expires_at REAL    NOT NULL,                    -- when the last try is made
+    settled_at REAL,
+    attempt    INTEGER NOT NULL DEFAULT 0,
+    token      INTEGER NOT NULL DEFAULT 0,          -- of the last claim; a settle with another changes nothing
+    error      TEXT,
+    body_id    INTEGER NOT NULL REFERENCES event_bodies
+) STRICT;
+CREATE INDEX events_ready ON events (endpoint, due_at, id) WHERE state = 'queued';
+CREATE UNIQUE INDEX events_head ON events (endpoint, contact_id) WHERE state IN ('queued', 'running');
+CREATE INDEX events_waiting ON events (endpoint, contact_id, id) WHERE state = 'waiting';
+CREATE INDEX events_open ON events (endpoint, created_at) WHERE state IN ('waiting', 'queued', 'running');
+CREATE INDEX events_settled ON events (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX events_in_state ON events (state, id);
+CREATE INDEX events_of ON events (contact_id);
+CREATE INDEX events_body ON events (body_id);

@@ -12,7 +12,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from wabot.core.exceptions import JournalDown
 from wabot.journal.connections import Connection
@@ -21,6 +21,20 @@ from wabot.log import get_logger
 P = ParamSpec("P")
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
+
+
+class Companion(Protocol):
+    """Writes what follows from each operation, in the same transaction."""
+
+    def set_up(self, db: sqlite3.Connection) -> None:
+        """Prepare the connection, once."""
+
+    def before_commit(self, db: sqlite3.Connection) -> None:
+        """Write what follows from an operation."""
+
+    def after_commit(self) -> None:
+        """A group of operations is on disk. Called on the loop."""
+
 
 GROUP_LIMIT = 1024
 WAITING_LIMIT = 8192
@@ -71,6 +85,7 @@ class Writer:
         self.changes = 0
         self._changed = asyncio.Event()
         self._refused: tuple[float, str] = (float("-inf"), "")
+        self._companion: Companion | None = None
 
     async def __call__(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs
@@ -79,9 +94,26 @@ class Writer:
         if self._closing:
             raise JournalDown("the journal is closing")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((lambda db: operation(db, *args, **kw), future))
+        self._waiting.append((self._accompanied(lambda db: operation(db, *args, **kw)), future))
         self._call()
         return await future
+
+    async def accompany(self, companion: Companion) -> None:
+        """Let a companion write with every operation from now on."""
+        await self._connection.run(companion.set_up)
+        self._companion = companion
+
+    def _accompanied(self, operation: Operation) -> Operation:
+        companion = self._companion
+        if companion is None:
+            return operation
+
+        def both(db: sqlite3.Connection) -> Any:
+            result = operation(db)
+            companion.before_commit(db)
+            return result
+
+        return both
 
     async def changed(self, since: int, seconds: float) -> None:
         """Wait until `changes`, the number of rows changed, is no longer `since`, for `seconds` at the most."""
@@ -148,6 +180,8 @@ class Writer:
                     future.set_result(result)
                 else:
                     future.set_exception(error)
+            if self._companion is not None:
+                self._companion.after_commit()
 
 
 Committed = tuple[Any, Exception | None]

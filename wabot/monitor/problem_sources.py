@@ -180,6 +180,11 @@ class Watch:
             self._warning_ends_at = self._clock() + WARNING_SECONDS
             self.problems.begin("warning", news.reason, remedies.OF_WARNING, by="news")
 
+    def endpoint_off(self, name: str) -> None:
+        """An endpoint of [[events]] answered 410."""
+        what = f"The endpoint {name} wants no more events: it answered HTTP 410"
+        self.problems.begin(f"events {name}", what, remedies.OF_ENDPOINT)
+
     # Regular checks
 
     def last_answer(self) -> Check | None:

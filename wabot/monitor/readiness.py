@@ -12,6 +12,9 @@ from wabot.journal.journal import Journal
 from wabot.monitor.problem_sources import ASKED_SECONDS, Watch
 from wabot.work.lane import Lane
 
+NO_ENDPOINTS = "[[events]] names no endpoints"
+"""Why there is no lane of events."""
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -54,7 +57,7 @@ class Readiness:
         """Send a probe through a paused lane at once, and run doctor soon; its state, None for an unknown lane."""
         lane = next((lane for known, lane in self._lanes.items() if known == kind), None)
         if lane is None:
-            return None
+            return {"lane": kind, "state": "stopped", "reason": NO_ENDPOINTS} if kind == Kind.EVENT else None
         lane.probe()
         self._watch.examine_soon(ASKED_SECONDS)
         return {"lane": kind, "state": lane.state, "reason": lane.paused.reason if lane.paused else None}

@@ -67,15 +67,15 @@ class AccountSettings(BaseModel):
         return of_service / FOLDER / self.name
 
 
-def listed(table: Any, sources: Iterable[Mapping[str, str]]) -> tuple[Any, str]:
-    """The list of accounts, and the variable that it comes from ("": the file's, `table`).
+def listed(table: Any, sources: Iterable[Mapping[str, str]], variable: str = VARIABLE) -> tuple[Any, str]:
+    """A list of tables, by default that of accounts, and the variable that it comes from ("": the file's, `table`).
 
     What is no JSON stays text, which `is_list` refuses.
     """
-    for text in [source[VARIABLE].strip() for source in sources if VARIABLE in source]:
+    for text in [source[variable].strip() for source in sources if variable in source]:
         with suppress(ValueError):
-            return json.loads(text or "[]"), VARIABLE
-        return text, VARIABLE
+            return json.loads(text or "[]"), variable
+        return text, variable
     return table, ""
 
 
@@ -84,9 +84,9 @@ def is_list(accounts: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(accounts, list) and all(isinstance(account, dict) for account in accounts)
 
 
-def not_a_list(origin: str) -> str:
-    """The line for accounts that are no list of tables; `origin` as `listed` says it."""
-    return f"{origin}: must be a JSON list, [{{…}}]" if origin else "accounts: must be tables, [[accounts]]"
+def not_a_list(origin: str, name: str = "accounts") -> str:
+    """The line for what is no list of tables; `origin` as `listed` says it."""
+    return f"{origin}: must be a JSON list, [{{…}}]" if origin else f"{name}: must be tables, [[{name}]]"
 
 
 def completed(table: Mapping[str, Any]) -> Mapping[str, Any]:

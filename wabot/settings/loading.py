@@ -32,6 +32,7 @@ from wabot.settings.accounts import (
 from wabot.settings.bulk import Bulk
 from wabot.settings.environment_names import FLAT_NAMES
 from wabot.settings.errors import SettingsError, hint, reason
+from wabot.settings.events_section import EVENTS_VARIABLE, Endpoints, EventEndpoint
 from wabot.settings.handoff_section import Handoff
 from wabot.settings.media_section import Media
 from wabot.settings.refusals import refusals
@@ -74,6 +75,7 @@ class Settings(BaseModel):
     optout: OptOut = OptOut()
     handoff: Handoff = Handoff()
     log: Log = Log()
+    events: Endpoints = ()
     accounts: tuple[AccountSettings, ...] = ()
 
     @model_validator(mode="before")
@@ -169,20 +171,22 @@ def load(
     for name in [name for name in SECTIONS if not isinstance(table.get(name, {}), dict)]:
         problems.append(f"{name}: must be a section, [{name}]")
         del table[name]
-    numbers, numbers_from = ([], "") if sandbox else listed(table.pop("accounts", []), (environ, dotenv))
-    if not is_list(numbers):
-        problems.append(not_a_list(numbers_from))
-        numbers = []
+    tables: dict[str, tuple[Any, str]] = {"accounts": ([], ""), "events": ([], "")}
+    for name, variable in () if sandbox else (("accounts", VARIABLE), ("events", EVENTS_VARIABLE)):
+        tables[name] = listed(table.pop(name, []), (environ, dotenv), variable)
+        if not is_list(tables[name][0]):
+            problems.append(not_a_list(tables[name][1], name))
+            tables[name] = [], ""
     known = _sandbox_names(config) if sandbox else [WABOT_NAMES, FLAT_NAMES]
     found = [_variables(source, names) for source in (environ, dotenv) for names in known]
     written = [_sandboxed(table), SANDBOX, SANDBOX_DEFAULTS] if sandbox else [table]
     layers = [*(_layer(variables) for variables in found), *written]
     try:
-        settings = Settings.model_validate({**merged(layers), "accounts": numbers})
+        settings = Settings.model_validate({**merged(layers), **{name: rows for name, (rows, _) in tables.items()}})
         problems += clashes(settings.main, settings.accounts)
     except ValidationError as error:
         origins = {place: name for variables in reversed(found) for place, (name, _) in variables.items()}
-        problems += _explained(error.errors(), origins, numbers, numbers_from)
+        problems += _explained(error.errors(), origins, *tables["accounts"])
     if problems:
         raise SettingsError(problems)
     if whole:
@@ -211,7 +215,7 @@ def _sandboxed(table: Layer) -> Layer:
         if name in SECTIONS
         else section
         for name, section in table.items()
-        if name != "accounts"
+        if name not in ("accounts", "events")
     }
 
 
@@ -243,11 +247,11 @@ def _decode(text: str, wanted: Any) -> Any:
 
 
 def _is_unknown(name: str) -> bool:
-    return name.upper().startswith("WABOT_") and name not in (*WABOT_NAMES, VARIABLE)
+    return name.upper().startswith("WABOT_") and name not in (*WABOT_NAMES, VARIABLE, EVENTS_VARIABLE)
 
 
 def _unknown_name(name: str) -> str:
-    return f"{name}: unknown setting{hint(name.upper(), (*WABOT_NAMES, VARIABLE))}"
+    return f"{name}: unknown setting{hint(name.upper(), (*WABOT_NAMES, VARIABLE, EVENTS_VARIABLE))}"
 
 
 def _explained(
@@ -270,7 +274,8 @@ def _explain(kind: str, loc: tuple[int | str, ...], message: str, origins: Mappi
     word = str(loc[-1])
     if kind == "extra_forbidden":
         if len(loc) > 2:
-            return f"{path}: unknown key{hint(word, TABLES[str(loc[1])].model_fields)}"
+            known = EventEndpoint if loc[0] == "events" else TABLES[str(loc[1])]
+            return f"{path}: unknown key{hint(word, known.model_fields)}"
         if len(loc) > 1:
             return f"{path}: unknown key{hint(word, SECTIONS[str(loc[0])].model_fields)}"
         homes = [name for name, key in PLACES if key == word]

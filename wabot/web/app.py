@@ -10,6 +10,7 @@ from wabot.web import (
     batches,
     contacts,
     costs,
+    events,
     health,
     history,
     initiate_bulk,
@@ -37,6 +38,7 @@ ROUTES = [
     *contacts.ROUTES,
     *costs.ROUTES,
     *lanes.ROUTES,
+    *events.ROUTES,
     *metrics.ROUTES,
 ]
 

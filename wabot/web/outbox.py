@@ -9,6 +9,7 @@ from aiohttp import web
 
 from wabot.core.jobs import Kind, State
 from wabot.journal.bulk_retry import Retry
+from wabot.journal.event_queue import EventQuery
 from wabot.journal.outbox_list import Query
 from wabot.service import identify
 from wabot.web.answers import Refusal
@@ -25,8 +26,12 @@ async def listing(request: web.Request) -> web.Response:
     before = service.job_id(asked.cursor) if asked.cursor else None
     if asked.cursor and before is None:
         raise Refusal(422, "cursor: not an outbox id")
-    if asked.kind == "event":  # none are written yet
-        return answer(request, {"count": 0, "outbox": []})
+    if asked.kind == "event":
+        identity = identify(asked.number) if asked.number else ""
+        query = EventQuery(State(asked.state) if asked.state else None, asked.limit, before, identity)
+        events = await service.events_as_jobs(query)
+        more = {"next_cursor": events[-1]["outbox_id"]} if len(events) == asked.limit else {}
+        return answer(request, {"count": len(events), "outbox": events, **more})
     jobs = await service.outbox(
         Query(
             kind=Kind(asked.kind),

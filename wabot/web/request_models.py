@@ -193,6 +193,14 @@ class OutboxQuery(Model):
         return self
 
 
+class EventsQuery(Model):
+    """`GET /events`: all optional. `cursor`: the id of the event after which to continue."""
+
+    state: Literal["waiting", "queued", "running", "done", "failed", "cancelled"] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    cursor: Annotated[str, Field(max_length=100)] = ""
+
+
 class RetryAll(Model):
     """`POST /outbox/retry`: which sends to retry. Without `may_repeat` none that may arrive twice."""
 

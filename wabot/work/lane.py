@@ -20,7 +20,7 @@ IDLE_SECONDS, QUIET_SECONDS = 60.0, 600.0
 
 JOURNAL_RETRY_SECONDS = 1.0
 
-_SETTLED = {Kind.REPLY: "reply.settled", Kind.SEND: "send.settled"}
+_SETTLED = {Kind.REPLY: "reply.settled", Kind.SEND: "send.settled", Kind.EVENT: "event.settled"}
 
 log = get_logger()
 
