@@ -121,7 +121,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.assembly.events": (
-        "wabot.adapters.signed_post", "wabot.core", "wabot.journal", "wabot.metrics", "wabot.monitor.problem_sources",
+        "wabot.assembly.adapters", "wabot.core", "wabot.journal", "wabot.metrics", "wabot.monitor.problem_sources",
         "wabot.settings", "wabot.work",
     ),
     "wabot.assembly.lanes": (

@@ -259,6 +259,7 @@ async def questions(scene: Scene) -> None:
     await journal.queue_single(one, scene.now)
     await journal.queue_single(replace(one, quotes=None), scene.now)
     await journal.single_result("one")
+    await journal.knows_key("key")
     await journal.contact(EVA, scene.now)
     await journal.results("big")
     for cursor in (None, "big", "nothing"):

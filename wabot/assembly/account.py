@@ -105,7 +105,7 @@ async def _around(
     limits = await factories.limits(settings, journal, clock)
     sends = factories.sends(settings, meta, limits, clock, noise)
     given, watching = {"clock": clock, "noise": noise}, (metrics, watch)
-    posts = event_posts(settings, journal, adapters.signed_post, watching, **given)
+    posts = event_posts(settings, journal, adapters, watching, **given)
     lanes, reports = working_lanes(settings, journal, (replies, sends, posts), watching, **given)
     metrics.lanes = lanes
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None

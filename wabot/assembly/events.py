@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wabot.adapters.signed_post import SignedPost
+from wabot.assembly.adapters import Adapters
 from wabot.core.jobs import Kind
 from wabot.core.owner_events import Endpoint
 from wabot.journal.event_writing import EventWriter
@@ -32,7 +32,7 @@ async def write_events(
 def event_posts(
     settings: Settings,
     journal: Journal,
-    post: Callable[[], SignedPost],
+    adapters: Adapters,
     watching: tuple[Metrics, Watch],
     *,
     clock: Callable[[], float],
@@ -44,7 +44,7 @@ def event_posts(
         EventPosts(
             journal,
             endpoints(settings),
-            post(),
+            adapters.signed_post(),
             clock=clock,
             noise=noise,
             on_off=watch.endpoint_off,
