@@ -200,7 +200,7 @@ def _part(part: dict[str, Any]) -> tuple[str, bytes | str]:
     ("message", "kind", "text"),
     [
         (payloads.audio(), "audio/ogg", "[voice message]"),
-        (payloads.image("Is this right?"), "image/jpeg", "Is this right?"),
+        (payloads.image("Is this right?"), "image/jpeg", "[the text below is the caption of: image]\nIs this right?"),
         (payloads.document("offer.pdf"), "application/pdf", "[document: offer.pdf]"),
     ],
 )

@@ -61,3 +61,11 @@ def test_what_is_long_is_cut() -> None:
 def test_what_only_happened_cannot_be_quoted() -> None:
     assert {"text", "image", "interactive", "button", "order"} <= QUOTABLE
     assert not {"reaction", "system", "revoke", "edit", "unsupported", "button_reply"} & QUOTABLE
+
+
+def test_the_model_is_told_what_a_caption_belongs_to() -> None:
+    picture = {"type": "image", "image": {"caption": "Is this in stock?", "id": "1"}}
+    assert about(picture, "") == "[the text below is the caption of: image]"
+    file = {"type": "document", "document": {"caption": "My order", "filename": "a\nb.pdf"}}
+    assert about(file, "") == "[the text below is the caption of: document: a b.pdf]"
+    assert about({"type": "image", "image": {"id": "1"}}, "") == ""

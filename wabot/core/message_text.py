@@ -56,9 +56,18 @@ def about(message: Mapping[str, Any], quotation: str) -> str:
     lines = (
         _referral(message.get("referral")),
         _reference("about the product", _short(text_of(product.get("product_retailer_id")))),
+        _reference("the text below is the caption of:", _captioned(message)),
         _reference("answering:", quotation and f'"{_short(quotation)}"'),
     )
     return "\n".join(filter(None, lines))
+
+
+def _captioned(message: Mapping[str, Any]) -> str:
+    """What has a caption, and so no other text: "image", "video" or "document: its name"; "" if nothing."""
+    kind = text_of(message.get("type"))
+    part = dict_of(message.get(kind)) if kind in ("image", "video", "document") else {}
+    name = _short(text_of(part.get("filename")))
+    return (f"{kind}: {name}" if name else kind) if text_of(part.get("caption")) else ""
 
 
 def _referral(referral: Any) -> str:

@@ -27,6 +27,9 @@ MESSAGE = (
     " FROM messages m JOIN contacts c ON c.id = m.contact_id LEFT JOIN contents t ON t.id = m.content_id"
 )
 
+_REFERS = ('"context"', '"referral"', '"caption"')
+"""What is in the raw form of a message that message_text.about has something to say of."""
+
 _NOT_FAILED = "NOT (direction = 'out' AND status = 'failed')"
 
 _LATE_SECONDS = 7 * 86400
@@ -198,7 +201,7 @@ def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row])
     received = {
         row["id"]: dict_of(stored(row["raw"], None))
         for row in rows
-        if row["direction"] == Direction.IN and ('"context"' in row["raw"] or '"referral"' in row["raw"])
+        if row["direction"] == Direction.IN and any(mark in row["raw"] for mark in _REFERS)
     }
     quoted = {message_id: message_text.quoted(message) for message_id, message in received.items()}
     known = db.execute(
