@@ -164,8 +164,9 @@ def begin(db: sqlite3.Connection, batch: NewBatch) -> Queued:
     """A draft that is written down becomes the batch of its key, unless another was faster: then it stays a draft."""
     if known := find(db, batch):
         return known
-    begun = "UPDATE batches SET key = ?, next_position = 0, send_at = ? WHERE id = ?"
-    db.execute(begun, (batch.key, batch.send_at, batch.id))
+    db.execute("UPDATE batches SET key = ?, next_position = 0 WHERE id = ?", (batch.key, batch.id))
+    if batch.send_at is not None:
+        db.execute("UPDATE batches SET send_at = ? WHERE id = ?", (batch.send_at, batch.id))
     return Queued(batch.id)
 
 

@@ -79,9 +79,8 @@ def tend_at(db: sqlite3.Connection, *, policy: Policy, now: float) -> float:
     if found["unfinished"] or any(at is not None and at > now + longest for at, longest in latest):
         return now
     last_due = found["last_due"] if (found["last_due"] or 0) > now else None  # its turn; then its expiry counts
-    known = ("doubt_ends", "released", "expires", "reply_expires", "scheduled")
-    due = (last_due, *(found[name] for name in known))
-    return min((at for at in due if at is not None), default=math.inf)
+    due = (found["doubt_ends"], found["released"], found["expires"], found["reply_expires"], last_due)
+    return min((at for at in (*due, found["scheduled"]) if at is not None), default=math.inf)
 
 
 def longest_wait(policy: Policy) -> float:
