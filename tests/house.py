@@ -117,7 +117,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.assembly.factories": (
         "wabot.accounts", "wabot.core", "wabot.journal", "wabot.knowledge",
-        "wabot.monitor.problem_sources", "wabot.service", "wabot.settings", "wabot.template_list",
+        "wabot.metrics", "wabot.monitor.problem_sources", "wabot.service", "wabot.settings", "wabot.template_list",
         "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.assembly.events": (

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from wabot.core.exceptions import AssistantFailed, JournalDown
+from wabot.core.handoff import Reason
 from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.owner_events import shown_address
@@ -19,6 +20,23 @@ from wabot.work.lane import Lane
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+
+
+class _Models:
+    """What is measured of each model."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.seconds = Histogram(
+            "wabot_model_seconds", "How long one request to a model took", ["provider", "model"], buckets=SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.failures = Counter(
+            "wabot_model_failures", "Failed requests to a model", ["provider", "model"], registry=registry
+        )
+        self.tokens = Counter(
+            "wabot_model_tokens", "Tokens as the provider counts them", ["provider", "model", "direction"],
+            registry=registry,
+        )  # fmt: skip
 
 
 class Metrics:
@@ -39,21 +57,13 @@ class Metrics:
             "wabot_replies_capped", "Replies not made, since a cap was reached", ["cap"],
             registry=self._registry,
         )  # fmt: skip
+        self._handoffs = Counter(
+            "wabot_handoffs", "How often a person was asked for", ["reason"], registry=self._registry
+        )
         self._llm = Histogram(
             "wabot_llm_seconds", "How long an answer took, with fallbacks", buckets=SECONDS, registry=self._registry
         )
-        self._model_seconds = Histogram(
-            "wabot_model_seconds", "How long one request to a model took", ["provider", "model"], buckets=SECONDS,
-            registry=self._registry,
-        )  # fmt: skip
-        self._model_failures = Counter(
-            "wabot_model_failures", "Failed requests to a model", ["provider", "model"], registry=self._registry
-        )
-        self._model_tokens = Counter(
-            "wabot_model_tokens", "Tokens as the provider counts them", ["provider", "model", "direction"],
-            registry=self._registry,
-        )  # fmt: skip
-        self._posts = _EventPosts(self._registry)
+        self._models, self._posts = _Models(self._registry), _EventPosts(self._registry)
         self._lane = Gauge(
             "wabot_lane_up", "1 running, 0 paused or stopped", ["lane", "state"], registry=self._registry
         )
@@ -73,20 +83,24 @@ class Metrics:
         if state is State.DONE:
             self._latency.labels(job.kind).observe(max(self._clock() - job.created_at, 0.0))
 
+    def handed_off(self, reason: Reason, times: int = 1) -> None:
+        """A person was asked for."""
+        self._handoffs.labels(reason).inc(times)
+
     def answer_made(self, seconds: float) -> None:
         """The models made an answer, or failed."""
         self._llm.observe(seconds)
 
     def model_answered(self, name: ModelName, seconds: float, answer: ModelAnswer) -> None:
         """A model answered."""
-        self._model_seconds.labels(name.provider, name.model).observe(seconds)
-        self._model_tokens.labels(name.provider, name.model, "input").inc(answer.input_tokens)
-        self._model_tokens.labels(name.provider, name.model, "output").inc(answer.output_tokens)
+        self._models.seconds.labels(name.provider, name.model).observe(seconds)
+        self._models.tokens.labels(name.provider, name.model, "input").inc(answer.input_tokens)
+        self._models.tokens.labels(name.provider, name.model, "output").inc(answer.output_tokens)
 
     def model_failed(self, name: ModelName, seconds: float, _failure: AssistantFailed) -> None:
         """A model failed."""
-        self._model_seconds.labels(name.provider, name.model).observe(seconds)
-        self._model_failures.labels(name.provider, name.model).inc()
+        self._models.seconds.labels(name.provider, name.model).observe(seconds)
+        self._models.failures.labels(name.provider, name.model).inc()
 
     def reply_capped(self, cap: str) -> None:
         """A contact was over the cap of an "hour" or a "day", or the account over that of its "calls"."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from wabot.core.account_news import UPGRADED_RATE, AccountNews, Standing
 from wabot.core.exceptions import Blocked, DeliveryError, Scope
+from wabot.core.handoff import Reason
 from wabot.core.messages import Webhook
 from wabot.core.rate_limits import Bucket
 from wabot.journal.accept import Taken
@@ -37,9 +38,11 @@ class WebhookEffects:
         on_account: Callable[[AccountNews], None] = lambda _news: None,
         on_template: Callable[[], None] = lambda: None,
         on_list: Callable[[], None] = lambda: None,
+        on_handoffs: Callable[[Reason, int], None] = lambda _reason, _times: None,
     ) -> None:
         self._lane, self._bucket, self._clock = lane, bucket, clock
         self._on_account, self._on_template, self._on_list = on_account, on_template, on_list
+        self._on_handoffs = on_handoffs
 
     def apply(self, incoming: Webhook, taken: Taken) -> None:
         """Apply what was new (`taken`) in a webhook that is on disk. Inbound messages count against our throughput."""
@@ -47,6 +50,9 @@ class WebhookEffects:
             self._bucket.spend(taken.stored, self._clock())
         for notice in incoming.notices[:LOGGED]:
             log.info("notice.kept", field=notice.field, reason=notice.reason)
+        if taken.handoffs:
+            log.info("contact.handed_off", reason=str(Reason.ASKED), times=taken.handoffs)
+            self._on_handoffs(Reason.ASKED, taken.handoffs)
         if taken.failures:
             self._apply_failures(taken.failures)
         if taken.account:

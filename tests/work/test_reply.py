@@ -14,6 +14,7 @@ import pytest
 from tests.fakes import MemoryArchive, ScriptedAssistant
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, Scene, said, sent, template, text
 from wabot.core.conversation import TALK_CHARACTERS, FirstContact, Prompt, Role, Said, Turn
+from wabot.core.handoff import HandoffRules, Reason
 from wabot.core.jobs import Event, Job, Kind, Outcome, State
 from wabot.core.messages import Direction, Inbound, Person, Stop
 from wabot.core.model_answers import ModelAnswer, ModelName
@@ -57,6 +58,7 @@ class Desk:
         style: ReplyStyle,
         pace: Pace,
         caps: ReplyCaps,
+        handoff: HandoffRules = HandoffRules(),  # noqa: B008  frozen
         typing: Typing | None = None,
     ) -> None:
         self.scene, self.assistant = scene, assistant
@@ -74,6 +76,7 @@ class Desk:
             clock=lambda: scene.now,
             noise=lambda: 0.5,
             caps=caps,
+            handoff=handoff,
             typing=typing or self._typing,
             on_cap=self.capped.append,
             observe_seconds=self.took.append,
@@ -121,10 +124,12 @@ def desk(scene: Scene) -> Callable[..., Desk]:
         pace: Pace = Pace(0.0, 1),  # noqa: B008  bounds nothing, and so keeps nothing
         caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
         calls_are_spent: Callable[[], Awaitable[bool]] | None = None,
+        handoff: HandoffRules = HandoffRules(),  # noqa: B008  frozen
         **style: Any,
     ) -> Desk:
         assistant = ScriptedAssistant(text, failures=failures)
-        at = Desk(scene, assistant=assistant, archive=archive, style=replace(STYLE, **style), pace=pace, caps=caps)
+        styled = replace(STYLE, **style)
+        at = Desk(scene, assistant=assistant, archive=archive, style=styled, pace=pace, caps=caps, handoff=handoff)
         at.replies._calls_are_spent = calls_are_spent or at.replies._calls_are_spent
         return at
 
@@ -402,9 +407,24 @@ async def test_a_person_without_a_number_is_answered_too(desk: Callable[..., Des
 async def test_staff_who_wrote_by_hand_are_part_of_the_talk(desk: Callable[..., Desk]) -> None:
     at = desk(first_contact=FirstContact.TEMPLATE)
     await at.scene.hear(said("wamid.0", body="Kim here, your roses are ready", direction=Direction.OUT))
+    await at.scene.journal.resume(ANA)
     await at.hear(said("wamid.1", body="Thanks"))
     await at.answer()
     assert at.shown() == (Turn(Role.ASSISTANT, "Kim here, your roses are ready"), Turn(Role.USER, "Thanks"))
+
+
+async def test_where_no_model_answers_a_person_is_asked_for_and_the_assistant_goes_on(
+    desk: Callable[..., Desk],
+) -> None:
+    at = desk(*["no"] * 9)
+    await at.hear(said("wamid.1"))
+    while (outcome := await at.answer()).event is Event.RETRY:
+        at.scene.now = outcome.due_at
+    assert outcome.handoff is not None
+    assert (outcome.handoff.reason, outcome.handoff.takeover_seconds) == (Reason.FAILURE, 0.0)
+    contact = await at.scene.journal.contact(ANA, at.scene.now)
+    assert contact is not None
+    assert (contact["assistant"]["state"], contact["attention"]["reason"]) == ("on", "failure")
 
 
 # What a message refers to.
@@ -539,16 +559,29 @@ async def test_a_models_markdown_is_shown_as_whatsapp_shows_it(desk: Callable[..
     assert [outgoing.body for outgoing in (await at.answer()).says] == ["*Hours*\n\n*Nine* to six"]
 
 
-@pytest.mark.parametrize("handoff", [True, False])
-async def test_the_mark_for_a_person_is_never_said(desk: Callable[..., Desk], handoff: bool) -> None:
-    at = desk(text="A colleague will write.\n[[Handoff]]", handoff=handoff)
+@pytest.mark.parametrize(
+    ("rules", "queued"),
+    [
+        (HandoffRules(), [("ai", "A colleague will write.")]),
+        (HandoffRules(by_assistant=True), [("ai", "A colleague will write.")]),
+        (HandoffRules(by_assistant=True, notice="Please wait."), [("service", "Please wait.")]),
+    ],
+)
+async def test_the_mark_for_a_person_is_never_said_and_hands_over_where_it_may(
+    desk: Callable[..., Desk], rules: HandoffRules, queued: list[tuple[str, str]]
+) -> None:
+    at = desk(text="A colleague will write.\n[[Handoff]]", handoff=rules)
     await at.hear(said("wamid.1"))
-    await at.answer()
-    assert at.queued() == [("ai", "A colleague will write.")]
+    outcome = await at.answer()
+    assert at.queued() == queued
+    assert (outcome.handoff is not None) is rules.by_assistant
+    contact = await at.scene.journal.contact(ANA, at.scene.now)
+    assert contact is not None
+    assert contact["assistant"]["state"] == ("paused" if rules.by_assistant else "on")
 
 
 async def test_the_mark_alone_says_nothing_and_is_no_failure(desk: Callable[..., Desk]) -> None:
-    at = desk(text="[[handoff]]", handoff=True)
+    at = desk(text="[[handoff]]", handoff=HandoffRules(by_assistant=True))
     await at.hear(said("wamid.1"))
     assert (await at.answer()).event is Event.SUCCEED
     assert at.queued() == []

@@ -110,7 +110,7 @@ async def _around(
     metrics.lanes = lanes
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None
     upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
-    effects = factories.effects(lanes, limits, watch, templates := adapters.templates(settings), clock)
+    effects = factories.effects(lanes, limits, (metrics, watch), templates := adapters.templates(settings), clock)
     service = factories.service(
         settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch, templates=templates,
     )  # fmt: skip

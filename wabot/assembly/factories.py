@@ -9,14 +9,16 @@ from zoneinfo import ZoneInfo
 
 from wabot.accounts import Identity
 from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact
+from wabot.core.handoff import HandoffRules
 from wabot.core.jobs import Kind, Policy
-from wabot.core.optout import Consent
+from wabot.core.optout import Consent, fold
 from wabot.core.rate_limits import Bucket, Pace, PairLedger
 from wabot.core.reply_caps import ReplyCaps
 from wabot.journal.accept import Rules
 from wabot.journal.journal import Journal
 from wabot.knowledge.briefing import Briefing
 from wabot.knowledge.files import Files
+from wabot.metrics import Metrics
 from wabot.monitor.problem_sources import Watch
 from wabot.service import Service
 from wabot.settings.accounts import MAIN
@@ -57,7 +59,24 @@ def rules(settings: Settings) -> Rules:
         quiet_max_seconds=settings.assistant.quiet_max_seconds,
         reply_expires_seconds=settings.delivery.reply_expires_seconds,
         consent=Consent.of(words.stop_words, words.start_words, words.confirmation, words.welcome_back),
+        handoff=handoff(settings),
         alerts=bool(settings.events),
+    )
+
+
+def handoff(settings: Settings) -> HandoffRules:
+    """When a person is asked for, and what follows."""
+    chosen = settings.handoff
+    return HandoffRules(
+        words=frozenset(map(fold, chosen.words)),
+        by_assistant=chosen.by_assistant,
+        notice=chosen.notice,
+        resume_seconds=chosen.resume_hours * HOUR,
+        unanswered_seconds=chosen.unanswered_minutes * 60,
+        unanswered_notice=chosen.unanswered_notice,
+        alert_number=chosen.alert_number,
+        alert_template=chosen.alert_template,
+        language=settings.first_contact.language,
     )
 
 
@@ -95,6 +114,7 @@ def briefing(settings: Settings, watch: Watch, clock: Callable[[], float]) -> Br
         Files(assistant.prompt_file, assistant.knowledge_dir),
         knowledge_characters=assistant.knowledge_characters,
         max_bubbles=assistant.max_bubbles,
+        handoff=settings.handoff.by_assistant,
         zone=time_zone(settings),
         clock=clock,
         on_fault=watch.knowledge_read,
@@ -171,6 +191,7 @@ def replies(
         typing=TypingIndicator(show_typing).while_answering if settings.assistant.typing else None,
         calls_are_spent=calls.are_spent,
         caps=reply_caps(settings),
+        handoff=handoff(settings),
         on_cap=on_cap,
         observe_seconds=observe_seconds,
     )
@@ -201,9 +222,14 @@ def watch(name: str, settings: Settings, journal: Journal, clock: Callable[[], f
 
 
 def effects(
-    lanes: Mapping[Kind, Lane], limits: Limits, watch: Watch, templates: TemplateList, clock: Callable[[], float]
+    lanes: Mapping[Kind, Lane],
+    limits: Limits,
+    watching: tuple[Metrics, Watch],
+    templates: TemplateList,
+    clock: Callable[[], float],
 ) -> WebhookEffects:
     """What webhooks change beyond the journal."""
+    metrics, watch = watching
     return WebhookEffects(
         lanes[Kind.SEND],
         limits.bucket,
@@ -211,6 +237,7 @@ def effects(
         on_account=watch.account_said,
         on_template=watch.template_changed,
         on_list=templates.changed,
+        on_handoffs=metrics.handed_off,
     )
 
 

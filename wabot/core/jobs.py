@@ -43,6 +43,7 @@ from enum import StrEnum
 from typing import Any
 
 from wabot.core.exceptions import Effect
+from wabot.core.handoff import Handoff
 from wabot.core.messages import Contact
 from wabot.core.outgoing import Outgoing
 
@@ -205,7 +206,7 @@ class Outcome:
 
     `due_at`: when to try the job again. `spent`: whether it used up a try. `says`: messages to queue. `effect`: what
     else changes, for `effect_seconds`. `halt`: other jobs would not get through either, so the lane pauses and probes.
-    `attention`: why the contact of a reply needs a person from now on, None if they do not.
+    `handoff`: a person is asked for.
     """
 
     event: Event
@@ -220,7 +221,7 @@ class Outcome:
     effect: Effect = Effect.NONE
     effect_seconds: float = 0.0
     halt: Halt | None = None
-    attention: str | None = None
+    handoff: Handoff | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from enum import StrEnum
 TYPES = frozenset({"text", "button", "interactive"})
 """The types of message in which a person can opt out and in."""
 
+LONGEST_WORD = 60
+"""The most characters of a message that is one of the words and nothing else."""
+
 _NO_WORD = re.compile(r"[\W_]+", re.ASCII)
 _MARKS = re.compile("[\u0300-\u036f\ufe00-\ufe0f]+")
 """Accents, which people leave out, and the variation selectors of emoji. (Vowel signs of other scripts stay.)"""
@@ -46,7 +49,7 @@ class Consent:
 
         Case and punctuation do not matter.
         """
-        if kind not in TYPES or len(body) > 60:
+        if kind not in TYPES or len(body) > LONGEST_WORD:
             return None
         word = fold(body)
         if word in self.stop_words:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields
 
 from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import DeliveryError
+from wabot.core.handoff import HandoffRules
 from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
 from wabot.core.optout import Consent, Wish
 from wabot.core.outgoing import Origin, text_message
-from wabot.journal import authors, contacts, event_writing, indexes, opt_outs, receipts, templates
+from wabot.journal import authors, contacts, event_writing, handoffs, indexes, opt_outs, receipts, templates
 from wabot.journal.authors import Author
 from wabot.journal.jobs import cancel_for_opt_out
 from wabot.journal.queue import enqueue
@@ -29,7 +30,8 @@ _LASTING = frozenset({Standing.BLOCKED, Standing.RESTRICTED, Standing.LIFTED})
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How webhooks are processed. Seconds; `consent` has the words by which people stop and start our messages.
+    """How webhooks are processed. Seconds; `consent` has the words by which people stop and start our messages,
+    `handoff` those by which they ask for a person.
 
     `alerts`: what Meta says of the account is an event for the owner's programs.
     """
@@ -39,6 +41,7 @@ class Rules:
     reply_expires_seconds: float = 3600.0
     consent: Consent = field(default_factory=Consent)
     alerts: bool = False
+    handoff: HandoffRules = field(default_factory=HandoffRules)
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class Taken:
     sends: int = 0
     failures: list[DeliveryError] = field(default_factory=list)
     account: list[AccountNews] = field(default_factory=list)
+    handoffs: int = 0
 
     def add(self, other: Taken) -> None:
         """What was new in another slice of the same webhook."""
@@ -58,6 +62,7 @@ class Taken:
         self.sends += other.sends
         self.failures += other.failures
         self.account += other.account
+        self.handoffs += other.handoffs
 
 
 _LISTS = [each.name for each in fields(Webhook) if each.name != "count"]
@@ -150,11 +155,19 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
     if message.revokes:
         _delete_content(db, author.id, message, at)
     if not is_said:
+        if message.direction is Direction.OUT and message.type != "system":
+            handoffs.staff_wrote(db, author.id, message.body, at, now=now, rules=rules.handoff)
         return
     wish = rules.consent.wish(message.type, message.body)
     if wish is not None and _apply_wish(db, author, wish, at=at, now=now, rules=rules):
         taken.sends += 1
-    elif message.answerable and not (author.stopped is Stop.ALL or author.paused or wish is Wish.STOP):
+    elif not message.answerable or author.stopped is Stop.ALL or author.paused or wish is Wish.STOP:
+        return
+    elif rules.handoff.asks(message.type, message.body):
+        handoffs.begin(db, author.id, rules.handoff, now=now, expires_at=now + rules.reply_expires_seconds)
+        taken.sends += 1
+        taken.handoffs += 1
+    elif message.person.wa_id != rules.handoff.alert_number or not message.person.wa_id:
         _queue_reply(db, author.id, message_id, now, rules)
         taken.replies += 1
 

@@ -13,11 +13,10 @@ from dataclasses import replace
 from wabot.core.jobs import OPEN, Event, Job, Kind, Outcome, Pause, Policy, State, move
 from wabot.core.messages import Receipt, Status
 from wabot.core.outgoing import Origin, Outgoing
-from wabot.journal import contacts, copies, indexes, merging, refusal_effects, templates, transitions
-from wabot.journal.attention import ask_attention
+from wabot.journal import contacts, copies, indexes, merging, refusal_effects, takeover, templates, transitions
 from wabot.journal.queue import BULK, bound_waits, enqueue
 from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt
-from wabot.journal.transitions import apply_event, promote, promote_reply
+from wabot.journal.transitions import apply_event, fail_message, promote, promote_reply
 
 _CLAIMABLE = {
     kind: "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
@@ -151,19 +150,11 @@ def cancel_for_opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> N
         apply_event(db, job_id, State(state), Event.CANCEL, now, also=why)
 
 
-def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: int | str | None) -> None:
-    """The message that a send carried will not arrive."""
-    db.execute(
-        "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE job_id = ?",
-        (Status.FAILED, error, code, job_id),
-    )
-
-
 def _settle_reply(db: sqlite3.Connection, job: Job, outcome: Outcome, now: float) -> None:
+    if outcome.handoff is not None:
+        takeover.hand_off(db, job.contact.id, outcome.handoff, now)
     for outgoing in outcome.says:
         enqueue(db, job.contact.id, outgoing, now=now, expires_at=job.expires_at)
-    if outcome.attention is not None:
-        ask_attention(db, job.contact.id, outcome.attention, now)
     promote_reply(db, job.contact.id, now)
 
 

@@ -195,7 +195,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Costs, Merges, ModelCalls, Tal
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""
         doubts, more = list[tuple[int, State]](), True
         while more:
-            tended = await self.writer(timeouts.tend, policy=self._policy, now=now)
+            tended = await self.writer(timeouts.tend, policy=self._policy, handoff=self._rules.handoff, now=now)
             if tended:
                 self.notify(Kind.SEND, now)
                 self.notify(Kind.REPLY, now)
@@ -207,7 +207,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, Costs, Merges, ModelCalls, Tal
 
     async def tend_at(self, now: float) -> float:
         """When `tend` has something to do next: infinite where nothing waits."""
-        return await self._read(timeouts.tend_at, policy=self._policy, now=now)
+        return await self._read(timeouts.tend_at, policy=self._policy, handoff=self._rules.handoff, now=now)
 
     async def depths(self) -> list[gauges.Depth]:
         """The open jobs by kind and state."""

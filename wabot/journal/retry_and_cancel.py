@@ -7,8 +7,7 @@ import sqlite3
 from wabot.core.exceptions import InvalidInput
 from wabot.core.jobs import TRANSITIONS, Event, State, move
 from wabot.journal import copies
-from wabot.journal.jobs import fail_message
-from wabot.journal.transitions import apply_event, promote
+from wabot.journal.transitions import apply_event, fail_message, promote
 
 
 class CannotMove(InvalidInput):

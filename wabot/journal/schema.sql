@@ -24,8 +24,13 @@ CREATE TABLE contacts (
     paused_reason   TEXT,
     silent_upto     INTEGER NOT NULL DEFAULT 0,     -- what the assistant wanted to say in jobs up to this id is not said
     attention_at    REAL,                           -- since when a person is needed
-    attention_reason TEXT
+    attention_reason TEXT,
+    reminded_at     REAL,                           -- when contact and owner were told again that a person is awaited
+    alert_due       REAL,                           -- when the owner is to be told of it
+    alerted_at      REAL                            -- when the owner was told last
 ) STRICT;
+CREATE INDEX contacts_unanswered ON contacts (attention_at) WHERE attention_at IS NOT NULL AND reminded_at IS NULL;
+CREATE INDEX contacts_alerts ON contacts (alert_due) WHERE alert_due IS NOT NULL;
 
 CREATE TABLE identities (
     value      TEXT PRIMARY KEY,                    -- digits of a phone number, or a BSUID

@@ -59,7 +59,7 @@ def queue_single(db: sqlite3.Connection, single: NewSingle, now: float) -> Queue
     )
     job_id = enqueue(db, contact_id, single.outgoing, now=now, batch_id=single.id)
     if single.takeover_seconds:
-        takeover.extend(db, contact_id, now + single.takeover_seconds, "staff", now)
+        takeover.staff_spoke(db, contact_id, now + single.takeover_seconds, now)
     db.execute(
         "INSERT INTO recipients (batch_id, position, number, job_id) VALUES (?, 0, ?, ?)",
         (single.id, single.identity, job_id),

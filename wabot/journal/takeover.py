@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 
+from wabot.core.handoff import Handoff
 from wabot.core.jobs import Event, State
 from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Person
 from wabot.core.outgoing import OF_ASSISTANT
 from wabot.journal import contacts, indexes, opt_outs
-from wabot.journal.jobs import fail_message
-from wabot.journal.transitions import apply_event, promote
+from wabot.journal.transitions import apply_event, fail_message, promote
 
 UNTIL_RESUMED = 1e18
+ALERT_SECONDS = 3600.0
+"""The least time between two alerts about one contact."""
 
 _ORIGINS = ", ".join(f"'{origin}'" for origin in sorted(OF_ASSISTANT))
 _WHY = "error = :error, error_code = 'taken_over'"
@@ -57,10 +59,41 @@ def resume(db: sqlite3.Connection, contact_id: int) -> None:
     """The assistant answers again what is said from now on; nobody is needed any more."""
     for one in opt_outs.everyone(db, contact_id):
         db.execute(
-            "UPDATE contacts SET paused_until = NULL, paused_reason = NULL, attention_at = NULL,"
-            " attention_reason = NULL WHERE id = ?",
+            "UPDATE contacts SET paused_until = NULL, paused_reason = NULL WHERE id = ?",
             (one,),
         )
+    _need_nobody(db, contact_id)
+
+
+def hand_off(db: sqlite3.Connection, contact_id: int, handoff: Handoff, now: float) -> None:
+    """A person is needed, and the owner is told, at most once in ALERT_SECONDS; see handoffs.py for what follows.
+
+    The contact is reminded of later only if it waits for that person: if the assistant is silent.
+    """
+    if handoff.takeover_seconds:
+        extend(db, contact_id, now + handoff.takeover_seconds, handoff.reason, now)
+    for one in opt_outs.everyone(db, contact_id):
+        db.execute(
+            "UPDATE contacts SET attention_at = coalesce(attention_at, :now), attention_reason = :reason,"
+            " reminded_at = iif(:waits, reminded_at, coalesce(reminded_at, :now)),"
+            " alert_due = iif(:alert, coalesce(alert_due, max(:now, coalesce(alerted_at, 0) + :seconds)), alert_due)"
+            " WHERE id = :id",
+            {
+                "now": now,
+                "reason": handoff.reason,
+                "waits": handoff.takeover_seconds > 0,
+                "alert": handoff.alert,
+                "seconds": ALERT_SECONDS,
+                "id": one,
+            },
+        )
+
+
+def staff_spoke(db: sqlite3.Connection, contact_id: int, until: float, now: float) -> None:
+    """A colleague said something to a contact, so nobody needs to be asked any more: they answer until a time."""
+    if until > now:
+        extend(db, contact_id, until, "staff", now)
+    _need_nobody(db, contact_id)
 
 
 def pause_by_hand(db: sqlite3.Connection, identity: str, until: float, reason: str | None, now: float) -> None:
@@ -74,6 +107,15 @@ def resume_by_hand(db: sqlite3.Connection, identity: str) -> bool:
     if contact is not None:
         resume(db, contact.id)
     return contact is not None
+
+
+def _need_nobody(db: sqlite3.Connection, contact_id: int) -> None:
+    for one in opt_outs.everyone(db, contact_id):
+        db.execute(
+            "UPDATE contacts SET attention_at = NULL, attention_reason = NULL, reminded_at = NULL, alert_due = NULL"
+            " WHERE id = ? AND attention_at IS NOT NULL",
+            (one,),
+        )
 
 
 def _withdraw(db: sqlite3.Connection, contact_id: int, now: float) -> None:

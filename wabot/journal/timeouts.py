@@ -7,18 +7,20 @@ import sqlite3
 from dataclasses import dataclass
 
 from wabot.core.after_failure import after_hold
+from wabot.core.handoff import HandoffRules
 from wabot.core.jobs import Event, Kind, Policy, State, move
-from wabot.journal import indexes, merging
+from wabot.journal import handoffs, indexes, merging
 from wabot.journal.batches import UNFINISHED
-from wabot.journal.jobs import fail_message
 from wabot.journal.queue import BULK, HELD_MAX_SECONDS, bound_waits
-from wabot.journal.transitions import apply_event, promote
+from wabot.journal.transitions import apply_event, fail_message, promote
 
 WAIT_MAX_SECONDS = 3600.0
 """Nothing is queued for later than that, unless a back-off may be longer: then the clock was set back meanwhile."""
 
 AT_ONCE = 50
 """Jobs of each sort that one step moves: some milliseconds."""
+
+NOBODY_IS_ASKED = HandoffRules()
 
 TOO_LATE = "Too late to be of use"
 
@@ -30,7 +32,7 @@ class Tended:
     """What happened by time alone: doubts that ended, how many sends were released, how many jobs expired.
 
     `pulled`: jobs that would have waited too long, because the clock was set back. `merged`: contacts that waited to be
-    merged. `more`: it was as much as one step does.
+    merged. `told`: messages to who waits for a person, and to the owner. `more`: it was as much as one step does.
     """
 
     doubts: list[tuple[int, State]]
@@ -38,10 +40,11 @@ class Tended:
     expired: int
     pulled: int = 0
     merged: int = 0
+    told: int = 0
     more: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.doubts or self.released or self.expired or self.pulled or self.merged)
+        return bool(self.doubts or self.released or self.expired or self.pulled or self.merged or self.told)
 
 
 _MAX_READY = " UNION ALL ".join(
@@ -64,7 +67,7 @@ _TIMES = (
 )
 
 
-def tend_at(db: sqlite3.Connection, *, policy: Policy, now: float) -> float:
+def tend_at(db: sqlite3.Connection, *, policy: Policy, now: float, handoff: HandoffRules = NOBODY_IS_ASKED) -> float:
     """When `tend` has something to do next: infinite where nothing waits.
 
     At once where a contact waits to be merged or a batch to be finished, or where something would wait for longer than
@@ -79,8 +82,9 @@ def tend_at(db: sqlite3.Connection, *, policy: Policy, now: float) -> float:
     if found["unfinished"] or any(at is not None and at > now + longest for at, longest in latest):
         return now
     last_due = found["last_due"] if (found["last_due"] or 0) > now else None  # its turn; then its expiry counts
-    due = (found["doubt_ends"], found["released"], found["expires"], found["reply_expires"], last_due)
-    return min((at for at in (*due, found["scheduled"]) if at is not None), default=math.inf)
+    known = ("doubt_ends", "released", "expires", "reply_expires", "scheduled")
+    due = (last_due, handoffs.due_at(db, handoff), *(found[name] for name in known))
+    return min((at for at in due if at is not None), default=math.inf)
 
 
 def longest_wait(policy: Policy) -> float:
@@ -88,13 +92,14 @@ def longest_wait(policy: Policy) -> float:
     return max(WAIT_MAX_SECONDS, policy.backoff_max_seconds)
 
 
-def tend(db: sqlite3.Connection, *, policy: Policy, now: float) -> Tended:
+def tend(db: sqlite3.Connection, *, policy: Policy, now: float, handoff: HandoffRules = NOBODY_IS_ASKED) -> Tended:
     """Do what is due by the clock alone."""
     pulled = bound_waits(db, now=now, policy=policy, longest=longest_wait(policy))
     doubts, released = end_doubts(db, policy=policy, now=now), release_held(db, now=now)
     expired = expire(db, now=now), expire_replies(db, now=now)
+    told = handoffs.tend(db, handoff, now)
     merged = merging.finish(db, now)  # last: what ended above may have been in the way
-    return Tended(doubts, released, sum(expired), pulled, merged, AT_ONCE in (len(doubts), released, *expired))
+    return Tended(doubts, released, sum(expired), pulled, merged, told, AT_ONCE in (len(doubts), released, *expired))
 
 
 def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = AT_ONCE) -> list[tuple[int, State]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from wabot.core.jobs import OPEN, TRANSITIONS, Event, Kind, State, move
+from wabot.core.messages import Status
 from wabot.journal import copies, indexes
 
 _MERGES_WAIT = "EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL AND contact_id IN (keep, gone))"
@@ -57,6 +58,14 @@ def apply_event(
         {**values, "after": after, "settled_at": settled_at, "job": job_id, "before": before, "token": token},
     ).fetchall()
     return Moved(after, rows[0]["contact_id"], bool(rows[0]["merges_wait"])) if rows else None
+
+
+def fail_message(db: sqlite3.Connection, job_id: int, error: str | None, code: int | str | None) -> None:
+    """The message that a send carried will not arrive."""
+    db.execute(
+        "UPDATE messages SET status = ?, error = ?, error_code = ?, version = version + 1 WHERE job_id = ?",
+        (Status.FAILED, error, code, job_id),
+    )
 
 
 def claim(db: sqlite3.Connection, job_ids: Iterable[int], token: int) -> None:

@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
-from wabot.settings.sections import Seconds, Section
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from wabot.core.phone_numbers import InvalidNumber, normalize_number
+from wabot.settings.sections import NotNegative, Seconds, Section, Words
+
+
+def _digits(number: str) -> str:
+    try:
+        return normalize_number(number) if number else ""
+    except InvalidNumber as error:
+        raise ValueError("must be a phone number with its country code") from error
 
 
 class Handoff(Section):
+    words: Words = (
+        "AGENT", "HUMAN", "OPERATOR", "PERSON", "REAL PERSON", "TALK TO A HUMAN", "TALK TO A PERSON",
+        "SPEAK TO AN AGENT", "AGENTE", "HUMANO", "PERSONA", "HABLAR CON UNA PERSONA", "ATENDENTE",
+        "FALAR COM ATENDENTE", "CONSEILLER", "PARLER À UN CONSEILLER", "MENSCH", "MITARBEITER", "OPERATORE",
+        "एजेंट", "इंसान", "موظف", "وكيل",
+    )  # fmt: skip
+    by_assistant: bool = True
+    notice: str = "A colleague will answer you here."
+    unanswered_minutes: NotNegative = 30
+    unanswered_notice: str = "We have not forgotten you. A colleague will answer as soon as possible."
     resume_hours: Seconds = 12
+    alert_number: Annotated[str, AfterValidator(_digits)] = ""
+    alert_template: str = ""

@@ -13,6 +13,7 @@ from wabot.core.after_failure import after_model_failure
 from wabot.core.answer import read_answer
 from wabot.core.conversation import MESSAGE_CHARACTERS, TALK_CHARACTERS, FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed, CallsSpent
+from wabot.core.handoff import Handoff, HandoffRules, Reason
 from wabot.core.jobs import Event, Job, Outcome, Policy
 from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Contact, Stop
@@ -91,9 +92,8 @@ class ReplyStyle:
     """How to answer: what a first contact gets, the text if the model fails ("": nothing).
 
     `max_bubbles`: into how many messages an answer is put at the most. Earlier messages are shown to the model if they
-    are among the last `history_messages` and not older than `history_hours`; 0 = of any age. `handoff`: the model may
-    ask for a person. What is older than `max_age_hours` is not answered. `prompt_characters`: the most that the model
-    sees, without the knowledge.
+    are among the last `history_messages` and not older than `history_hours`; 0 = of any age. What is older than
+    `max_age_hours` is not answered. `prompt_characters`: the most that the model sees, without the knowledge.
     """
 
     first_contact: FirstContact
@@ -102,13 +102,8 @@ class ReplyStyle:
     fallback_text: str
     history_hours: float = 0.0
     max_bubbles: int = 1
-    handoff: bool = False
     max_age_hours: float = 12.0
     prompt_characters: int = TALK_CHARACTERS
-
-
-OLD_NEWS = "old_news"
-"""Why a contact needs a person: what they wrote reached us too late to be answered by itself."""
 
 
 async def _never() -> bool:
@@ -131,6 +126,7 @@ class Replies:
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
         caps: ReplyCaps = ReplyCaps(),  # noqa: B008  frozen
+        handoff: HandoffRules = HandoffRules(),  # noqa: B008  frozen
         typing: Typing | None = None,
         calls_are_spent: Callable[[], Awaitable[bool]] = _never,
         observe_seconds: Callable[[float], None] = lambda _seconds: None,
@@ -139,7 +135,7 @@ class Replies:
         self._memory, self._assistant, self._archive = memory, assistant, archive
         self._briefing, self._style, self._policy, self._pace = briefing, style, policy, pace
         self._clock, self._noise = clock, noise
-        self._caps, self._typing = caps, typing or (lambda _wamid, _silence: nullcontext())
+        self._caps, self._handoff, self._typing = caps, handoff, typing or (lambda _wamid, _silence: nullcontext())
         self._calls_are_spent = calls_are_spent
         self._observe_seconds, self._on_cap = observe_seconds, on_cap
         self.assistant_works: bool | None = None
@@ -165,15 +161,17 @@ class Replies:
         asked = await self._prompt(talk) if planned.ai else None
         if asked is not None and await self._calls_are_spent():
             return await self._without_calls(job, outgoing)
+        handoff = None
         if outgoing or asked is not None:
             try:
                 async with self._typing(talk.newest, partial(self._memory.gets_silence, job)):
-                    outgoing += await self._ask(job, asked, talk.questions) if asked is not None else []
+                    said, handoff = await self._ask(job, asked, talk.questions) if asked is not None else ([], None)
             except AssistantFailed as error:
                 return self._after_failure(job, error, outgoing)
             except CallsSpent:
                 return await self._without_calls(job, outgoing)
-        return Outcome(Event.SUCCEED, says=tuple(outgoing))
+            outgoing += said
+        return Outcome(Event.SUCCEED, says=tuple(outgoing), handoff=handoff)
 
     async def _no_answer(self, job: Job, now: float) -> Outcome | None:
         """What follows if no answer is to be made, or not now; None if one is."""
@@ -198,7 +196,8 @@ class Replies:
         """
         age = now - (job.contact.last_inbound_at or 0.0)
         if age >= self._style.max_age_hours * 3600 or not job.contact.window_is_open(now):
-            return Outcome(Event.EXPIRE, error="Came too late to be answered", code=OLD_NEWS, attention=OLD_NEWS)
+            handoff = self._handoff.begin(Reason.OLD_NEWS)
+            return Outcome(Event.EXPIRE, error="Came too late to be answered", code="old_news", handoff=handoff)
         if job.expires_at is not None and now >= job.expires_at:
             return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
         return None
@@ -214,7 +213,13 @@ class Replies:
         """The model failed: send the fallback text, if there is one, after the `welcome` for a first contact."""
         text = self._style.fallback_text
         fallback = (text_message(text, Origin.FALLBACK),) if text else ()
-        return Outcome(Event.GIVE_UP, error=error, code="assistant", says=(*welcome, *fallback))
+        return Outcome(
+            Event.GIVE_UP,
+            error=error,
+            code="assistant",
+            says=(*welcome, *fallback),
+            handoff=self._handoff.begin(Reason.FAILURE),
+        )
 
     def _over(self, cap: str, error: str, said: Sequence[tuple[float, Origin]], now: float) -> Outcome:
         """A cap is reached: silence, after the notice at most. `said`: what the contact was answered in a day."""
@@ -254,11 +259,12 @@ class Replies:
         room = max(style.prompt_characters - system.own, MESSAGE_CHARACTERS)
         return prompt(talk.said, system=system.text, limit=style.history_messages, characters=room)
 
-    async def _ask(self, job: Job, asked: Prompt, questions: Sequence[str]) -> list[Outgoing]:
+    async def _ask(self, job: Job, asked: Prompt, questions: Sequence[str]) -> tuple[list[Outgoing], Handoff | None]:
+        """What the model says, and whether it asks for a person: then the notice is all that is said."""
         started = self._clock()
         self._pace.spend(job.contact.id, started)
         try:
-            answer = read_answer(await self._assistant.answer(asked, job), handoff=self._style.handoff)
+            answer = read_answer(await self._assistant.answer(asked, job), handoff=self._handoff.by_assistant)
             bubbles = for_whatsapp(answer.text, self._style.max_bubbles)
             if not bubbles and not answer.handoff:
                 raise AssistantFailed("the answer is empty")
@@ -268,10 +274,13 @@ class Replies:
         finally:
             self._observe_seconds(self._clock() - started)
         self.assistant_works = True
+        handoff = self._handoff.begin(Reason.ASSISTANT) if answer.handoff else None
+        if handoff and self._handoff.notice:
+            return [text_message(self._handoff.notice, Origin.SERVICE)], handoff
         several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
         quoted = [questions[-1] if several else None] + [None] * len(bubbles)
         said = [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
-        return [*said[:-1], *(with_choices(last, answer.choices) for last in said[-1:])]
+        return [*said[:-1], *(with_choices(last, answer.choices) for last in said[-1:])], handoff
 
     def _after_failure(self, job: Job, error: AssistantFailed, welcome: Sequence[Outgoing]) -> Outcome:
         again = after_model_failure(error, spent=job.spent, policy=self._policy, now=self._clock(), noise=self._noise())

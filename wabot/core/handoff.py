@@ -1,0 +1,73 @@
+"""When a person is asked for: by the contact, by the assistant, or because wabot itself cannot answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wabot.core.optout import LONGEST_WORD, TYPES, fold
+
+
+class Reason(StrEnum):
+    """Why a person is asked for."""
+
+    ASKED = "asked"
+    ASSISTANT = "assistant"
+    FAILURE = "failure"
+    OLD_NEWS = "old_news"
+
+
+IN_WORDS = {
+    Reason.ASKED: "asks for a person",
+    Reason.ASSISTANT: "needs a person, says the assistant",
+    Reason.FAILURE: "got no answer: the assistant does not work",
+    Reason.OLD_NEWS: "wrote while wabot was away, too long ago to be answered now",
+}
+"""For the owner: what the contact does."""
+
+STILL_WAITS = "still waits for a person"
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """A person is asked for. `takeover_seconds`: for so long the assistant is silent; 0: it goes on.
+
+    `alert`: the owner is told.
+    """
+
+    reason: Reason
+    takeover_seconds: float = 0.0
+    alert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRules:
+    """When a person is asked for, and what follows. `words` are normalised by `fold`; an empty text sends nothing.
+
+    `unanswered_seconds`: so long after a handoff without a word of staff, the contact gets `unanswered_notice`; 0 =
+    never. The owner is told at `alert_number` (digits) with the template `alert_template`, in `language`.
+    """
+
+    words: frozenset[str] = frozenset()
+    by_assistant: bool = False
+    notice: str = ""
+    resume_seconds: float = 12 * 3600.0
+    unanswered_seconds: float = 0.0
+    unanswered_notice: str = ""
+    alert_number: str = ""
+    alert_template: str = ""
+    language: str = "en_US"
+
+    @property
+    def alerts(self) -> bool:
+        """Whether the owner is told."""
+        return bool(self.alert_number and self.alert_template)
+
+    def asks(self, kind: str, body: str) -> bool:
+        """Whether a message of type `kind` asks for a person with one of the words and nothing else."""
+        return kind in TYPES and len(body) <= LONGEST_WORD and fold(body) in self.words
+
+    def begin(self, reason: Reason) -> Handoff:
+        """A handoff for this reason. Where wabot could not answer, the assistant goes on."""
+        asked_for = reason in (Reason.ASKED, Reason.ASSISTANT)
+        return Handoff(reason, self.resume_seconds if asked_for else 0.0, self.alerts)
