@@ -77,8 +77,10 @@ class Metrics:
         self._registry.register(self._prices)
         self._registry.register(_Totals(journal))
 
-    def job_settled(self, job: Job, _outcome: Outcome, state: State | None) -> None:
+    def job_settled(self, job: Job, outcome: Outcome, state: State | None) -> None:
         """A lane settled a job."""
+        if outcome.handoff is not None and state is not None:
+            self.handed_off(outcome.handoff.reason)
         self._settled.labels(job.kind, state or "already_settled").inc()
         if state is State.DONE:
             self._latency.labels(job.kind).observe(max(self._clock() - job.created_at, 0.0))

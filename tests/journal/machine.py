@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.journal.scene import ANA, BEN, DAY, NOW, POLICY, RULES, receipt, said, template, text
 from wabot.core.after_failure import after_bounce, after_failure, after_hold
-from wabot.core.jobs import OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State, move
+from wabot.core.jobs import OF_CONTACTS, OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State, move
 from wabot.core.messages import Person, Status, Webhook, is_news
 from wabot.core.meta_errors import meaning
 from wabot.journal.archiving import Held
@@ -398,7 +398,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def queued(self) -> list[Kind]:
         """The kinds of which something may be claimed, now or soon."""
-        return [kind for kind in Kind if any(entry.state is State.QUEUED for _, entry in self.of(kind))]
+        return [kind for kind in OF_CONTACTS if any(entry.state is State.QUEUED for _, entry in self.of(kind))]
 
     def claimed(self, kind: Kind, limit: int) -> list[Job]:
         """A lane waits until something is due, and takes up to so many jobs."""
@@ -535,7 +535,7 @@ class JournalMachine(RuleBasedStateMachine):
             self.now += 1000
             self.tend()
             self.compare()
-            self.claims += [job for kind in Kind for job in self.drained(kind)]
+            self.claims += [job for kind in OF_CONTACTS for job in self.drained(kind)]
             for job in self.claims:
                 done = Outcome(Event.SUCCEED, wamid=self.name("end"))
                 self.run(self.journal.settle(job, done, self.now))

@@ -6,15 +6,12 @@ from collections.abc import Awaitable, Callable
 
 from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.journal.journal import Journal
-from wabot.log import get_logger
 from wabot.metrics import Metrics
 from wabot.monitor.problem_sources import Watch
 from wabot.settings.loading import Settings
 from wabot.work.event_posts import EventPosts
 from wabot.work.lane import Handler, Lane, Source
 from wabot.work.lane_reports import LaneReports
-
-log = get_logger()
 
 
 def working_lanes(
@@ -34,9 +31,6 @@ def working_lanes(
 
     def settled(job: Job, outcome: Outcome, state: State | None) -> None:
         metrics.job_settled(job, outcome, state)
-        if outcome.handoff is not None and state is not None:
-            log.info("contact.handed_off", reason=str(outcome.handoff.reason), job=job.id)
-            metrics.handed_off(outcome.handoff.reason)
         watch.job_settled(outcome)
 
     def changed(lane: Lane) -> None:

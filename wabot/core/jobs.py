@@ -63,6 +63,10 @@ class Kind(StrEnum):
     EVENT = "event"
 
 
+OF_CONTACTS = (Kind.REPLY, Kind.SEND)
+"""The kinds that are rows of the table `jobs`. Events have a table of their own, by endpoint."""
+
+
 class State(StrEnum):
     """Where a job stands. The journal's partial indexes name these words."""
 

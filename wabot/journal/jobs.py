@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wabot.core.jobs import OPEN, Event, Job, Kind, Outcome, Pause, Policy, State, move
+from wabot.core.jobs import OF_CONTACTS, OPEN, Event, Job, Kind, Outcome, Pause, Policy, State, move
 from wabot.core.messages import Receipt, Status
 from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import contacts, copies, indexes, merging, refusal_effects, takeover, templates, transitions
@@ -25,13 +25,13 @@ _CLAIMABLE = {
     " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
     f" WHERE j.kind = '{kind}' AND {indexes.READY} AND j.priority = ? AND j.due_at <= ? ORDER BY j.due_at, j.id LIMIT ?"
-    for kind in Kind
+    for kind in OF_CONTACTS
 }
 _FIRST_DUE = {
     kind: f"SELECT min(at) FROM (SELECT min(due_at) AS at FROM jobs WHERE kind = '{kind}' AND {indexes.READY}"
     f" AND priority = 0 UNION ALL SELECT min(due_at) FROM jobs WHERE kind = '{kind}' AND {indexes.READY}"
     f" AND priority = {BULK})"
-    for kind in Kind
+    for kind in OF_CONTACTS
 }
 """By kind: where a parameter decides whether a partial index serves, SQLite prepares a statement at each run."""
 

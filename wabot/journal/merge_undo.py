@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wabot.core.exceptions import InvalidInput
-from wabot.core.jobs import Kind
+from wabot.core.jobs import OF_CONTACTS, Kind
 from wabot.journal import indexes, merging, opt_outs
 from wabot.journal.sqlite import Reader, Writer
 from wabot.journal.transitions import promote, promote_reply
@@ -38,7 +38,7 @@ class Merges:
     async def undo_merge(self, merge_id: int, now: float) -> dict[str, Any] | None:
         """Make two contacts of one again; None for a merge that we do not know. Raises CannotUndo."""
         merge = await self.writer(_undo, merge_id, now)
-        for kind in Kind:
+        for kind in OF_CONTACTS:
             self.notify(kind, now)
         return merge
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from wabot.core.jobs import Kind, Policy
+from wabot.core.jobs import OF_CONTACTS, Policy
 from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import indexes
 
@@ -92,7 +92,7 @@ def bound_waits(db: sqlite3.Connection, *, now: float, policy: Policy, longest: 
     """
     latest = now + min(longest, policy.backoff_max_seconds)
     pulled = 0
-    for kind in Kind:
+    for kind in OF_CONTACTS:
         for priority in (0, BULK):
             pulled += db.execute(
                 f"UPDATE jobs SET due_at = :latest WHERE kind = '{kind}' AND priority = {priority}"

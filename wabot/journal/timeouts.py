@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wabot.core.after_failure import after_hold
 from wabot.core.handoff import HandoffRules
-from wabot.core.jobs import Event, Kind, Policy, State, move
+from wabot.core.jobs import OF_CONTACTS, Event, Policy, State, move
 from wabot.journal import handoffs, indexes, merging
 from wabot.journal.batches import UNFINISHED
 from wabot.journal.queue import BULK, HELD_MAX_SECONDS, bound_waits
@@ -49,7 +49,7 @@ class Tended:
 
 _MAX_READY = " UNION ALL ".join(
     f"SELECT max(due_at) AS at FROM jobs WHERE kind = '{kind}' AND priority = {priority} AND {indexes.READY}"
-    for kind in Kind
+    for kind in OF_CONTACTS
     for priority in (0, BULK)
 )
 _TIMES = (

@@ -196,7 +196,7 @@ class Replies:
         """
         age = now - (job.contact.last_inbound_at or 0.0)
         if age >= self._style.max_age_hours * 3600 or not job.contact.window_is_open(now):
-            handoff = self._handoff.begin(Reason.OLD_NEWS)
+            handoff = self._begin_handoff(Reason.OLD_NEWS, job)
             return Outcome(Event.EXPIRE, error="Came too late to be answered", code="old_news", handoff=handoff)
         if job.expires_at is not None and now >= job.expires_at:
             return Outcome(Event.EXPIRE, error="Too late to be of use", code="expired")
@@ -218,7 +218,7 @@ class Replies:
             error=error,
             code="assistant",
             says=(*welcome, *fallback),
-            handoff=self._handoff.begin(Reason.FAILURE),
+            handoff=self._begin_handoff(Reason.FAILURE, job),
         )
 
     def _over(self, cap: str, error: str, said: Sequence[tuple[float, Origin]], now: float) -> Outcome:
@@ -274,13 +274,17 @@ class Replies:
         finally:
             self._observe_seconds(self._clock() - started)
         self.assistant_works = True
-        handoff = self._handoff.begin(Reason.ASSISTANT) if answer.handoff else None
+        handoff = self._begin_handoff(Reason.ASSISTANT, job) if answer.handoff else None
         if handoff and self._handoff.notice:
             return [text_message(self._handoff.notice, Origin.SERVICE)], handoff
         several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
         quoted = [questions[-1] if several else None] + [None] * len(bubbles)
         said = [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
         return [*said[:-1], *(with_choices(last, answer.choices) for last in said[-1:])], handoff
+
+    def _begin_handoff(self, reason: Reason, job: Job) -> Handoff:
+        log.info("contact.handed_off", reason=str(reason), job=job.id)
+        return self._handoff.begin(reason)
 
     def _after_failure(self, job: Job, error: AssistantFailed, welcome: Sequence[Outgoing]) -> Outcome:
         again = after_model_failure(error, spent=job.spent, policy=self._policy, now=self._clock(), noise=self._noise())
