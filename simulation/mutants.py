@@ -36,7 +36,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant("wabot.core.may_send", "if job.contact.stopped is not None and outgoing.origin is Origin.BULK:", "if False:",
                also=Mutant("wabot.journal.accept", "        cancel_for_opt_out(db, one, now)\n", "        pass\n"))),
     "who said STOP is answered": Mutant(
-        "wabot.journal.accept", "(author.stopped is Stop.ALL or author.paused or wish is Wish.STOP)", "author.paused", "people stop"),
+        "wabot.journal.accept", "author.stopped is Stop.ALL or author.paused or wish is Wish.STOP:", "author.paused:", "people stop"),
     "STOP is not written down": Mutant(
         "wabot.journal.accept", "    opt_outs.record(db, contact_id, Stop.ALL, at, stop=True)\n", "    pass\n", "people stop"),
     "START is not written down": Mutant("wabot.journal.accept", "        opt_outs.start(db, author.id, at)\n", "        pass\n", "people stop"),
