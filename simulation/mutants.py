@@ -42,8 +42,8 @@ MUTANTS: dict[str, Mutant] = {
     "START is not written down": Mutant("wabot.journal.accept", "        opt_outs.start(db, author.id, at)\n", "        pass\n", "people stop"),
     "an Idempotency-Key is forgotten": Mutant(
         "wabot.journal.batches", "VALUES (?, ?, ?, ?)\",\n        (batch.id, batch.fingerprint,", "VALUES (?, ?, ?, ?)\",\n        (batch.id, now,", "crashes"),
-    "doubts never end": Mutant("wabot.journal.timeouts", "(found[\"doubt_ends\"], ", "(", "doubts"),
-    "held sends are never released": Mutant("wabot.journal.timeouts", "found[\"released\"], ", "", "paused templates"),
+    "doubts never end": Mutant("wabot.journal.timeouts", "(\"doubt_ends\", ", "(", "doubts"),
+    "held sends are never released": Mutant("wabot.journal.timeouts", "\"released\", \"expires\"", "\"expires\"", "paused templates"),
     "what is released is not promoted": Mutant(
         "wabot.journal.timeouts",
         "    for contact_id in {row[\"contact_id\"] for row in rows}:  # when all are back, so that the oldest is the first\n"
