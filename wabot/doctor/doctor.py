@@ -21,6 +21,7 @@ from wabot.core.credentials import Credentials
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.core.model_answers import ModelAnswer, ModelName
+from wabot.doctor.event_endpoints import reach
 from wabot.doctor.public_address import knock
 from wabot.doctor.questions_to_meta import Meta
 from wabot.settings.errors import SettingsError
@@ -184,7 +185,7 @@ class Doctor:
         return remedies.check_of_models(dict(zip(self._around.models, failures, strict=True)))
 
     async def _events(self) -> Check:
-        return doctor_verdicts.skipped("events", "no endpoints are configured")
+        return await reach(self._around.session, [endpoint.url for endpoint in self._settings.events])
 
     def _callback(self) -> str:
         """The public address of our webhook, from the settings, `--url` or Meta; "" if unknown."""

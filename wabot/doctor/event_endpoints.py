@@ -1,0 +1,38 @@
+"""Checks whether the endpoints of [[events]] can be reached, without telling them anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from wabot.core import doctor_verdicts
+from wabot.core.doctor_verdicts import Check
+
+SECONDS = 9.0
+GONE = 410
+"""An endpoint that answers this is not wanted any more."""
+
+
+async def reach(session: aiohttp.ClientSession, urls: Sequence[str]) -> Check:
+    """Whether something answers at each address; whether it takes an event, only an event shows."""
+    if not urls:
+        return doctor_verdicts.skipped("events", "no endpoints are configured")
+    faults = [fault for fault in await asyncio.gather(*(_fault(session, url) for url in urls)) if fault]
+    if faults:
+        remedy = "Start the program there, or correct its url; its events wait for three days."
+        return doctor_verdicts.warning("events", "; ".join(faults), remedy)
+    count = f"{len(urls)} endpoints answer" if len(urls) > 1 else "the endpoint answers"
+    return doctor_verdicts.ok("events", f"{count}; whether it takes an event, only an event shows")
+
+
+async def _fault(session: aiohttp.ClientSession, url: str) -> str | None:
+    """Why an endpoint will get no events, without user, password and query of its address."""
+    place = f"{urlsplit(url).scheme}://{urlsplit(url).hostname}{urlsplit(url).path}"
+    try:
+        async with session.head(url, timeout=aiohttp.ClientTimeout(total=SECONDS), allow_redirects=False) as response:
+            return f"{place} answers that it is gone (410)" if response.status == GONE else None
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        return f"{place} cannot be reached ({type(error).__name__})"
