@@ -99,8 +99,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
-        "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry", "wabot.journal.event_queue",
-        "wabot.journal.outbox_list",
+        "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry",
+        "wabot.journal.contact_list", "wabot.journal.event_queue", "wabot.journal.outbox_list",
         "wabot.journal.single_messages", "wabot.message_building",
         "wabot.journal.merge_undo", "wabot.journal.retry_and_cancel", "wabot.log", "wabot.metrics",
         "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.template_list",

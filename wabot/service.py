@@ -16,6 +16,7 @@ from wabot.core.new_ids import new_id
 from wabot.core.phone_numbers import InvalidNumber, is_bsuid, normalize_number
 from wabot.core.template_check import Components
 from wabot.core.templates import Template
+from wabot.journal.contact_list import Question
 from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
 from wabot.journal.single_messages import NewSingle, Reason
@@ -207,6 +208,11 @@ class Service(Operations):
     async def contact(self, number: str) -> dict[str, Any] | None:
         """A person as the journal knows them; None if it does not. Raises InvalidNumber."""
         return await self._journal.contact(identify(number), self._clock())
+
+    async def contacts(self, question: Question) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of contacts, latest talk first, and the cursor of the next; None if there is none."""
+        page = await self._journal.contacts(question, self._clock())
+        return page.contacts, None if page.cursor is None else str(page.cursor)
 
     async def pause(self, number: str, hours: float | None, reason: str | None) -> dict[str, Any] | None:
         """Let a person answer somebody instead of the assistant; None = until `resume`. The contact then."""

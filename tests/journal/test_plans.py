@@ -24,7 +24,7 @@ from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
 from wabot.core.outgoing import Origin
 from wabot.core.owner_events import Endpoint
-from wabot.journal import connections, indexes
+from wabot.journal import connections, contact_list, indexes
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.event_queue import EventQuery
 from wabot.journal.event_writing import EventWriter
@@ -60,6 +60,8 @@ EXCEPTIONS = {
     "SELECT id, direction, type, wamid, substr(body, 1, :longest)": "sorts what one prompt can hold, beside LIMIT",
     "SELECT count(*), min(id) FROM jobs WHERE kind = 'send' AND state = 'waiting'": "/metrics counts a partial index",
     "SELECT count(*) FROM messages INDEXED BY messages_ahead": "/metrics counts a partial index",
+    "FROM (SELECT id, contact_id FROM messages WHERE id < ?": "/contacts: a step of the newest messages",
+    "SELECT id, name, wa_id, bsuid FROM contacts": "/contacts: a search in all names and numbers",
     "coalesce(next_position, 0) >= 0 AND single = 0 ORDER BY created_at DESC": "/batches: a page of the newest",
     "FROM jobs j INDEXED BY jobs_ready WHERE kind = 'send'": "/outbox sorts what waits for its turn",
     "FROM jobs j INDEXED BY jobs_waiting WHERE kind = 'send'": "/outbox sorts what waits for its turn",
@@ -261,6 +263,8 @@ async def questions(scene: Scene) -> None:
     await journal.single_result("one")
     await journal.knows_key("key")
     await journal.contact(EVA, scene.now)
+    for question in (contact_list.Question(), contact_list.Question("49", attention=True), contact_list.Question("x")):
+        await journal.contacts(question, scene.now)
     await journal.results("big")
     for cursor in (None, "big", "nothing"):
         await journal.batches(5, cursor)

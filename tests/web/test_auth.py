@@ -39,6 +39,7 @@ GUARDED = [
     ("POST", f"/contacts/{ANA}/opt-out"),
     ("POST", f"/contacts/{ANA}/opt-in"),
     ("DELETE", f"/contacts/{ANA}"),
+    ("GET", "/contacts"),
     ("POST", f"/contacts/{ANA}/pause"),
     ("POST", f"/contacts/{ANA}/resume"),
     ("POST", "/messages"),

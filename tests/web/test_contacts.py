@@ -164,3 +164,41 @@ async def test_a_colleague_who_writes_may_take_over(wabot: Business) -> None:
     await wabot.post(f"/contacts/{ANA}/pause", {"hours": None})
     await wabot.post("/messages", {"number": ANA, "text": "Still here.", "takeover": True})
     assert (await wabot.get(f"/contacts/{ANA}")).json["assistant"]["until"] is None
+
+
+async def listed(wabot: Business, **query: str) -> list[str]:
+    """The numbers of a list."""
+    found = (await wabot.get("/contacts", params=query)).json
+    assert found["count"] == len(found["contacts"])
+    return [contact["number"] for contact in found["contacts"]]
+
+
+async def test_contacts_are_listed_latest_talk_first(wabot: Business) -> None:
+    for number, text in ((ANA, "Do you have tulips?"), (BEN, "ÖFFNUNGSZEITEN?"), (EVA, "Hello")):
+        await says(wabot, text, number)
+        await answered(wabot, 1, number)
+    await says(wabot, "And roses?", ANA)
+    await answered(wabot, 2, ANA)
+    assert await listed(wabot) == [ANA, EVA, BEN]
+    first = (await wabot.get("/contacts", params={"limit": "2"})).json
+    assert [contact["number"] for contact in first["contacts"]] == [ANA, EVA]
+    assert first["contacts"][0].keys() == CONTACT
+    assert isinstance(first["contacts"][0]["last_message"]["raw"], dict)
+    one = (await wabot.get(f"/contacts/{ANA}")).json
+    assert {**first["contacts"][0], "last_message": one["last_message"]} == one
+    assert await listed(wabot, cursor=first["next_cursor"]) == [BEN]
+    assert await listed(wabot, search="tulip") == [ANA]
+    assert await listed(wabot, search="öffnungs") == [BEN]
+    assert await listed(wabot, search=f"+{EVA[:4]}") == [EVA]
+    assert await listed(wabot, search="nothing of the sort") == []
+    refusal(await wabot.get("/contacts", params={"limit": "0"}), 422)
+    refusal(await wabot.get("/contacts", params={"cursor": "x"}), 422)
+
+
+async def test_who_waits_for_a_person_is_listed(wabot: Business) -> None:
+    await says(wabot, "Hello", ANA)
+    await says(wabot, "agent", BEN)
+    await answered(wabot, 1, ANA)
+    assert await listed(wabot, attention="true") == [BEN]
+    await wabot.post(f"/contacts/{BEN}/resume")
+    assert await listed(wabot, attention="true") == []

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wabot.core.json_values import stored
 from wabot.core.messages import Direction
 from wabot.core.new_ids import new_id
 from wabot.core.owner_events import KEPT_SECONDS, NOBODY, Endpoint
@@ -23,7 +22,6 @@ from wabot.log import get_logger
 TRIGGERS = Path(__file__).with_name("event_triggers.sql")
 LAST_LINES = 10
 """Messages of the talk in a handoff."""
-_INSIDE = ("_id", "version")
 
 log = get_logger()
 
@@ -116,12 +114,11 @@ def _of_contact(db: sqlite3.Connection, note: sqlite3.Row, about: dict[str, Any]
     if db.execute("SELECT 1 FROM contacts WHERE id = ?", (note["contact_id"],)).fetchone() is None:
         return None
     contact = contact_documents.of_contact(db, note["contact_id"], now)
-    contact["last_message"] = contact["last_message"] and _shown(contact["last_message"])
     if note["message_id"] is None:
         last = {"messages": _last_lines(db, note["contact_id"])} if note["type"] == "contact.handoff" else {}
         return {"contact": contact, **about, **last}
     row = db.execute(f"{history.MESSAGE} WHERE m.id = ?", (note["message_id"],)).fetchone()
-    return row and {"message": _shown(history.document(row, row["content"])) | about, "contact": contact}
+    return row and {"message": history.shown(history.document(row, row["content"])) | about, "contact": contact}
 
 
 def _batch(db: sqlite3.Connection, batch_id: str) -> dict[str, Any] | None:
@@ -155,9 +152,3 @@ def _last_lines(db: sqlite3.Connection, contact_id: int) -> list[dict[str, Any]]
         }
         for row in reversed(rows)
     ]
-
-
-def _shown(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message as `/get` shows it."""
-    shown = {key: value for key, value in message.items() if key not in _INSIDE}
-    return shown | {"raw": stored(message["raw"], {})}

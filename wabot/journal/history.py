@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -249,7 +249,15 @@ def newest(db: sqlite3.Connection, contact_id: int) -> dict[str, Any] | None:
         " ORDER BY m.timestamp DESC, m.id DESC LIMIT 1",
         (contact_id,),
     ).fetchone()
-    return None if row is None else document(row, stored_text(row["content"]))
+    return None if row is None else shown(document(row, row["content"]))
+
+
+_INSIDE = ("_id", "version")
+
+
+def shown(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message with its content as text, as `/get` shows it."""
+    return {key: value for key, value in message.items() if key not in _INSIDE} | {"raw": stored(message["raw"], {})}
 
 
 def document(row: sqlite3.Row, raw: Any) -> dict[str, Any]:

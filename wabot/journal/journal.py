@@ -41,6 +41,7 @@ from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.between_accounts import BetweenAccounts
 from wabot.journal.connections import Connect, Connection, OnDemand, Threads
+from wabot.journal.contact_list import ContactLists
 from wabot.journal.costs import Costs
 from wabot.journal.event_queue import TellsPrograms
 from wabot.journal.history import Talks
@@ -57,7 +58,7 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, BetweenAccounts, ByHand, Costs, Merges, ModelCalls, Talks, TellsPrograms):
+class Journal(Archiving, BetweenAccounts, ByHand, ContactLists, Costs, Merges, ModelCalls, Talks, TellsPrograms):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(

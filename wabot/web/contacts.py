@@ -9,12 +9,13 @@ from typing import Any
 
 from aiohttp import web
 
+from wabot.journal.contact_list import Question
 from wabot.web.answers import Refusal
 from wabot.web.auth import ACCOUNTS
 from wabot.web.history import QUESTION_LIMIT
 from wabot.web.request_account import account_of, answer, service_of
 from wabot.web.request_bodies import parse, read_account, validate, validate_query
-from wabot.web.request_models import MergesQuery, Pause
+from wabot.web.request_models import ContactsQuery, MergesQuery, Pause
 
 
 def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -26,6 +27,15 @@ def _set_stop(*, stop: bool) -> Callable[[web.Request], Awaitable[web.Response]]
         return answer(request, {"number": identity, "opted_out": stop})
 
     return handler
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /contacts: contacts, latest talk first; `next_cursor` if there may be more."""
+    asked = validate_query(ContactsQuery, request)
+    before = None if asked.cursor is None else int(asked.cursor)
+    found, cursor = await service_of(request).contacts(Question(asked.search, asked.attention, asked.limit, before))
+    more = {"next_cursor": cursor} if cursor is not None else {}
+    return answer(request, {"count": len(found), "contacts": found, **more})
 
 
 async def contact(request: web.Request) -> web.Response:
@@ -84,6 +94,7 @@ async def undo_merge(request: web.Request) -> web.Response:
 ROUTES = [
     web.post("/contacts/{number}/opt-out", _set_stop(stop=True)),
     web.post("/contacts/{number}/opt-in", _set_stop(stop=False)),
+    web.get("/contacts", listing),
     web.get("/contacts/{number}", contact),
     web.post("/contacts/{number}/pause", pause),
     web.post("/contacts/{number}/resume", resume),

@@ -165,6 +165,15 @@ class CostsQuery(Model):
     month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
 
 
+class ContactsQuery(Model):
+    """`GET /contacts`: all optional. `cursor`: where to continue."""
+
+    search: Annotated[str, Field(max_length=200)] = ""
+    attention: bool = False
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(pattern=r"^-?[0-9]{1,18}$")] | None = None
+
+
 class MergesQuery(Model):
     """`GET /merges`."""
 
