@@ -16,7 +16,7 @@ from benchmarks.large_journal import OPEN_LATER, SPAN_SECONDS, TALKER, Size
 from benchmarks.timed import Measured
 from benchmarks.webhooks import NAME, number
 from wabot.core.exceptions import Effect
-from wabot.core.jobs import Event, Job, Kind, Outcome, Policy, State
+from wabot.core.jobs import OF_CONTACTS, Event, Job, Kind, Outcome, Policy, State
 from wabot.core.messages import ForeignPart, Inbound, Person, Receipt, Status, TemplateNews, Webhook
 from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal.accept import Rules
@@ -139,7 +139,7 @@ class Work:
                     receipt = Receipt(f"wamid.{job.id}", status, self.now, tag=job.tag)
                     await self.journal.accept(Webhook(receipts=(receipt,)), self.now)
         with self.doing("next_due"):
-            for kind in Kind:
+            for kind in OF_CONTACTS:
                 await self.journal.next_due(kind)
         with self.doing("recently_sent"):
             await self.journal.recently_sent(self.now - 60)

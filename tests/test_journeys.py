@@ -571,9 +571,8 @@ async def test_the_sandbox_serves_where_nobody_types(tmp_path: Path) -> None:
 
         assert [m["direction"] for m in await w.said_with(BEN)] == ["in", "out"]
         unknown = {"numbers": [BEN], "template": {"name": "no_such_template", "language": "en_US"}}
-        _, batch = await w.post("/initiate-bulk", unknown)
-        assert [(r["status"], r["error_code"]) for r in batch["results"]] == [("failed", 132001)]
-        assert "does not exist" in batch["results"][0]["error"]
+        status, refused = await w.post("/initiate-bulk", unknown)
+        assert (status, refused["error"]["details"][0]["reason"]) == (422, "unknown_template")
         assert await wabot.stop() == 0
 
 
