@@ -127,3 +127,18 @@ async def test_a_time_that_has_just_passed_means_now(wabot: Business) -> None:
     answer = await wabot.post("/initiate-bulk", {"numbers": [ANA], "send_at": at(-30, hours=-8)})
     assert answer.status == 202
     await eventually(lambda: len(wabot.meta.sent) == 1)
+
+
+async def test_in_quiet_hours_bulk_waits_and_whoever_writes_is_answered(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
+    async with business(tmp_path / "data", bulk={"quiet_hours": hours}, api={"wait_seconds": 0}) as b:
+        batch = (await b.post("/initiate-bulk", {"numbers": [ANA]})).json
+        await b.meta.say("hello", from_=ANA)
+        await eventually(lambda: len(b.meta.sent) == 1)
+        sent = await b.post("/messages", {"number": ANA, "text": "Good evening"}, headers={"Prefer": "wait=5"})
+        assert (sent.status, sent.json["status"]) == (200, "sent")
+        (held,) = (await b.get("/outbox", params={"batch_id": batch["batch_id"]})).json["outbox"]
+        assert (held["state"], held["why"]) == ("held", f"Is held: Quiet hours until {now + timedelta(hours=2):%H:%M}")
+        assert await state(b, batch["batch_id"]) == "running"
+        assert len(b.meta.sent) == 2

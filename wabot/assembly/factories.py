@@ -20,6 +20,7 @@ from wabot.knowledge.briefing import Briefing
 from wabot.knowledge.files import Files
 from wabot.metrics import Metrics
 from wabot.monitor.problem_sources import Watch
+from wabot.quiet_hours import QuietHours
 from wabot.service import Service
 from wabot.settings.accounts import MAIN
 from wabot.settings.loading import Settings
@@ -123,7 +124,7 @@ def briefing(settings: Settings, watch: Watch, clock: Callable[[], float]) -> Br
 
 def time_zone(settings: Settings) -> tzinfo:
     """The time zone in which days begin for the assistant."""
-    return ZoneInfo(settings.assistant.timezone or "UTC")
+    return ZoneInfo(settings.assistant.timezone or settings.bulk.timezone)
 
 
 def daily_calls(settings: Settings, journal: Journal, clock: Callable[[], float]) -> DailyCalls:
@@ -146,7 +147,16 @@ def sends(
 ) -> Sends:
     """The handler of send jobs."""
     at_once = settings.delivery.sends_at_once
-    return Sends(graph, limits=limits, policy=policy(settings), clock=clock, noise=noise, at_once=at_once)
+    quiet = QuietHours.of(settings.bulk.quiet_hours, ZoneInfo(settings.bulk.timezone))
+    return Sends(
+        graph,
+        limits=limits,
+        policy=policy(settings),
+        clock=clock,
+        noise=noise,
+        at_once=at_once,
+        bulk_waits=quiet.wait,
+    )
 
 
 def identity(name: str, settings: Settings) -> Identity:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from wabot.core.jobs import Event, Job, Outcome
 from wabot.core.messages import Stop
 from wabot.core.outgoing import OF_ASSISTANT, Origin
@@ -9,7 +12,24 @@ from wabot.core.outgoing import OF_ASSISTANT, Origin
 TAKEN_OVER = "A person answers this contact"
 
 
-def check(job: Job, now: float, *, attempts: int) -> Outcome | None:
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Bulk messages wait until a time (Unix seconds), for this reason."""
+
+    until: float
+    reason: str
+    code: str
+
+
+BulkWaits = Callable[[float], Wait | None]
+"""Until when bulk messages wait at a time; None if they may leave."""
+
+
+def never(_now: float) -> None:
+    """Bulk messages wait for nothing."""
+
+
+def check(job: Job, now: float, *, attempts: int, bulk_waits: BulkWaits = never) -> Outcome | None:
     """None if the message may leave, otherwise the outcome of its job. No outcome here uses up a try."""
     outgoing = job.outgoing
     if outgoing is None:
@@ -25,6 +45,9 @@ def check(job: Job, now: float, *, attempts: int) -> Outcome | None:
         return Outcome(Event.TAKE_OVER, spent=False, error=TAKEN_OVER, code="taken_over")
     if job.contact.stopped is not None and outgoing.origin is Origin.BULK:
         return _unasked_for(job.contact.stopped)
+    if outgoing.origin is Origin.BULK and (wait := bulk_waits(now)):
+        # Held, so that it stands in no one's way: a reply to the same person leaves meanwhile.
+        return Outcome(Event.HOLD, due_at=wait.until, spent=False, error=wait.reason, code=wait.code)
     if outgoing.template is None and not job.contact.window_is_open(now):
         return Outcome(Event.EXPIRE, spent=False, error="The 24-hour window has closed", code="window_closed")
     if job.spent >= attempts:

@@ -11,6 +11,7 @@ from wabot.core import may_send, meta_errors
 from wabot.core.after_failure import after_failure
 from wabot.core.exceptions import DeliveryError, Scope, Unavailable, Unclear
 from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
+from wabot.core.may_send import BulkWaits, never
 from wabot.core.outage_detection import Blame, Outages, concerns
 from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.core.sends_in_flight import MOST, SendsInFlight
@@ -48,10 +49,11 @@ class Sends:
         clock: Callable[[], float],
         noise: Callable[[], float] = random.random,
         at_once: int = MOST,
+        bulk_waits: BulkWaits = never,
     ) -> None:
         self._in_flight = SendsInFlight(at_once)
         self._meta, self._limits, self._policy = meta, limits, policy
-        self._clock, self._noise = clock, noise
+        self._clock, self._noise, self._bulk_waits = clock, noise, bulk_waits
         self._outages = Outages()
         self.meta_works: bool | None = None
 
@@ -77,7 +79,8 @@ class Sends:
 
     async def _send(self, job: Job) -> Outcome:
         now = self._clock()
-        outcome = may_send.check(job, now, attempts=self._policy.attempts) or self._pair_wait(job, now)
+        outcome = may_send.check(job, now, attempts=self._policy.attempts, bulk_waits=self._bulk_waits)
+        outcome = outcome or self._pair_wait(job, now)
         if outcome is not None or job.outgoing is None:
             self._outages.over(job.contact.id)
             self._limits.bucket.spend(-1, now)
