@@ -60,7 +60,7 @@ async def test_a_dry_run_knows_of_people_who_were_forgotten_and_no_category_with
 
 async def test_a_scheduled_batch_leaves_when_its_time_has_come_also_after_a_restart(tmp_path: Path) -> None:
     async with business(tmp_path / "data") as b:
-        begun = time.monotonic()
+        begun, due = time.monotonic(), time.time() + 6
         answer = await b.post("/initiate-bulk", {"numbers": [ANA, BEN], "send_at": at(6)})
         assert (answer.status, answer.json["queued"], answer.json["state"]) == (202, 2, "scheduled")
         assert time.monotonic() - begun < 3, "it waited"
@@ -72,6 +72,8 @@ async def test_a_scheduled_batch_leaves_when_its_time_has_come_also_after_a_rest
     async with business(tmp_path / "data", meta=b.meta) as b:
         assert await state(b, batch_id) == "scheduled"
         assert len(b.meta.sent) == 1
+        await eventually(lambda: len(b.meta.sent) > 1)
+        assert time.time() >= due, "it left too early"
         await eventually(lambda: len(b.meta.sent) == 3)
         await eventually(lambda: settled(b, batch_id))
 
@@ -85,8 +87,10 @@ async def test_a_scheduled_batch_can_be_cancelled(wabot: Business) -> None:
     batch_id = answer.json["batch_id"]
     cancelled = await wabot.post(f"/batches/{batch_id}/cancel")
     assert (cancelled.status, cancelled.json["state"], cancelled.json["failed"]) == (200, "cancelled", 2)
+    due = time.time() + 3.2
     await wabot.post("/initiate-bulk", {"numbers": [EVA], "send_at": at(3.2)})
     await eventually(lambda: len(wabot.meta.sent) > 0)
+    assert time.time() >= due, "it left too early"
     assert [sent.to for sent in wabot.meta.sent] == [EVA]
     found = (await wabot.get(f"/batches/{batch_id}")).json
     assert {line["error_code"] for line in found["results"]} == {"cancelled"}
