@@ -129,6 +129,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.assembly.lanes": (
         "wabot.core", "wabot.journal", "wabot.metrics", "wabot.monitor.problem_sources", "wabot.settings", "wabot.work",
     ),
+    "wabot.assembly.ask": (
+        "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal.talk_so_far",
+        "wabot.service", "wabot.settings", "wabot.work.models",
+    ),
     "wabot.assembly.account": (
         "wabot.assembly.lanes",
         "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.events",
@@ -148,7 +152,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.sandbox_command": ("wabot.assembly.start_and_stop", "wabot.log", "wabot.sandbox.chat", "wabot.settings"),
     "wabot.outbox_arguments": (),
     "wabot.cli": (
-        "wabot.assembly.adapters", "wabot.assembly.start_and_stop", "wabot.core", "wabot.doctor",
+        "wabot.assembly.adapters", "wabot.assembly.ask", "wabot.assembly.start_and_stop", "wabot.core", "wabot.doctor",
         "wabot.journal.backup", "wabot.journal.restore", "wabot.log", "wabot.outbox_arguments", "wabot.outbox_command",
         "wabot.ownership", "wabot.running_address", "wabot.sandbox_command", "wabot.settings",
     ),
@@ -184,6 +188,7 @@ BROAD_CATCHERS = {
 """How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an
 operation raises belongs to its own caller, and the loops beside the lanes, which a bug must not end."""
 TALKERS = {
+    "wabot.assembly.ask",
     "wabot.cli",
     "wabot.doctor.terminal",
     "wabot.outbox_command",

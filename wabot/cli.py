@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _mallopt(_M_ARENA_MAX, 1)
     try:
         settings = _settings(args)
-        log.configure(settings.log, journald=is_journald(1))
+        logging = settings.log.model_copy(update={"level": "critical"}) if args.command == "ask" else settings.log
+        log.configure(logging, journald=is_journald(1))
         log.hide(settings.secrets())
         return _command(args, settings)
     except WabotError as error:
@@ -93,6 +94,10 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
         from wabot.doctor import terminal  # noqa: PLC0415
 
         return _run(terminal.run(settings, args, models=adapters.models, archive=adapters.mongo))
+    if args.command == "ask":
+        from wabot.assembly.ask import ask  # noqa: PLC0415
+
+        return _run(ask(settings, args))
     if args.command == "backup":
         from wabot.journal import backup  # noqa: PLC0415
 
@@ -193,11 +198,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     doctor.add_argument("--fix", action="store_true", help="subscribe the app, and its webhook's fields, at Meta")
     doctor.add_argument("--url", default="", metavar="https://…", help="the public address of this wabot")
     doctor.add_argument("--json", action="store_true", help="for programs")
+    ask = commands.add_parser("ask", help="what the assistant would answer, and what it is shown; nothing is sent")
+    ask.add_argument("question")
+    ask.add_argument("--number", default="", metavar="N", help="as this contact, with their talk so far")
+    ask.add_argument("--json", action="store_true", help="for programs")
     backup = commands.add_parser("backup", help="a consistent copy of the journal, also while wabot runs")
     backup.add_argument("file", type=Path)
     restore = commands.add_parser("restore", help="put a backup in the journal's place; wabot must not run")
     restore.add_argument("file", type=Path)
-    for command in (doctor, backup, restore):
+    for command in (doctor, ask, backup, restore):
         command.add_argument("--account", default="", metavar="NAME", help=_ACCOUNT)
     args = argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
     if args.keep and (args.command or not args.sandbox):

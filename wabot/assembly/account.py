@@ -97,7 +97,7 @@ async def _around(
     meta = adapters.whatsapp(settings)
     calls = factories.daily_calls(settings, journal, clock)
     models = await _models(adapters, settings, calls, clock, (metrics, watch))
-    briefing = factories.briefing(settings, watch, clock)
+    briefing = factories.briefing(settings, clock, watch.knowledge_read)
     replies = factories.replies(
         settings, journal, models, asked, meta.show_typing, calls=calls, briefing=briefing, clock=clock,
         noise=noise, observe_seconds=metrics.answer_made, on_cap=metrics.reply_capped,

@@ -108,7 +108,11 @@ def reply_caps(settings: Settings) -> ReplyCaps:
     return ReplyCaps(chosen.replies_per_contact_hour, chosen.replies_per_contact_day, chosen.limit_notice)
 
 
-def briefing(settings: Settings, watch: Watch, clock: Callable[[], float]) -> Briefing:
+def briefing(
+    settings: Settings,
+    clock: Callable[[], float],
+    on_fault: Callable[[str | None], None] = lambda _fault: None,
+) -> Briefing:
     """What the model is told. Raises OSError if a file of the owner's cannot be read."""
     assistant = settings.assistant
     return Briefing(
@@ -118,7 +122,7 @@ def briefing(settings: Settings, watch: Watch, clock: Callable[[], float]) -> Br
         handoff=settings.handoff.by_assistant,
         zone=time_zone(settings),
         clock=clock,
-        on_fault=watch.knowledge_read,
+        on_fault=on_fault,
     )
 
 
