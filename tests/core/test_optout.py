@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.core.optout import Consent, Wish, fold
+from wabot.core.optout import Consent, Wish, fold, word_of
 from wabot.settings.sections import OptOut
 
 WORDS = OptOut()
@@ -20,12 +20,12 @@ CONSENT = Consent.of(WORDS.stop_words, WORDS.start_words, WORDS.confirmation, WO
     ],
 )  # fmt: skip
 def test_stop_is_heard_however_it_is_written(body: str) -> None:
-    assert CONSENT.wish("text", body) is Wish.STOP
+    assert CONSENT.wish(word_of("text", body)) is Wish.STOP
 
 
 @pytest.mark.parametrize("body", ["START", "unstop", "Subscribe.", "Alta", "शुरू करें", "ابدأ", "opt in"])
 def test_start_is_heard_too(body: str) -> None:
-    assert CONSENT.wish("text", body) is Wish.START
+    assert CONSENT.wish(word_of("text", body)) is Wish.START
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_start_is_heard_too(body: str) -> None:
     ],
 )  # fmt: skip
 def test_the_word_counts_only_when_it_is_the_whole_message(body: str) -> None:
-    assert CONSENT.wish("text", body) is None
+    assert CONSENT.wish(word_of("text", body)) is None
 
 
 def test_a_turkish_capital_is_the_letter_that_it_looks_like() -> None:
-    assert Consent.of(["iptal"], [], "", "").wish("text", "İptal") is Wish.STOP
+    assert Consent.of(["iptal"], [], "", "").wish(word_of("text", "İptal")) is Wish.STOP
 
 
 def test_each_wish_has_its_answer() -> None:
@@ -50,12 +50,12 @@ def test_each_wish_has_its_answer() -> None:
 
 
 def test_without_words_nobody_wishes_anything() -> None:
-    assert Consent().wish("text", "stop") is None
+    assert Consent().wish(word_of("text", "stop")) is None
 
 
 @given(body=st.text())
 def test_whatever_is_said_has_a_wish_or_none(body: str) -> None:
-    CONSENT.wish("text", body)
+    CONSENT.wish(word_of("text", body))
 
 
 @given(text=st.text() | st.text("stopşİéＳ ̂!_-"))
@@ -66,3 +66,10 @@ def test_folding_twice_changes_nothing(text: str) -> None:
 @given(text=st.text(st.characters(max_codepoint=127)))
 def test_the_short_way_for_ascii_leads_to_the_same_place(text: str) -> None:
     assert fold(text + "…") == fold(text)
+
+
+def test_a_word_of_signs_alone_is_none_so_that_no_other_message_is_it() -> None:
+    consent = Consent.of(["✋", "stop"], [], "", "")
+    assert consent.wish(word_of("text", "x" * 100)) is None
+    assert consent.wish(word_of("image", "stop")) is None
+    assert consent.wish(word_of("text", "stop")) is Wish.STOP

@@ -13,12 +13,12 @@ from tests.journal.scene import said as says
 from wabot.core.handoff import HandoffRules, Reason
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import Direction, Person
-from wabot.core.optout import fold
+from wabot.core.optout import folded
 from wabot.journal import takeover
 
 OWNER = "4930123456"
 HANDOFF = HandoffRules(
-    words=frozenset(map(fold, ("agent", "hablar con una persona"))),
+    words=folded(("agent", "hablar con una persona")),
     notice="A colleague will answer.",
     resume_seconds=12 * 3600.0,
     unanswered_seconds=1800.0,

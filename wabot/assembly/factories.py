@@ -11,7 +11,7 @@ from wabot.accounts import Identity
 from wabot.core.conversation import ANSWER_EVERY_QUIETS, ANSWERS_AT_ONCE, FirstContact
 from wabot.core.handoff import HandoffRules
 from wabot.core.jobs import Kind, Policy
-from wabot.core.optout import Consent, fold
+from wabot.core.optout import Consent, folded
 from wabot.core.rate_limits import Bucket, Pace, PairLedger
 from wabot.core.reply_caps import ReplyCaps
 from wabot.journal.accept import Rules
@@ -69,7 +69,7 @@ def handoff(settings: Settings) -> HandoffRules:
     """When a person is asked for, and what follows."""
     chosen = settings.handoff
     return HandoffRules(
-        words=frozenset(map(fold, chosen.words)),
+        words=folded(chosen.words),
         by_assistant=chosen.by_assistant,
         notice=chosen.notice,
         resume_seconds=chosen.resume_hours * HOUR,

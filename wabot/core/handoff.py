@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wabot.core.optout import LONGEST_WORD, TYPES, fold
-
 
 class Reason(StrEnum):
     """Why a person is asked for."""
@@ -63,9 +61,9 @@ class HandoffRules:
         """Whether the owner is told."""
         return bool(self.alert_number and self.alert_template)
 
-    def asks(self, kind: str, body: str) -> bool:
-        """Whether a message of type `kind` asks for a person with one of the words and nothing else."""
-        return kind in TYPES and len(body) <= LONGEST_WORD and fold(body) in self.words
+    def asks(self, word: str) -> bool:
+        """Whether a message asks for a person whose text is this `word` (see core/optout.py)."""
+        return word in self.words
 
     def begin(self, reason: Reason) -> Handoff:
         """A handoff for this reason. Where wabot could not answer, the assistant goes on."""

@@ -42,16 +42,10 @@ class Consent:
     @classmethod
     def of(cls, stop: Iterable[str], start: Iterable[str], confirmation: str, welcome_back: str) -> Consent:
         """From the words in the settings."""
-        return cls(frozenset(map(fold, stop)), frozenset(map(fold, start)), confirmation, welcome_back)
+        return cls(folded(stop), folded(start), confirmation, welcome_back)
 
-    def wish(self, kind: str, body: str) -> Wish | None:
-        """The wish that a message of type `kind` expresses, if its text is one of the words.
-
-        Case and punctuation do not matter.
-        """
-        if kind not in TYPES or len(body) > LONGEST_WORD:
-            return None
-        word = fold(body)
+    def wish(self, word: str) -> Wish | None:
+        """The wish that a message expresses whose text is this `word` (see `word_of`)."""
         if word in self.stop_words:
             return Wish.STOP
         return Wish.START if word in self.start_words else None
@@ -59,6 +53,19 @@ class Consent:
     def answer(self, wish: Wish) -> str:
         """The text that confirms a wish."""
         return self.confirmation if wish is Wish.STOP else self.welcome_back
+
+
+def folded(words: Iterable[str]) -> frozenset[str]:
+    """Words as `word_of` returns them. A word of signs alone cannot be recognised."""
+    return frozenset(map(fold, words)) - {""}
+
+
+def word_of(kind: str, body: str) -> str:
+    """The text of a message of type `kind`, by `fold`, if it may be one of the words and nothing else; "" if not.
+
+    Case and punctuation do not matter.
+    """
+    return fold(body) if kind in TYPES and len(body) <= LONGEST_WORD else ""
 
 
 def fold(text: str) -> str:

@@ -11,7 +11,7 @@ from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import DeliveryError
 from wabot.core.handoff import HandoffRules
 from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
-from wabot.core.optout import Consent, Wish
+from wabot.core.optout import Consent, Wish, word_of
 from wabot.core.outgoing import Origin, text_message
 from wabot.journal import authors, contacts, event_writing, handoffs, indexes, opt_outs, receipts, templates
 from wabot.journal.authors import Author
@@ -158,12 +158,13 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
         if message.direction is Direction.OUT and message.type != "system":
             handoffs.staff_wrote(db, author.id, message.body, at, now=now, rules=rules.handoff)
         return
-    wish = rules.consent.wish(message.type, message.body)
+    word = word_of(message.type, message.body)
+    wish = rules.consent.wish(word)
     if wish is not None and _apply_wish(db, author, wish, at=at, now=now, rules=rules):
         taken.sends += 1
     elif not message.answerable or author.stopped is Stop.ALL or author.paused or wish is Wish.STOP:
         return
-    elif rules.handoff.asks(message.type, message.body):
+    elif rules.handoff.asks(word):
         handoffs.begin(db, author.id, rules.handoff, now=now, expires_at=now + rules.reply_expires_seconds)
         taken.sends += 1
         taken.handoffs += 1
@@ -174,7 +175,7 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
 
 def wishes(incoming: Webhook, consent: Consent, now: float) -> list[tuple[Person, float, bool]]:
     """What people ask for with the words of `consent`: (person, when, whether to stop)."""
-    said = [(m, consent.wish(m.type, m.body)) for m in incoming.messages if _is_said(m)]
+    said = [(m, consent.wish(word_of(m.type, m.body))) for m in incoming.messages if _is_said(m)]
     return [(m.person, said_at(m.timestamp, now), wish is Wish.STOP) for m, wish in said if wish is not None]
 
 

@@ -56,7 +56,8 @@ def _author(row: sqlite3.Row, now: float) -> Author:
 def _heard_again(db: sqlite3.Connection, person: Person, at: float) -> sqlite3.Row | None:
     """`person` wrote at a time: their row if we know them exactly so; None = see `_heard_first`."""
     row: sqlite3.Row | None = db.execute(
-        "SELECT c.* FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?",
+        "SELECT c.id, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped, c.paused_until"
+        " FROM identities i JOIN contacts c ON c.id = i.contact_id WHERE i.value = ?",
         (person.bsuid or person.wa_id,),
     ).fetchone()
     if row is None or (row["wa_id"], row["bsuid"], row["name"]) != (person.wa_id, person.bsuid, person.name):
