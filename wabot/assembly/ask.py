@@ -44,7 +44,7 @@ async def ask(settings: Settings, args: argparse.Namespace) -> int:
     failure, answer = "", Answer("")
     async with AsyncExitStack() as stack:
         clients = await Clients.open({"": chosen}, stack)
-        models = Models(await clients.models(chosen), clock=time.time, tools=clients.tools(chosen))
+        models = Models(await clients.models(chosen), clock=time.time)  # no tools: they may book something
         job = Job(0, Kind.REPLY, contact, token=0, attempt=1, spent=0, created_at=time.time(), tag="")
         try:
             answer = read_answer(await models.answer(asked, job), handoff=chosen.handoff.by_assistant)
