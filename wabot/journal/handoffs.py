@@ -11,7 +11,7 @@ import sqlite3
 from wabot.core.handoff import IN_WORDS, STILL_WAITS, HandoffRules, Reason
 from wabot.core.messages import Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
-from wabot.journal import contacts, takeover
+from wabot.journal import contacts, indexes, takeover
 from wabot.journal.queue import enqueue
 from wabot.journal.takeover import ALERT_SECONDS
 
@@ -37,8 +37,8 @@ def staff_wrote(
 ) -> None:
     """A colleague wrote at a time, in the phone app. What we are just sending, and has no wamid yet, is not theirs."""
     ours = (
-        "SELECT 1 FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.contact_id = ? AND j.kind = 'send'"
-        " AND j.state IN ('running', 'in_doubt') AND j.state IN ('queued', 'running', 'in_doubt') AND m.body = ?"
+        f"SELECT 1 FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.contact_id = ? AND {indexes.HEAD_IN_FLIGHT}"
+        " AND m.body = ?"
     )
     if db.execute(ours, (contact_id, body)).fetchone() is None:
         takeover.staff_spoke(db, contact_id, at + rules.resume_seconds, now)

@@ -14,7 +14,7 @@ from wabot.core.jobs import OF_CONTACTS, OPEN, Event, Job, Kind, Outcome, Pause,
 from wabot.core.messages import Receipt, Status
 from wabot.core.outgoing import Origin, Outgoing
 from wabot.journal import contacts, copies, indexes, merging, refusal_effects, takeover, templates, transitions
-from wabot.journal.queue import BULK, bound_waits, enqueue
+from wabot.journal.queue import BULK, UNSENT, bound_waits, enqueue
 from wabot.journal.receipts import ReceiptRules, apply, attach, end_doubt
 from wabot.journal.transitions import apply_event, fail_message, promote, promote_reply
 
@@ -136,13 +136,8 @@ def recently_sent(db: sqlite3.Connection, since: float) -> list[tuple[int, float
 
 def cancel_for_opt_out(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     """Cancel the sends of a contact that opted out, except those in flight, and the reply that does not run yet."""
-    open_sends = (
-        f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.WAITING}"
-        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.QUEUED_HEAD}"
-        f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.HELD}"
-    )
     why = "error = 'Opted out'"
-    for job_id, state in db.execute(open_sends, (contact_id,) * 3).fetchall():
+    for job_id, state in db.execute(UNSENT, {"contact": contact_id}).fetchall():
         apply_event(db, job_id, State(state), Event.CANCEL, now, also=f"{why}, error_code = 'opted_out'")
         fail_message(db, job_id, "Opted out", "opted_out")
     open_replies = f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"

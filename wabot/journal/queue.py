@@ -40,6 +40,13 @@ _MESSAGES = (
 _DEFAULTS = {"priority": 0, "expires": None, "batch": None, "type": "", "body": "", "raw": "{}"}
 
 
+UNSENT = " UNION ALL ".join(
+    f"SELECT id, state FROM jobs WHERE contact_id = :contact AND {standing}"
+    for standing in (indexes.WAITING, indexes.QUEUED_HEAD, indexes.HELD)
+)
+"""The sends to a contact that have not left: (id, state)."""
+
+
 def enqueue(
     db: sqlite3.Connection,
     contact_id: int,

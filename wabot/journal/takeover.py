@@ -14,6 +14,7 @@ from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Person
 from wabot.core.outgoing import OF_ASSISTANT
 from wabot.journal import contacts, indexes, opt_outs
+from wabot.journal.queue import UNSENT
 from wabot.journal.transitions import apply_event, fail_message, promote
 
 UNTIL_RESUMED = 1e18
@@ -26,15 +27,7 @@ _REPLIES = (
     f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"
     f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING}"
 )
-_SENDS = " UNION ALL ".join(
-    f"SELECT j.id, j.state FROM jobs j JOIN messages m ON m.job_id = j.id WHERE j.contact_id = ? AND {waiting}"
-    f" AND m.origin IN ({_ORIGINS})"
-    for waiting in (
-        "j.kind = 'send' AND j.state = 'waiting'",
-        "j.kind = 'send' AND j.state = 'queued'",
-        "j.kind = 'send' AND j.state = 'held' AND j.state IN ('in_doubt', 'held')",
-    )
-)
+_SENDS = f"SELECT u.id, u.state FROM ({UNSENT}) u JOIN messages m ON m.job_id = u.id WHERE m.origin IN ({_ORIGINS})"
 
 
 def pause(db: sqlite3.Connection, contact_id: int, until: float, reason: str | None, now: float) -> None:
@@ -123,7 +116,7 @@ def _withdraw(db: sqlite3.Connection, contact_id: int, now: float) -> None:
     for job_id, state in db.execute(_REPLIES, (contact_id,) * 2).fetchall():
         event = Event.TAKE_OVER if state == State.RUNNING else Event.CANCEL
         apply_event(db, job_id, State(state), event, now, also=_WHY, error=TAKEN_OVER)
-    for job_id, state in db.execute(_SENDS, (contact_id,) * 3).fetchall():
+    for job_id, state in db.execute(_SENDS, {"contact": contact_id}).fetchall():
         apply_event(db, job_id, State(state), Event.CANCEL, now, also=_WHY, error=TAKEN_OVER)
         fail_message(db, job_id, TAKEN_OVER, "taken_over")
     promote(db, contact_id, now)
