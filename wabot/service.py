@@ -16,6 +16,7 @@ from wabot.core.new_ids import new_id
 from wabot.core.phone_numbers import InvalidNumber, is_bsuid, normalize_number
 from wabot.core.template_check import Components
 from wabot.core.templates import Template
+from wabot.journal.batches import Queued
 from wabot.journal.contact_list import Question
 from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
@@ -106,14 +107,13 @@ class Service(Operations):
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch: its id, and whether it existed already. Raises TemplateRefused, KeyConflict, JournalDown."""
-        if bulk.key is None or not await self._journal.knows_key(bulk.key):  # what is queued is not judged again
+        if not await self._is_queued(bulk.key):
             await self._judge(bulk)
         if bulk.send_at is not None and bulk.send_at <= self._clock():
             bulk = replace(bulk, send_at=None)
         batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16))
         queued = await self._journal.queue_batch(batch, self._clock())
-        if queued.conflict:
-            raise KeyConflict("this Idempotency-Key was used for another request")
+        _refuse_conflict(queued)
         if not queued.known:
             log.info("batch.queued", batch=queued.id, recipients=len(batch.recipients))
         return queued.id, queued.known
@@ -145,7 +145,7 @@ class Service(Operations):
         except InvalidNumber as error:
             raise NotSendable(Reason.INVALID_NUMBER) from error
         template = message.outgoing.content.get("template")
-        if template is not None and (message.key is None or not await self._journal.knows_key(message.key)):
+        if template is not None and not await self._is_queued(message.key):
             named = {"name": template["name"], "language": template["language"]["code"]}
             await self._check(named, [template.get("components") or ()], own=False)
         name = new_id(self._noise, 16)
@@ -154,9 +154,12 @@ class Service(Operations):
         queued = await self._journal.queue_single(single, self._clock())
         if isinstance(queued, Reason):
             raise NotSendable(queued)
-        if queued.conflict:
-            raise KeyConflict("this Idempotency-Key was used for another request")
+        _refuse_conflict(queued)
         return queued.id, queued.known
+
+    async def _is_queued(self, key: str | None) -> bool:
+        """Whether an Idempotency-Key stands for something that is queued: it is not judged again."""
+        return key is not None and await self._journal.knows_key(key)
 
     async def _check(self, template: Mapping[str, Any], each: Sequence[Components], *, own: bool) -> Template | None:
         """The template that Meta would send, if it can be asked. Raises TemplateRefused."""
@@ -248,6 +251,11 @@ class Service(Operations):
     async def undo_merge(self, merge_id: str) -> dict[str, Any] | None:
         """Make two contacts of it again. Returns the merge as it is then, None if unknown. Raises CannotUndo."""
         return await self._journal.undo_merge(int(merge_id), self._clock()) if JOB_ID.fullmatch(merge_id) else None
+
+
+def _refuse_conflict(queued: Queued) -> None:
+    if queued.conflict:
+        raise KeyConflict("this Idempotency-Key was used for another request")
 
 
 def identify(number: str) -> str:

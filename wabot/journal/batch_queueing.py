@@ -63,7 +63,7 @@ class Slices:
             self._in_hand.discard(batch_id)
 
     async def _begin(self, batch: batches.NewBatch, now: float) -> batches.Queued:
-        known = await self._read(batches.find, batch)
+        known = await self._read(batches.find, batch.key, batch.fingerprint)
         if known:
             return known
         firsts = batches.first_positions(batch)

@@ -83,7 +83,7 @@ _STOPPED = {Stop.ALL: _OPTED_OUT, Stop.MARKETING: _OPTED_OUT, Stop.UNREACHABLE: 
 
 def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
     """Queue the messages of a whole batch at once; a key that is known already queues nothing."""
-    if known := find(db, batch):
+    if known := find(db, batch.key, batch.fingerprint):
         return known
     draft(db, batch, now)
     firsts = first_positions(batch)
@@ -95,10 +95,10 @@ def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
     return queued
 
 
-def find(db: sqlite3.Connection, batch: NewBatch) -> Queued | None:
-    """The batch that the key of this one stands for already."""
-    known = batch.key and db.execute("SELECT id, fingerprint FROM batches WHERE key = ?", (batch.key,)).fetchone()
-    return Queued(known["id"], known=True, conflict=known["fingerprint"] != batch.fingerprint) if known else None
+def find(db: sqlite3.Connection, key: str | None, fingerprint: str) -> Queued | None:
+    """The batch for which the Idempotency-Key of a request with this fingerprint stands already."""
+    known = key and db.execute("SELECT id, fingerprint FROM batches WHERE key = ?", (key,)).fetchone()
+    return Queued(known["id"], known=True, conflict=known["fingerprint"] != fingerprint) if known else None
 
 
 def knows_key(db: sqlite3.Connection, key: str) -> bool:
@@ -162,7 +162,7 @@ def write_down(db: sqlite3.Connection, batch: NewBatch, firsts: Mapping[str, int
 
 def begin(db: sqlite3.Connection, batch: NewBatch) -> Queued:
     """A draft that is written down becomes the batch of its key, unless another was faster: then it stays a draft."""
-    if known := find(db, batch):
+    if known := find(db, batch.key, batch.fingerprint):
         return known
     db.execute("UPDATE batches SET key = ?, next_position = 0 WHERE id = ?", (batch.key, batch.id))
     if batch.send_at is not None:

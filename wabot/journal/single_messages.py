@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from wabot.core.messages import Contact, Person, Stop
 from wabot.core.outgoing import Outgoing
-from wabot.journal import contacts, takeover
+from wabot.journal import batches, contacts, takeover
 from wabot.journal.batches import Queued
 from wabot.journal.queue import enqueue
 
@@ -45,9 +45,8 @@ class NewSingle:
 
 def queue_single(db: sqlite3.Connection, single: NewSingle, now: float) -> Queued | Reason:
     """Queue a message, unless its key is known, or say why it cannot be."""
-    known = single.key and db.execute("SELECT id, fingerprint FROM batches WHERE key = ?", (single.key,)).fetchone()
-    if known:
-        return Queued(known["id"], known=True, conflict=known["fingerprint"] != single.fingerprint)
+    if known := batches.find(db, single.key, single.fingerprint):
+        return known
     contact = contacts.find(db, single.identity)
     reason = _refusal(db, single, contact, now)
     if reason is not None:
