@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from wabot.core.exceptions import JournalDown
@@ -74,11 +75,11 @@ class ForgetsPeople:
         await self.writer(erasure.archived, forgetting, documents)
         await self._learn_who_leaves()
 
-    async def _welcome_back(self, people: Sequence[Person], now: float) -> None:
-        """See forgotten.welcome_back; nothing where nobody was forgotten."""
-        for start in range(0, len(people) if self._salt else 0, PEOPLE_AT_ONCE):
-            some = people[start : start + PEOPLE_AT_ONCE]
-            await self.writer(forgotten.welcome_back, self._salt or b"", some, now)
+    async def _welcome_back(self, names: Iterable[str], now: float) -> None:
+        """See forgotten.welcome_back, for numbers and BSUIDs; nothing where nobody was forgotten."""
+        people = map(Person.of, names)
+        while self._salt and (some := list(islice(people, PEOPLE_AT_ONCE))):
+            await self.writer(forgotten.welcome_back, self._salt, some, now)
 
     async def _erase(self, forgetting: int, salt: bytes, now: float, *, archive: bool) -> None:
         while await self.writer(erasure.erase_some, forgetting, salt, now):

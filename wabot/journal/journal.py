@@ -20,7 +20,7 @@ from typing import Any
 from wabot.core.answer_size import Room
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
-from wabot.core.messages import Contact, Person, Webhook
+from wabot.core.messages import Contact, Webhook
 from wabot.core.new_ids import new_id
 from wabot.journal import (
     accept,
@@ -128,7 +128,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, ContactLists, Costs, Merges, M
     async def queue_batch(self, batch: batches.NewBatch, now: float) -> batches.Queued:
         """Queue a batch, all of it or none: a small one in one commit, a large one in slices. Raises JournalDown."""
         self._refuse_when_crowded()
-        await self._welcome_back([Person(wa_id=each.number) for each in batch.recipients if each.number], now)
+        await self._welcome_back((each.number for each in batch.recipients if each.number), now)
         return await self._slices.queue(batch, now)
 
     async def batch_settled(self, batch_id: str, timeout: float) -> None:
@@ -238,7 +238,7 @@ class Journal(Archiving, BetweenAccounts, ByHand, ContactLists, Costs, Merges, M
 
     async def set_stop(self, identity: str, now: float, *, stop: bool) -> None:
         """Store that a person wants no more messages, or wants them again."""
-        await self._welcome_back([Person.of(identity)], now)
+        await self._welcome_back([identity], now)
         await self.writer(accept.set_stop, identity, now, stop=stop)
         await self._watchers.tell()
 

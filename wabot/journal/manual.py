@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wabot.core.jobs import Kind, State
-from wabot.core.messages import Person, Stop
+from wabot.core.messages import Stop
 from wabot.journal import (
     batch_results,
     batches,
@@ -57,7 +57,7 @@ class ByHand(ForgetsPeople):
 
     async def pause(self, identity: str, until: float, reason: str | None, now: float) -> None:
         """A person answers somebody instead of the assistant, until a time."""
-        await self._welcome_back([Person.of(identity)], now)
+        await self._welcome_back([identity], now)
         await self.writer(takeover.pause_by_hand, identity, until, reason, now)
         self.notify(Kind.SEND, now)  # what was behind a send that is cancelled
 
@@ -68,7 +68,7 @@ class ByHand(ForgetsPeople):
     async def queue_single(self, single: NewSingle, now: float) -> Queued | Reason:
         """Queue one message to one person, or say why it cannot be."""
         self._refuse_when_crowded()
-        await self._welcome_back([Person.of(single.identity)], now)
+        await self._welcome_back([single.identity], now)
         queued = await self.writer(queue_single, single, now)
         self.notify(Kind.SEND, now)
         return queued
