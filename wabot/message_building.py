@@ -10,7 +10,7 @@ from typing import Any
 
 from wabot.core import message_check
 from wabot.core.exceptions import InvalidInput
-from wabot.core.outgoing import Origin, Outgoing, staff_message, template_message
+from wabot.core.outgoing import Outgoing, staff_message
 from wabot.journal.single_messages import Reason
 
 _WORDS = {
@@ -54,12 +54,6 @@ def text(body: str, quotes: str | None) -> Outgoing:
     return _checked("text", {"type": "text", "text": {"preview_url": False, "body": body.strip()}}, quotes)
 
 
-def template(asked: Mapping[str, Any], quotes: str | None) -> Outgoing:
-    """A template message from `{name, language, components}`."""
-    made = template_message(asked, Origin.STAFF)
-    return Outgoing({**_context(quotes), **made.content}, made.body, made.origin)
-
-
 def message(asked: Mapping[str, Any], quotes: str | None) -> Outgoing:
     """Meta's own message object `{"type": …, type: …}`, and nothing beside these two. Raises NotSendable."""
     kind = asked.get("type")
@@ -75,7 +69,3 @@ def _checked(field: str, content: Mapping[str, Any], quotes: str | None) -> Outg
     if complaint := message_check.complaint(content):
         raise NotSendable(Reason.INVALID_MESSAGE, field, f"{field}: {complaint.details}")
     return staff_message(content, quotes)
-
-
-def _context(quotes: str | None) -> dict[str, Any]:
-    return {"context": {"message_id": quotes}} if quotes else {}

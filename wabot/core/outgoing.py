@@ -51,8 +51,7 @@ class Outgoing:
 
 def text_message(text: str, origin: Origin, quotes: str | None = None) -> Outgoing:
     """A text message. `quotes`: the wamid of the message that it quotes."""
-    context = {"context": {"message_id": quotes}} if quotes else {}
-    return Outgoing({**context, "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
+    return Outgoing({**_context(quotes), "type": "text", "text": {"preview_url": False, "body": text}}, text, origin)
 
 
 def staff_message(content: Mapping[str, Any], quotes: str | None = None) -> Outgoing:
@@ -60,8 +59,11 @@ def staff_message(content: Mapping[str, Any], quotes: str | None = None) -> Outg
 
     `quotes`: the wamid of the message that it quotes.
     """
-    context = {"context": {"message_id": quotes}} if quotes else {}
-    return Outgoing({**context, **content}, sent_text(content), Origin.STAFF)
+    return Outgoing({**_context(quotes), **content}, sent_text(content), Origin.STAFF)
+
+
+def _context(quotes: str | None) -> dict[str, Any]:
+    return {"context": {"message_id": quotes}} if quotes else {}
 
 
 def with_choices(message: Outgoing, choices: Choices | None) -> Outgoing:
@@ -83,8 +85,11 @@ def typing_indicator(wamid: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
-    """A template message from `{name, language, components}`; its text for readers is its name and parameters."""
+def template_message(template: Mapping[str, Any], origin: Origin, quotes: str | None = None) -> Outgoing:
+    """A template message from `{name, language, components}`; its text for readers is its name and parameters.
+
+    `quotes`: the wamid of the message that it quotes.
+    """
     content: dict[str, Any] = {"name": template["name"], "language": {"code": template["language"]}}
     if template.get("components"):
         content["components"] = template["components"]
@@ -95,4 +100,4 @@ def template_message(template: Mapping[str, Any], origin: Origin) -> Outgoing:
         if isinstance(parameter, Mapping) and parameter.get("text")
     ]
     body = f"[template {template['name']}] {', '.join(texts)}".strip()
-    return Outgoing({"type": "template", "template": content}, body, origin)
+    return Outgoing({**_context(quotes), "type": "template", "template": content}, body, origin)

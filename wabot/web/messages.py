@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from wabot import message_building
+from wabot.core.outgoing import Origin, template_message
 from wabot.journal.single_messages import Reason
 from wabot.message_building import NotSendable, OneMessage
 from wabot.web.answers import Refusal
@@ -49,7 +50,7 @@ def _asked(body: Mapping[str, Any]) -> OneMessage:
     if asked.text is not None:
         outgoing = message_building.text(asked.text, asked.reply_to)
     elif asked.template is not None:
-        outgoing = message_building.template(asked.template.model_dump(), asked.reply_to)
+        outgoing = template_message(asked.template.model_dump(), Origin.STAFF, asked.reply_to)
     else:
         outgoing = message_building.message(asked.message or {}, asked.reply_to)
     return OneMessage(asked.number, outgoing, body, quotes=asked.reply_to, takeover=asked.takeover)
