@@ -16,9 +16,11 @@ def of_identity(db: sqlite3.Connection, identity: str, now: float) -> dict[str, 
     return None if contact is None else of_contact(db, contact.id, now)
 
 
-def of_contact(db: sqlite3.Connection, contact_id: int, now: float) -> dict[str, Any]:
-    """A contact by our id. `window_closes_at`, `until` and `since` are Unix seconds."""
+def of_contact(db: sqlite3.Connection, contact_id: int, now: float) -> dict[str, Any] | None:
+    """A contact by our id; None if it is gone. `window_closes_at`, `until` and `since` are Unix seconds."""
     row = db.execute("SELECT * FROM contacts WHERE id = ?", (contact_id,)).fetchone()
+    if row is None:
+        return None
     closes_at = row["last_inbound_at"] and row["last_inbound_at"] + SERVICE_WINDOW_SECONDS
     attention = {"since": row["attention_at"], "reason": row["attention_reason"]}
     return {

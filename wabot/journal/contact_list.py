@@ -143,5 +143,5 @@ def _places(db: sqlite3.Connection, ids: Sequence[int]) -> list[Talk]:
 
 
 def _shown(db: sqlite3.Connection, ids: Sequence[int], now: float) -> list[dict[str, Any]]:
-    known = [one for one in ids if db.execute("SELECT 1 FROM contacts WHERE id = ?", (one,)).fetchone()]
-    return [contact_documents.of_contact(db, contact_id, now) for contact_id in known]
+    found = (contact_documents.of_contact(db, contact_id, now) for contact_id in ids)
+    return [contact for contact in found if contact is not None]

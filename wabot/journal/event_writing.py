@@ -111,9 +111,9 @@ def _data(db: sqlite3.Connection, note: sqlite3.Row, now: float) -> dict[str, An
 
 
 def _of_contact(db: sqlite3.Connection, note: sqlite3.Row, about: dict[str, Any], now: float) -> dict[str, Any] | None:
-    if db.execute("SELECT 1 FROM contacts WHERE id = ?", (note["contact_id"],)).fetchone() is None:
-        return None
     contact = contact_documents.of_contact(db, note["contact_id"], now)
+    if contact is None:
+        return None
     if note["message_id"] is None:
         last = {"messages": _last_lines(db, note["contact_id"])} if note["type"] == "contact.handoff" else {}
         return {"contact": contact, **about, **last}

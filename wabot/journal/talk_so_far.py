@@ -8,7 +8,7 @@ from pathlib import Path
 from wabot.core.conversation import Said
 from wabot.core.messages import Contact
 from wabot.core.outgoing import Origin
-from wabot.journal import contacts, history
+from wabot.journal import history
 from wabot.journal.connections import open_file
 from wabot.journal.journal import FILE_NAME
 
@@ -24,6 +24,5 @@ def talk_so_far(data_dir: Path, identity: str, limit: int) -> tuple[Contact, lis
     if not path.exists():
         return NOBODY, []
     with closing(open_file(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-        contact = contacts.find(db, identity)
-        found = history.of_contact(db, identity, limit, ()).messages if contact else []
-        return contact or NOBODY, [Said(Origin(one["origin"]), one["body"]) for one in reversed(found)]
+        page = history.of_contact(db, identity, limit, ())
+        return page.contact or NOBODY, [Said(Origin(one["origin"]), one["body"]) for one in reversed(page.messages)]
