@@ -11,6 +11,7 @@ from pathlib import Path
 from wabot.core.exceptions import WabotError
 from wabot.log import get_logger
 from wabot.ownership import whose
+from wabot.private_file import sync_directory, write_private
 from wabot.settings.sections import SHORTEST_KEY, Server
 
 FILE = "api-key"
@@ -72,18 +73,7 @@ def _make_private(path: Path, descriptor: int) -> None:
 def _make(path: Path) -> str:
     """Make a key and write its file atomically."""
     key = secrets.token_urlsafe(MADE_BYTES)
-    unfinished = path.with_name(path.name + ".new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{key}\n")
-        file.flush()
-        os.fsync(descriptor)
-    unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_private(path, f"{key}\n".encode("ascii"))
+    sync_directory(path.parent)
     log.info("key.made", file=str(path))
     return key

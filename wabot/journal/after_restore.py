@@ -8,7 +8,6 @@ it that grows with every start, every minute and every stop: the file's is ahead
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from wabot.core.jobs import Event, Kind
 from wabot.core.json_values import dict_of
 from wabot.journal import transitions
+from wabot.private_file import write_private
 
 SUFFIX = ".pulse"
 """Of the file beside the journal: `{"journal": name, "pulse": n}`."""
@@ -61,15 +61,8 @@ def beat(db: sqlite3.Connection) -> str:
 def keep_beat(_db: sqlite3.Connection, journal: Path, beaten: str) -> None:
     """Write the file beside the journal, whole or not at all. Without it only older copies are not recognised."""
     file = journal.with_name(journal.name + SUFFIX)
-    unfinished = file.with_name(file.name + ".new")
     with suppress(OSError):
-        unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as writing:
-            writing.write(beaten)
-            writing.flush()
-            os.fsync(descriptor)
-        unfinished.replace(file)
+        write_private(file, beaten.encode())
 
 
 def mark_if_older(db: sqlite3.Connection, journal: Path) -> None:

@@ -9,8 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from wabot.core.exceptions import WabotError
-from wabot.journal import after_restore, files
+from wabot.journal import after_restore
 from wabot.journal.journal import FILE_NAME
+from wabot.private_file import sync_directory
 
 
 class BackupFailed(WabotError):
@@ -44,5 +45,5 @@ def copy(data_dir: Path, target: Path) -> Path:
     with unfinished.open("rb") as file:
         os.fsync(file.fileno())
     unfinished.rename(target)
-    files.sync_directory(target.parent)
+    sync_directory(target.parent)
     return target

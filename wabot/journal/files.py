@@ -104,12 +104,3 @@ def _own_file(directory: int, path: Path, suffix: str, flags: int = 0) -> int:
         raise CannotOpen(f"{whose(path.parent / name)} must be a file of wabot's user: move it aside, or chown it")
     os.fchmod(descriptor, 0o600)
     return descriptor
-
-
-def sync_directory(path: Path) -> None:
-    """Without it a power cut could take the name back."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

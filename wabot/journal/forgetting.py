@@ -42,7 +42,7 @@ class ForgetsPeople:
 
         `archive`: whether there is an archive, which is to forget them too.
         """
-        salt = self._salt = self._salt or forgotten.make_salt(self._path)
+        salt = await self._known_salt()
         forgetting = await self.writer(erasure.begin, identity, salt, now)
         await self._learn_who_leaves()
         await self._watchers.tell()
@@ -63,7 +63,7 @@ class ForgetsPeople:
     async def go_on_forgetting(self, now: float, *, archive: bool) -> None:
         """Erase those of whom a crash, a full disk or a long read left something."""
         for forgetting in await self._read_long(erasure.unfinished):
-            salt = self._salt = self._salt or forgotten.make_salt(self._path)
+            salt = await self._known_salt()
             await self._erase(forgetting, salt, now, archive=archive)
 
     async def owed_by_archive(self) -> list[Forgetting]:
@@ -74,6 +74,15 @@ class ForgetsPeople:
         """Store that the archive has forgotten a person, of whom it had so many documents."""
         await self.writer(erasure.archived, forgetting, documents)
         await self._learn_who_leaves()
+
+    async def _known_salt(self) -> bytes:
+        """The salt, made if need be on the writer's thread, since a disk may be slow. Raises JournalDown."""
+        if self._salt is None:
+            try:
+                self._salt = await self._connection.run(forgotten.keep_salt, self._path)
+            except OSError as error:
+                raise JournalDown(f"the salt cannot be kept: {error.strerror or type(error).__name__}") from error
+        return self._salt
 
     async def _welcome_back(self, names: Iterable[str], now: float) -> None:
         """See forgotten.welcome_back, for numbers and BSUIDs; nothing where nobody was forgotten."""

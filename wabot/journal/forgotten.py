@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from wabot.journal import accept as accepting
 from wabot.journal import contacts, opt_outs
 from wabot.journal.accept import Rules, Taken
 from wabot.journal.receipts import ReceiptRules
+from wabot.private_file import sync_directory, write_private
 
 SUFFIX = ".salt"
 """Of the file beside the journal."""
@@ -36,24 +36,14 @@ def read_salt(journal: Path) -> bytes | None:
     return file.read_bytes() if file.exists() else None
 
 
-def make_salt(journal: Path) -> bytes:
+def keep_salt(_db: sqlite3.Connection, journal: Path) -> bytes:
     """The salt of a journal, made if need be, and on disk. Raises OSError."""
     known = read_salt(journal)
     if known:
         return known
-    file = journal.with_name(journal.name + SUFFIX)
-    draft = file.with_name(file.name + ".new")
     salt = secrets.token_bytes(_SALT_BYTES)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written:
-        written.write(salt)
-        written.flush()
-        os.fsync(written.fileno())
-    draft.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_private(journal.with_name(journal.name + SUFFIX), salt)
+    sync_directory(journal.parent)
     return salt
 
 

@@ -12,10 +12,11 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from wabot.core.exceptions import WabotError
-from wabot.journal import after_restore, files
+from wabot.journal import after_restore
 from wabot.journal.journal import FILE_NAME
 from wabot.journal.opening import APPLICATION_ID, VERSION
 from wabot.ownership import whose
+from wabot.private_file import sync_directory
 
 PARTS = ("", "-wal", "-shm")
 """Suffixes of the files that are one journal: an old one's log beside a new file would destroy it."""
@@ -41,7 +42,7 @@ def put_in_place(backup: Path, data_dir: Path) -> Path | None:
             copied.replace(journal)
         finally:
             copied.unlink(missing_ok=True)
-        files.sync_directory(data_dir)
+        sync_directory(data_dir)
     return aside
 
 
