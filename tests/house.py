@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": (
-        "wabot.web.*", "wabot.adapters.graph_api", "wabot.adapters.openai",
+        "wabot.web.*", "wabot.adapters.bounded_answer", "wabot.adapters.graph_api", "wabot.adapters.openai",
         "wabot.adapters.meta_media", "wabot.adapters.signed_post", "wabot.adapters.whatsapp", "wabot.doctor.*",
         "wabot.assembly.*",  # opens the one client session and passes it on
         "wabot.outbox_command",  # the terminal asks the running service
@@ -57,7 +57,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.core": ("wabot.core",),
     "wabot.lean_imports": (),
     "wabot.adapters": (
-        "wabot.adapters.signed_post", "wabot.core", "wabot.json_schema", "wabot.lean_imports", "wabot.work.attachments",
+        "wabot.adapters.bounded_answer", "wabot.adapters.signed_post", "wabot.core", "wabot.json_schema",
+        "wabot.lean_imports", "wabot.work.attachments",
     ),
     "wabot.adapters.template_reading": ("wabot.adapters.graph_api",),
     "wabot.offload": (),

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from wabot.adapters.bounded_answer import read_bounded
 from wabot.core.exceptions import WabotError
 
 SECONDS = 10.0
@@ -55,8 +56,9 @@ class GraphApi:
                 timeout=self._timeout,
                 allow_redirects=False,  # the token goes to the configured host only
             ) as response:
-                body = await _read(response.content)
-                data, date = json.loads(body), _seconds(response.headers.get("Date"))
+                body = await read_bounded(response.content, ANSWER_LIMIT)
+                # What is longer is no JSON then.
+                data, date = json.loads(body[:ANSWER_LIMIT]), _seconds(response.headers.get("Date"))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(f"Meta cannot be reached ({type(error).__name__})") from error
         except (ValueError, RecursionError) as error:
@@ -65,16 +67,6 @@ class GraphApi:
             raise Unreachable("what answers there is not Meta's Graph API")
         error_ = data.get("error")
         return Answer(data, error_ if isinstance(error_, dict) else None, date)
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    """The body, of which no more than ANSWER_LIMIT bytes count: one that is longer is no JSON then."""
-    body = bytearray()
-    async for chunk in content.iter_any():
-        body += chunk
-        if len(body) > ANSWER_LIMIT:
-            break
-    return bytes(body[:ANSWER_LIMIT])
 
 
 def _seconds(date: str | None) -> float | None:

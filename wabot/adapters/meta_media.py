@@ -11,6 +11,7 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
+from wabot.adapters.bounded_answer import read_bounded
 from wabot.core.exceptions import MediumMissing
 from wabot.core.json_values import dict_of, text_of
 from wabot.core.media import Medium
@@ -71,12 +72,10 @@ class MetaMedia:
             ) as response:
                 if response.status != HTTPStatus.OK:
                     raise MediumMissing(f"Meta answered HTTP {response.status}")
-                content = bytearray()
-                async for chunk in response.content.iter_any():
-                    content += chunk
-                    if len(content) > largest:
-                        raise MediumMissing(f"it has more than {largest} bytes")
-                return bytes(content)
+                content = await read_bounded(response.content, largest)
+                if len(content) > largest:
+                    raise MediumMissing(f"it has more than {largest} bytes")
+                return content
         except TimeoutError:
             raise MediumMissing(f"no answer within {seconds:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from wabot.adapters.bounded_answer import read_bounded
 from wabot.core.conversation import Prompt, Turn
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.json_values import dict_of, text_of
@@ -72,12 +73,10 @@ class OpenAI:
             if response.status != HTTPStatus.OK:
                 said = await response.content.read(MAX_REASON_BYTES)
                 raise AssistantFailed(words_of_model(response.status, _said(said), prompt), response.status)
-            answer = bytearray()
-            async for chunk in response.content.iter_any():
-                answer += chunk
-                if len(answer) > MAX_ANSWER_BYTES:
-                    raise AssistantFailed("the answer is too large")
-            return bytes(answer)
+            answer = await read_bounded(response.content, MAX_ANSWER_BYTES)
+            if len(answer) > MAX_ANSWER_BYTES:
+                raise AssistantFailed("the answer is too large")
+            return answer
 
 
 def _content(turn: Turn) -> Any:

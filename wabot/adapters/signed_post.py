@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from wabot.adapters.bounded_answer import read_bounded
 from wabot.core.exceptions import WabotError
 from wabot.core.standard_webhooks import signed_headers
 
@@ -40,12 +41,10 @@ class SignedPost:
             async with self._session.post(
                 url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(total=seconds), allow_redirects=False
             ) as response:
-                answer = bytearray()
-                async for chunk in response.content.iter_any():
-                    answer += chunk
-                    if len(answer) > limit:
-                        raise NoAnswer("the answer is too large")
-                return Posted(response.status, bytes(answer))
+                answer = await read_bounded(response.content, limit)
+                if len(answer) > limit:
+                    raise NoAnswer("the answer is too large")
+                return Posted(response.status, answer)
         except TimeoutError:
             raise NoAnswer(f"no answer within {seconds:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:

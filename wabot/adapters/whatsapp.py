@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from wabot.adapters.bounded_answer import read_bounded
 from wabot.core.exceptions import Scope, Unavailable, Unclear
 from wabot.core.meta_errors import Accepted, read_answer
 from wabot.core.outgoing import typing_indicator
@@ -39,7 +40,7 @@ class WhatsApp:
         """Send one message to Meta. Raises DeliveryError; its subclass says whether Meta may have accepted it."""
         try:
             async with self._post(request) as response:
-                body = await _read(response.content)
+                body = await read_bounded(response.content, ANSWER_LIMIT)
                 return read_answer(
                     response.status,
                     body,
@@ -60,7 +61,8 @@ class WhatsApp:
         """Mark a message as read and show "typing …" in its talk. Returns whether Meta did."""
         try:
             async with self._post(typing_indicator(wamid)) as response:
-                await _read(response.content)  # otherwise the connection is closed, and the answer needs another
+                # Otherwise the connection is closed, and the answer needs another.
+                await read_bounded(response.content, ANSWER_LIMIT)
                 return response.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError):
             return False
@@ -69,16 +71,6 @@ class WhatsApp:
         return self._session.post(
             self._url, json=request, headers=self._headers, timeout=self._timeout, allow_redirects=False
         )
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    chunks, size = [], 0
-    async for chunk in content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > ANSWER_LIMIT:
-            break
-    return b"".join(chunks)
 
 
 def _seconds(retry_after: str | None) -> float | None:
