@@ -11,7 +11,7 @@ from typing import Any
 
 from wabot.core.jobs import Kind
 from wabot.core.waiting_reasons import why
-from wabot.journal.batch_results import FAILED, QUEUED, SENT, Counts, Head, RecipientResult
+from wabot.journal.batch_results import FAILED, QUEUED, SENT, Counts, RecipientResult, batch_document
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.event_queue import EventQuery
 from wabot.journal.journal import Journal
@@ -42,7 +42,7 @@ class Operations:
         results = await self._offload(lambda: [self._result(result) for result in found])
         of = Counter(result["status"] for result in results)
         counts = Counts(len(results), of[SENT], of[FAILED], of[QUEUED])
-        return {**_batch(head, counts, self._clock()), "results": results}
+        return {**batch_document(head, counts, self._clock()), "results": results}
 
     async def batches(self, limit: int, cursor: str | None) -> list[dict[str, Any]] | None:
         """A page of the batches with their counts, newest first; None if the cursor is no batch."""
@@ -50,7 +50,7 @@ class Operations:
         return (
             None
             if heads is None
-            else [_batch(head, await self._journal.batch_counts(head.id), self._clock()) for head in heads]
+            else [batch_document(head, await self._journal.batch_counts(head.id), self._clock()) for head in heads]
         )
 
     async def cancel_batch(self, batch_id: str) -> dict[str, Any] | None:
@@ -59,7 +59,7 @@ class Operations:
             return None
         head, counts = await self._journal.batch_head(batch_id), await self._journal.batch_counts(batch_id)
         log.info("batch.cancelled", batch=batch_id, sent=counts.sent, failed=counts.failed, open=counts.queued)
-        return None if head is None else _batch(head, counts, self._clock())
+        return None if head is None else batch_document(head, counts, self._clock())
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
         """The sends or replies that match `query`, newest first, each with why it waits."""
@@ -155,20 +155,3 @@ class Operations:
             return {**line, "success": True, "status": "sent", "response": result.answer}
         code = result.error_code if result.error_code is not None else str(result.state)
         return {**line, "error": result.error or f"The send is {result.state}", "error_code": code}
-
-
-def _batch(head: Head, counts: Counts, now: float) -> dict[str, Any]:
-    """A batch without its results."""
-    state = "running" if counts.queued else "settled"
-    if counts.queued and head.send_at is not None and head.send_at > now:
-        state = "scheduled"
-    return {
-        "batch_id": head.id,
-        "state": state if head.cancelled_at is None else "cancelled",
-        "created_at": head.created_at,
-        **({} if head.send_at is None else {"send_at": head.send_at}),
-        "total": counts.total,
-        "successful": counts.sent,
-        "failed": counts.failed,
-        "queued": counts.queued,
-    }

@@ -84,6 +84,23 @@ def counts(db: sqlite3.Connection, batch_id: str) -> Counts:
     return Counts(*db.execute(sql, (batch_id,)).fetchone())
 
 
+def batch_document(head: Head, counts: Counts, now: float) -> dict[str, Any]:
+    """A batch without its results, as the API and events show it."""
+    state = "running" if counts.queued else "settled"
+    if counts.queued and head.send_at is not None and head.send_at > now:
+        state = "scheduled"
+    return {
+        "batch_id": head.id,
+        "state": state if head.cancelled_at is None else "cancelled",
+        "created_at": head.created_at,
+        **({} if head.send_at is None else {"send_at": head.send_at}),
+        "total": counts.total,
+        "successful": counts.sent,
+        "failed": counts.failed,
+        "queued": counts.queued,
+    }
+
+
 def results(db: sqlite3.Connection, batch_id: str) -> list[RecipientResult] | None:
     """What became of each recipient, in the order asked; None for a batch that we do not know."""
     return None if head(db, batch_id) is None else [_result(row) for row in _rows(db, batch_id)]

@@ -103,7 +103,7 @@ def _data(db: sqlite3.Connection, note: sqlite3.Row, now: float) -> dict[str, An
     """The `data` of an event; None if it is not true any more, or about somebody who was forgotten."""
     kind = note["type"].partition(".")[0]
     if kind == "batch":
-        return _batch(db, note["about"])
+        return _batch(db, note["about"], now)
     about: dict[str, Any] = json.loads(note["about"]) if note["about"] else {}
     if kind in ("message", "contact"):
         return _of_contact(db, note, about, now)
@@ -121,19 +121,10 @@ def _of_contact(db: sqlite3.Connection, note: sqlite3.Row, about: dict[str, Any]
     return row and {"message": history.shown(history.document(row, row["content"])) | about, "contact": contact}
 
 
-def _batch(db: sqlite3.Connection, batch_id: str) -> dict[str, Any] | None:
+def _batch(db: sqlite3.Connection, batch_id: str, now: float) -> dict[str, Any] | None:
     if batches.is_open(db, batch_id) or (head := batch_results.head(db, batch_id)) is None:
         return None
-    counts = batch_results.counts(db, batch_id)
-    return {
-        "batch_id": head.id,
-        "state": "settled" if head.cancelled_at is None else "cancelled",
-        "created_at": head.created_at,
-        "total": counts.total,
-        "successful": counts.sent,
-        "failed": counts.failed,
-        "queued": counts.queued,
-    }
+    return batch_results.batch_document(head, batch_results.counts(db, batch_id), now)
 
 
 def _last_lines(db: sqlite3.Connection, contact_id: int) -> list[dict[str, Any]]:
