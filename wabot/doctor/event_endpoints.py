@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from wabot.core import doctor_verdicts
 from wabot.core.doctor_verdicts import Check
+from wabot.core.owner_events import GONE, shown_address
 
 SECONDS = 9.0
-GONE = 410
-"""An endpoint that answers this is not wanted any more."""
 
 
 async def reach(session: aiohttp.ClientSession, urls: Sequence[str]) -> Check:
@@ -30,7 +28,7 @@ async def reach(session: aiohttp.ClientSession, urls: Sequence[str]) -> Check:
 
 async def _fault(session: aiohttp.ClientSession, url: str) -> str | None:
     """Why an endpoint will get no events, without user, password and query of its address."""
-    place = f"{urlsplit(url).scheme}://{urlsplit(url).hostname}{urlsplit(url).path}"
+    place = shown_address(url)
     try:
         async with session.head(url, timeout=aiohttp.ClientTimeout(total=SECONDS), allow_redirects=False) as response:
             return f"{place} answers that it is gone (410)" if response.status == GONE else None
