@@ -11,6 +11,7 @@ import pytest
 from tests.business import ANA, BEN, EVA, Business, business
 from tests.web.shapes import refusal
 from wabot.sandbox import payloads
+from wabot.sandbox.behaviour import error
 
 IMAGE = {"type": "image", "image": {"link": "https://example.com/tulip.jpg", "caption": "A tulip"}}
 BUTTONS = {
@@ -145,17 +146,11 @@ async def test_the_same_key_is_the_same_message_and_a_refusal_uses_no_key_up(wab
 
 
 async def test_a_failure_is_told_as_in_a_batch(wabot: Business) -> None:
-    wabot.meta.behaviour.always(EVA, wabot_error())
+    wabot.meta.behaviour.always(EVA, error(131026))
     answer = await wabot.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
     assert answer.status == 200
     assert (answer.json["success"], answer.json["status"], answer.json["error_code"]) == (False, "failed", 131026)
     assert answer.json["error"]
-
-
-def wabot_error() -> Any:
-    from wabot.sandbox.behaviour import error
-
-    return error(131026)
 
 
 async def test_who_does_not_wait_is_told_that_it_is_queued(patient: Business) -> None:
@@ -182,3 +177,13 @@ async def test_it_overtakes_bulk_and_keeps_the_order_of_its_contact(tmp_path: An
         assert told == ["Now 0", "Now 1", "Now 2"]
         assert sum(sent.to.startswith("4930") for sent in wabot.meta.sent) < 30
         bulk.cancel()
+
+
+async def test_of_who_was_forgotten_the_same_key_tells_no_outbox_id(wabot: Business) -> None:
+    key = {"Idempotency-Key": "k1"}
+    body = {"number": BEN, "template": {"name": "hello_world"}}
+    assert (await wabot.post("/messages", body, headers=key)).status == 200
+    await wabot.ask("DELETE", f"/contacts/{BEN}")
+    again = await wabot.post("/messages", body, headers=key)
+    assert (again.status, again.json["error_code"], "outbox_id" in again.json) == (200, "forgotten", False)
+    assert "Location" not in again.headers

@@ -24,6 +24,7 @@ from wabot.web import (
 from wabot.web.auth import ACCOUNTS, Gate
 from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
 from wabot.web.request_log import serving
+from wabot.web.request_preferences import WAIT_SECONDS
 from wabot.webhook_intake import WebhookIntake
 
 ROUTES = [
@@ -48,7 +49,7 @@ def make_app(accounts: Accounts, intake: WebhookIntake, *, gate: Gate, wait_seco
     app = web.Application(middlewares=[serving(gate)])
     app[ACCOUNTS], app[webhook.INTAKE] = accounts, intake
     app[OFFLOAD] = Offload()
-    app[initiate_bulk.WAIT_SECONDS] = wait_seconds
+    app[WAIT_SECONDS] = wait_seconds
     app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()
     app.add_routes(ROUTES)
     app.on_shutdown.append(_let_go)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,18 +10,12 @@ from aiohttp import web
 
 from wabot.batch_building import Asked, Bulk
 from wabot.offload import MANY
-from wabot.web.answers import Encoded, Refusal, reply, reply_long
+from wabot.web.answers import Encoded, reply, reply_long
 from wabot.web.request_account import answer, label, service_of
 from wabot.web.request_bodies import API_LIMIT, OFFLOAD, parse, validate, validate_each
 from wabot.web.request_log import LINE
 from wabot.web.request_models import InitiateBulk, RecipientModel
-
-WAIT_SECONDS = web.AppKey("wait_seconds", float)
-
-_RESPOND_ASYNC = re.compile(r"(?:^|,)\s*respond-async\s*(?:[;,]|$)", re.IGNORECASE)
-_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]+)\"?\s*(?:[;,]|$)", re.IGNORECASE)
-KEY_LENGTH = 255
-MAX_WAIT_SECONDS = 300.0
+from wabot.web.request_preferences import headers_of, idempotency_key, preferred_wait
 
 
 async def initiate_bulk(request: web.Request) -> web.Response:
@@ -36,12 +29,7 @@ async def initiate_bulk(request: web.Request) -> web.Response:
     if wait > 0 and bulk.send_at is None:
         await service.wait(batch_id, wait)
     batch = await service.batch(batch_id)
-    named = "".join(f"?account={name}" for name in label(request).values())
-    headers = {"Location": f"/batches/{batch_id}{named}"}
-    if preference:
-        headers["Preference-Applied"] = preference
-    if known:
-        headers["Idempotent-Replayed"] = "true"
+    headers = headers_of(request, f"/batches/{batch_id}", preference, replayed=known)
     request[LINE] = {"batch": batch_id, "recipients": len(bulk.recipients)}
     accepted = batch is None or batch["queued"] or (bulk.send_at and not known) or preference == "respond-async"
     return await reply_batch(request, batch, status=202 if accepted else 200, headers=headers)
@@ -72,31 +60,6 @@ def _bulk(body: Mapping[str, Any]) -> tuple[Bulk, bool]:
         send_at=asked.send_at,
     )
     return bulk, asked.dry_run
-
-
-def preferred_wait(request: web.Request) -> tuple[float, str | None]:
-    """Seconds to wait, and the preference that was honoured. https://www.rfc-editor.org/rfc/rfc7240"""
-    prefer = ",".join(request.headers.getall("Prefer", []))
-    if _RESPOND_ASYNC.search(prefer):
-        return 0.0, "respond-async"
-    found = _WAIT.search(prefer)
-    if found is None:
-        return request.app[WAIT_SECONDS], None
-    seconds = min(float(found[1]), MAX_WAIT_SECONDS)
-    return seconds, f"wait={seconds:.0f}"
-
-
-def idempotency_key(request: web.Request) -> str | None:
-    """The Idempotency-Key: quoted, as the IETF draft has it, or bare."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    key = key.strip()
-    if len(key) >= 2 and key[0] == key[-1] == '"':
-        key = key[1:-1]
-    if not key or len(key) > KEY_LENGTH or not key.isprintable():
-        raise Refusal(422, f"Idempotency-Key must have 1 to {KEY_LENGTH} printable characters")
-    return key
 
 
 ROUTES = [web.post("/initiate-bulk", initiate_bulk)]

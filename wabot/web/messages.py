@@ -13,11 +13,11 @@ from wabot.core.outgoing import Origin, template_message
 from wabot.journal.single_messages import Reason
 from wabot.message_building import NotSendable, OneMessage
 from wabot.web.answers import Refusal
-from wabot.web.initiate_bulk import idempotency_key, preferred_wait
-from wabot.web.request_account import answer, label, service_of
+from wabot.web.request_account import answer, service_of
 from wabot.web.request_bodies import API_LIMIT, parse, validate
 from wabot.web.request_log import LINE
 from wabot.web.request_models import SendMessage
+from wabot.web.request_preferences import headers_of, idempotency_key, preferred_wait
 
 
 async def send(request: web.Request) -> web.Response:
@@ -33,13 +33,9 @@ async def send(request: web.Request) -> web.Response:
     if wait > 0:
         await service.wait(single_id, wait)
     line = await service.sent(single_id)
-    request[LINE] = {"outbox_id": line.get("outbox_id")}
-    headers = {"Preference-Applied": preference} if preference else {}
-    if known:
-        headers["Idempotent-Replayed"] = "true"
-    if "outbox_id" in line:
-        named = "".join(f"?account={name}" for name in label(request).values())
-        headers["Location"] = f"/outbox/{line['outbox_id']}{named}"
+    outbox_id = line.get("outbox_id")  # none if the person was forgotten since
+    request[LINE] = {"outbox_id": outbox_id}
+    headers = headers_of(request, outbox_id and f"/outbox/{outbox_id}", preference, replayed=known)
     accepted = line["status"] == "queued" or preference == "respond-async"
     return answer(request, line, status=202 if accepted else 200, headers=headers)
 
