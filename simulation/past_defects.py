@@ -56,7 +56,7 @@ PAST_DEFECTS: dict[str, Mutant] = {
         _SMALL_SLICES),
     "an Idempotency-Key is forgotten by large batches": Mutant(
         "wabot.journal.batch_queueing", "        if known:\n            return known\n", "", "large batches",
-        Mutant("wabot.journal.batches", "    if known := find(db, batch):\n        return known\n    db.execute(\"UPDATE batches SET key = ?, next_position = 0 WHERE id = ?\", (batch.key, batch.id))",
+        Mutant("wabot.journal.batches", "    if known := find(db, batch.key, batch.fingerprint):\n        return known\n    db.execute(\"UPDATE batches SET key = ?, next_position = 0 WHERE id = ?\", (batch.key, batch.id))",
                "    db.execute(\"UPDATE batches SET key = ?, next_position = 0 WHERE id = ?\", (None, batch.id))", also=_SMALL_SLICES)),
 }  # fmt: skip
 """By what is wrong then."""
