@@ -83,6 +83,34 @@ class Threads:
         return connection
 
 
+class OnLoop:
+    """Opens connections whose functions run on the event loop itself: for time that passes only where nobody works."""
+
+    async def writer(self, path: Path, check: Check = lambda _db: None) -> Connection:
+        connection = _Direct(open_file(str(path)))
+        try:
+            await connection.run(check)
+            await connection.run(prepare)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def reader(self, path: Path, *, long: bool = False) -> Connection:
+        return _Direct(open_file(f"{path.as_uri()}?mode=ro", uri=True))
+
+
+class _Direct:
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    async def run(self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        return function(self._db, *args, **kw)
+
+    async def close(self) -> None:
+        self._db.close()
+
+
 class OnDemand:
     """A connection that is opened when it is first needed: most journals are seldom asked for long lists."""
 

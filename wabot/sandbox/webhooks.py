@@ -180,6 +180,21 @@ class Webhooks(Ledger):
         answers = await asyncio.gather(*(self.deliver(body, attempts=attempts) for _ in range(times)))
         return wamid, max(status for status, _ in answers)
 
+    async def echo(self, text: str, *, to: str) -> tuple[str, int]:
+        """Staff writes to a number in the phone app: the message's id, and the HTTP status.
+
+        https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/smb_message_echoes
+        """
+        customer, wamid = self.people.of(to), payloads.new_wamid(to, draw=self.draw)
+        sender = {"from": self.business_number, "to": to, "to_user_id": customer.user_id}
+        message = {**sender, "id": wamid, "timestamp": str(int(self.now())), **payloads.text(text)}
+        people = [payloads.contact(customer.shown_number, customer.user_id, customer.name)]
+        value = payloads.value(self.business_number, self.phone_number_id, contacts=people, message_echoes=[message])
+        field = "smb_message_echoes"
+        return wamid, await self.tell(
+            payloads.encode(payloads.envelope(value, account=self.account.id, field=field)), field
+        )
+
     def _speaker(self, from_: str | None, user_id: str | None) -> Customer:
         if from_ is not None and user_id is not None:
             return self.people.link(from_, user_id)
