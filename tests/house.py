@@ -21,6 +21,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
         "wabot.adapters.meta_media", "wabot.adapters.signed_post", "wabot.adapters.whatsapp", "wabot.doctor.*",
         "wabot.assembly.*",  # opens the one client session and passes it on
         "wabot.outbox_command",  # the terminal asks the running service
+        "wabot.rehearsal.wire", "wabot.rehearsal.stage",
         "wabot.sandbox.*",
     ),
     "aiosqlite": ("wabot.journal.connections",),
@@ -153,12 +154,18 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.running_address", "wabot.sandbox", "wabot.settings", "wabot.web", "wabot.webhook_intake",
         "wabot.work.archive_circuit",
     ),
+    "wabot.rehearsal": (
+        "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.assembly.start_and_stop",
+        "wabot.core", "wabot.journal.connections", "wabot.message_building", "wabot.rehearsal", "wabot.sandbox",
+        "wabot.service", "wabot.settings", "wabot.webhook_intake", "wabot.work.models",
+    ),
     "wabot.sandbox_command": ("wabot.assembly.start_and_stop", "wabot.log", "wabot.sandbox.chat", "wabot.settings"),
     "wabot.outbox_arguments": (),
     "wabot.cli": (
         "wabot.assembly.adapters", "wabot.assembly.ask", "wabot.assembly.start_and_stop", "wabot.core", "wabot.doctor",
         "wabot.journal.backup", "wabot.journal.restore", "wabot.log", "wabot.outbox_arguments", "wabot.outbox_command",
-        "wabot.ownership", "wabot.running_address", "wabot.sandbox_command", "wabot.settings",
+        "wabot.ownership", "wabot.rehearsal.command", "wabot.running_address", "wabot.sandbox_command",
+        "wabot.settings",
     ),
     "run": ("wabot.cli",),
 }  # fmt: skip
@@ -188,14 +195,17 @@ BROAD_CATCHERS = {
     "wabot.journal.sqlite": 1,
     "wabot.journal.shared_threads": 1,
     "wabot.assembly.start_and_stop": 1,
+    "wabot.rehearsal.virtual_time": 1,
 }
 """How often: the lane (a job that breaks, a claim that does), the HTTP middleware, the writer, where whatever an
-operation raises belongs to its own caller, and the loops beside the lanes, which a bug must not end."""
+operation raises belongs to its own caller, the loops beside the lanes, which a bug must not end, and a thread's work
+that is done inline."""
 TALKERS = {
     "wabot.assembly.ask",
     "wabot.cli",
     "wabot.doctor.terminal",
     "wabot.outbox_command",
+    "wabot.rehearsal.command",
     "wabot.sandbox_command",
     "wabot.sandbox.chat",
     "wabot.sandbox.__main__",
@@ -288,10 +298,10 @@ def the_core_is_pure(module: Module) -> Iterator[str]:
 
 def the_sandbox_and_chosen_adapters_are_imported_late(module: Module) -> Iterator[str]:
     late = (
-        "wabot.sandbox", "wabot.adapters.gemini", "wabot.adapters.mongo", "wabot.adapters.canned",
+        "wabot.sandbox", "wabot.rehearsal", "wabot.adapters.gemini", "wabot.adapters.mongo", "wabot.adapters.canned",
         "wabot.adapters.owner_tools",
     )  # fmt: skip
-    if not _within(module.name, "wabot.sandbox"):
+    if not _within(module.name, "wabot.sandbox") and not _within(module.name, "wabot.rehearsal"):
         for name, at_once in module.imports():
             if at_once and any(_within(name, part) for part in late):
                 yield f"imports {name} whether it is wanted or not"

@@ -19,6 +19,9 @@ import pytest
 
 from wabot import cli
 from wabot.assembly import start_and_stop
+from wabot.rehearsal import messages, talk
+from wabot.rehearsal.command import play
+from wabot.settings.loading import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -165,6 +168,23 @@ def test_every_promise_is_held_by_tests_that_exist() -> None:
     assert [promise[0] for promise, _ in promises()] == list("1234567")
     assert [promise for promise, tests in promises() if not tests] == []
     assert [(promise, name) for promise, tests in promises() for name in tests if name not in here] == []
+
+
+def test_the_talk_of_the_readme_goes_as_written(tmp_path: Path) -> None:
+    (text,) = [content for language, content in blocks(section("Rehearse a conversation")) if language == "toml"]
+    (tmp_path / "talk.toml").write_text(text, encoding="utf-8")
+
+    played = play(talk.read(tmp_path / "talk.toml"), Settings())
+
+    assert not played.faults, "\n".join(["", *played.lines])
+
+
+def test_every_key_of_a_talk_is_in_the_readme() -> None:
+    source = "".join(Path(module.__file__ or "").read_text("utf-8") for module in (talk, messages))
+    keys = set(re.findall(r"\w+\.(?:text|texts|word|flag|count|number|seconds|any|mapping|tables?)\(\"(\w+)\"", source))
+
+    assert {*keys, *messages.KINDS} - set(re.findall(r"\w+", section("Rehearse a conversation"))) == set()
+    assert len(keys) > 40
 
 
 def test_the_command_of_ci_is_the_one_that_the_readme_shows() -> None:

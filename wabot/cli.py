@@ -29,6 +29,8 @@ FAILED: all else, such as a full disk, a locked file or an address in use; syste
 _M_MMAP_THRESHOLD, _M_ARENA_MAX, _LARGE_BYTES = -3, -8, 1 << 13
 
 
+_QUIET = ("ask", "rehearse")
+"""The commands that run parts of the service, whose log would stand between what they print."""
 _ACCOUNT = "one of [[accounts]]; default: the first"
 
 
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _mallopt(_M_ARENA_MAX, 1)
     try:
         settings = _settings(args)
-        logging = settings.log.model_copy(update={"level": "critical"}) if args.command == "ask" else settings.log
+        logging = settings.log.model_copy(update={"level": "critical"}) if args.command in _QUIET else settings.log
         log.configure(logging, journald=is_journald(1))
         log.hide(settings.secrets())
         return _command(args, settings)
@@ -98,21 +100,30 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
         from wabot.assembly.ask import ask  # noqa: PLC0415
 
         return _run(ask(settings, args))
+    if args.command == "rehearse":
+        from wabot.rehearsal.command import rehearse  # noqa: PLC0415
+
+        return rehearse(settings, args)
+    if args.command in ("backup", "restore"):
+        return _copy(args, settings)
+    return _run(_sandbox(settings, keep=args.keep) if args.sandbox else _serve(settings))
+
+
+def _copy(args: argparse.Namespace, settings: Settings) -> int:
+    """Back up the journal, or put a backup in its place."""
     if args.command == "backup":
         from wabot.journal import backup  # noqa: PLC0415
 
         target = backup.copy(_data_dir(settings, args.account), args.file)
         print(f"wabot: the journal was copied to {target}")  # noqa: T201
         return 0
-    if args.command == "restore":
-        from wabot.journal import restore  # noqa: PLC0415
+    from wabot.journal import restore  # noqa: PLC0415
 
-        data_dir = _data_dir(settings, args.account)
-        previous = restore.put_in_place(args.file, data_dir)
-        names = {"file": args.file, "journal": data_dir, "previous": previous or "nothing"}
-        print(_RESTORED.format(**names, account=f" --account {args.account}" if args.account else ""))  # noqa: T201
-        return 0
-    return _run(_sandbox(settings, keep=args.keep) if args.sandbox else _serve(settings))
+    data_dir = _data_dir(settings, args.account)
+    previous = restore.put_in_place(args.file, data_dir)
+    names = {"file": args.file, "journal": data_dir, "previous": previous or "nothing"}
+    print(_RESTORED.format(**names, account=f" --account {args.account}" if args.account else ""))  # noqa: T201
+    return 0
 
 
 def _data_dir(settings: Settings, account: str) -> Path:
@@ -202,11 +213,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     ask.add_argument("question")
     ask.add_argument("--number", default="", metavar="N", help="as this contact, with their talk so far")
     ask.add_argument("--json", action="store_true", help="for programs")
+    rehearse = commands.add_parser("rehearse", help="play talks from files, with a stand-in for Meta; nothing is sent")
+    rehearse.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    rehearse.add_argument(
+        "--model", choices=("real",), help="the configured model answers, whatever a talk has in its place"
+    )
     backup = commands.add_parser("backup", help="a consistent copy of the journal, also while wabot runs")
     backup.add_argument("file", type=Path)
     restore = commands.add_parser("restore", help="put a backup in the journal's place; wabot must not run")
     restore.add_argument("file", type=Path)
-    for command in (doctor, ask, backup, restore):
+    for command in (doctor, ask, rehearse, backup, restore):
         command.add_argument("--account", default="", metavar="NAME", help=_ACCOUNT)
     args = argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
     if args.keep and (args.command or not args.sandbox):

@@ -95,6 +95,7 @@ class Store:
         self.uploads: dict[str, bytes] = {}
         self._clock = clock
         self._files: dict[str, Media] = {}
+        self._lost = set[str]()
         self._key = secrets.token_bytes(16)
 
     def keep(self, content: bytes, mime_type: str, *, id_: str | None = None, seconds: float = KEPT_SECONDS) -> Media:
@@ -105,8 +106,12 @@ class Store:
 
     def get(self, id_: str) -> Media | None:
         """The file with this id; None if there is none, or it has expired."""
-        media = self._files.get(id_)
+        media = self._files.get(id_) if id_ not in self._lost else None
         return media if media is not None and self._clock() < media.until else None
+
+    def lose(self, id_: str) -> None:
+        """The file with this id cannot be had from now on."""
+        self._lost.add(id_)
 
     def delete(self, id_: str) -> None:
         """Delete a file."""
