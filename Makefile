@@ -28,7 +28,7 @@ crash: $(READY)
 simulate: $(READY)
 	$(BIN)/python -m simulation --runs 1000 --days 10 --small
 
-$(READY): requirements.txt tests/requirements.txt
+$(READY): requirements.txt tests/requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -r tests/requirements.txt
 	touch $@

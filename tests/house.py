@@ -45,7 +45,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 
 COMES_WITH = {
     "bson": "pymongo", "google": "google-generativeai", "dotenv": "python-dotenv", "multidict": "aiohttp",
-    "yarl": "aiohttp",
+    "phonenumbers": "phonenumberslite", "yarl": "aiohttp",
     "pywa_async": "pywa",
 }  # fmt: skip
 """What is pinned for a package, where it is not called as the package is."""

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -112,19 +112,42 @@ def test_every_requirement_is_pinned_exactly_and_used_and_nothing_else_is() -> N
     assert tools >= TOOLS
 
 
+def _brought(names: Iterable[str]) -> set[str]:
+    """All that these distributions need, and what that needs, and so on; without themselves."""
+    direct = {canonicalize_name(name) for name in names}
+    seen, left = set[tuple[str, str]](), [(name, "") for name in direct]
+    while left:
+        name, extra = here = left.pop()
+        if here not in seen:
+            seen.add(here)
+            for needed in map(Requirement, importlib.metadata.requires(name) or ()):
+                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                    left += [(canonicalize_name(needed.name), wanted) for wanted in ("", *needed.extras)]
+    return {name for name, _ in seen} - direct
+
+
+def _names(file: str) -> set[str]:
+    return {line.partition("==")[0] for line in _required(file)}
+
+
 def test_what_requirements_bring_along_is_pinned_too() -> None:
     """A fresh installation next year is the one that was tested."""
-    direct = {canonicalize_name(line.partition("==")[0]) for line in _required("requirements.txt")}
-    direct |= {canonicalize_name(line.partition("==")[0]) for line in _required("tests/requirements.txt")}
-    brought, left = set[str](), list(direct)
-    while left:
-        for needed in map(Requirement, importlib.metadata.requires(left.pop()) or ()):
-            name = canonicalize_name(needed.name)
-            if (needed.marker is None or needed.marker.evaluate({"extra": ""})) and name not in brought | direct:
-                brought.add(name)
-                left.append(name)
-    assert brought <= {canonicalize_name(line.partition("==")[0]) for line in _required("constraints.txt")}
+    pinned = {canonicalize_name(name) for name in _names("constraints.txt")}
+
+    assert _brought(_names("requirements.txt") | _names("tests/requirements.txt")) <= pinned
     assert "-c constraints.txt" in (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+
+
+def test_nothing_large_is_installed_for_nothing() -> None:
+    """Google's package brought 100 MB of descriptions of services, and phonenumbers 40 MB of names of places."""
+    service = _names("requirements.txt")
+    sizes = {
+        name: sum(file.size or 0 for file in importlib.metadata.files(name) or ())
+        for name in service | _brought(service)
+    }
+
+    assert {name for name, size in sizes.items() if size > 20_000_000} == set()
+    assert sum(sizes.values()) < 120_000_000
 
 
 def test_the_version_stands_in_one_place() -> None:
