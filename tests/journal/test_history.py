@@ -65,6 +65,16 @@ async def test_what_came_after_the_claim_is_left_to_the_next_reply(scene: Scene)
     assert [line.body for line in (await scene.journal.talk(job, 20)).said] == ["one"]
 
 
+async def test_what_is_answered_is_told_as_it_was_written_and_not_as_it_arrived(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", body="Hi", at=scene.now))
+    await answered(scene, "Hello!", "wamid.out")
+    await scene.hear(said("wamid.3", body="for Saturday", at=scene.now + 1))
+    await scene.hear(said("wamid.2", body="A table", at=scene.now), said("wamid.4", body="at eight", at=scene.now + 1))
+    talk = await scene.journal.talk(await next_reply(scene), 20)
+    assert [line.body for line in talk.said] == ["Hi", "Hello!", "A table", "for Saturday", "at eight"]
+    assert (talk.questions, talk.newest) == (["wamid.2", "wamid.3", "wamid.4"], "wamid.4")
+
+
 async def test_history_is_bounded_but_all_that_is_asked_is_there(scene: Scene) -> None:
     for n in range(5):
         await scene.hear(said(f"wamid.{n}", body=f"old {n}", at=scene.now))

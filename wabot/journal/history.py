@@ -70,9 +70,10 @@ _TALK = (
     f" AND timestamp >= :oldest AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit)"
     " UNION SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
     f" AND timestamp >= coalesce((SELECT timestamp FROM messages WHERE id = :since), 0) - {_LATE_SECONDS}"
-    " ORDER BY id DESC LIMIT :asked)) ORDER BY id > 0, iif(id > 0, 0, timestamp), id"
+    " ORDER BY id DESC LIMIT :asked)) ORDER BY id > 0, iif(id > 0 AND id < :since, 0, timestamp), id"
 )
-"""What was brought back from the archive, in one go or in several, comes first, in the order of its times."""
+"""What was brought back from the archive, in one go or in several, comes first, in the order of its times; so does what
+is being answered come last, in the order in which it was written: Meta promises no other."""
 
 
 @dataclass(frozen=True, slots=True)
