@@ -60,6 +60,7 @@ def test_a_right_talk_has_no_faults(tmp_path: Path) -> None:
         ('contact = "Hi"', "the model was asked, and the turn has no `model` answer for it"),
         ('contact = "Hi"\nmodel = { says = "Hello!", model = "another" }', "was asked, and not another"),
         ('contact = "Hi"\nmodel = "Hello!"\nsees_typing = false', 'Ana saw "typing …"'),
+        ('contact = ["Hi", "You"]\nmodel = "Hello!"\nsees_quoted = "Hi"', "quoted, Ana should have seen:"),
         ('contact = "STOP"\nsees_typing = true', 'Ana did not see "typing …"'),
         ('contact = "agent"\nassistant = "on"', "the assistant is paused for Ana, and not on"),
         ('contact = "Hi"\nmodel = "Hello!"\ncalled = "prices"', "the tools called were none"),

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+LONGEST, HEAD, TAIL = 500, 300, 100
+"""Characters of a line that is printed whole, and of the parts of a longer one."""
+
 
 def different_texts(who: str, expected: Sequence[str], seen: Sequence[str]) -> Iterator[str]:
     """Where the texts are not the expected ones, in their order."""
@@ -53,8 +56,13 @@ def unwanted_parts(unwanted: Sequence[str], shown: Sequence[str]) -> Iterator[st
 
 def _talk_of(shown: str) -> str:
     """The last lines of what a model was shown."""
-    return "\n".join(f"  | {line}" for line in shown.strip().splitlines()[-12:])
+    return "\n".join(f"  | {shortened(line)}" for line in shown.strip().splitlines()[-12:])
 
 
 def _shown(text: str) -> str:
-    return "\n".join(f"  > {line}" for line in (text.strip() or "(nothing)").splitlines())
+    return "\n".join(f"  > {shortened(line)}" for line in (text.strip() or "(nothing)").splitlines())
+
+
+def shortened(line: str) -> str:
+    """A line as it is printed: of a very long one the beginning and the end."""
+    return line if len(line) <= LONGEST else f"{line[:HEAD]} … {line[-TAIL:]} ({len(line)} characters)"

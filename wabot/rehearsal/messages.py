@@ -74,7 +74,7 @@ def _words(kind: str, table: Table, said: Mapping[str, Any]) -> str:
     """How the transcript shows a message, and by which words later ones find it."""
     value = table.any(kind)
     if kind == "text":
-        return str(value)
+        return str(value) * table.count("copies", 1)
     more = value if isinstance(value, str) else said.get(kind, "") if kind == "meta" else ""
     caption = table.text("caption")
     return " ".join(filter(None, [f"[{kind}]", str(more), caption]))
@@ -124,7 +124,7 @@ def _meta(table: Table) -> payloads.Json:
 
 
 _MAKE: Mapping[str, Callable[[Table], payloads.Json]] = {
-    "text": lambda table: payloads.text(table.text("text")),
+    "text": lambda table: payloads.text(table.text("text") * table.count("copies", 1)),
     "image": lambda table: payloads.image(table.text("image") or None),
     "video": lambda table: payloads.video(table.text("video") or None),
     "document": lambda table: payloads.document(table.text("document"), table.text("caption") or None),

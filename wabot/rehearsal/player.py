@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wabot import message_building
+from wabot.core.complaint import part, text_of
 from wabot.core.messages import Receipt, Status
 from wabot.core.outgoing import Origin, template_message
 from wabot.message_building import NotSendable, OneMessage
@@ -25,11 +26,12 @@ FIRST_NUMBER = 919876500100
 
 @dataclass
 class Phone:
-    """The phone of a person: what came in this turn, by wamid, and whether "typing …" was seen."""
+    """The phone of a person: what came in this turn, by wamid, what that quotes, and whether "typing …" was seen."""
 
     name: str
     number: str
     came: dict[str, str] = field(default_factory=dict)
+    quoted: list[str] = field(default_factory=list)
     typing: bool = False
 
 
@@ -58,7 +60,7 @@ class Player:
         phone = self._phone(turn.who)
         self._transcript.begin_turn(turn.place)
         for each in (*self._phones.values(), self._owner):
-            each.came, each.typing = {}, False
+            each.came, each.quoted, each.typing = {}, [], False
         self._refused = ""
         if self._stage.script is not None:
             self._stage.script.load(turn.answers)
@@ -128,6 +130,8 @@ class Player:
                 shown = "\n".join([text, *filter(None, [" ".join(f"[{title}]" for title in taps)])])
                 phone = self._whose(event.to)
                 phone.came[event.wamid] = shown
+                if words := self._contents.words_of(text_of(part(event.payload, "context"), "message_id")):
+                    phone.quoted.append(words)
                 self._contents.remember(shown, event.wamid, event.to, ours=True, taps=taps)
                 self._transcript.note("wabot" if phone is not self._owner else "to owner", shown)
             case Receipt(status=Status.FAILED):
@@ -162,6 +166,8 @@ class Player:
                     yield from comparing.different_texts(other.name, (), list(other.came.values()))
         if expected.owner_sees is not None and not chosen:
             yield from comparing.unlike_texts("the owner", expected.owner_sees, list(self._owner.came.values()))
+        if expected.quoted is not None:
+            yield from comparing.different_texts(f"quoted, {phone.name}", expected.quoted, phone.quoted)
         if expected.typing is not None and expected.typing is not phone.typing:
             yield f'{phone.name} {"did not see" if expected.typing else "saw"} "typing …"'
         yield from comparing.missing_parts(expected.shown, done.shown)

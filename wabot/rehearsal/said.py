@@ -49,6 +49,10 @@ class Contents:
         """The number of the person who said a message."""
         return next((one.number for one in self._spoken if one.wamid == wamid and not one.ours), None)
 
+    def words_of(self, wamid: str) -> str:
+        """The words of a message; "" if there is none."""
+        return next((one.words for one in self._spoken if one.wamid == wamid), "")
+
     async def say(self, line: Line, number: str, name: str) -> None:
         """The person of this number says a line. Raises TalkError if it refers to nothing that was said."""
         if line.kind == "again":

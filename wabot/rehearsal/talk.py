@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,14 @@ class Staff:
 class Expected:
     """What must have come of a turn. None: that is not looked at.
 
-    `sees`: the texts that the contact sees; `like`: the same with `*` for anything; `shown`, `not_shown`: parts of
+    `sees`: the texts that the contact sees; `like`: the same with `*` for anything; `quoted`: words of the messages
+    that these quote; `shown`, `not_shown`: parts of
     what the model is shown; `called`: the tools that were called.
     """
 
     sees: tuple[str, ...] | None = None
     like: tuple[str, ...] | None = None
+    quoted: tuple[str, ...] | None = None
     typing: bool | None = None
     shown: tuple[str, ...] = ()
     not_shown: tuple[str, ...] = ()
@@ -160,7 +162,8 @@ def _turns(table: Table, usual: str, file: Path) -> list[Turn]:
     )
     count = table.count("repeat", 1)
     table.end()
-    return [turn] * count
+    each = [f"{turn.place}, {nth} of {count}" for nth in range(1, count + 1)] if count > 1 else [turn.place]
+    return [replace(turn, place=place) for place in each]
 
 
 def _staff(table: Table) -> Staff | None:
@@ -192,7 +195,7 @@ def _answers(table: Table) -> tuple[Answer, ...]:
         status = int(own.number("status")) or None
         arguments = own.any("arguments")
         answer = Answer(
-            own.text("says"), own.text("fails"), status, own.text("calls"), arguments or {},
+            own.text("says") * own.count("copies", 1), own.text("fails"), status, own.text("calls"), arguments or {},
             own.seconds("takes") or 0.0, own.text("model"), own.flag("always") is True,
         )  # fmt: skip
         answers += [answer] * own.count("times", 1)
@@ -210,6 +213,7 @@ def _expected(table: Table) -> Expected:
     return Expected(
         sees=() if nothing else sees,
         like=table.texts("sees_like"),
+        quoted=table.texts("sees_quoted"),
         typing=table.flag("sees_typing"),
         shown=table.texts("shown") or (),
         not_shown=table.texts("not_shown") or (),

@@ -10,6 +10,7 @@ from typing import Any
 from wabot.core.conversation import Prompt
 from wabot.core.model_answers import ModelName
 from wabot.core.tools import ToolUse
+from wabot.rehearsal.comparing import shortened
 from wabot.rehearsal.models import in_words
 
 WRONG = "  ✗ "
@@ -38,7 +39,7 @@ class Transcript:
     def note(self, who: str, text: str) -> None:
         """Somebody says or does something."""
         time = datetime.fromtimestamp(self.clock(), self._zone)
-        first, *rest = (text or "(nothing)").splitlines() or [""]
+        first, *rest = map(shortened, (text or "(nothing)").splitlines() or [""])
         self.lines.append(f"{time:%a %H:%M:%S}  {who:<{_WIDTH}} {first}")
         self.lines += [" " * (15 + _WIDTH) + line for line in rest]
 
