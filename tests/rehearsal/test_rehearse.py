@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.business import ANA, business
 from tests.process import ROOT, environment, served, toml
-from tests.stand_ins import OpenAIStandIn
+from tests.stand_ins import GeminiStandIn, OpenAIStandIn
 
 SCRIPTED = """
 title = "A price"
@@ -104,6 +104,34 @@ async def test_the_real_model_answers_where_there_is_no_script_or_it_is_wanted(t
         status, out, _ = await rehearse(tmp_path, "--model", "real", "scripted.toml")
         assert status == 1
         assert "Sandy should have seen something like:" in out, "a pattern holds for the real model too"
+
+
+async def test_gemini_answers_too_from_its_threads(tmp_path: Path) -> None:
+    model = GeminiStandIn()
+    model.text = "A tulip is three euros."
+    async with served(model.app()) as url:
+        assistant = {"provider": "gemini", "base_url": url, "model": "m", "api_key": "k", "knowledge_dir": "facts"}
+        configure(tmp_path, url, assistant=assistant)
+        status, out, error = await rehearse(tmp_path, "--model", "real", "scripted.toml")
+
+    assert (status, error) == (0, ""), out
+    assert "wabot      A tulip is three euros." in out
+
+
+async def test_an_account_is_rehearsed_with_its_own_settings(tmp_path: Path) -> None:
+    configure(tmp_path, "http://127.0.0.1:9")
+    second = {"name": "garden", "access_token": "t", "phone_number_id": "2", "app_secret": "s"}
+    with (tmp_path / "config.toml").open("a") as config:
+        config.write("[[accounts]]\n" + "".join(f'{key} = "{value}"\n' for key, value in second.items()))
+        config.write('handoff.words = ["colleague please"]\nhandoff.notice = "Ben will write to you."\n')
+
+    status, out, _ = await rehearse(tmp_path, "scripted.toml", "--account", "garden")
+    assert status == 1
+    assert "Ben will write to you." in out
+    status, out, _ = await rehearse(tmp_path, "scripted.toml")
+    assert status == 0, out
+    status, _, error = await rehearse(tmp_path, "scripted.toml", "--account", "none")
+    assert (status, "no account is called none" in error) == (2, True)
 
 
 async def test_a_real_model_that_fails_is_a_fault_of_what_is_seen(tmp_path: Path) -> None:

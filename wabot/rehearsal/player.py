@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from wabot import message_building
 from wabot.core.complaint import part, text_of
+from wabot.core.exceptions import InvalidInput
 from wabot.core.messages import Receipt, Status
 from wabot.core.outgoing import Origin, template_message
 from wabot.message_building import NotSendable, OneMessage
@@ -17,6 +18,7 @@ from wabot.rehearsal.stage import Stage
 from wabot.rehearsal.tables import TalkError
 from wabot.rehearsal.talk import Staff, Talk, Turn
 from wabot.rehearsal.transcript import Transcript
+from wabot.sandbox.behaviour import ANY, Answer, cut_after, cut_before, error
 from wabot.sandbox.ledger import Event, Seen, Sent
 from wabot.sandbox.on_screen import readable
 
@@ -78,9 +80,14 @@ class Player:
     def _phone(self, name: str) -> Phone:
         if name not in self._phones:
             self._phones[name] = Phone(name, str(FIRST_NUMBER + len(self._phones)))
+            customer = self._stage.meta.people.of(self._phones[name].number)
+            customer.hides_number = self._talk.hides_number
+            customer.username = name.lower() if self._talk.hides_number else None
         return self._phones[name]
 
     async def _act(self, turn: Turn, phone: Phone) -> None:
+        self._stage.change_knowledge(turn.knowledge)
+        self._stage.meta.behaviour.script(ANY, [_result(what) for what in turn.meta])
         for nth, line in enumerate(turn.lines):
             if nth:
                 await asyncio.sleep(line.apart)
@@ -90,7 +97,7 @@ class Player:
             await self._staff_writes(turn.staff, phone)
         if turn.owner:
             self._transcript.note("owner", turn.owner)
-            await self._owner_does(turn.owner, phone.number)
+            await self._owner_does(turn.owner, self._identity(phone))
         if turn.wabot:
             self._transcript.note("wabot", turn.wabot)
             await (self._stage.start() if turn.wabot == "starts" else self._stage.stop())
@@ -101,14 +108,17 @@ class Player:
             wamid, _ = await self._stage.meta.echo(staff.text, to=phone.number)
             self._contents.remember(staff.text, wamid, phone.number, ours=True)
             return
-        template = {"name": staff.template, "language": staff.language}
+        parameters = [{"type": "text", "text": text} for text in staff.parameters]
+        components = [{"type": "body", "parameters": parameters}] if parameters else []
+        template = {"name": staff.template, "language": staff.language, "components": components}
         outgoing = (
             template_message(template, Origin.STAFF) if staff.template else message_building.text(staff.text, None)
         )
         try:
-            await self._stage.service.send(OneMessage(phone.number, outgoing, {}, takeover=staff.takeover))
-        except NotSendable as error:
-            self._refused = str(error.reason)
+            await self._stage.service.send(OneMessage(self._identity(phone), outgoing, {}, takeover=staff.takeover))
+        except InvalidInput as error:
+            known = error.reason if isinstance(error, NotSendable) else error.details[0]["reason"]
+            self._refused = str(known)
             self._transcript.note("wabot", f"(refuses: {error})")
 
     async def _owner_does(self, act: str, number: str) -> None:
@@ -125,14 +135,16 @@ class Player:
     def _happened(self, event: Event) -> None:
         """Something happened at Meta."""
         match event:
-            case Sent() if event.wamid:
+            case Sent(wamid=""):
+                self._transcript.note("Meta", f"(refuses a message: {event.code or 'no answer'})")
+            case Sent():
                 text, taps = readable(event, self._stage.meta)
                 shown = "\n".join([text, *filter(None, [" ".join(f"[{title}]" for title in taps)])])
                 phone = self._whose(event.to)
                 phone.came[event.wamid] = shown
                 if words := self._contents.words_of(text_of(part(event.payload, "context"), "message_id")):
                     phone.quoted.append(words)
-                self._contents.remember(shown, event.wamid, event.to, ours=True, taps=taps)
+                self._contents.remember(shown, event.wamid, phone.number, ours=True, taps=taps)
                 self._transcript.note("wabot" if phone is not self._owner else "to owner", shown)
             case Receipt(status=Status.FAILED):
                 for phone in (*self._phones.values(), self._owner):
@@ -145,7 +157,12 @@ class Player:
     def _whose(self, number: str) -> Phone:
         if number == self._owner.number:
             return self._owner
-        return next((phone for phone in self._phones.values() if phone.number == number), self._owner)
+        people = self._stage.meta.people
+        return next((one for one in self._phones.values() if people.of(one.number) is people.of(number)), self._owner)
+
+    def _identity(self, phone: Phone) -> str:
+        """By what the API knows a person: the number, or the BSUID where that is hidden."""
+        return self._stage.meta.people.of(phone.number).user_id if self._talk.hides_number else phone.number
 
     def _unused(self) -> Iterator[str]:
         """What the model was to answer, and was not asked for."""
@@ -186,6 +203,13 @@ class Player:
         wanted = turn.expected.assistant
         if not wanted or self._is_chosen(turn):
             return ()
-        contact = await self._stage.service.contact(phone.number)
+        contact = await self._stage.service.contact(self._identity(phone))
         state = contact["assistant"]["state"] if contact else "on"
         return () if state == wanted else (f"the assistant is {state} for {phone.name}, and not {wanted}",)
+
+
+def _result(what: int | str) -> Answer:
+    """What Meta does with a send."""
+    if isinstance(what, int):
+        return error(what)
+    return cut_after() if what == "cut" else cut_before()

@@ -32,6 +32,7 @@ from wabot.settings.sections import SANDBOX, SANDBOX_TAKES
 from wabot.work.models import RankedModel
 
 GRAPH = "http://meta.rehearsal/v26.0"
+KNOWLEDGE = "knowledge"
 REST_SECONDS = 3.0
 """For so long nothing must be left to do until a turn is over: receipts and alerts come a moment later."""
 LONGEST_TURN = 2 * 3600.0
@@ -50,7 +51,7 @@ def settings_for(talk: Talk, settings: Settings, folder: Path) -> Settings:
     chosen: dict[str, dict[str, Any]] = {"server": {"data_dir": folder / "data"}, "assistant": {}}
     chosen["whatsapp"] = {**SANDBOX["whatsapp"], "graph_api_base": GRAPH}
     if talk.knowledge:
-        chosen["assistant"]["knowledge_dir"] = _written(folder / "knowledge", talk.knowledge)
+        chosen["assistant"]["knowledge_dir"] = _written(folder / KNOWLEDGE, talk.knowledge)
     if talk.prompt:
         chosen["assistant"]["prompt_file"] = _written(folder / "prompt", {"prompt.md": talk.prompt}) / "prompt.md"
     place = f"{talk.file}: settings"
@@ -58,7 +59,7 @@ def settings_for(talk: Talk, settings: Settings, folder: Path) -> Settings:
 
 
 def _written(folder: Path, texts: Mapping[str, str]) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name, text in texts.items():
         (folder / Path(name).name).write_text(text, encoding="utf-8")
     return folder
@@ -105,6 +106,14 @@ class Stage:
         if self.account is None:
             raise TalkError("wabot is stopped: only contacts can write now")
         return self.account.service
+
+    def change_knowledge(self, texts: Mapping[str, str]) -> None:
+        """The owner changes files of the knowledge. Raises TalkError if they are not the talk's own."""
+        folder = self.settings.server.data_dir.parent / KNOWLEDGE
+        if texts and self.settings.assistant.knowledge_dir != folder:
+            raise TalkError("only the talk's own [knowledge] can change")
+        if texts:
+            _written(folder, texts)
 
     async def start(self) -> None:
         """Start wabot; Meta delivers what it missed."""

@@ -21,6 +21,9 @@ SOMEBODY = "Sandy"
 OWNER = ("pause", "resume", "opt out", "opt in", "forget")
 """What the owner may do about the contact of a turn, as under /contacts/{number}."""
 
+META = ("cut", "lost")
+"""What Meta may do with a send, beside refusing it: take it and cut the connection, or cut it before."""
+
 _ACTIONS = ("contact", "staff", "owner", "wabot")
 _TURN = re.compile(r"^\s*\[\[\s*turn\s*\]\]", re.MULTILINE)
 
@@ -49,6 +52,7 @@ class Staff:
 
     text: str = ""
     template: str = ""
+    parameters: tuple[str, ...] = ()
     language: str = "en_US"
     through_api: bool = False
     takeover: bool = True
@@ -80,6 +84,7 @@ class Turn:
     """One step: at most one of lines of the contact, a word of staff, an act of the owner, or wabot stops or starts.
 
     `lasts`: for how many seconds; None: until wabot has done all that is to be done now. `place`: for people.
+    `knowledge`: files that change before; `meta`: what Meta does with the next sends, a code of its own or a word.
     """
 
     place: str
@@ -88,6 +93,8 @@ class Turn:
     staff: Staff | None
     owner: str
     wabot: str
+    knowledge: Mapping[str, str]
+    meta: tuple[int | str, ...]
     lasts: float | None
     answers: tuple[Answer, ...]
     expected: Expected
@@ -95,7 +102,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A whole talk. `settings`: what differs from the owner's, as in config.toml; `tools`: what each tool answers."""
+    """A whole talk. `settings`: what differs from the owner's, as in config.toml; `tools`: what each tool answers.
+
+    `hides_number`: people have usernames, and show no phone number.
+    """
 
     file: Path
     title: str
@@ -103,6 +113,7 @@ class Talk:
     settings: Mapping[str, Any]
     knowledge: Mapping[str, str]
     prompt: str
+    hides_number: bool
     tools: Mapping[str, str]
     turns: tuple[Turn, ...]
 
@@ -130,7 +141,7 @@ def read(file: Path) -> Talk:
         raise table.wrong("there is no [[turn]]")
     talk = Talk(
         file, table.text("title"), starts or STARTS, settings, table.mapping("knowledge"), table.text("prompt"),
-        table.mapping("tools"), tuple(turns),
+        table.flag("hides_number") is True, table.mapping("tools"), tuple(turns),
     )  # fmt: skip
     table.end()
     return talk
@@ -156,6 +167,8 @@ def _turns(table: Table, usual: str, file: Path) -> list[Turn]:
         staff=_staff(table),
         owner=table.word("owner", OWNER),
         wabot=table.word("wabot", ("stops", "starts")),
+        knowledge=table.mapping("knowledge"),
+        meta=_meta(table),
         lasts=table.seconds("wait"),
         answers=_answers(table),
         expected=_expected(table),
@@ -174,11 +187,23 @@ def _staff(table: Table) -> Staff | None:
     template = own.text("template")
     api = own.word("through", ("app", "api")) == "api" or bool(template)
     takeover = own.flag("takeover")
-    found = Staff(own.text("text"), template, own.text("language", "en_US"), api, takeover is not False)
+    found = Staff(
+        own.text("text"), template, own.texts("parameters") or (), own.text("language", "en_US"), api,
+        takeover is not False,
+    )  # fmt: skip
     own.end()
     if bool(found.text) == bool(found.template):
         raise own.wrong("either text or template")
     return found
+
+
+def _meta(table: Table) -> tuple[int | str, ...]:
+    found = table.any("meta")
+    listed = found if isinstance(found, list) else [] if found is None else [found]
+    for one in listed:
+        if isinstance(one, bool) or not (isinstance(one, int) or one in META):
+            raise table.wrong(f"meta must be a code of Meta's, one of {', '.join(META)}, or a list of these")
+    return tuple(listed)
 
 
 def _answers(table: Table) -> tuple[Answer, ...]:
