@@ -29,8 +29,8 @@ FAILED: all else, such as a full disk, a locked file or an address in use; syste
 _M_MMAP_THRESHOLD, _M_ARENA_MAX, _LARGE_BYTES = -3, -8, 1 << 13
 
 
-_QUIET = ("ask", "rehearse")
-"""The commands that run parts of the service, whose log would stand between what they print."""
+_LOGGED = {"ask": "critical", "rehearse": "error"}
+"""The commands that run parts of the service, whose log would stand between what they print: what of it they show."""
 _ACCOUNT = "one of [[accounts]]; default: the first"
 
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _mallopt(_M_ARENA_MAX, 1)
     try:
         settings = _settings(args)
-        logging = settings.log.model_copy(update={"level": "critical"}) if args.command in _QUIET else settings.log
+        logging = settings.log.model_copy(update={"level": _LOGGED.get(args.command, settings.log.level)})
         log.configure(logging, journald=is_journald(1))
         log.hide(settings.secrets())
         return _command(args, settings)

@@ -110,6 +110,28 @@ def test_the_transcript_shows_the_talk_and_the_lines_that_differ(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("starts", "zone", "time"),
+    [
+        ("2026-12-24T18:00:00", "Europe/Berlin", "Thu 18:00:00"),
+        ("2026-12-24T18:00:00Z", "Europe/Berlin", "Thu 19:00:00"),
+        ("2026-12-24 18:00:00", "UTC", "Thu 18:00:00"),
+    ],
+)
+def test_a_talk_begins_when_it_says_in_the_time_zone_of_the_business(
+    tmp_path: Path, starts: str, zone: str, time: str
+) -> None:
+    before = f'starts = {starts}\n[settings.assistant]\ntimezone = "{zone}"\n'
+    lines = play(read(written(tmp_path, '[[turn]]\ncontact = "STOP"', before)), Settings()).lines
+
+    assert lines[1].startswith(f"{time}  Sandy")
+
+
+def test_a_date_that_is_none_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TalkError, match="starts must be a date with a time, without quotes"):
+        read(written(tmp_path, "[[turn]]", 'starts = "tomorrow"\n'))
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ('[[turn]]\nseess = "x"', "turn 1 (line 7): unknown key seess (did you mean sees?)"),
@@ -130,6 +152,14 @@ def test_the_transcript_shows_the_talk_and_the_lines_that_differ(tmp_path: Path)
         ("", "there is no [[turn]]"),
         ("[[turn]]\ncontact = ", "not valid TOML"),
         ('[settings.assistant]\nprovidr = "x"\n[[turn]]', "settings: assistant.providr: unknown key"),
+        ('[settings.mongo]\nuri = "x"\n[[turn]]', "settings: unknown key mongo"),
+        ("[settings]\nassistant = 3\n[[turn]]", "settings.assistant: must be a table"),
+        ('[knowledge]\n"../x.md" = "x"\n[[turn]]', "knowledge: ../x.md is no name of a file that ends in .md or .txt"),
+        ('[[turn]]\nknowledge = { "x.pdf" = "x" }', "knowledge: x.pdf is no name of a file"),
+        ('[[turn]]\nknowledge = { "x.md" = "x" }', "only the talk's own [knowledge] can change"),
+        ("[tools]\nx = 3\n[[turn]]", "tools must be a table of texts"),
+        ("[[turn]]\nmeta = 'slow'", "meta must be a code of Meta's, one of cut, lost, or a list of these"),
+        ('[[turn]]\nwabot = "stops"\n[[turn]]\nowner = "pause"', "turn 2 (line 9): wabot is stopped"),
         ("[[turn]]\ncontact = { tap = 'Yes' }", "nobody was offered 'Yes' to tap"),
         ("[[turn]]\ncontact = { text = 'x', quotes = 'y' }", "no message was said with the words 'y'"),
     ],

@@ -75,7 +75,7 @@ def _words(kind: str, table: Table, said: Mapping[str, Any]) -> str:
     value = table.any(kind)
     if kind == "text":
         return str(value) * table.count("copies", 1)
-    more = value if isinstance(value, str) else said.get(kind, "") if kind == "meta" else ""
+    more = value if isinstance(value, str) else said.get("type", "") if kind == "meta" else ""
     caption = table.text("caption")
     return " ".join(filter(None, [f"[{kind}]", str(more), caption]))
 
@@ -118,9 +118,8 @@ def _order(table: Table) -> payloads.Json:
 
 
 def _meta(table: Table) -> payloads.Json:
-    own = table.table("meta")
-    kind = own.text("type")
-    return {"type": kind, **({kind: own.any(kind)} if kind else {})}
+    table.table("meta").text("type")
+    return dict(table.any("meta"))
 
 
 _MAKE: Mapping[str, Callable[[Table], payloads.Json]] = {

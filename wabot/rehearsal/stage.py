@@ -20,7 +20,7 @@ from wabot.core.tools import Tool
 from wabot.journal.connections import OnLoop
 from wabot.rehearsal.models import Model, Noted, Notes, Real, RehearsedTools, Script
 from wabot.rehearsal.tables import TalkError
-from wabot.rehearsal.talk import Talk
+from wabot.rehearsal.talk import MAY_CHANGE, Talk
 from wabot.rehearsal.virtual_time import VirtualTime
 from wabot.rehearsal.wire import ToMeta, ToWabot
 from wabot.sandbox.behaviour import Behaviour
@@ -28,7 +28,7 @@ from wabot.sandbox.meta import Meta
 from wabot.service import Service
 from wabot.settings.loading import Settings
 from wabot.settings.overlay import overlaid
-from wabot.settings.sections import SANDBOX, SANDBOX_TAKES
+from wabot.settings.sections import SANDBOX
 from wabot.work.models import RankedModel
 
 GRAPH = "http://meta.rehearsal/v26.0"
@@ -55,13 +55,13 @@ def settings_for(talk: Talk, settings: Settings, folder: Path) -> Settings:
     if talk.prompt:
         chosen["assistant"]["prompt_file"] = _written(folder / "prompt", {"prompt.md": talk.prompt}) / "prompt.md"
     place = f"{talk.file}: settings"
-    return overlaid(settings, [chosen, dict(talk.settings)], keep=SANDBOX_TAKES - {"log"}, where=place)
+    return overlaid(settings, [chosen, dict(talk.settings)], keep=MAY_CHANGE, where=place)
 
 
 def _written(folder: Path, texts: Mapping[str, str]) -> Path:
     folder.mkdir(exist_ok=True)
     for name, text in texts.items():
-        (folder / Path(name).name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -83,7 +83,7 @@ class Stage:
             phone_number_id=settings.whatsapp.phone_number_id,
             business_account_id=settings.whatsapp.business_account_id,
             app_secret=secret,
-            behaviour=Behaviour(by_number=False, clock=self.now),
+            behaviour=Behaviour(by_number=False, throughput=80, pair_limit=True, clock=self.now),
             caller=self._to_wabot,
             clock=self.now,
             draw=dice.randbytes,

@@ -12,9 +12,14 @@ from typing import Any
 
 from wabot.rehearsal.messages import Line, read_lines
 from wabot.rehearsal.tables import Table, TalkError
+from wabot.settings.sections import SANDBOX_TAKES
 
 STARTS = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """When a talk begins that does not say so: a Monday morning."""
+MAY_CHANGE = SANDBOX_TAKES - {"log"}
+"""The sections of the settings that a rehearsal takes from the owner's, and a talk may change."""
+SUFFIXES = frozenset({".md", ".txt"})
+"""What files of knowledge are in a talk."""
 SOMEBODY = "Sandy"
 """The contact of a talk that does not name one."""
 
@@ -135,16 +140,33 @@ def read(file: Path) -> Talk:
     who, starts = table.text("contact", SOMEBODY), table.any("starts")
     if starts is not None and not isinstance(starts, datetime):
         raise table.wrong("starts must be a date with a time, without quotes, such as 2026-03-02T09:00:00Z")
-    settings = table.any("settings") or {}
+    settings = _settings(table)
     turns = [one for each in _places(table, text) for one in _turns(each, who, file)]
     if not turns:
         raise table.wrong("there is no [[turn]]")
     talk = Talk(
-        file, table.text("title"), starts or STARTS, settings, table.mapping("knowledge"), table.text("prompt"),
+        file, table.text("title"), starts or STARTS, settings, _knowledge(table), table.text("prompt"),
         table.flag("hides_number") is True, table.mapping("tools"), tuple(turns),
     )  # fmt: skip
     table.end()
     return talk
+
+
+def _settings(table: Table) -> Mapping[str, Any]:
+    """What the talk changes in the settings: only sections that do not lead out of a rehearsal."""
+    own = table.table("settings")
+    sections = {name: own.any(name) for name in sorted(MAY_CHANGE) if name in own}
+    own.end()
+    for name, section in sections.items():
+        Table(section, f"{own.where}.{name}")
+    return sections
+
+
+def _knowledge(table: Table) -> dict[str, str]:
+    texts = table.mapping("knowledge")
+    if wrong := [name for name in texts if Path(name).name != name or Path(name).suffix not in SUFFIXES]:
+        raise table.wrong(f"knowledge: {wrong[0]} is no name of a file that ends in {' or '.join(sorted(SUFFIXES))}")
+    return texts
 
 
 def _places(table: Table, text: str) -> list[Table]:
@@ -167,7 +189,7 @@ def _turns(table: Table, usual: str, file: Path) -> list[Turn]:
         staff=_staff(table),
         owner=table.word("owner", OWNER),
         wabot=table.word("wabot", ("stops", "starts")),
-        knowledge=table.mapping("knowledge"),
+        knowledge=_knowledge(table),
         meta=_meta(table),
         lasts=table.seconds("wait"),
         answers=_answers(table),
