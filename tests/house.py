@@ -46,7 +46,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 COMES_WITH = {
     "bson": "pymongo", "google": "google-generativeai", "dotenv": "python-dotenv", "multidict": "aiohttp",
     "phonenumbers": "phonenumberslite", "yarl": "aiohttp",
-    "pywa_async": "pywa",
+    "pywa_async": "pywa", "yaml": "PyYAML",
 }  # fmt: skip
 """What is pinned for a package, where it is not called as the package is."""
 TOOLS = {"mypy", "pytest", "pytest-aiohttp", "pytest-xdist", "ruff", "SecantusDB"}

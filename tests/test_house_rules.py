@@ -157,8 +157,8 @@ def test_the_version_stands_in_one_place() -> None:
 
 def _ours() -> Iterator[Path]:
     """Every text of the repository; what a person keeps beside it (.env, config.toml, data) is theirs."""
-    kinds = {".py", ".md", ".toml", ".txt", ".example", ".sql", ".json", ".csv", ".service", ".conf", ""}
-    folders = ("wabot", "tests", "benchmarks", "simulation", "deploy", ".ci")
+    kinds = {".py", ".md", ".toml", ".txt", ".example", ".sql", ".json", ".csv", ".service", ".timer", ".conf", ".sh", ".yaml", ""}
+    folders = ("wabot", "tests", "benchmarks", "simulation", "deploy", "docs", ".ci")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     files += [
         file for pattern in ("[A-Z]*", "*.py", "*.txt", "*.example", "pyproject.toml") for file in ROOT.glob(pattern)

@@ -17,8 +17,6 @@ from typing import IO, Any
 
 import pytest
 
-from wabot import cli
-from wabot.assembly import start_and_stop
 from wabot.rehearsal import messages, talk
 from wabot.rehearsal.command import play
 from wabot.settings.loading import Settings
@@ -207,43 +205,3 @@ def test_files_and_headings_that_the_readme_points_to_exist() -> None:
 
 def test_the_table_of_the_benchmarks_has_its_place() -> None:
     assert re.search(r"^<!-- bench:start -->\n.+\n<!-- bench:end -->$", README, re.DOTALL | re.MULTILINE)
-
-
-def test_systemd_waits_for_longer_than_we_take_to_stop() -> None:
-    unit = (ROOT / "deploy" / "wabot.service").read_text("utf-8")
-    found = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
-
-    assert found
-    assert start_and_stop.ANSWER_SECONDS + start_and_stop.DRAIN_SECONDS <= 10 < int(found[1])
-
-
-def test_systemd_gives_up_on_refused_settings_alone_and_tries_everything_else_ever_more_slowly() -> None:
-    unit = (ROOT / "deploy" / "wabot.service").read_text("utf-8")
-    set_to = dict(re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE))
-
-    assert (set_to["Restart"], set_to["RestartPreventExitStatus"]) == ("always", str(cli.MISUSED))
-    assert set_to["StartLimitIntervalSec"] == "0"
-    assert int(set_to["RestartSec"]) < int(set_to["RestartMaxDelaySec"]) == 60
-    assert int(set_to["RestartSteps"]) > 0
-
-
-def test_the_unit_bounds_what_wabot_may_take_of_the_machine() -> None:
-    unit = (ROOT / "deploy" / "wabot.service").read_text("utf-8")
-
-    assert re.search(r"^MemoryMax=\d+[MG]$", unit, re.MULTILINE)
-    assert re.search(r"^TasksMax=\d+$", unit, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("name", "opens", "paths"),
-    [
-        ("Caddyfile", r"^\s*(?:handle|@meta path) (?!@meta|\{)(.+)$", "/webhook /webhook/*"),
-        ("nginx.conf", r"location (?!/ )(.+) \{", "~ ^/webhook(/[0-9]+)?$"),
-    ],
-)
-def test_the_proxies_let_nothing_but_the_webhook_through(name: str, opens: str, paths: str) -> None:
-    text = (ROOT / "deploy" / name).read_text("utf-8")
-
-    assert re.findall(opens, text, re.MULTILINE) == [paths]
-    assert len(re.findall(r"(?:proxy_pass\s+http://|reverse_proxy )127\.0\.0\.1:8080", text)) == 1
-    assert "404" in text

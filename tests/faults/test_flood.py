@@ -114,7 +114,7 @@ async def test_strangers_who_hold_their_bodies_back_keep_nobody_out(tmp_path: Pa
 def caddyfile(place: Path, port: int, wabot: int, *, old: bool) -> str:
     """Ours, without TLS; Caddy before 2.6.3 is set as a comment there says."""
     text = (ROOT / "deploy" / "Caddyfile").read_text("utf-8")
-    text = text.replace("bot.example.com {", f"http://127.0.0.1:{port}, http://localhost:{port} {{")
+    text = text.replace("{$DOMAIN:bot.example.com} {", f"http://127.0.0.1:{port}, http://localhost:{port} {{")
     text = text.replace("127.0.0.1:8080", f"127.0.0.1:{wabot}").replace("{\n", "{\n\tadmin off\n", 1)
     if old:
         text = text.replace("request_buffers 4MiB", "buffer_requests\n\t\t\tmax_buffer_size 4MiB")
