@@ -157,7 +157,22 @@ def test_the_version_stands_in_one_place() -> None:
 
 def _ours() -> Iterator[Path]:
     """Every text of the repository; what a person keeps beside it (.env, config.toml, data) is theirs."""
-    kinds = {".py", ".md", ".toml", ".txt", ".example", ".sql", ".json", ".csv", ".service", ".timer", ".conf", ".sh", ".yaml", ""}
+    kinds = {
+        ".py",
+        ".md",
+        ".toml",
+        ".txt",
+        ".example",
+        ".sql",
+        ".json",
+        ".csv",
+        ".service",
+        ".timer",
+        ".conf",
+        ".sh",
+        ".yaml",
+        "",
+    }
     folders = ("wabot", "tests", "benchmarks", "simulation", "deploy", "docs", ".ci")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     files += [
