@@ -17,23 +17,27 @@ ROOT = Path(__file__).parent.parent
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "aiohttp": (
-        "wabot.web.*", "wabot.adapters.bounded_answer", "wabot.adapters.graph_api", "wabot.adapters.openai",
+        "wabot.web.*", "wabot.console.*",
+        "wabot.adapters.bounded_answer", "wabot.adapters.graph_api", "wabot.adapters.openai",
         "wabot.adapters.meta_media", "wabot.adapters.signed_post", "wabot.adapters.whatsapp", "wabot.doctor.*",
         "wabot.assembly.*",  # opens the one client session and passes it on
         "wabot.outbox_command",  # the terminal asks the running service
         "wabot.rehearsal.wire", "wabot.rehearsal.stage",
         "wabot.sandbox.*",
     ),
+    "aiohttp_sse": ("wabot.console.live",),
     "aiosqlite": ("wabot.journal.connections",),
     "bson": ("wabot.adapters.mongo",),
     "dotenv": ("wabot.settings.sources",),
     "google": ("wabot.adapters.gemini",),
+    "itsdangerous": ("wabot.web.sessions",),
+    "jinja2": ("wabot.console.rendering",),
     "jsonschema": ("wabot.json_schema",),
     "motor": ("wabot.adapters.mongo",),
     "orjson": ("wabot.core.fast_json",),
     "phonenumbers": ("wabot.core.phone_numbers",),
     "prometheus_client": ("wabot.metrics",),
-    "pydantic": ("wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies"),
+    "pydantic": ("wabot.console.setup", "wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies"),
     "pymongo": ("wabot.adapters.mongo",),
     "referencing": ("wabot.json_schema",),
     "rich": ("wabot.sandbox.chat",),
@@ -44,9 +48,10 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 """Where each third-party package may be imported: `.*` is a whole package. Also the list of all that are."""
 
 COMES_WITH = {
+    "aiohttp_sse": "aiohttp-sse",
     "bson": "pymongo", "google": "google-generativeai", "dotenv": "python-dotenv", "multidict": "aiohttp",
     "phonenumbers": "phonenumberslite", "yarl": "aiohttp",
-    "pywa_async": "pywa", "yaml": "PyYAML",
+    "pywa_async": "pywa", "yaml": "PyYAML", "axe_playwright_python": "axe-playwright-python",
 }  # fmt: skip
 """What is pinned for a package, where it is not called as the package is."""
 TOOLS = {"mypy", "pytest", "pytest-aiohttp", "pytest-xdist", "ruff", "SecantusDB"}
@@ -80,7 +85,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.settings": ("wabot.core", "wabot.json_schema", "wabot.ownership", "wabot.quiet_hours", "wabot.settings"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log", "wabot.ownership", "wabot.private_file"),
-    "wabot.work": ("wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.lane", "wabot.work.tool_calls"),
+    "wabot.work": (
+        "wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.lane", "wabot.work.reply",
+        "wabot.work.tool_calls",
+    ),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
     "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
     "wabot.template_refusals": ("wabot.core", "wabot.offload", "wabot.template_list"),
@@ -95,7 +103,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.accounts": (
         "wabot.core", "wabot.doctor.doctor", "wabot.journal.journal", "wabot.metrics", "wabot.monitor.readiness",
-        "wabot.monitor.problem_sources", "wabot.service", "wabot.work.lane",
+        "wabot.monitor.problem_sources", "wabot.monitor.rates", "wabot.service",
+        "wabot.settings.loading", "wabot.work.lane", "wabot.work.trial",
     ),
     "wabot.shared_opt_outs": ("wabot.accounts", "wabot.core", "wabot.journal", "wabot.log"),
     "wabot.webhook_intake": (
@@ -105,13 +114,20 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
-        "wabot.accounts", "wabot.batch_building", "wabot.core", "wabot.journal.bulk_retry",
+        "wabot.accounts", "wabot.batch_building", "wabot.console.routes", "wabot.core", "wabot.journal.bulk_retry",
         "wabot.journal.contact_list", "wabot.journal.event_queue", "wabot.journal.outbox_list",
         "wabot.journal.single_messages", "wabot.message_building",
         "wabot.journal.merge_undo", "wabot.journal.retry_and_cancel", "wabot.log", "wabot.metrics",
         "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.template_list",
         "wabot.web", "wabot.webhook_intake",
     ),
+    "wabot.console": (
+        "wabot.accounts", "wabot.batch_building", "wabot.console", "wabot.core", "wabot.journal.bulk_retry",
+        "wabot.journal.contact_list", "wabot.journal.event_queue", "wabot.journal.gauges",
+        "wabot.journal.outbox_list", "wabot.message_building", "wabot.monitor.rates",
+        "wabot.service", "wabot.settings.loading", "wabot.template_list", "wabot.web",
+    ),
+    "wabot.monitor.rates": ("wabot.core",),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.outbox_command": ("wabot.api_keys", "wabot.core", "wabot.running_address", "wabot.settings"),
     "wabot.doctor": (
@@ -132,7 +148,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.settings", "wabot.work",
     ),
     "wabot.assembly.lanes": (
-        "wabot.core", "wabot.journal", "wabot.metrics", "wabot.monitor.problem_sources", "wabot.settings", "wabot.work",
+        "wabot.core", "wabot.journal", "wabot.metrics", "wabot.monitor.problem_sources", "wabot.monitor.rates",
+        "wabot.settings", "wabot.work",
     ),
     "wabot.assembly.ask": (
         "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal.talk_so_far",
@@ -142,7 +159,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.assembly.lanes",
         "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.events",
         "wabot.assembly.factories", "wabot.core", "wabot.journal",
-        "wabot.log", "wabot.metrics", "wabot.monitor.readiness", "wabot.monitor.problem_sources", "wabot.settings",
+        "wabot.log", "wabot.metrics", "wabot.monitor.readiness", "wabot.monitor.problem_sources",
+        "wabot.monitor.rates", "wabot.settings",
         "wabot.webhook_effects", "wabot.work",
     ),
     "wabot.assembly.open_accounts": (
@@ -346,5 +364,7 @@ def the_collector_runs_as_python_means_it_to(module: Module) -> Iterator[str]:
 
 
 def the_environment_is_read_once(module: Module) -> Iterator[str]:
-    if module.name != "wabot.settings.loading" and re.search(r"\bos\.(environ|getenv)\b", module.source):
+    if module.name not in ("wabot.settings.loading", "wabot.settings.journald") and re.search(
+        r"\bos\.(environ|getenv)\b", module.source
+    ):
         yield "reads the environment"

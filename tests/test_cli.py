@@ -17,7 +17,8 @@ from wabot import cli, running_address
 from wabot.assembly import start_and_stop
 from wabot.core.jobs import Kind
 from wabot.log import configure, get_logger
-from wabot.settings.loading import SettingsError, is_journald, load
+from wabot.settings.journald import is_journald
+from wabot.settings.loading import SettingsError, load
 from wabot.settings.sections import Log
 
 

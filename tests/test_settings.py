@@ -474,7 +474,7 @@ def test_the_requests_at_once_follow_from_the_rate_unless_a_bound_is_set() -> No
 def test_the_example_shows_the_defaults() -> None:
     config = written(uncommented())
 
-    assert load(config, environ=ENOUGH) == load(None, environ=ENOUGH)
+    assert load(config, environ=ENOUGH).model_dump() == load(None, environ=ENOUGH).model_dump()
 
 
 def test_the_example_explains_every_key_in_the_line_above_and_names_its_variable() -> None:

@@ -13,9 +13,12 @@ from wabot.doctor.doctor import Doctor
 from wabot.journal.journal import Journal
 from wabot.metrics import Metrics
 from wabot.monitor.problem_sources import Watch
+from wabot.monitor.rates import Rates
 from wabot.monitor.readiness import Readiness
 from wabot.service import Service
+from wabot.settings.loading import Settings
 from wabot.work.lane import Lane
+from wabot.work.trial import Trial
 
 
 class UnknownAccount(WabotError):
@@ -49,6 +52,9 @@ class Account:
     readiness: Readiness
     metrics: Metrics
     watch: Watch
+    rates: Rates
+    trial: Trial
+    settings: Settings
     doctor: Doctor
     loops: tuple[Callable[[], Awaitable[None]], ...]
 

@@ -21,7 +21,8 @@ log.quiet_warnings()  # before the imports below, which would print warnings for
 from wabot.core.exceptions import WabotError  # noqa: E402
 from wabot.ownership import whose  # noqa: E402
 from wabot.settings.errors import SettingsError  # noqa: E402
-from wabot.settings.loading import Settings, is_journald, load  # noqa: E402
+from wabot.settings.journald import is_journald  # noqa: E402
+from wabot.settings.loading import Settings, load  # noqa: E402
 
 FAILED, MISUSED = 1, 2
 """Exit statuses. MISUSED: wrong settings or arguments; systemd does not restart, since another try would not help.

@@ -83,6 +83,11 @@ class Operations:
         log.info("outbox.retried", retried=retried, left=left, batch=retry.batch_id, code=retry.error_code)
         return {"retried": retried, "left": left}
 
+    async def retry_counts(self, retry: Retry) -> dict[str, int]:
+        """How many sends match `retry`: those that are `safe`, and those that `may_repeat`, that is, arrive twice."""
+        safe, may_repeat = await self._journal.retry_counts(retry)
+        return {"safe": safe, "may_repeat": may_repeat}
+
     async def cancel(self, outbox_id: str) -> dict[str, Any] | None:
         """Cancel a send that has not left; None if unknown. Raises CannotMove."""
         job_id = self.job_id(outbox_id)

@@ -55,6 +55,7 @@ async def test_a_message_that_meta_accepted_and_then_failed_can_not_arrive_twice
     job = await scene.send_to(ANA, "w1")
     await scene.told(receipt("w1", Status.FAILED, code=131026))
     assert scene.state(job) is State.FAILED
+    assert await scene.journal.retry_counts(SURE) == (1, 0)
     assert await scene.journal.retry_all(SURE, scene.now) == (1, 0)
 
 
@@ -73,6 +74,7 @@ async def test_what_is_parked_is_left_unless_it_may_arrive_twice(scene: Scene) -
     scene.now += POLICY.hold_seconds
     await scene.journal.tend(scene.now)
     assert scene.state(job.id) is State.PARKED
+    assert await scene.journal.retry_counts(ANYWAY) == (0, 1)
     assert await scene.journal.retry_all(SURE, scene.now) == (0, 1)
     assert await scene.journal.retry_all(ANYWAY, scene.now) == (1, 0)
 

@@ -299,7 +299,9 @@ async def by_hand_and_by_time(scene: Scene) -> None:
             with suppress(CannotMove):
                 await verb(row["id"], scene.now)
     for retry in (Retry(), Retry(batch_id="big"), Retry(error_code=131047, may_repeat=True)):
+        await scene.journal.retry_counts(retry)
         await scene.journal.retry_all(retry, scene.now)
+    await scene.journal.kept_file(ANA, "1")
     await scene.journal.cancel_batch("again", scene.now)
     await scene.journal.set_stop(EVA, scene.now, stop=True)
     await scene.journal.set_stop(EVA, scene.now, stop=False)

@@ -20,6 +20,7 @@ from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
 from wabot.log import get_logger
 from wabot.metrics import Metrics
+from wabot.monitor.rates import Rates
 from wabot.monitor.readiness import Readiness, World
 from wabot.settings.loading import Settings
 from wabot.work.archive_circuit import Circuit, Guarded
@@ -106,7 +107,9 @@ async def _around(
     sends = factories.sends(settings, meta, limits, clock, noise)
     given, watching = {"clock": clock, "noise": noise}, (metrics, watch)
     posts = event_posts(settings, journal, adapters, watching, **given)
-    lanes, reports = working_lanes(settings, journal, (replies, sends, posts), watching, **given)
+    lanes, reports = working_lanes(
+        settings, journal, (replies, sends, posts), (metrics, watch, rates := Rates()), **given
+    )  # fmt: skip
     metrics.lanes = lanes
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None
     upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
@@ -114,14 +117,10 @@ async def _around(
     service = factories.service(
         settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch, templates=templates,
     )  # fmt: skip
-    world = _world(sends, replies, circuit if archive is not None else None)
+    readiness = Readiness(journal, lanes, watch, _world(sends, replies, circuit if archive is not None else None))
     return Account(
-        identity,
-        service,
-        journal,
-        lanes,
-        Readiness(journal, lanes, watch, world),
-        metrics, watch, adapters.doctor(settings, watch),
+        identity, service, journal, lanes, readiness, metrics, watch, rates,
+        factories.trial(settings, briefing, models.without_tools(), clock), settings, adapters.doctor(settings, watch),
         loops=(upkeep.run, *([archiver.run] if archiver else ()), *briefing.loops, *reports),
     )  # fmt: skip
 

@@ -34,6 +34,7 @@ from wabot.work.models import Models
 from wabot.work.reply import RecentArchive, Replies, ReplyStyle
 from wabot.work.send import Graph, Limits, Sends
 from wabot.work.timers import Upkeep
+from wabot.work.trial import Trial
 from wabot.work.typing_indicator import Show, TypingIndicator
 
 DAY = 86400.0
@@ -124,6 +125,11 @@ def briefing(
         clock=clock,
         on_fault=on_fault,
     )
+
+
+def trial(settings: Settings, briefing: Briefing, models: Models, clock: Callable[[], float]) -> Trial:
+    """What tries the assistant out."""
+    return Trial(briefing, models, reply_style(settings), handoff=settings.handoff.by_assistant, clock=clock)
 
 
 def time_zone(settings: Settings) -> tzinfo:

@@ -8,6 +8,7 @@ from wabot.core.jobs import Job, Kind, Outcome, State
 from wabot.journal.journal import Journal
 from wabot.metrics import Metrics
 from wabot.monitor.problem_sources import Watch
+from wabot.monitor.rates import Rates
 from wabot.settings.loading import Settings
 from wabot.work.event_posts import EventPosts
 from wabot.work.lane import Handler, Lane, Source
@@ -18,7 +19,7 @@ def working_lanes(
     settings: Settings,
     journal: Journal,
     handlers: tuple[Handler, Handler, EventPosts | None],
-    watching: tuple[Metrics, Watch],
+    watching: tuple[Metrics, Watch, Rates],
     *,
     clock: Callable[[], float],
     noise: Callable[[], float],
@@ -27,11 +28,14 @@ def working_lanes(
 
     The journal wakes it when it has one. Also the loops that tell of the lanes' pauses: none without endpoints.
     """
-    (metrics, watch), (replies, sends, events), reports = watching, handlers, LaneReports(journal.write_event)
+    (metrics, watch, rates), (replies, sends, events) = watching, handlers
+    reports = LaneReports(journal.write_event)
 
     def settled(job: Job, outcome: Outcome, state: State | None) -> None:
         metrics.job_settled(job, outcome, state)
         watch.job_settled(outcome)
+        if state is State.DONE:
+            rates.done(job.kind, clock())
 
     def changed(lane: Lane) -> None:
         watch.lane_changed(lane)
@@ -46,16 +50,10 @@ def working_lanes(
         work[Kind.EVENT] = (events, events, events.at_once)
     lanes = {
         kind: Lane(
-            kind,
-            source,
-            handler,
-            concurrency=concurrency,
-            clock=clock,
-            noise=noise,
-            on_settled=settled,
+            kind, source, handler, concurrency=concurrency, clock=clock, noise=noise, on_settled=settled,
             on_change=changed,
         )
         for kind, (source, handler, concurrency) in work.items()
-    }
+    }  # fmt: skip
     journal.notify = lambda kind, due: lanes[kind].wake(due)
     return lanes, [reports.run] if events is not None else []

@@ -32,6 +32,21 @@ def is_direct(peer: str | None, headers: Iterable[tuple[str, str]]) -> bool:
     return all(map(_is_this_machine, (*found.get("host", [""]), *origins)))
 
 
+def is_from_elsewhere(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a browser says that a page of another site makes this request.
+
+    `Origin` must then be what `Host` is, whatever the scheme is: a proxy may have taken TLS off.
+    """
+    hosts, origins, sites = list[str](), list[str](), list[str]()
+    lists = {"host": hosts, "origin": origins, "sec-fetch-site": sites}
+    for name, value in headers:
+        if name.lower() in lists:
+            lists[name.lower()].append(value.strip().lower())
+    if any(site not in ("same-origin", "none") for site in sites):
+        return True
+    return any(origin.partition("://")[2] not in hosts for origin in origins)
+
+
 def is_loopback(host: str) -> bool:
     """Whether an IP address is one of this machine's own."""
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from wabot.core.jobs import Kind, State
@@ -13,7 +16,9 @@ from wabot.journal import (
     batches,
     bulk_retry,
     contact_documents,
+    contacts,
     dry_runs,
+    kept_media,
     outbox_documents,
     outbox_list,
     retry_and_cancel,
@@ -54,6 +59,11 @@ class ByHand(ForgetsPeople):
     async def contact(self, identity: str, now: float) -> dict[str, Any] | None:
         """The contact of a number or BSUID, as the API shows them; None if unknown."""
         return await self._read(contact_documents.of_identity, identity, now)
+
+    async def kept_file(self, identity: str, media_id: str) -> Path | None:
+        """The file of a medium that somebody sent, by Meta's id; None if it was not kept."""
+        contact = await self._read(contacts.find, identity)
+        return None if contact is None else await asyncio.to_thread(kept_media.find, self._path, contact.id, media_id)
 
     async def pause(self, identity: str, until: float, reason: str | None, now: float) -> None:
         """A person answers somebody instead of the assistant, until a time."""
@@ -113,6 +123,15 @@ class ByHand(ForgetsPeople):
                 retried += await self._slices.write(bulk_retry.retry_some, some, now, may_repeat=retry.may_repeat)
                 self.notify(Kind.SEND, now)
         return retried, left
+
+    async def retry_counts(self, retry: bulk_retry.Retry) -> tuple[int, int]:
+        """How many of the sends that `retry` selects cannot arrive twice, and how many may."""
+        safe = may_repeat = 0
+        after: int | None = 0
+        while after is not None:
+            ids, left, after = await self._read_long(bulk_retry.to_retry, replace(retry, may_repeat=False), after)
+            safe, may_repeat = safe + len(ids), may_repeat + left
+        return safe, may_repeat
 
     async def results(self, batch_id: str) -> list[RecipientResult] | None:
         """What became of a batch so far, in the order asked."""

@@ -58,6 +58,16 @@ class Briefing:
         return System(text, len(own), found)
 
     @property
+    def files(self) -> Sequence[tuple[str, int]]:
+        """The files of the knowledge: the name of each, and how many characters it has."""
+        return [(name, len(text)) for name, text in self._texts.knowledge.items()]
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether the knowledge is too long to be shown whole."""
+        return self._index is not None
+
+    @property
     def loops(self) -> Sequence[Callable[[], Awaitable[None]]]:
         """What is to run in the background: nothing, where there are no files."""
         return [self.run] if self._files.exist else []

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_origin
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, SecretStr, TypeAdapter, ValidationError, model_validator
 
 from wabot.settings.accounts import (
     INHERITED,
@@ -77,6 +77,7 @@ class Settings(BaseModel):
     log: Log = Log()
     events: Endpoints = ()
     accounts: tuple[AccountSettings, ...] = ()
+    _origins: Mapping[Place, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -116,6 +117,10 @@ class Settings(BaseModel):
         changed["whatsapp"] = one.whatsapp.model_copy(update={"ignore_phone_number_ids": tuple(ignored)})
         changed["server"] = self.server.model_copy(update=server)
         return self.model_copy(update={**changed, "accounts": ()})
+
+    def origin(self, section: str, key: str) -> str | None:
+        """Where a setting came from: the name of a variable or of a file; None if it has its default."""
+        return self._origins.get((section, key))
 
     def secrets(self) -> Iterator[str]:
         """All secrets that are set, and the password in `mongo.uri`: values that no log may show."""
@@ -167,7 +172,7 @@ def load(
         config = Path("config.toml")
     table = {} if config is None else read_toml(config)
     dotenv = {} if sandbox or env_file is None else read_dotenv(env_file)
-    problems = [_unknown_name(name) for name in {**environ, **dotenv} if _is_unknown(name)]
+    problems = list(_unknown_names({**environ, **dotenv}))
     for name in [name for name in SECTIONS if not isinstance(table.get(name, {}), dict)]:
         problems.append(f"{name}: must be a section, [{name}]")
         del table[name]
@@ -183,24 +188,15 @@ def load(
     layers = [*(_layer(variables) for variables in found), *written]
     try:
         settings = Settings.model_validate({**merged(layers), **{name: rows for name, (rows, _) in tables.items()}})
+        settings._origins = _origins(found, written[0], config)
         problems += clashes(settings.main, settings.accounts)
     except ValidationError as error:
-        origins = {place: name for variables in reversed(found) for place, (name, _) in variables.items()}
-        problems += _explained(error.errors(), origins, *tables["accounts"])
+        problems += _explained(error.errors(), _origins(found), *tables["accounts"])
     if problems:
         raise SettingsError(problems)
     if whole:
         settings.refuse_unsafe()
     return settings
-
-
-def is_journald(stream: int, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether systemd's journal reads what is written to this file descriptor: `JOURNAL_STREAM` of systemd.exec(5)."""
-    try:
-        status = os.fstat(stream)
-    except OSError:
-        return False
-    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def _sandbox_names(config: Path | None) -> list[Mapping[str, Place]]:
@@ -246,12 +242,19 @@ def _decode(text: str, wanted: Any) -> Any:
     return text
 
 
-def _is_unknown(name: str) -> bool:
-    return name.upper().startswith("WABOT_") and name not in (*WABOT_NAMES, VARIABLE, EVENTS_VARIABLE)
+def _origins(
+    found: Sequence[Mapping[Place, tuple[str, str]]], table: Layer | None = None, config: Path | None = None
+) -> dict[Place, str]:
+    """Where each setting came from: the sources in `found`, the highest first, and the file's table below them."""
+    origins = {(section, key): str(config) for section, keys in (table or {}).items() for key in keys} if config else {}
+    return origins | {place: name for variables in reversed(found) for place, (name, _) in variables.items()}
 
 
-def _unknown_name(name: str) -> str:
-    return f"{name}: unknown setting{hint(name.upper(), (*WABOT_NAMES, VARIABLE, EVENTS_VARIABLE))}"
+def _unknown_names(names: Iterable[str]) -> Iterator[str]:
+    known = (*WABOT_NAMES, VARIABLE, EVENTS_VARIABLE)
+    for name in names:
+        if name.upper().startswith("WABOT_") and name not in known:
+            yield f"{name}: unknown setting{hint(name.upper(), known)}"
 
 
 def _explained(
@@ -292,7 +295,6 @@ def _refusal(setting: str, why: str) -> str:
     if not why.startswith("missing"):
         return f"{setting}: {why}"
     names = [name for known in (FLAT_NAMES, WABOT_NAMES) for name, place in known.items() if ".".join(place) == setting]
-    section, key = [*setting.partition("[")[0].split("."), ""][:2]
-    of_table = f"WABOT_{section}__{key}".upper()
+    of_table = "WABOT_{}__{}".format(*[*setting.partition("[")[0].split("."), ""][:2]).upper()
     variables = f"as {' or '.join(names)}" if names else f"in {of_table if of_table in WABOT_NAMES else VARIABLE}"
     return f"{setting}: {why}; set it in config.toml or {variables}"

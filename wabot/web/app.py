@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from wabot.accounts import Accounts
+from wabot.console.routes import ROUTES as CONSOLE
+from wabot.console.routes import STREAMS
 from wabot.offload import Offload
 from wabot.web import (
     batches,
@@ -21,7 +23,7 @@ from wabot.web import (
     templates,
     webhook,
 )
-from wabot.web.auth import ACCOUNTS, Gate
+from wabot.web.auth import ACCOUNTS, GATE, Gate
 from wabot.web.request_bodies import API_BODIES, OFFLOAD, WEBHOOK_BODIES, Bodies
 from wabot.web.request_log import serving
 from wabot.web.request_preferences import WAIT_SECONDS
@@ -51,12 +53,15 @@ def make_app(accounts: Accounts, intake: WebhookIntake, *, gate: Gate, wait_seco
     app[OFFLOAD] = Offload()
     app[WAIT_SECONDS] = wait_seconds
     app[WEBHOOK_BODIES], app[API_BODIES] = Bodies(), Bodies()
-    app.add_routes(ROUTES)
+    app[GATE], app[STREAMS] = gate, set()
+    app.add_routes([*ROUTES, *CONSOLE])
     app.on_shutdown.append(_let_go)
     return app
 
 
 async def _let_go(app: web.Application) -> None:
-    """Requests that wait for a batch are answered with its current state."""
+    """Requests that wait for a batch are answered with its current state, and streams to open pages end."""
     for account in app[ACCOUNTS]:
         account.service.stop_waiting()
+    for stream in app[STREAMS]:
+        stream.cancel()

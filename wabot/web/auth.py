@@ -1,26 +1,30 @@
 """Authentication. `/webhook` needs a signature and `/healthz` nothing; everything else needs an API key.
 
-Only the sandbox accepts requests without a key, if they come directly from this machine.
+A session of the console stands for the key by which it began. Only the sandbox accepts requests without a key, if they
+come directly from this machine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from aiohttp import web
 
 from wabot.accounts import Accounts
-from wabot.core.direct_request import is_direct
+from wabot.core.direct_request import is_direct, is_from_elsewhere
 from wabot.web.answers import Refusal, route_pattern
+from wabot.web.sessions import COOKIE, ApiKey, Sessions
 
 ACCOUNTS = web.AppKey("accounts", Accounts)
 OPENED = web.RequestKey("opened", frozenset[str])
 """The accounts that the request's key opens; not set if it opens all."""
 
-OPEN_PATHS = frozenset({"/healthz", "/webhook"})
-OF_ONE_NUMBER = "/webhook/{phone_number_id}"
+OPEN_PATHS = frozenset({"/healthz", "/webhook", "/console/sign-in"})
+OPEN_ROUTES = frozenset({"/webhook/{phone_number_id}", "/console/assets"})
+"""What anyone may ask for. The pages of the console show their sign-in to whoever is refused."""
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
 """Seconds until a wrong key is refused; the delay doubles each time."""
@@ -50,32 +54,61 @@ class Gate:
         of_accounts: Mapping[str, Iterable[str]] | None = None,
         open_to_this_machine: bool = False,
     ) -> None:
-        self._keys = tuple(_encoded(key) for key in keys)
-        self._of_accounts = [(name, _encoded(key)) for name, own in (of_accounts or {}).items() for key in own]
+        self._keys = list(_keys(keys, of_accounts or {}))
+        self.sessions = Sessions(self._keys)
         self._open_to_this_machine = open_to_this_machine
         self._wrong = WrongKeys()
 
     async def refuses(self, request: web.Request) -> str | None:
-        """Why a request is refused; None if it may be served. The answer to a wrong key is delayed."""
-        if (
-            request.path in OPEN_PATHS
-            or route_pattern(request) == OF_ONE_NUMBER
-            or (self._open_to_this_machine and _is_direct(request))
-        ):
+        """Why a request is refused; None if it may be served. The answer to a wrong key is delayed.
+
+        Raises Refusal if a page of another site used the session of somebody who signed in.
+        """
+        if request.path in OPEN_PATHS or route_pattern(request) in OPEN_ROUTES or self._is_open_to(request):
             return None
         given = _given_key(request)
-        if given is None:
-            return _ONLY_DIRECT if self._open_to_this_machine else _NEEDED
+        key = await self.key(given) if given else self._of_session(request)
+        if key is not None:
+            if key.accounts is not None:
+                request[OPENED] = key.accounts
+            return None
+        if given:
+            return _WRONG
+        return _ONLY_DIRECT if self._open_to_this_machine else _NEEDED
+
+    async def key(self, given: str) -> ApiKey | None:
+        """The key that somebody gives; None, after a delay that grows, if it is not one."""
         # Compare all keys, so that the time reveals nothing.
-        matches = [hmac.compare_digest(given, key) for key in self._keys]
-        opened = [name for name, key in self._of_accounts if hmac.compare_digest(given, key)]
-        if any(matches):
-            return None
-        if opened:
-            request[OPENED] = frozenset(opened)
-            return None
-        await self._wrong.wait()
-        return _WRONG
+        found = [key for key in self._keys if hmac.compare_digest(_encoded(given), key.secret)]
+        if not found:
+            await self._wrong.wait()
+        return found[0] if found else None
+
+    def is_signed_in(self, request: web.Request) -> bool:
+        """Whether the pages of the console may be shown."""
+        return self._is_open_to(request) or self._of_session(request) is not None
+
+    def _of_session(self, request: web.Request) -> ApiKey | None:
+        key = self.sessions.key_of(request.cookies.get(COOKIE))
+        if key is not None and request.method not in READING and is_from_elsewhere(request.headers.items()):
+            raise Refusal(403, "a page of another site may not use your session: Origin or Sec-Fetch-Site is foreign")
+        return key
+
+    def _is_open_to(self, request: web.Request) -> bool:
+        return self._open_to_this_machine and _is_direct(request)
+
+
+GATE = web.AppKey("gate", Gate)
+
+
+def _keys(of_all: Iterable[str], of_accounts: Mapping[str, Iterable[str]]) -> Iterator[ApiKey]:
+    """Each key with all that it opens."""
+    yield from (ApiKey(_encoded(key)) for key in of_all)
+    named: dict[str, set[str]] = {}
+    for name, keys in of_accounts.items():
+        for key in keys:
+            named.setdefault(key, set()).add(name)
+    yield from (ApiKey(_encoded(key), frozenset(names)) for key, names in named.items())
 
 
 def require_access(request: web.Request, name: str | None) -> None:
@@ -110,10 +143,9 @@ class WrongKeys:
             self._waiting -= 1
 
 
-def _given_key(request: web.Request) -> bytes | None:
+def _given_key(request: web.Request) -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key")
-    return _encoded(key) if key else None
+    return (token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key")) or None
 
 
 def _encoded(key: str) -> bytes:

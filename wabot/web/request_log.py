@@ -32,6 +32,8 @@ STATUS: dict[type[InvalidInput], int] = {
 }  # fmt: skip
 """The HTTP status of each error of the service."""
 
+CONSOLE = "/console"
+
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
 log = get_logger()
@@ -50,7 +52,10 @@ def serving(gate: Gate) -> Middleware:
         started = time.perf_counter()
         try:
             refusal = await gate.refuses(request)
-            response = answers.error(401, refusal, headers=_BEARER) if refusal else await handler(request)
+            if refusal and not answers.route_pattern(request).startswith(CONSOLE):  # whose pages let one sign in
+                response: web.StreamResponse = answers.error(401, refusal, headers=_BEARER)
+            else:
+                response = await handler(request)
         except Refusal as refused:
             response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)
         except UnknownAccount as unknown:

@@ -52,7 +52,7 @@ def _code(value: object) -> object:
     raise ValueError(f"must be one of Meta's numbers or of our words, of {CODE_LENGTH} characters at most")
 
 
-def _instant(value: object) -> object:
+def instant(value: object) -> float | None:
     """Unix seconds of an ISO 8601 time, which must have an offset: without one, nobody knows which noon is meant."""
     if value is None:
         return None
@@ -98,7 +98,7 @@ class InitiateBulk(Model):
     numbers: Annotated[list[Number], Field(max_length=MAX_RECIPIENTS)] = []
     recipients: Annotated[list[Any], Field(max_length=MAX_RECIPIENTS)] = []
     template: Template | None = None
-    send_at: Annotated[float | None, BeforeValidator(_instant)] = None
+    send_at: Annotated[float | None, BeforeValidator(instant)] = None
     dry_run: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")

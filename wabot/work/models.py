@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +60,12 @@ class Models:
         self._tools, self._attachments = tools, attachments
         self._circuits = [ModelCircuit() for _ in models]
         self._refusals = {ranked.name: MediaRefusals() for ranked in models}
+
+    def without_tools(self) -> Models:
+        """The same models, which call none of the owner's tools: for questions of nobody's."""
+        models = copy(self)
+        models._tools = None
+        return models
 
     async def answer(self, prompt: Prompt, job: Job) -> str:
         """The text of the first model that answers before the reply `job` expires.

@@ -1,0 +1,144 @@
+"""The console in a real browser: what an owner does there, and that it is fit for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.browser.browser import THEMES, WIDTHS, Window, needs_browser, window
+from tests.business import ANA, BEN, EVA, KEY, Business, business
+from wabot.sandbox.behaviour import error
+
+pytestmark = needs_browser
+
+PAGES = ("", "/conversations", f"/conversations/{ANA}", "/outbox", "/outbox?view=all", "/batches", "/batches/new",
+         "/knowledge", "/setup", "/events")  # fmt: skip
+
+
+@asynccontextmanager
+async def shop(data_dir: Path) -> AsyncIterator[Business]:
+    """wabot with something on every page."""
+    sections = {
+        "whatsapp": {"business_account_id": "200000000000002"},
+        "first_contact": {"answer": "ai"},
+    }
+    endpoint = {"url": "http://127.0.0.1:9/hook", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    async with business(data_dir, events=[endpoint], **sections) as b:
+        b.meta.behaviour.always(EVA, error(131053))
+        await b.meta.say("Do you have tulips?", from_=ANA, name="Ana García")
+        await b.meta.say("agent", from_=BEN, name="Ben")
+        await until(lambda: len({each.to for each in b.meta.sent}) >= 2)
+        await b.post("/initiate-bulk", {"numbers": [EVA, "12"]})
+        yield b
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def sign_in(w: Window, b: Business) -> None:
+    await w.page.goto(f"{b.url}/console")
+    await w.page.get_by_label("API key").fill(KEY)
+    await w.page.get_by_role("button", name="Sign in").click()
+    await w.page.get_by_role("heading", name="Now").wait_for()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_every_page_is_fit_for_all_in_both_themes_and_sizes(tmp_path: Path, theme: str, width: int) -> None:
+    async with shop(tmp_path / "data") as b, window(theme=theme, width=width) as w:
+        await w.page.goto(f"{b.url}/console")
+        await w.assert_accessible()
+        await sign_in(w, b)
+        for path in PAGES:
+            await w.page.goto(f"{b.url}/console{path}")
+            if path == "/setup":
+                await w.page.get_by_text("Access token").wait_for()
+            await w.assert_accessible()
+            too_wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            assert not await w.page.evaluate(too_wide), path
+
+
+async def test_the_seven_pages_are_links(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        for name in ("Conversations", "Outbox", "Batches", "Knowledge", "Setup", "Events", "Now"):
+            await w.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+            await w.page.get_by_role("heading", level=1, name=name).wait_for()
+
+
+async def test_a_person_takes_over_and_hands_back_while_messages_appear_by_themselves(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        await w.page.get_by_role("link", name="Ben").first.click()
+        await w.page.get_by_text("asks for a person").wait_for()
+        await w.page.get_by_label("Write as a person").fill("Anna here. How can I help?")
+        await w.page.get_by_label("Write as a person").press("Enter")
+        await w.page.get_by_role("log").get_by_text("Anna here. How can I help?").wait_for()
+        await b.meta.say("I want to change my order", from_=BEN, name="Ben")
+        await w.page.get_by_role("log").get_by_text("I want to change my order").wait_for()  # nobody has reloaded
+        said = [each.payload["text"]["body"] for each in b.meta.sent if each.to == BEN and each.type == "text"]
+        assert said[-1] == "Anna here. How can I help?"
+        await w.page.get_by_role("button", name="Hand back to the assistant").click()
+        await w.page.get_by_text("The assistant answers", exact=True).wait_for()
+        await b.meta.say("Do you have roses?", from_=BEN, name="Ben")
+        await w.page.get_by_role("log").get_by_text("assistant ·").last.wait_for()
+
+
+async def test_a_half_typed_answer_stays_when_a_message_comes(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations/{ANA}")
+        await w.page.get_by_label("Write as a person").fill("Half of what I")
+        await b.meta.say("Are you there?", from_=ANA, name="Ana García")
+        await w.page.get_by_role("log").get_by_text("Are you there?", exact=True).wait_for()
+        assert await w.page.get_by_label("Write as a person").input_value() == "Half of what I"
+
+
+async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        await w.page.get_by_role("link", name="Outbox").click()
+        await w.page.get_by_text("Meta could not fetch the file").wait_for()
+        await w.page.get_by_text("One can be sent again safely.").wait_for()
+        b.meta.behaviour.clear()
+        await w.page.get_by_role("button", name="Send again").first.click()
+        await w.page.get_by_text("They are tried again.").wait_for()
+        await until(lambda: any(each.to == EVA and each.wamid for each in b.meta.sent))
+
+
+async def test_a_batch_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("number,1\n+49 171 1234568,Lea\n+49 171 1234569,Tom\n", "utf-8")
+    async with shop(tmp_path / "data") as b, window() as w:
+        b.meta.templates.add("welcome", "en_US", "UTILITY", [{"type": "BODY", "text": "Welcome, {{1}}!"}])
+        await sign_in(w, b)
+        await w.page.get_by_role("link", name="Batches").click()
+        await w.page.get_by_role("link", name="New batch").click()
+        await w.page.get_by_label("Template").select_option("welcome/en_US")
+        await w.page.get_by_label("Or a file").set_input_files(file)
+        await w.page.wait_for_function("document.getElementById('table').value.includes('Lea')")
+        await w.page.get_by_role("button", name="Check").click()
+        await w.page.get_by_text("Welcome, Lea!").wait_for()
+        await w.page.get_by_role("button", name="Send 2 messages").click()
+        await w.page.get_by_text("2 sent, 0 failed, 0 still to be sent").wait_for()
+        assert {each.to for each in b.meta.sent} >= {"491711234568", "491711234569"}
+
+
+async def test_forgetting_asks_first(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations/{ANA}")
+        w.page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.dismiss()))
+        await w.page.get_by_role("button", name="Forget this person").click()
+        assert (await b.get(f"/contacts/{ANA}")).status == 200
+        w.page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+        await w.page.get_by_role("button", name="Forget this person").click()
+        await w.page.get_by_text("This person was forgotten").wait_for()
+        assert (await b.get(f"/contacts/{ANA}")).status == 404

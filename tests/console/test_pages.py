@@ -1,0 +1,264 @@
+"""What an owner reads on the pages, and what the buttons do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.business import ANA, BEN, EVA, Business, business
+from tests.console.signed_in import Visitor, visitor
+from wabot.console import now, texts
+from wabot.console.routes import ROUTES
+from wabot.sandbox.behaviour import error
+
+
+@pytest.fixture
+async def owner(wabot: Business) -> AsyncIterator[Visitor]:
+    async with visitor(wabot) as v:
+        yield v
+
+
+async def _answered(b: Business, number: str) -> None:
+    while not [each for each in b.meta.sent if each.to == number]:
+        await asyncio.sleep(0.01)
+
+
+async def test_who_waits_for_a_person_comes_first_in_a_sentence(wabot: Business, owner: Visitor) -> None:
+    assert "Nobody waits for a person" in (await owner.get("/console")).text
+    await wabot.meta.say("agent", from_=ANA, name="Ana García")
+    page = await owner.get("/console")
+    assert re.search(r"Ana García has waited \d+ s: asks for a person", page.text)
+    assert f"/console/conversations/{ANA}" in page.html
+
+
+async def test_why_ana_got_no_answer(tmp_path: Path) -> None:
+    """A model refuses the key: the first page says who waits, why, and what to do."""
+    assistant = {"provider": "openai", "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9"}
+    async with business(tmp_path / "data", assistant=assistant, first_contact={"answer": "ai"}) as b:
+        async with visitor(b) as v:
+            await b.meta.say("Do you have tulips?", from_=ANA, name="Ana")
+            while "Nothing is wrong" in (page := await v.get("/console")).text:
+                await asyncio.sleep(0.05)
+        assert "The model m (openai) does not answer" in page.text
+        assert "see [assistant]: base_url" in page.text
+
+
+async def test_how_long_somebody_has_waited_for_an_answer_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(now, "OWED_AFTER_SECONDS", 0.0)
+    assistant = {"provider": "openai", "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9"}
+    later = {"backoff_base_seconds": 60, "backoff_max_seconds": 60}
+    sections = {"assistant": assistant, "delivery": later, "first_contact": {"answer": "ai"}}
+    async with business(tmp_path / "data", **sections) as b, visitor(b) as v:
+        await b.meta.say("Do you have tulips?", from_=ANA, name="Ana")
+        while "Is tried again" not in (page := await v.get("/console")).text:
+            await asyncio.sleep(0.05)
+        assert re.search(r"Ana has waited \d+ s: Is tried again: no connection", page.text)
+        page = await v.get(f"/console/conversations/{ANA}")
+        assert re.search(r"An answer is owed for \d+ s. Is tried again: no connection", page.text)
+
+
+async def test_a_person_answers_by_hand_and_hands_back(wabot: Business, owner: Visitor) -> None:
+    await wabot.meta.say("Hello", from_=ANA, name="Ana")
+    await _answered(wabot, ANA)
+    page = await owner.get(f"/console/conversations/{ANA}")
+    assert "Write as a person" in page.text
+    assert "You can write for 23 h" in page.text
+    page = await owner.post(f"/console/conversations/{ANA}/write", {"text": "Anna here: yes!", "takeover": "on"})
+    assert "The message is on its way" in page.text
+    assert "The assistant is silent" in page.text
+    while wabot.meta.sent[-1].payload.get("text", {}).get("body") != "Anna here: yes!":
+        await asyncio.sleep(0.01)
+    page = await owner.post(f"/console/conversations/{ANA}/resume")
+    assert "The assistant answers" in page.text
+
+
+async def test_where_the_window_is_closed_only_a_template_can_be_sent(tmp_path: Path) -> None:
+    async with business(tmp_path / "data", whatsapp={"business_account_id": "200000000000002"}) as b:
+        await b.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
+        async with visitor(b) as v:
+            page = await v.get(f"/console/conversations/{EVA}")
+            assert "nothing but a template" in page.text
+            assert "hello_world/en_US" in page.html
+            before = len(b.meta.sent)
+            refused = await v.post(f"/console/conversations/{EVA}/write", {"text": "too late"})
+            assert refused.status == 422
+            assert "has not written within 24 hours" in refused.text
+            page = await v.post(f"/console/conversations/{EVA}/write", {"template": "hello_world/en_US", "values": ""})
+            assert "on its way" in page.text
+            assert (await v.post(f"/console/conversations/{EVA}/write", {"template": "no/en_US"})).status == 422
+            while len(b.meta.sent) == before:
+                await asyncio.sleep(0.01)
+
+
+async def test_the_buttons_of_a_contact(wabot: Business, owner: Visitor) -> None:
+    await wabot.meta.say("Hello", from_=ANA)
+    base = f"/console/conversations/{ANA}"
+    for verb, key, value in (
+        ("pause", "assistant", "paused"),
+        ("resume", "assistant", "on"),
+        ("opt-out", "stopped", "all"),
+        ("opt-in", "stopped", None),
+    ):
+        assert (await owner.post(f"{base}/{verb}")).status == 200
+        found = (await wabot.get(f"/contacts/{ANA}")).json[key]
+        assert (found["state"] if key == "assistant" else found) == value, verb
+    page = await owner.post(f"{base}/forget")
+    assert "was forgotten" in page.text
+    assert (await wabot.get(f"/contacts/{ANA}")).status == 404
+    assert (await owner.get(base)).status == 404
+    assert (await owner.post(f"{base}/explode")).status == 404
+
+
+async def test_a_message_of_a_customer_is_never_html(wabot: Business, owner: Visitor) -> None:
+    await wabot.meta.say("<script>alert(1)</script>", from_=ANA, name='<img src=x onerror="alert(2)">')
+    for path in ("/console/conversations", f"/console/conversations/{ANA}", "/console"):
+        page = await owner.get(path)
+        assert "<script>alert" not in page.html
+        assert "<img src=x" not in page.html
+    assert "<script>alert(1)</script>" in (await owner.get(f"/console/conversations/{ANA}")).text
+
+
+async def test_contacts_are_found_by_name_number_and_words(wabot: Business, owner: Visitor) -> None:
+    await wabot.meta.say("Do you have tulips?", from_=ANA, name="Ana")
+    await wabot.meta.say("Do you have roses?", from_=BEN, name="Ben")
+    for search in ("ana", ANA[-6:], "tulips"):
+        page = await owner.get("/console/conversations", params={"search": search})
+        assert ("Ana" in page.text, "Ben" in page.text) == (True, False), search
+
+
+async def test_a_failed_send_is_understood_and_retried(wabot: Business, owner: Visitor) -> None:
+    wabot.meta.behaviour.always(EVA, error(131026))
+    await wabot.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
+    page = await owner.get("/console/outbox")
+    assert "This number has no WhatsApp" in page.text
+    assert "One can be sent again safely. 0 may then arrive twice." in page.text
+    (job,) = (await wabot.get("/outbox")).json["outbox"]
+    shown = await owner.get(f"/console/outbox/{job['outbox_id']}")
+    assert "What Meta said" in shown.text
+    assert "hello_world" in shown.text
+    wabot.meta.behaviour.clear()
+    page = await owner.post(f"/console/outbox/{job['outbox_id']}/retry")
+    assert "It is tried again" in page.text
+    while (await wabot.get(f"/outbox/{job['outbox_id']}")).json["state"] != "done":
+        await asyncio.sleep(0.01)
+    assert (await owner.get("/console/outbox/x-1")).status == 404
+    for view in ("unread", "leaving", "parked", "replies", "all"):
+        assert (await owner.get("/console/outbox", params={"view": view})).status == 200
+
+
+TEMPLATE = "order_update/en_US"
+
+
+async def test_a_batch_from_a_table_is_checked_started_once_and_stopped(tmp_path: Path) -> None:
+    async with business(tmp_path / "data", whatsapp={"business_account_id": "200000000000002"}) as b:
+        body = {"type": "BODY", "text": "Hello {{1}}, your order {{2}} is ready."}
+        b.meta.templates.add("order_update", "en_US", "UTILITY", [body])
+        async with visitor(b) as v:
+            table = "phone;name;order\n+49 171 1234567;Ana;17\n+49 171 1234567;Ana;17\n12;Ben;18\n"
+            values = {"table": table, "template": TEMPLATE, "send_at": ""}
+            page = await v.post("/console/batches/new", values)
+            assert "Hello Ana, your order 17 is ready." in page.text
+            assert "Send one message" in page.text
+            swapped = await v.post("/console/batches/new", {**values, "column_1": "order", "column_2": "name"})
+            assert "Hello 17, your order Ana is ready." in swapped.text
+            key = re.search(r'name="key" value="([^"]+)"', page.html)
+            assert key
+            for _ in range(2):  # a second click is the same batch
+                started = await v.post("/console/batches/start", {**values, "key": key[1]})
+                assert "The batch was queued" in started.text
+            while "1 sent, 1 failed" not in (page := await v.get(started.path)).text.replace("2 sent", "1 sent"):
+                await asyncio.sleep(0.02)
+            assert len([each for each in b.meta.sent if each.to == EVA]) == 1
+            later = {**values, "send_at": "2026-01-01T00:00:00+00:00", "key": "k"}
+            assert (await v.post("/console/batches/start", later)).status == 422
+            missing = await v.post("/console/batches/new", {**values, "table": "number,1\n+491711234567,Ana\n"})
+            assert "has no value for 2" in missing.text
+            listed = await v.get("/console/batches")
+            assert "3 messages" in listed.text
+            stopped = await v.post(f"{started.path}/cancel")
+            assert stopped.status == 200
+            assert (await v.get("/console/batches/nothing")).status == 404
+
+
+async def test_the_knowledge_page_shows_what_the_model_would_say(tmp_path: Path) -> None:
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / "prices.md").write_text("# Tulips\nTulips cost 12 euros.\n", "utf-8")
+    async with business(tmp_path / "data", assistant={"knowledge_dir": tmp_path / "k"}) as b, visitor(b) as v:
+        page = await v.get("/console/knowledge")
+        assert "prices.md" in page.text
+        assert "All of it is shown" in page.text
+        page = await v.post("/console/knowledge", {"question": "Do you have tulips?"})
+        assert "The answer" in page.text
+        assert "Tulips cost 12 euros." in page.text
+        assert not b.meta.sent
+
+
+async def test_setup_shows_checks_and_settings_but_no_secret(tmp_path: Path) -> None:
+    async with business(tmp_path / "data", assistant={"api_key": "the-secret-of-the-model"}) as b, visitor(b) as v:
+        page = await v.get("/console/setup")
+        assert "[whatsapp]" in page.text
+        checks = await v.get("/console/setup/checks")
+        assert "Access token works" in checks.text
+        for secret in b.settings.secrets():
+            assert secret not in page.html + checks.html
+        assert "••••••••" in page.text
+
+
+async def test_events_that_failed_are_told_again(tmp_path: Path) -> None:
+    endpoint = {"url": "http://127.0.0.1:9/hook", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    async with business(tmp_path / "data", events=[endpoint]) as b, visitor(b) as v:
+        await b.meta.say("Hello", from_=ANA)
+        page = await v.get("/console/events")
+        assert "127.0.0.1:9" in page.text
+        assert "message.received" in page.text
+        assert (await v.get("/console/events", params={"state": "failed"})).status == 200
+        assert (await v.post("/console/events/x-1/retry")).status == 404
+
+
+async def test_a_page_is_told_of_changes(wabot: Business, owner: Visitor) -> None:
+    async with owner.session.get("/console/live") as stream:
+        assert stream.content_type == "text/event-stream"
+        await wabot.meta.say("Hello", from_=ANA)
+        assert await asyncio.wait_for(stream.content.readuntil(b"\r\n\r\n"), 10) == b"event: changed\r\ndata: \r\n\r\n"
+
+
+def test_all_languages_have_the_same_texts_with_the_same_values() -> None:
+    def shape(language: str) -> dict[str, object]:
+        return {
+            f"{section}.{key}": sorted(re.findall(r"{(\w+)}", str(text["other"] if isinstance(text, dict) else text)))
+            for section, entries in texts.read(language).items()
+            for key, text in entries.items()
+        }
+
+    for language in texts.LANGUAGES:
+        assert shape(language) == shape(texts.DEFAULT), language
+
+
+def test_every_text_that_a_template_names_exists_and_every_handler_too() -> None:
+    named = set()
+    for file in (Path(texts.__file__).parent / "templates").iterdir():
+        named |= set(re.findall(r"""\bt\(["'](\w+\.\w+)["'][,)]""", file.read_text("utf-8")))
+    assert len(named) > 100
+    assert [key for key in named if not texts.has(key)] == []
+    from importlib import import_module
+
+    for route in ROUTES:
+        if handler := getattr(getattr(route, "handler", None), "__doc__", None):
+            module, _, function = handler.partition(".")
+            assert callable(getattr(import_module(f"wabot.console.{module}"), function)), handler
+
+
+async def test_the_pages_speak_the_language_of_the_browser_or_of_a_choice(wabot: Business, owner: Visitor) -> None:
+    spanish = await owner.get("/console", headers={"Accept-Language": "es-MX,en;q=0.5"})
+    assert 'lang="es"' in spanish.html
+    chosen = await owner.get("/console/language", params={"to": "es", "next": "/console/outbox"})
+    assert chosen.path == "/console/outbox"
+    assert 'lang="es"' in chosen.html
+    assert quote("/console/outbox") in chosen.html

@@ -1,0 +1,64 @@
+// What the pages of the console do in the browser beside htmx: times in the browser's own zone, a list that submits
+// itself, and a talk that stays at its end.
+(function () {
+  "use strict";
+
+  function localise(root) {
+    root.querySelectorAll("time[data-local]").forEach(function (time) {
+      const at = new Date(time.dateTime);
+      if (isNaN(at)) return;
+      const today = new Date().toDateString() === at.toDateString();
+      const options = today ? { hour: "2-digit", minute: "2-digit" }
+        : { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit" };
+      time.textContent = at.toLocaleString(document.documentElement.lang, options);
+      time.title = at.toLocaleString(document.documentElement.lang);
+    });
+    root.querySelectorAll("time[data-title]").forEach(function (time) {
+      const at = new Date(time.dateTime);
+      if (!isNaN(at)) time.title = at.toLocaleString(document.documentElement.lang);
+    });
+  }
+
+  function toEnd(root) {
+    const talk = root.querySelector ? root.querySelector("[data-end]") : null;
+    if (talk) talk.scrollTop = talk.scrollHeight;
+  }
+
+  document.addEventListener("change", function (event) {
+    if (event.target.matches("[data-submit]")) event.target.form.submit();
+  });
+  document.addEventListener("submit", function (event) {
+    const question = event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+  document.addEventListener("keydown", function (event) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches("textarea[data-enter]")) {
+      event.preventDefault();
+      event.target.form.requestSubmit();
+    }
+  });
+  document.addEventListener("dragover", function (event) {
+    if (event.target.closest("[data-drop]")) event.preventDefault();
+  });
+  document.addEventListener("drop", function (event) {
+    const area = event.target.closest("[data-drop]");
+    const file = event.dataTransfer && event.dataTransfer.files[0];
+    if (!area || !file) return;
+    event.preventDefault();
+    file.text().then(function (text) { area.value = text; });
+  });
+  document.addEventListener("change", function (event) {
+    const into = event.target.dataset && event.target.dataset.readInto;
+    if (into && event.target.files[0]) {
+      event.target.files[0].text().then(function (text) { document.getElementById(into).value = text; });
+    }
+  });
+  document.addEventListener("htmx:afterSwap", function (event) {
+    localise(event.target);
+    if (event.target.matches("[data-keep-end]")) toEnd(event.target);
+  });
+  document.addEventListener("DOMContentLoaded", function () {
+    localise(document);
+    toEnd(document);
+  });
+})();

@@ -1,0 +1,158 @@
+"""Conversations: the list with a search, a talk as bubbles, and what a person can do in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from wabot import message_building
+from wabot.accounts import Account
+from wabot.console import bubbles, rendering, template_form
+from wabot.console.serving import to
+from wabot.core.jobs import Kind
+from wabot.core.outgoing import Origin, template_message
+from wabot.journal.contact_list import Question
+from wabot.journal.outbox_list import Query
+from wabot.message_building import OneMessage
+from wabot.service import identify
+from wabot.web.answers import Refusal
+from wabot.web.auth import ACCOUNTS
+from wabot.web.request_account import account_of
+
+LISTED, WAITING, SHOWN, MOST_SHOWN = 40, 100, 50, 1000
+"""Contacts on a page, those who wait for a person above them, and messages of a talk: at first, and at most."""
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """GET /console/conversations, and /console/conversations/{number}: the list, and one talk beside it."""
+    account, number = account_of(request), request.match_info.get("number")
+    values = await _list(account, request.query)
+    talk = {"contact": None, "open": False} if number is None else await _talk(account, identify(number), request)
+    return rendering.page(request, "conversations.html", {**values, **talk})
+
+
+async def list_fragment(request: web.Request) -> web.StreamResponse:
+    """GET /console/conversations/list: the list alone."""
+    values = await _list(account_of(request), request.query)
+    return rendering.page(request, "contact_list.html", {**values, "selected": request.query.get("selected", "")})
+
+
+async def talk_fragment(request: web.Request) -> web.StreamResponse:
+    """GET /console/conversations/{number}/talk: the messages and the state of the contact."""
+    account, identity = account_of(request), identify(request.match_info["number"])
+    return rendering.page(request, "talk.html", await _talk(account, identity, request))
+
+
+async def medium(request: web.Request) -> web.StreamResponse:
+    """GET /console/conversations/{number}/media/{id}: a file that was kept."""
+    account, identity = account_of(request), identify(request.match_info["number"])
+    found = await account.journal.kept_file(identity, request.match_info["id"])
+    if found is None:
+        raise Refusal(404, "this file was not kept: see media.keep")
+    response = web.FileResponse(found)
+    if not response.content_type.startswith(("image/", "audio/", "video/")) or "svg" in response.content_type:
+        response.headers["Content-Disposition"] = "attachment"  # what customers send is never a page of ours
+    return response
+
+
+async def write(request: web.Request) -> web.StreamResponse:
+    """POST /console/conversations/{number}/write: a text, or a template where the window is closed."""
+    account, number, form = account_of(request), request.match_info["number"], await request.post()
+    takeover = "takeover" in form
+    if "template" in form:
+        chosen = await template_form.read(account, form)
+        message = template_message(chosen, Origin.STAFF)
+        await account.service.send(OneMessage(number, message, {"template": chosen}, takeover=takeover))
+    else:
+        text = str(form.get("text", "")).strip()
+        reply_to = str(form.get("reply_to", "")) or None
+        message = message_building.text(text, reply_to)
+        await account.service.send(OneMessage(number, message, {"text": text}, quotes=reply_to, takeover=takeover))
+    return _back(request, "sent")
+
+
+async def act(request: web.Request) -> web.StreamResponse:
+    """POST /console/conversations/{number}/{verb}: pause, resume, opt-out, opt-in, forget."""
+    act = _VERBS.get(request.match_info["verb"])
+    if act is None:
+        raise Refusal(404, "no such action")
+    return await act(request, account_of(request), request.match_info["number"])
+
+
+async def _pause(request: web.Request, account: Account, number: str) -> web.Response:
+    await account.service.pause(number, 12, None)
+    return _back(request, "paused")
+
+
+async def _resume(request: web.Request, account: Account, number: str) -> web.Response:
+    await account.service.resume(number)
+    return _back(request, "resumed")
+
+
+def _set_stop(*, stop: bool) -> Callable[[web.Request, Account, str], Awaitable[web.Response]]:
+    async def act(request: web.Request, account: Account, number: str) -> web.Response:
+        for bound in request.app[ACCOUNTS].sharing_opt_outs_with(account):
+            await bound.service.set_stop(number, stop=stop)
+        return _back(request, "stopped" if stop else "started")
+
+    return act
+
+
+async def _forget(request: web.Request, account: Account, number: str) -> web.Response:
+    erased = await account.service.forget(number)
+    done = "forgotten" if erased.archived is not None else "forgotten_later"
+    return to("/console/conversations", request, done=done)
+
+
+_VERBS: Mapping[str, Callable[[web.Request, Account, str], Awaitable[web.Response]]] = {
+    "pause": _pause, "resume": _resume, "opt-out": _set_stop(stop=True), "opt-in": _set_stop(stop=False),
+    "forget": _forget,
+}  # fmt: skip
+
+
+def _back(request: web.Request, done: str) -> web.Response:
+    return to(f"/console/conversations/{request.match_info['number']}", request, done=done)
+
+
+async def _list(account: Account, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The contacts: on the first page those who wait for a person come first."""
+    search, waiting_only, cursor = asked.get("search", "")[:200], "waiting" in asked, asked.get("cursor")
+    before = int(cursor) if cursor and cursor.lstrip("-").isdigit() else None
+    found, onward = await account.service.contacts(Question(search, waiting_only, LISTED, before))
+    first: Sequence[Mapping[str, Any]] = ()
+    if before is None and not search and not waiting_only:
+        first, _ = await account.service.contacts(Question(attention=True, limit=WAITING))
+    known = {(each["number"], each["bsuid"]) for each in first}
+    return {
+        "now": time.time(),
+        "search": search,
+        "waiting_only": waiting_only,
+        "contacts": [*first, *(each for each in found if (each["number"], each["bsuid"]) not in known)],
+        "cursor": onward,
+        "selected": "",
+    }
+
+
+async def _talk(account: Account, identity: str, request: web.Request) -> dict[str, Any]:
+    """One contact, with the newest messages, oldest first, and the replies that are still to be made."""
+    contact = await account.service.contact(identity)
+    if contact is None:
+        raise Refusal(404, "nobody of this number is known")
+    limit = min(int(request.query["limit"]), MOST_SHOWN) if request.query.get("limit", "").isdigit() else SHOWN
+    history = await account.service.history(identity, limit, ("queued", "failed"))
+    window = contact["window_closes_at"]
+    return {
+        "now": time.time(),
+        "contact": contact,
+        "selected": identity,
+        "open": True,
+        "bubbles": [bubbles.bubble(message) for message in reversed(history.messages)],
+        "partial": history.partial,
+        "more": limit + SHOWN if len(history.messages) == limit < MOST_SHOWN else None,
+        "owed": await account.service.outbox(Query(kind=Kind.REPLY, identity=identity, limit=1)),
+        "window": window,
+        "templates": () if window else await template_form.approved(account),
+    }

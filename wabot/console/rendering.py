@@ -1,0 +1,70 @@
+"""Makes HTML from templates, with what all pages share: the account, the language, the form token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from wabot.console import texts, words
+from wabot.web.auth import ACCOUNTS, GATE, OPENED
+from wabot.web.request_account import named_account
+from wabot.web.sessions import COOKIE
+
+PAGES = ("now", "conversations", "outbox", "batches", "knowledge", "setup", "events")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(words.FILTERS)
+    return environment
+
+
+def html(request: web.Request, template: str, values: Mapping[str, Any]) -> str:
+    """A template as HTML. Every template gets `t` (texts), `here` (an address of the same account) and the request."""
+    account = named_account(request)
+    language = texts.language_of(request)
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            t=texts.translator(language),
+            known=texts.has,
+            language=language,
+            languages=texts.LANGUAGES,
+            pages=PAGES,
+            path=request.path,
+            account=account,
+            accounts=_accounts(request),
+            signed_in=request.app[GATE].is_signed_in(request),
+            has_session=COOKIE in request.cookies,
+            form_token=request.app[GATE].sessions.form_token(request.cookies.get(COOKIE)),
+            done=request.query.get("done"),
+            here=lambda path, **asked: words.address(path, {"account": account, **asked}),
+            **values,
+        )
+    )
+
+
+def page(request: web.Request, template: str, values: Mapping[str, Any], *, status: int = 200) -> web.Response:
+    """A template as an answer."""
+    return web.Response(text=html(request, template, values), status=status, content_type="text/html", charset="utf-8")
+
+
+def _accounts(request: web.Request) -> list[str]:
+    """The names of the accounts that somebody may see, where there are several."""
+    accounts, opened = request.app[ACCOUNTS], request.get(OPENED)
+    if not accounts.several:
+        return []
+    return [one.name for one in accounts.identities if opened is None or one.name in opened]

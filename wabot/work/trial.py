@@ -1,0 +1,74 @@
+"""What the assistant would answer to a question of nobody's, and what it would be shown: nothing is stored or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wabot.core.answer import Answer, read_answer
+from wabot.core.conversation import MESSAGE_CHARACTERS, Prompt, Said, prompt
+from wabot.core.exceptions import AssistantFailed, CallsSpent
+from wabot.core.jobs import Job, Kind
+from wabot.core.messages import Contact
+from wabot.core.outgoing import Origin
+from wabot.core.passages import Passage
+from wabot.core.system_prompt import System
+from wabot.core.whatsapp_text import for_whatsapp
+from wabot.work.reply import ReplyStyle
+
+
+class Briefing(Protocol):
+    """Makes the system prompt, and knows what it is made of."""
+
+    async def system(self, name: str, said: Sequence[Said]) -> System: ...
+
+    @property
+    def files(self) -> Sequence[tuple[str, int]]: ...
+    @property
+    def is_searched(self) -> bool: ...
+
+
+class Assistant(Protocol):
+    """The models, without the owner's tools: one of them might book something. Raises AssistantFailed, CallsSpent."""
+
+    async def answer(self, prompt: Prompt, job: Job) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What was shown and what came of it. `failure`: why there is no answer, or ""."""
+
+    passages: Sequence[Passage]
+    prompt: Prompt
+    bubbles: Sequence[str]
+    answer: Answer
+    failure: str = ""
+
+
+class Trial:
+    """Asks the assistant of an account."""
+
+    def __init__(
+        self, briefing: Briefing, assistant: Assistant, style: ReplyStyle, *, handoff: bool, clock: Callable[[], float]
+    ) -> None:
+        self.briefing = briefing
+        self._assistant, self._style, self._handoff, self._clock = assistant, style, handoff, clock
+
+    async def ask(self, question: str) -> Tried | None:
+        """The answer to a question; None if there is nothing in it to answer."""
+        said = [Said(Origin.PERSON, question, asked=True)]
+        system = await self.briefing.system("", said)
+        room = max(self._style.prompt_characters - system.own, MESSAGE_CHARACTERS)
+        asked = prompt(said, system=system.text, limit=self._style.history_messages, characters=room)
+        if asked is None:
+            return None
+        job = Job(0, Kind.REPLY, Contact(0), token=0, attempt=1, spent=0, created_at=self._clock(), tag="")
+        try:
+            answer, failure = read_answer(await self._assistant.answer(asked, job), handoff=self._handoff), ""
+        except AssistantFailed as error:
+            answer, failure = Answer(""), str(error)
+        except CallsSpent:
+            answer, failure = Answer(""), "assistant.calls_per_day is reached"
+        bubbles = tuple(for_whatsapp(answer.text, self._style.max_bubbles))
+        return Tried(system.passages, asked, bubbles, answer, failure)
