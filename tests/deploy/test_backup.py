@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -83,3 +84,10 @@ def test_a_backup_that_fails_says_so_and_leaves_the_earlier_ones(tmp_path: Path)
     assert "could not be copied" in broken.stderr
     assert (backups / "20250101-000000").is_dir()
     assert os.listdir(data) == ["wabot.db"]
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing() -> None:
+    found = subprocess.run(["shellcheck", ROOT / "deploy" / "backup.sh"], capture_output=True, text=True, check=False)
+
+    assert found.stdout == ""
