@@ -31,13 +31,17 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "dotenv": ("wabot.settings.sources",),
     "google": ("wabot.adapters.gemini",),
     "itsdangerous": ("wabot.web.sessions",),
-    "jinja2": ("wabot.console.rendering",),
+    "jinja2": ("wabot.console.rendering", "wabot.web.reference.page"),
     "jsonschema": ("wabot.json_schema",),
+    "markupsafe": ("wabot.web.reference.page",),
     "motor": ("wabot.adapters.mongo",),
     "orjson": ("wabot.core.fast_json",),
     "phonenumbers": ("wabot.core.phone_numbers",),
     "prometheus_client": ("wabot.metrics",),
-    "pydantic": ("wabot.console.setup", "wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies"),
+    "pydantic": (
+        "wabot.console.setup", "wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies",
+        "wabot.web.reference.*",
+    ),
     "pymongo": ("wabot.adapters.mongo",),
     "referencing": ("wabot.json_schema",),
     "rich": ("wabot.sandbox.chat",),
@@ -51,6 +55,7 @@ COMES_WITH = {
     "aiohttp_sse": "aiohttp-sse",
     "bson": "pymongo", "google": "google-generativeai", "dotenv": "python-dotenv", "multidict": "aiohttp",
     "phonenumbers": "phonenumberslite", "yarl": "aiohttp",
+    "markupsafe": "jinja2", "openapi_spec_validator": "openapi-spec-validator",
     "pywa_async": "pywa", "yaml": "PyYAML", "axe_playwright_python": "axe-playwright-python",
 }  # fmt: skip
 """What is pinned for a package, where it is not called as the package is."""

@@ -19,6 +19,7 @@ from wabot.web import (
     lanes,
     messages,
     metrics,
+    openapi,
     outbox,
     templates,
     webhook,
@@ -43,6 +44,7 @@ ROUTES = [
     *lanes.ROUTES,
     *events.ROUTES,
     *metrics.ROUTES,
+    *openapi.ROUTES,
 ]
 
 

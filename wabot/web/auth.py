@@ -1,4 +1,4 @@
-"""Authentication. `/webhook` needs a signature and `/healthz` nothing; everything else needs an API key.
+"""Authentication. `/webhook` needs a signature, `/healthz` and `/docs` nothing; everything else needs an API key.
 
 A session of the console stands for the key by which it began. Only the sandbox accepts requests without a key, if they
 come directly from this machine.
@@ -21,7 +21,7 @@ ACCOUNTS = web.AppKey("accounts", Accounts)
 OPENED = web.RequestKey("opened", frozenset[str])
 """The accounts that the request's key opens; not set if it opens all."""
 
-OPEN_PATHS = frozenset({"/healthz", "/webhook", "/console/sign-in"})
+OPEN_PATHS = frozenset({"/healthz", "/webhook", "/openapi.json", "/docs", "/docs/page.css", "/console/sign-in"})
 OPEN_ROUTES = frozenset({"/webhook/{phone_number_id}", "/console/assets"})
 """What anyone may ask for. The pages of the console show their sign-in to whoever is refused."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -14,7 +14,7 @@ from wabot.web.answers import Refusal
 from wabot.web.initiate_bulk import reply_batch
 from wabot.web.request_account import answer, service_of
 from wabot.web.request_bodies import OFFLOAD, read_account, validate_query
-from wabot.web.request_models import BatchesQuery
+from wabot.web.request_models import BatchesQuery, BatchQuery
 
 _SIGNS = frozenset("=+-@")
 _ENDS = ";,\t\n\v\f\r\x85\u2028\u2029\uff1b\uff0c"
@@ -44,15 +44,13 @@ async def cancel(request: web.Request) -> web.Response:
 
 async def batch(request: web.Request) -> web.Response:
     """GET /batches/{id}: counts and results per recipient; `?format=csv` for CSV."""
+    asked = validate_query(BatchQuery, request)
     found = await service_of(request).batch(request.match_info["id"])
     if found is None:
         raise Refusal(404, "no such batch")
-    wanted = request.query.get("format", "json")
-    if wanted == "csv":
+    if asked.format == "csv":
         table = await request.app[OFFLOAD](_table, found["results"])
         return web.Response(text=table, content_type="text/csv", charset="utf-8")
-    if wanted != "json":
-        raise Refusal(422, "format: json or csv")
     return await reply_batch(request, found)
 
 

@@ -65,10 +65,33 @@ def instant(value: object) -> float | None:
     raise ValueError("must be an ISO 8601 time with an offset, such as 2027-03-01T09:00:00+05:30")
 
 
-ErrorCode = Annotated[int | str, BeforeValidator(_code)]
-Number = Annotated[str, BeforeValidator(_digits), Field(max_length=200)]
+ErrorCode = Annotated[
+    int | str,
+    BeforeValidator(
+        _code,
+        json_schema_input_type=Annotated[int, Field(gt=-(10**CODE_LENGTH), lt=10**CODE_LENGTH)]
+        | Annotated[str, Field(min_length=1, max_length=CODE_LENGTH)],
+    ),
+]
+Number = Annotated[
+    str,
+    BeforeValidator(_digits, json_schema_input_type=Annotated[str, Field(max_length=200)] | int),
+    Field(max_length=200, description="A phone number, with `+`, spaces, dashes and brackets or without; or a BSUID"),
+]
+Instant = Annotated[
+    float | None,
+    BeforeValidator(
+        instant, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None
+    ),
+]
+Limit = Annotated[int, Field(ge=0, le=1_000_000_000, description="0: all")]
+Cursor = Annotated[str, Field(max_length=100, description="The `next_cursor` of the page before")]
 Component = Annotated[dict[str, Any], AfterValidator(_parameters)]
-Components = Annotated[list[Component], Field(max_length=MAX_COMPONENTS), AfterValidator(_bounded)]
+Components = Annotated[
+    list[Component],
+    Field(max_length=MAX_COMPONENTS, description="As Meta has them: the parameters of header, body and buttons"),
+    AfterValidator(_bounded),
+]
 
 
 class Model(BaseModel):
@@ -96,10 +119,17 @@ class InitiateBulk(Model):
     """`POST /initiate-bulk`: either `numbers` or `recipients` (each a RecipientModel, validated one by one)."""
 
     numbers: Annotated[list[Number], Field(max_length=MAX_RECIPIENTS)] = []
-    recipients: Annotated[list[Any], Field(max_length=MAX_RECIPIENTS)] = []
-    template: Template | None = None
-    send_at: Annotated[float | None, BeforeValidator(instant)] = None
-    dry_run: Annotated[bool, Field(strict=True)] = False
+    recipients: Annotated[
+        list[Any],
+        Field(
+            max_length=MAX_RECIPIENTS,
+            description="Instead of `numbers`: each with parameters of their own",
+            json_schema_extra={"items": {"$ref": "#/components/schemas/RecipientModel"}},
+        ),
+    ] = []
+    template: Annotated[Template | None, Field(description="Default: the one of [first_contact]")] = None
+    send_at: Annotated[Instant, Field(description="When, at most 30 days ahead; with an offset")] = None
+    dry_run: Annotated[bool, Field(strict=True, description="Queue nothing; say what would be sent")] = False
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:
@@ -114,9 +144,14 @@ class SendMessage(Model):
     number: Number
     text: Annotated[str, Field(max_length=MAX_BODY)] | None = None
     template: Template | None = None
-    message: dict[str, Any] | None = None
-    reply_to: Annotated[str, Field(min_length=1, max_length=300)] | None = None
-    takeover: Annotated[bool, Field(strict=True)] = False
+    message: Annotated[dict[str, Any] | None, Field(description="A message object of Meta's, of any type")] = None
+    reply_to: Annotated[
+        Annotated[str, Field(min_length=1, max_length=300)] | None,
+        Field(description="The id (wamid) of a message of that talk, which is quoted"),
+    ] = None
+    takeover: Annotated[
+        bool, Field(strict=True, description="Pause the assistant for this contact, as if a colleague had written")
+    ] = False
 
     @model_validator(mode="after")
     def _one_content(self) -> Self:
@@ -128,7 +163,9 @@ class SendMessage(Model):
 class Pause(Model):
     """`POST /contacts/{number}/pause`: `hours` None = until resumed."""
 
-    hours: Annotated[float, Field(gt=0, le=24 * 366)] | None = 12
+    hours: Annotated[
+        Annotated[float, Field(gt=0, le=24 * 366)] | None, Field(description="null: until it is resumed")
+    ] = 12
     reason: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
@@ -136,42 +173,50 @@ class Get(Model):
     """`POST /get`: `limit` 0 = all."""
 
     number: Number
-    limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
-    include: list[Literal["queued", "failed"]] = []
+    limit: Limit = 0
+    include: Annotated[
+        list[Literal["queued", "failed"]], Field(description="Also messages that Meta has not accepted")
+    ] = []
 
 
 class GetBulk(Model):
     """`POST /get-bulk`: `limit` messages of each number."""
 
     numbers: Annotated[list[Number], Field(min_length=1, max_length=MAX_HISTORIES)]
-    limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    limit: Limit = 0
 
 
 class ReadyQuery(Model):
     """`GET /readyz`."""
 
-    strict: bool = False
+    strict: Annotated[bool, Field(description="Answer 503 while there is any problem")] = False
 
 
 class TemplatesQuery(Model):
     """`GET /templates`."""
 
-    refresh: bool = False
+    refresh: Annotated[bool, Field(description="Ask Meta now")] = False
 
 
 class CostsQuery(Model):
     """`GET /costs`: `month` as 2026-10; None is this one, in UTC."""
 
-    month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
+    month: Annotated[
+        Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None,
+        Field(description="As 2026-10, in UTC; default: this one"),
+    ] = None
 
 
 class ContactsQuery(Model):
     """`GET /contacts`: all optional. `cursor`: where to continue."""
 
-    search: Annotated[str, Field(max_length=200)] = ""
-    attention: bool = False
+    search: Annotated[str, Field(max_length=200, description="In names, numbers and the newest texts")] = ""
+    attention: Annotated[bool, Field(description="Only those who wait for a person")] = False
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str, Field(pattern=r"^-?[0-9]{1,18}$")] | None = None
+    cursor: Annotated[
+        Annotated[str, Field(pattern=r"^-?[0-9]{1,18}$")] | None,
+        Field(description="The `next_cursor` of the page before"),
+    ] = None
 
 
 class MergesQuery(Model):
@@ -184,8 +229,9 @@ class OutboxQuery(Model):
     """`GET /outbox`: all optional. `cursor`: the outbox id after which to continue. `message`: for sends only."""
 
     kind: Literal["send", "reply", "event"] = "send"
-    message: Literal["undelivered", "unread"] | None = None
-
+    message: Annotated[
+        Literal["undelivered", "unread"] | None, Field(description="What became of it at the customer's; for sends")
+    ] = None
     state: (
         Literal["waiting", "queued", "running", "in_doubt", "held", "done", "failed", "cancelled", "expired", "parked"]
         | None
@@ -193,7 +239,7 @@ class OutboxQuery(Model):
     number: Number = ""
     batch_id: Annotated[str, Field(max_length=100)] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
-    cursor: Annotated[str, Field(max_length=100)] = ""
+    cursor: Cursor = ""
 
     @model_validator(mode="after")
     def _message_of_a_send(self) -> Self:
@@ -207,7 +253,7 @@ class EventsQuery(Model):
 
     state: Literal["waiting", "queued", "running", "done", "failed", "cancelled"] | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
-    cursor: Annotated[str, Field(max_length=100)] = ""
+    cursor: Cursor = ""
 
 
 class RetryAll(Model):
@@ -215,11 +261,17 @@ class RetryAll(Model):
 
     batch_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     error_code: ErrorCode | None = None
-    may_repeat: Annotated[bool, Field(strict=True)] = False
+    may_repeat: Annotated[bool, Field(strict=True, description="Also those that may then arrive twice")] = False
+
+
+class BatchQuery(Model):
+    """`GET /batches/{id}`."""
+
+    format: Annotated[Literal["json", "csv"], Field(description="csv: the results as a table")] = "json"
 
 
 class BatchesQuery(Model):
     """`GET /batches`: `cursor` is the batch id after which to continue."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str, Field(max_length=100)] = ""
+    cursor: Cursor = ""
