@@ -57,8 +57,13 @@
     localise(event.target);
     if (event.target.matches("[data-keep-end]")) toEnd(event.target);
   });
+  document.addEventListener("error", function (event) {  // a picture that was not kept
+    if (event.target.matches && event.target.matches(".bubble img")) event.target.replaceWith("[" + event.target.alt + "]");
+  }, true);
   document.addEventListener("DOMContentLoaded", function () {
     localise(document);
+    const current = document.querySelector("nav a[aria-current]");
+    if (current) current.scrollIntoView({ block: "nearest", inline: "center" });
     toEnd(document);
   });
 })();
