@@ -97,6 +97,23 @@ async def test_who_waits_is_told_once_and_the_owner_again(desk: Scene) -> None:
     assert alerts(desk)[1:] == [[f"Ana Anders (+{ANA})", "still waits for a person"]]
 
 
+@pytest.mark.parametrize("before", ["a failure", "a handoff that nobody answered"])
+async def test_who_asks_again_waits_anew(desk: Scene, before: str) -> None:
+    await desk.hear(says("wamid.1", body="agent" if before != "a failure" else "Hello"))
+    contact_id = desk.row("SELECT id FROM contacts")["id"]
+    if before == "a failure":
+        await desk.journal.writer(takeover.hand_off, contact_id, HANDOFF.begin(Reason.FAILURE), desk.now)
+    await pass_time(desk, 13 * 3600)
+    told = len(queued(desk)), len(alerts(desk))
+    await desk.hear(says("wamid.2", body="agent", at=desk.now))
+    assert (await about(desk))["attention"]["since"] == desk.now
+    await pass_time(desk, 600)
+    await desk.hear(says("wamid.3", body="agent", at=desk.now))  # who waits already is in no new queue
+    await pass_time(desk, 3 * 3600)
+    assert queued(desk)[told[0] :] == ["A colleague will answer.", "Not forgotten."]
+    assert [why for _, why in alerts(desk)][told[1] :] == ["asks for a person", "still waits for a person"]
+
+
 async def test_nobody_is_reminded_of_whom_staff_answered(desk: Scene) -> None:
     await desk.hear(says("wamid.1", body="agent"))
     await pass_time(desk, 60)

@@ -563,7 +563,7 @@ async def test_a_models_markdown_is_shown_as_whatsapp_shows_it(desk: Callable[..
     ("rules", "queued"),
     [
         (HandoffRules(), [("ai", "A colleague will write.")]),
-        (HandoffRules(by_assistant=True), [("ai", "A colleague will write.")]),
+        (HandoffRules(by_assistant=True), [("service", "A colleague will write.")]),
         (HandoffRules(by_assistant=True, notice="Please wait."), [("service", "Please wait.")]),
     ],
 )

@@ -15,6 +15,9 @@ class Reason(StrEnum):
     OLD_NEWS = "old_news"
 
 
+BY_REQUEST = (Reason.ASKED, Reason.ASSISTANT)
+"""Those for which the contact waits, and the assistant is silent."""
+
 IN_WORDS = {
     Reason.ASKED: "asks for a person",
     Reason.ASSISTANT: "needs a person, says the assistant",
@@ -67,5 +70,4 @@ class HandoffRules:
 
     def begin(self, reason: Reason) -> Handoff:
         """A handoff for this reason. Where wabot could not answer, the assistant goes on."""
-        asked_for = reason in (Reason.ASKED, Reason.ASSISTANT)
-        return Handoff(reason, self.resume_seconds if asked_for else 0.0, self.alerts)
+        return Handoff(reason, self.resume_seconds if reason in BY_REQUEST else 0.0, self.alerts)

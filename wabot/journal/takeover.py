@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.core.handoff import Handoff
+from wabot.core.handoff import BY_REQUEST, Handoff
 from wabot.core.jobs import Event, State
 from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Person
@@ -23,6 +23,11 @@ ALERT_SECONDS = 3600.0
 
 _ORIGINS = ", ".join(f"'{origin}'" for origin in sorted(OF_ASSISTANT))
 _WHY = "error = :error, error_code = 'taken_over'"
+_BY_REQUEST = ", ".join(f"'{reason}'" for reason in BY_REQUEST)
+_WAITS = (
+    "SELECT 1 FROM contacts WHERE id = ? AND paused_until > ? AND attention_at IS NOT NULL"
+    f" AND attention_reason IN ({_BY_REQUEST})"
+)
 _REPLIES = (
     f"SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"
     f" UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND {indexes.ANSWERING}"
@@ -61,20 +66,25 @@ def resume(db: sqlite3.Connection, contact_id: int) -> None:
 def hand_off(db: sqlite3.Connection, contact_id: int, handoff: Handoff, now: float) -> None:
     """A person is needed, and the owner is told, at most once in ALERT_SECONDS; see handoffs.py for what follows.
 
-    The contact is reminded of later only if it waits for that person: if the assistant is silent.
+    The contact is reminded of later only if it waits for that person: if the assistant is silent. It waits anew if it
+    did not wait before, as after a handoff that ended with its time, or one that did not silence the assistant.
     """
-    if handoff.takeover_seconds:
+    waits = handoff.takeover_seconds > 0
+    anew = waits and db.execute(_WAITS, (contact_id, now)).fetchone() is None
+    if waits:
         extend(db, contact_id, now + handoff.takeover_seconds, handoff.reason, now)
     for one in opt_outs.everyone(db, contact_id):
         db.execute(
-            "UPDATE contacts SET attention_at = coalesce(attention_at, :now), attention_reason = :reason,"
-            " reminded_at = iif(:waits, reminded_at, coalesce(reminded_at, :now)),"
+            "UPDATE contacts SET attention_at = iif(:anew, :now, coalesce(attention_at, :now)),"
+            " attention_reason = :reason,"
+            " reminded_at = iif(:anew, NULL, iif(:waits, reminded_at, coalesce(reminded_at, :now))),"
             " alert_due = iif(:alert, coalesce(alert_due, max(:now, coalesce(alerted_at, 0) + :seconds)), alert_due)"
             " WHERE id = :id",
             {
                 "now": now,
                 "reason": handoff.reason,
-                "waits": handoff.takeover_seconds > 0,
+                "waits": waits,
+                "anew": anew,
                 "alert": handoff.alert,
                 "seconds": ALERT_SECONDS,
                 "id": one,

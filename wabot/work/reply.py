@@ -279,8 +279,10 @@ class Replies:
             return [text_message(self._handoff.notice, Origin.SERVICE)], handoff
         several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
         quoted = [questions[-1] if several else None] + [None] * len(bubbles)
-        said = [text_message(text, Origin.AI, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
-        return [*said[:-1], *(with_choices(last, answer.choices) for last in said[-1:])], handoff
+        origin = Origin.SERVICE if handoff else Origin.AI  # the assistant's own messages are withdrawn with the handoff
+        said = [text_message(text, origin, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
+        choices = None if handoff else answer.choices  # nobody answers a tap then
+        return [*said[:-1], *(with_choices(last, choices) for last in said[-1:])], handoff
 
     def _begin_handoff(self, reason: Reason, job: Job) -> Handoff:
         log.info("contact.handed_off", reason=str(reason), job=job.id)
