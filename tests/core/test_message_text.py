@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wabot.core.message_text import QUOTABLE, REFERENCE_CHARACTERS, about, quoted
+from wabot.core.message_text import QUOTABLE, REFERENCE_CHARACTERS, about, is_aside, quoted
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -69,3 +69,20 @@ def test_the_model_is_told_what_a_caption_belongs_to() -> None:
     file = {"type": "document", "document": {"caption": "My order", "filename": "a\nb.pdf"}}
     assert about(file, "") == "[the text below is the caption of: document: a b.pdf]"
     assert about({"type": "image", "image": {"id": "1"}}, "") == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "aside"),
+    [
+        ("revoke", '{"revoke": {"original_message_id": "wamid.1"}}', True),
+        ("text", '{"group_id": "1203", "text": {"body": "Hi"}}', True),
+        ("text", '{"group_id": "", "text": {"body": "Hi"}}', False),
+        ("text", '{"text": {"body": "\\"group_id\\""}}', False),
+        ("text", '{"group_id"', False),
+        ("text", "{}", False),
+    ],
+)
+def test_a_deletion_and_what_is_said_in_a_group_are_nothing_that_is_said_to_us(
+    kind: str, raw: str, aside: bool
+) -> None:
+    assert is_aside(kind, raw) is aside

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wabot.core.json_values import compact, dict_of, list_of, loads, text_of
+from wabot.core.json_values import compact, dict_of, list_of, loads, stored, text_of
 
 REFERENCE_CHARACTERS = 300
 """The most characters of an advertisement or a quoted message: enough to identify it."""
@@ -33,6 +33,14 @@ def read(message: Mapping[str, Any]) -> tuple[str, bool]:
         return body or f"[{kind}]", bool(body) and not message.get("group_id")
     reader = _HAPPENED.get(kind)
     return (reader(part) if reader else "") or f"[{kind}]", False
+
+
+def is_aside(kind: str, raw: str) -> bool:
+    """Whether a message of the journal is nothing that is said in this talk: a deletion, or said in a group.
+
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/groups
+    """
+    return kind == "revoke" or ('"group_id"' in raw and bool(dict_of(stored(raw, None)).get("group_id")))
 
 
 def sent_text(content: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sqlite3
 
-from wabot.core.handoff import IN_WORDS, STILL_WAITS, HandoffRules, Reason
+from wabot.core.handoff import BY_REQUEST, IN_WORDS, STILL_WAITS, HandoffRules, Reason
 from wabot.core.messages import Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.journal import contacts, indexes, takeover
@@ -128,4 +128,4 @@ def _number(row: sqlite3.Row) -> str:
 
 def _waits(row: sqlite3.Row) -> bool:
     """Whether the owner was told before: a person is to take over, and nobody has."""
-    return row["reminded_at"] is not None and row["paused_until"] is not None
+    return row["reminded_at"] is not None and row["attention_reason"] in BY_REQUEST

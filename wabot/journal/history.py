@@ -135,6 +135,7 @@ def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: i
     rows = db.execute(
         _TALK, {**values, "limit": limit, "oldest": oldest, "asked": ASKED_MESSAGES, "longest": MAX_BODY + 1}
     ).fetchall()
+    rows = [row for row in rows if not message_text.is_aside(row["type"], row["raw"])]
     about = _about(db, contact.id, rows)
     asked = {row["id"] for row in rows if _is_asked(row, job_id, since)}
     return Transcript(
