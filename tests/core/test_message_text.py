@@ -75,6 +75,7 @@ def test_the_model_is_told_what_a_caption_belongs_to() -> None:
     ("kind", "raw", "aside"),
     [
         ("revoke", '{"revoke": {"original_message_id": "wamid.1"}}', True),
+        ("system", '{"system": {"body": "User A changed from 1 to 2"}}', True),
         ("text", '{"group_id": "1203", "text": {"body": "Hi"}}', True),
         ("text", '{"group_id": "", "text": {"body": "Hi"}}', False),
         ("text", '{"text": {"body": "\\"group_id\\""}}', False),
@@ -82,7 +83,7 @@ def test_the_model_is_told_what_a_caption_belongs_to() -> None:
         ("text", "{}", False),
     ],
 )
-def test_a_deletion_and_what_is_said_in_a_group_are_nothing_that_is_said_to_us(
+def test_a_deletion_a_note_and_what_is_said_in_a_group_are_nothing_that_is_said_to_us(
     kind: str, raw: str, aside: bool
 ) -> None:
     assert is_aside(kind, raw) is aside

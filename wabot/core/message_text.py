@@ -36,11 +36,12 @@ def read(message: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def is_aside(kind: str, raw: str) -> bool:
-    """Whether a message of the journal is nothing that is said in this talk: a deletion, or said in a group.
+    """Whether a message of the journal is nothing that is said in this talk: a deletion, a note of WhatsApp's own, or
+    something that was said in a group.
 
     https://developers.facebook.com/documentation/business-messaging/whatsapp/groups
     """
-    return kind == "revoke" or ('"group_id"' in raw and bool(dict_of(stored(raw, None)).get("group_id")))
+    return kind in ("revoke", "system") or ('"group_id"' in raw and bool(dict_of(stored(raw, None)).get("group_id")))
 
 
 def sent_text(content: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ APART_SECONDS = 0.5
 
 KINDS = (
     "text", "image", "video", "document", "voice", "sticker", "location", "contacts", "order", "reaction", "edit",
-    "delete", "tap", "again", "meta",
+    "delete", "tap", "again", "meta", "new_number",
 )  # fmt: skip
 """A message is one of these."""
 _NAME_ANOTHER = ("delete", "again")
@@ -133,5 +133,6 @@ _MAKE: Mapping[str, Callable[[Table], payloads.Json]] = {
     "contacts": _contacts,
     "order": _order,
     "meta": _meta,
+    "new_number": lambda table: {"number": table.text("new_number")},
 }
 """Those whose content is in the table alone; the others depend on what was said before."""

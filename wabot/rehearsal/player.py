@@ -92,7 +92,11 @@ class Player:
             if nth:
                 await asyncio.sleep(line.apart)
             self._transcript.note(phone.name, line.words)
-            await self._contents.say(line, phone.number, phone.name)
+            if line.kind == "new_number":
+                old, phone.number = phone.number, line.said["number"]
+                await self._contents.change_number(old, phone.number)
+            else:
+                await self._contents.say(line, phone.number, phone.name)
         if turn.staff is not None:
             await self._staff_writes(turn.staff, phone)
         if turn.owner:

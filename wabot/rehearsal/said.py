@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wabot.rehearsal.messages import Line
 from wabot.rehearsal.tables import TalkError
@@ -52,6 +52,11 @@ class Contents:
     def words_of(self, wamid: str) -> str:
         """The words of a message; "" if there is none."""
         return next((one.words for one in self._spoken if one.wamid == wamid), "")
+
+    async def change_number(self, old: str, new: str) -> None:
+        """The person of a number has another one from now on, which WhatsApp tells the business."""
+        self._spoken = [replace(one, number=new) if one.number == old else one for one in self._spoken]
+        await self._meta.change_number(self._meta.people.of(old), new)
 
     async def say(self, line: Line, number: str, name: str) -> None:
         """The person of this number says a line. Raises TalkError if it refers to nothing that was said."""
