@@ -27,11 +27,11 @@ ALL: dict[str, Callable[[Stage], list[Row]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run them, print the table, and put it into the README if asked to."""
+    """Run them, print the table, and put it into docs/figures.md if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; default: all")
     parser.add_argument("--quick", action="store_true", help="tiny: shows that it works, and measures nothing")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/figures.md")
     parser.add_argument("--messages", type=int, default=1_000_000, help="of the large journal (default 1 000 000)")
     args = parser.parse_args(argv)
     unknown = set(args.names) - set(ALL)

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.stage import ROOT, cores
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
-README = ROOT / "README.md"
+FIGURES = ROOT / "docs" / "figures.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ def machine() -> str:
     )
 
 
-def write(text: str, readme: Path = README) -> None:
-    """Put `text` between the markers of the README. Raises ValueError where they are missing."""
-    whole = readme.read_text("utf-8")
+def write(text: str, page: Path = FIGURES) -> None:
+    """Put `text` between the markers of the page. Raises ValueError where they are missing."""
+    whole = page.read_text("utf-8")
     before, start, rest = whole.partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
-        raise ValueError(f"{readme} has no {START} … {END}")
-    readme.write_text(f"{before}{START}\n{text}\n{END}{after}", "utf-8")
+        raise ValueError(f"{page} has no {START} … {END}")
+    page.write_text(f"{before}{START}\n{text}\n{END}{after}", "utf-8")
 
 
 def _processor() -> str:

@@ -161,12 +161,12 @@ def test_no_verdict_is_given_where_the_yardstick_had_not_its_core_to_itself() ->
 
 
 def test_the_table_goes_between_its_markers_and_nothing_else_changes(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# Before\n{report.START}\nold\n{report.END}\nAfter\n", "utf-8")
+    page = tmp_path / "figures.md"
+    page.write_text(f"# Before\n{report.START}\nold\n{report.END}\nAfter\n", "utf-8")
     rows = [Row("Speed", "**0.70**", "at least 0.60", met=True), Row("Size", "9", "under 5", met=False), Row("Is", "x")]
-    report.write(report.table(rows, "python -m benchmarks"), readme)
-    report.write(report.table(rows, "python -m benchmarks"), readme)
-    text = readme.read_text("utf-8")
+    report.write(report.table(rows, "python -m benchmarks"), page)
+    report.write(report.table(rows, "python -m benchmarks"), page)
+    text = page.read_text("utf-8")
     assert text.startswith(f"# Before\n{report.START}\n`python -m benchmarks` on ")
     assert text.endswith(f"{report.END}\nAfter\n")
     assert "| Speed | **0.70** | at least 0.60 | yes |\n| Size | 9 | under 5 | **no** |\n| Is | x |  |  |" in text
@@ -174,12 +174,12 @@ def test_the_table_goes_between_its_markers_and_nothing_else_changes(tmp_path: P
     assert "old" not in text
 
 
-def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("# Mine\n", "utf-8")
+def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "figures.md"
+    page.write_text("# Mine\n", "utf-8")
     with pytest.raises(ValueError, match="has no"):
-        report.write("table", readme)
-    assert readme.read_text("utf-8") == "# Mine\n"
+        report.write("table", page)
+    assert page.read_text("utf-8") == "# Mine\n"
 
 
 def test_the_fewest_and_most_of_any_second_are_found_wherever_the_second_begins() -> None:

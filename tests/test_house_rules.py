@@ -19,12 +19,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests import house
+from tests.documents import HOW_IT_WORKS, SETTINGS
 from tests.house import COMES_WITH, LIBRARIES, MODULES, ROOT, TOOLS, Module
 from wabot import __version__
 from wabot.core.jobs import TRANSITIONS
 from wabot.settings.loading import FLAT_NAMES, PLACES, SECTIONS, WABOT_NAMES, Settings
-
-README = (ROOT / "README.md").read_text("utf-8")
 
 Rule = Callable[[Module], Iterator[str]]
 
@@ -204,9 +203,9 @@ def test_one_version_of_graph_is_meant_everywhere() -> None:
 
 
 def _table_of_settings() -> dict[str, tuple[str, str]]:
-    """README's table: setting → (default, names in the environment), as written there."""
+    """The table of docs/settings.md: setting → (default, names in the environment), as written there."""
     row = re.compile(r"^\| `(\w+\.\w+)` \| (.*?) \| (.*?) \|", re.MULTILINE)
-    return {key: (default, names) for key, default, names in row.findall(README)}
+    return {key: (default, names) for key, default, names in row.findall(SETTINGS)}
 
 
 def _shown(section: str, key: str) -> str:
@@ -218,7 +217,7 @@ def _shown(section: str, key: str) -> str:
     return f"`{json.dumps(plain, ensure_ascii=False)}`"
 
 
-def test_the_readme_names_every_setting_with_its_default_and_its_names_in_the_environment() -> None:
+def test_the_documents_name_every_setting_with_its_default_and_its_names_in_the_environment() -> None:
     flat = {place: name for name, place in FLAT_NAMES.items()}
     wabot = {place: name for name, place in WABOT_NAMES.items()}
     expected = {
@@ -240,7 +239,7 @@ def test_the_example_names_every_setting() -> None:
     assert list(table) == list(SECTIONS)
 
 
-def test_the_readme_draws_the_state_machine_as_it_is() -> None:
+def test_the_documents_draw_the_state_machine_as_it_is() -> None:
     arrow = re.compile(r"^    (\w+) --> (\w+): (.+)$", re.MULTILINE)
     drawn = [(start, event, end) for start, end, events in arrow.findall(_diagram()) for event in events.split(" · ")]
     table = {(start.name, event.value, end.name) for start, row in TRANSITIONS.items() for event, end in row.items()}
@@ -250,6 +249,6 @@ def test_the_readme_draws_the_state_machine_as_it_is() -> None:
 
 
 def _diagram() -> str:
-    found = re.findall(r"^```mermaid\nstateDiagram-v2\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```mermaid\nstateDiagram-v2\n(.*?)^```", HOW_IT_WORKS, re.DOTALL | re.MULTILINE)
     assert len(found) == 1
     return str(found[0])

@@ -1,4 +1,4 @@
-"""The README draws the path of one message, file by file. This follows a real one, and the archive's copy of it."""
+"""docs/how-it-works.md draws the path of one message, file by file. This follows a real one and its archived copy."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from tests.business import ANA, business
+from tests.documents import HOW_IT_WORKS
 from tests.process import ROOT, eventually
 
-README = (ROOT / "README.md").read_text("utf-8")
 STEP = re.compile(r"^  (\w+/\w+\.py|\w+\.py) +(\w+)", re.MULTILINE)
 
 
 def drawn() -> list[tuple[str, str]]:
-    """The steps of the README's drawing: (file, function), in order."""
-    (drawing,) = re.findall(r"```text\nMeta's webhook.*?```", README, re.DOTALL)
+    """The steps of the drawing: (file, function), in order."""
+    (drawing,) = re.findall(r"```text\nMeta's webhook.*?```", HOW_IT_WORKS, re.DOTALL)
     return STEP.findall(drawing)
 
 

@@ -1,4 +1,4 @@
-"""The README, tried: its commands, every request that it shows, and the names that it gives."""
+"""The README and docs/, tried: their commands, every request that they show, and the names that they give."""
 
 from __future__ import annotations
 
@@ -17,28 +17,17 @@ from typing import IO, Any
 
 import pytest
 
+from benchmarks import report
+from tests.documents import API, HOW_IT_WORKS, OPERATIONS, PAGES, README, ROOT, blocks, prose, section
 from wabot.rehearsal import messages, talk
 from wabot.rehearsal.command import play
 from wabot.settings.loading import Settings
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
 HERE = "http://127.0.0.1:8080"
-"""Where the README's examples ask."""
+"""Where the examples ask."""
 
 PATIENCE = 30
 """Seconds; nothing here takes one."""
-
-
-def section(title: str) -> str:
-    found = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
-    assert len(found) == 1, f"{len(found)} sections are called {title}"
-    return str(found[0])
-
-
-def blocks(text: str) -> list[tuple[str, str]]:
-    """The fenced blocks of `text`: (language, content)."""
-    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def command(end: str) -> str:
@@ -87,7 +76,7 @@ def _pump(stream: IO[str], lines: queue.SimpleQueue[str]) -> None:
 
 
 def run(script: str, address: str) -> str:
-    """What a script of the README prints. Every curl in it must succeed."""
+    """What a script of these pages prints. Every curl in it must succeed."""
     strict = 'set -euo pipefail; curl() { command curl --fail --show-error --max-time 20 "$@"; }; export -f curl\n'
     return subprocess.run(
         ["bash", "-c", strict + script.replace(HERE, address)],
@@ -114,22 +103,66 @@ def differences(shown: Any, real: Any, place: str = "") -> Iterator[str]:
         yield f"{place} is {real!r}"
 
 
-@pytest.mark.skipif(not all(map(shutil.which, ("bash", "curl", "openssl"))), reason="the examples use these")
-def test_every_request_of_the_readme_works_when_pasted_and_answers_as_shown(sandbox: str) -> None:
-    shown = blocks(section("The API"))
+PASTED = pytest.mark.skipif(not all(map(shutil.which, ("bash", "curl", "openssl"))), reason="the examples use these")
+
+
+@PASTED
+def test_every_request_that_is_shown_works_when_pasted_and_answers_as_shown(sandbox: str) -> None:
+    shown = [*blocks(section(README, "The API")), *blocks(API)]
     tried = compared = 0
 
     for (language, text), (next_language, answer) in zip(shown, [*shown[1:], ("", "")], strict=True):
         if language == "sh":
             printed = run(text, sandbox)
-            tried += text.count("curl ")
+            tried += text.count("curl -s ")
             if next_language == "json":
                 assert list(differences(json.loads(answer), json.loads(printed))) == []
                 compared += 1
 
-    assert tried >= 12
+    assert tried >= 18
     assert compared >= 4
-    assert tried == README.count("curl -s"), "an example is outside of the section that is tried"
+    everywhere = "".join(text for page in PAGES.values() for language, text in blocks(page) if language == "sh")
+    assert tried == everywhere.count("curl -s "), "an example is outside of the pages that are tried"
+
+
+@PASTED
+def test_what_watches_wabot_sees_that_it_is_up(sandbox: str, tmp_path: Path) -> None:
+    asks, watches = [text for _, text in blocks(section(OPERATIONS, "Is it up?"))]
+    (tmp_path / "api-key").write_text("any", "utf-8")
+    backup = tmp_path / "backups" / "20261126-031700"
+    backup.mkdir(parents=True)
+    here = {
+        "/var/lib/wabot-backups": str(backup.parent),
+        "/var/lib/wabot/api-key": str(tmp_path / "api-key"),
+        "https://hc-ping.com/YOUR-ID": f"{HERE}/healthz",
+    }
+    watch = watches.partition(" root ")[2]
+    for there, place in here.items():
+        assert there in watch
+        watch = watch.replace(there, place)
+
+    asked = asks.replace("https://bot.example.com", HERE).replace("VERIFY_TOKEN", "sandbox-verify")
+    assert run(asked, sandbox) == "alive"
+    assert run(f"{watch.strip()} && echo told", sandbox) == "told\n"
+    backup.rmdir()
+    with pytest.raises(subprocess.CalledProcessError):
+        run(watch, sandbox)
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("bash", "caddy"))), reason="there is no Caddy")
+def test_the_shown_command_makes_a_caddyfile_for_your_name_that_an_older_caddy_takes(tmp_path: Path) -> None:
+    (made,) = [text for _, text in blocks(section(OPERATIONS, "With systemd")) if text.startswith("sed ")]
+    script = made.replace("sudo tee /etc/caddy/Caddyfile", f"tee {tmp_path}/Caddyfile").replace(
+        "bot.example.com/", "x.example.org/"
+    )
+    script = script.partition("sudo systemctl")[0].replace("deploy/Caddyfile", str(ROOT / "deploy" / "Caddyfile"))
+
+    adapted = run(
+        f"{script}\nHOME={tmp_path} caddy adapt --config {tmp_path}/Caddyfile --adapter caddyfile 2>/dev/null", HERE
+    )
+
+    assert '"host":["x.example.org"]' in adapted
+    assert '"dial":"127.0.0.1:8080"' in adapted
 
 
 def test_a_difference_between_shown_and_real_is_seen() -> None:
@@ -140,7 +173,7 @@ def test_a_difference_between_shown_and_real_is_seen() -> None:
         assert len(list(differences(wrong, real))) == 1
 
 
-def test_every_metric_is_named_in_the_readme_and_no_other(sandbox: str) -> None:
+def test_every_metric_is_named_in_the_documents_and_no_other(sandbox: str) -> None:
     served = run(f"curl -s {HERE}/metrics", sandbox)
     families = {
         f"{name}_total" if kind == "counter" and not name.endswith("_total") else name
@@ -148,11 +181,13 @@ def test_every_metric_is_named_in_the_readme_and_no_other(sandbox: str) -> None:
         if not name.endswith("_created")
     }
 
-    assert set(re.findall(r"`(wabot_\w+)`", README)) == families
+    assert set(re.findall(r"`(wabot_\w+)`", "".join(PAGES.values()))) == families
 
 
 def promises() -> list[tuple[str, list[str]]]:
-    rows = re.findall(r"^\| (\d\. .+?) \| (.+?) \|$", section("Promises, and what holds them"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d\. .+?) \| (.+?) \|$", section(HOW_IT_WORKS, "Promises, and what holds them"), re.MULTILINE
+    )
     return [(promise, re.findall(r"`([tT]est\w+)`", tests)) for promise, tests in rows]
 
 
@@ -168,8 +203,8 @@ def test_every_promise_is_held_by_tests_that_exist() -> None:
     assert [(promise, name) for promise, tests in promises() for name in tests if name not in here] == []
 
 
-def test_the_talk_of_the_readme_goes_as_written(tmp_path: Path) -> None:
-    (text,) = [content for language, content in blocks(section("Rehearse a conversation")) if language == "toml"]
+def test_the_talk_of_the_documents_goes_as_written(tmp_path: Path) -> None:
+    (text,) = [content for language, content in blocks(PAGES["docs/rehearsing.md"]) if language == "toml"]
     (tmp_path / "talk.toml").write_text(text, encoding="utf-8")
 
     played = play(talk.read(tmp_path / "talk.toml"), Settings())
@@ -177,11 +212,11 @@ def test_the_talk_of_the_readme_goes_as_written(tmp_path: Path) -> None:
     assert not played.faults, "\n".join(["", *played.lines])
 
 
-def test_every_key_of_a_talk_is_in_the_readme() -> None:
+def test_every_key_of_a_talk_is_documented() -> None:
     source = "".join(Path(module.__file__ or "").read_text("utf-8") for module in (talk, messages))
     keys = set(re.findall(r"\w+\.(?:text|texts|word|flag|count|number|seconds|any|mapping|tables?)\(\"(\w+)\"", source))
 
-    assert {*keys, *messages.KINDS} - set(re.findall(r"\w+", section("Rehearse a conversation"))) == set()
+    assert {*keys, *messages.KINDS} - set(re.findall(r"\w+", PAGES["docs/rehearsing.md"])) == set()
     assert len(keys) > 40
 
 
@@ -191,17 +226,44 @@ def test_the_command_of_ci_is_the_one_that_the_readme_shows() -> None:
     assert [line for line in README.splitlines() if re.search(pattern[0], line)] == [command("-m pytest")]
 
 
-def test_files_and_headings_that_the_readme_points_to_exist() -> None:
-    paths = set(re.findall(r"`((?:wabot|tests|deploy|benchmarks)/[\w./]+)`", README))
-    links = set(re.findall(r"\]\(([^)#:]+)\)", README))
-    anchors = set(re.findall(r"\]\(#([\w-]+)\)", README))
-    headings = {
-        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", README, re.M)
+def anchors(page: str) -> set[str]:
+    """Of all titles of a page, as GitHub makes them."""
+    return {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     }
 
-    assert [path for path in paths | links if not (ROOT / path).exists()] == []
-    assert anchors - headings == set()
+
+@pytest.mark.parametrize("name", PAGES)
+def test_files_and_headings_that_a_page_points_to_exist(name: str) -> None:
+    page, folder = PAGES[name], (ROOT / name).parent
+    paths = set(re.findall(r"`((?:wabot|tests|deploy|docs|benchmarks|simulation)/[\w./]+)`", page))
+    links = [link.partition("#") for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page)]
+    targets = [((folder / path).resolve() if path else ROOT / name, anchor) for path, _, anchor in links]
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [path for path, _ in targets if not path.exists()] == []
+    assert [
+        (path, anchor) for path, anchor in targets if anchor and anchor not in anchors(path.read_text("utf-8"))
+    ] == []
+
+
+def test_the_readme_can_be_read_to_its_end_and_leads_to_every_page() -> None:
+    assert len(README.splitlines()) <= 165
+    assert {name for name in PAGES if f"]({name})" not in README} == {"README.md"}
+
+
+def test_nothing_is_said_twice() -> None:
+    said: dict[str, str] = {}
+    twice = []
+    for name, page in PAGES.items():
+        for sentence in re.split(r"(?<=[.:;])\s|\n\n|\n- |\n\d\. |\|", prose(page)):
+            words = " ".join(sentence.split())
+            if len(words) > 60 and said.setdefault(words, name) != name:
+                twice.append((words, said[words], name))
+    assert twice == []
 
 
 def test_the_table_of_the_benchmarks_has_its_place() -> None:
-    assert re.search(r"^<!-- bench:start -->\n.+\n<!-- bench:end -->$", README, re.DOTALL | re.MULTILINE)
+    figures = report.FIGURES.read_text("utf-8")
+    assert re.search(rf"^{report.START}\n.+\n{report.END}$", figures, re.DOTALL | re.MULTILINE)

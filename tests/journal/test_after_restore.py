@@ -25,7 +25,7 @@ TABLES = ("contacts", "messages", "jobs")
 
 
 async def by_backup(scene: Scene, to: Path) -> None:
-    """As the README says."""
+    """As docs/operations.md says."""
     backup.copy(scene.data_dir, to)
 
 

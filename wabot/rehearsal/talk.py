@@ -1,4 +1,4 @@
-"""A scripted talk, and how it is read from its file. README, "Rehearse a conversation", explains every key."""
+"""A scripted talk, and how it is read from its file. docs/rehearsing.md explains every key."""
 
 from __future__ import annotations
 
