@@ -19,6 +19,7 @@ import pytest
 
 from benchmarks import report
 from tests.documents import API, HOW_IT_WORKS, OPERATIONS, PAGES, README, ROOT, blocks, prose, section
+from wabot import cli
 from wabot.rehearsal import messages, talk
 from wabot.rehearsal.command import play
 from wabot.settings.loading import Settings
@@ -267,3 +268,16 @@ def test_nothing_is_said_twice() -> None:
 def test_the_table_of_the_benchmarks_has_its_place() -> None:
     figures = report.FIGURES.read_text("utf-8")
     assert re.search(rf"^{report.START}\n.+\n{report.END}$", figures, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> set[str]:
+    """The arguments of every `run.py …` that the pages show, in text and in blocks, and in the container."""
+    pieces = [line for page in PAGES.values() for _, text in blocks(page) for line in text.splitlines()]
+    pieces += [code for page in PAGES.values() for code in re.findall(r"`([^`]+)`", prose(page))]
+    start = r"(?:\brun\.py|\bexec (?:-T )?wabot wabot|\brun --rm wabot) ([^|&#→`]+)"
+    return {" ".join(found.split()) for piece in pieces for found in re.findall(start, piece)}
+
+
+@pytest.mark.parametrize("line", sorted(commands()))
+def test_every_command_that_is_shown_is_understood(line: str) -> None:
+    cli._arguments(shlex.split(line))
