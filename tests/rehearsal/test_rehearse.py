@@ -134,13 +134,14 @@ async def test_an_account_is_rehearsed_with_its_own_settings(tmp_path: Path) -> 
     assert (status, "no account is called none" in error) == (2, True)
 
 
-async def test_a_real_model_that_fails_is_a_fault_of_what_is_seen(tmp_path: Path) -> None:
+async def test_a_real_model_that_does_not_answer_is_a_fault(tmp_path: Path) -> None:
     configure(tmp_path, "http://127.0.0.1:9")
 
-    status, out, _ = await rehearse(tmp_path, "--model", "real", "scripted.toml")
+    status, out, _ = await rehearse(tmp_path, "unscripted.toml")
 
     assert status == 1
     assert "(fails: no connection" in out
+    assert "✗ no model answered: no connection" in out
     assert "Someone from our team will get back to you soon." in out
 
 

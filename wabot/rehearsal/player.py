@@ -177,6 +177,8 @@ class Player:
         """What was seen, shown and called, and should not have been, or the other way round."""
         expected, done, chosen = turn.expected, self._transcript.turn, self._is_chosen(turn)
         seen = list(phone.came.values())
+        if self._stage.script is None and done.failure:
+            yield f"no model answered: {done.failure}"
         if expected.sees is not None and not chosen:
             yield from comparing.different_texts(phone.name, expected.sees, seen)
         if expected.like is not None:

@@ -19,11 +19,14 @@ _WIDTH = 10
 
 @dataclass
 class Turned:
-    """What came of one turn: what the model was shown at each request, and which tools were called."""
+    """What came of one turn: what the model was shown at each request, and which tools were called.
+
+    `failure`: why the model that was asked last gave no answer; "" if it did.
+    """
 
     shown: list[str] = field(default_factory=list)
     called: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    failure: str = ""
 
 
 class Transcript:
@@ -46,7 +49,6 @@ class Transcript:
     def wrong(self, what: str) -> None:
         """Something is not as the talk expects it."""
         self.faults += 1
-        self.turn.faults.append(what)
         self.lines += [WRONG + line if not nth else "    " + line for nth, line in enumerate(what.splitlines())]
 
     def begin_turn(self, place: str) -> None:
@@ -60,10 +62,12 @@ class Transcript:
 
     def answered(self, text: str) -> None:
         """The model answers."""
+        self.turn.failure = ""
         self.note("model", text)
 
     def failed(self, why: str) -> None:
         """The model fails."""
+        self.turn.failure = why
         self.note("model", f"(fails: {why})")
 
     def called(self, name: str, arguments: Mapping[str, Any] | None, answer: str) -> None:
