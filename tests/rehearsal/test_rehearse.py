@@ -106,6 +106,21 @@ async def test_the_real_model_answers_where_there_is_no_script_or_it_is_wanted(t
         assert "Sandy should have seen something like:" in out, "a pattern holds for the real model too"
 
 
+async def test_what_a_real_model_did_not_offer_or_say_is_typed_and_not_quoted(tmp_path: Path) -> None:
+    model = OpenAIStandIn()
+    model.text = "Certainly."
+    async with served(model.app()) as url:
+        configure(tmp_path, url)
+        (tmp_path / "taps.toml").write_text(
+            '[[turn]]\ncontact = "Hi"\nmodel = "Come?\\n[[buttons: Yes | No]]"\n'
+            '[[turn]]\ncontact = [{ tap = "Yes" }, { text = "At ten?", quotes = "Come?" }, { delete = "Come?" }]\n'
+            'shown = "contact: Yes\\nAt ten?"\nsees_like = "certainly*"\n'
+        )
+        status, out, error = await rehearse(tmp_path, "--model", "real", "taps.toml")
+
+    assert (status, error) == (0, ""), out
+
+
 async def test_gemini_answers_too_from_its_threads(tmp_path: Path) -> None:
     model = GeminiStandIn()
     model.text = "A tulip is three euros."

@@ -65,6 +65,9 @@ def test_a_right_talk_has_no_faults(tmp_path: Path) -> None:
         ('contact = "agent"\nassistant = "on"', "the assistant is paused for Ana, and not on"),
         ('contact = "Hi"\nmodel = "Hello!"\ncalled = "prices"', "the tools called were none"),
         ('contact = "Hi"\nmodel = "Hello!"\nrefused = "opted_out"', "refused was nothing, and not opted_out"),
+        ("contact = { tap = 'Yes' }", "nobody was offered 'Yes' to tap"),
+        ("contact = { text = 'x', quotes = 'y' }", "no message was said with the words 'y'"),
+        ("contact = { delete = 'y' }", "no message was said with the words 'y'"),
         ('staff = { text = "Hi", through = "api" }', "refused was window_closed, and not nothing"),
         ('contact = "Hi"\nmodel = "Hello!"\nowner_sees = "*"', "the owner did not see anything like:"),
     ],
@@ -160,8 +163,6 @@ def test_a_date_that_is_none_is_an_error(tmp_path: Path) -> None:
         ("[tools]\nx = 3\n[[turn]]", "tools must be a table of texts"),
         ("[[turn]]\nmeta = 'slow'", "meta must be a code of Meta's, one of cut, lost, or a list of these"),
         ('[[turn]]\nwabot = "stops"\n[[turn]]\nowner = "pause"', "turn 2 (line 9): wabot is stopped"),
-        ("[[turn]]\ncontact = { tap = 'Yes' }", "nobody was offered 'Yes' to tap"),
-        ("[[turn]]\ncontact = { text = 'x', quotes = 'y' }", "no message was said with the words 'y'"),
     ],
 )
 def test_a_talk_that_cannot_be_read_says_where(tmp_path: Path, text: str, error: str) -> None:

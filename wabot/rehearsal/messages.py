@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wabot.rehearsal.tables import Table
@@ -17,6 +17,7 @@ KINDS = (
     "delete", "tap", "again", "meta", "new_number",
 )  # fmt: skip
 """A message is one of these."""
+TAP = "[tap] "
 _NAME_ANOTHER = ("delete", "again")
 """Those whose text is some words of the earlier message that they are about."""
 
@@ -38,6 +39,13 @@ class Line:
     apart: float = APART_SECONDS
     times: int = 1
     lost: bool = False
+
+    def without_reference(self) -> Line | None:
+        """The line where nothing is there to refer to: what was to be tapped is typed; None: nothing is said."""
+        if self.kind == "tap":
+            title = self.words.removeprefix(TAP)
+            return replace(self, kind="text", said=payloads.text(title), words=title, quotes="")
+        return replace(self, quotes="") if self.quotes else None
 
 
 def read_lines(table: Table, key: str) -> tuple[Line, ...]:

@@ -13,7 +13,8 @@ from wabot.core.messages import Receipt, Status
 from wabot.core.outgoing import Origin, template_message
 from wabot.message_building import NotSendable, OneMessage
 from wabot.rehearsal import comparing
-from wabot.rehearsal.said import Contents
+from wabot.rehearsal.messages import Line
+from wabot.rehearsal.said import Contents, NeverSaid
 from wabot.rehearsal.stage import Stage
 from wabot.rehearsal.tables import TalkError
 from wabot.rehearsal.talk import Staff, Talk, Turn
@@ -91,12 +92,7 @@ class Player:
         for nth, line in enumerate(turn.lines):
             if nth:
                 await asyncio.sleep(line.apart)
-            self._transcript.note(phone.name, line.words)
-            if line.kind == "new_number":
-                old, phone.number = phone.number, line.said["number"]
-                await self._contents.change_number(old, phone.number)
-            else:
-                await self._contents.say(line, phone.number, phone.name)
+            await self._say(line, phone)
         if turn.staff is not None:
             await self._staff_writes(turn.staff, phone)
         if turn.owner:
@@ -105,6 +101,21 @@ class Player:
         if turn.wabot:
             self._transcript.note("wabot", turn.wabot)
             await (self._stage.start() if turn.wabot == "starts" else self._stage.stop())
+
+    async def _say(self, line: Line, phone: Phone) -> None:
+        """The contact does a line. If a real model did not say what it refers to, the contact does without."""
+        self._transcript.note(phone.name, line.words)
+        if line.kind == "new_number":
+            old, phone.number = phone.number, line.said["number"]
+            await self._contents.change_number(old, phone.number)
+            return
+        try:
+            await self._contents.say(line, phone.number, phone.name)
+        except NeverSaid as error:
+            if self._stage.script is not None:
+                self._transcript.wrong(str(error))
+            elif (plain := line.without_reference()) is not None:
+                await self._contents.say(plain, phone.number, phone.name)
 
     async def _staff_writes(self, staff: Staff, phone: Phone) -> None:
         self._transcript.note("staff", staff.text or f"[template {staff.template}]")

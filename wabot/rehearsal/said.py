@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wabot.rehearsal.messages import Line
-from wabot.rehearsal.tables import TalkError
+from wabot.core.exceptions import WabotError
+from wabot.rehearsal.messages import TAP, Line
 from wabot.sandbox import payloads
 from wabot.sandbox.meta import Meta
+
+
+class NeverSaid(WabotError):
+    """A line refers to something that was never said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Contents:
         await self._meta.change_number(self._meta.people.of(old), new)
 
     async def say(self, line: Line, number: str, name: str) -> None:
-        """The person of this number says a line. Raises TalkError if it refers to nothing that was said."""
+        """The person of this number says a line. Raises NeverSaid."""
         if line.kind == "again":
             old = self._find(line.of, number)
             await self._meta.say(old.said, from_=number, name=name, wamid=old.wamid, timestamp=old.at, times=line.times)
@@ -81,7 +85,7 @@ class Contents:
         """The message, as Meta delivers it."""
         match line.kind:
             case "tap":
-                return self._tap(line.words.removeprefix("[tap] "), number)
+                return self._tap(line.words.removeprefix(TAP), number)
             case "reaction":
                 emoji = line.words.removeprefix("[reaction]").strip()
                 return payloads.reaction(self._find(line.of, number).wamid, emoji or None)
@@ -97,11 +101,11 @@ class Contents:
         for one in reversed(self._spoken):
             if one.number == number and title in one.taps:
                 return {**one.taps[title], "context": {"from": self._meta.business_number, "id": one.wamid}}
-        raise TalkError(f"nobody was offered {title!r} to tap")
+        raise NeverSaid(f"nobody was offered {title!r} to tap")
 
     def _find(self, words: str, number: str) -> Spoken:
         """The last message of a talk with these words."""
         for one in reversed(self._spoken):
             if one.number == number and words in one.words:
                 return one
-        raise TalkError(f"no message was said with the words {words!r}")
+        raise NeverSaid(f"no message was said with the words {words!r}")
