@@ -43,6 +43,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
         "wabot.web.reference.*",
     ),
     "pymongo": ("wabot.adapters.mongo",),
+    "pypdf": ("wabot.knowledge.pdf_text",),
     "referencing": ("wabot.json_schema",),
     "rich": ("wabot.sandbox.chat",),
     "structlog": ("wabot.log",),

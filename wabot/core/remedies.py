@@ -58,7 +58,10 @@ _BY_CODE: Mapping[Collection[int], Trouble] = {
 }
 
 
-KNOWLEDGE = "Put the file back, readable for wabot and as UTF-8 text; it is read within seconds, without a restart."
+KNOWLEDGE = (
+    "Put the file back, readable for wabot, as UTF-8 text or as a PDF with text; it is read within seconds, without a"
+    " restart."
+)
 
 OF_ENDPOINT = (
     "Let the endpoint accept events again, or take it out of [[events]]; then restart wabot. Its events wait for three"

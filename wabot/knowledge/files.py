@@ -1,4 +1,7 @@
-"""Reads the prompt file and the knowledge folder, and again what changes in them."""
+"""Reads the prompt file and the knowledge folder, and again what changes in them.
+
+A PDF that cannot be read is left out until it changes, also at the start: it may come from anywhere.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from wabot.knowledge.pdf_text import read_pdf
+
 SUFFIXES = frozenset({".md", ".txt"})
-"""The files of the knowledge folder that are read, as UTF-8 text."""
+"""The files of the knowledge folder that are read as UTF-8 text."""
+PDF = ".pdf"
 
 _Signature: TypeAlias = tuple[int, int, int]
 
@@ -25,10 +31,11 @@ class Files:
     """The files of one account. What cannot be read any more keeps its last text; what left the folder is gone."""
 
     def __init__(self, prompt_file: Path | None, knowledge_dir: Path | None) -> None:
-        """Raises OSError if something cannot be read."""
+        """Raises OSError if a text cannot be read."""
         self._prompt_file, self._folder = prompt_file, knowledge_dir
         self._read: dict[Path, tuple[_Signature, str]] = {}
-        if faults := self.look():
+        self._faulty: dict[Path, tuple[_Signature, OSError]] = {}
+        if faults := [fault for fault in self.look() if not _is_pdf(Path(str(fault.filename)))]:
             raise faults[0]
 
     @property
@@ -45,6 +52,7 @@ class Files:
             faults.append(error)
             present = set(self._read)
         self._read = {path: known for path, known in self._read.items() if path in present or path == self._prompt_file}
+        self._faulty = {path: known for path, known in self._faulty.items() if path in present}
         for path in sorted(present):
             try:
                 self._look_at(path)
@@ -63,15 +71,37 @@ class Files:
             yield self._prompt_file
         if self._folder is not None:
             yield from (
-                file for file in self._folder.iterdir() if file.suffix in SUFFIXES and file != self._prompt_file
+                file
+                for file in self._folder.iterdir()
+                if (file.suffix in SUFFIXES or _is_pdf(file)) and file != self._prompt_file
             )
 
     def _look_at(self, path: Path) -> None:
         stat = path.stat()
         signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         known = self._read.get(path)
-        if known is None or known[0] != signature:
+        if known is not None and known[0] == signature:
+            return
+        if _is_pdf(path):
+            self._read_pdf(path, signature)
+        else:
             self._read[path] = (signature, _text(path))
+
+    def _read_pdf(self, path: Path, signature: _Signature) -> None:
+        """A PDF that could not be read is not tried again before it changes: that takes long."""
+        failed = self._faulty.get(path)
+        if failed is not None and failed[0] == signature:
+            raise failed[1]
+        try:
+            self._read[path] = (signature, read_pdf(path))
+        except OSError as error:
+            self._faulty[path] = (signature, error)
+            raise
+        self._faulty.pop(path, None)
+
+
+def _is_pdf(path: Path) -> bool:
+    return path.suffix.lower() == PDF
 
 
 def _text(path: Path) -> str:

@@ -167,7 +167,8 @@ class Watch:
         if fault is None:
             self.problems.end("knowledge")
         else:
-            self.problems.begin("knowledge", f"The assistant goes on with an old text: {fault}", remedies.KNOWLEDGE)
+            what = f"The assistant goes on with an old text, or without: {fault}"
+            self.problems.begin("knowledge", what, remedies.KNOWLEDGE)
 
     def account_said(self, news: AccountNews) -> None:
         """Meta restricted the account, lifted that, or warned. (A blocked account pauses the lane: `lane_changed`.)"""
