@@ -160,9 +160,12 @@ async def test_the_owner_is_told_of_one_contact_once_an_hour(desk: Scene) -> Non
     assert len(alerts(desk)) == 2
 
 
-async def test_the_owners_own_number_is_never_answered(desk: Scene) -> None:
-    taken = await desk.hear(says("wamid.1", OWNER, body="Thanks, I will write to her"))
-    assert (taken.stored, taken.replies) == (1, 0)
+@pytest.mark.parametrize("body", ["Thanks, I will write to her", "agent"])
+async def test_the_owners_own_number_is_never_answered(desk: Scene, body: str) -> None:
+    taken = await desk.hear(says("wamid.1", OWNER, body=body))
+    assert (taken.stored, taken.replies, taken.handoffs) == (1, 0, 0)
+    await pass_time(desk, 3600)
+    assert queued(desk, OWNER) == []
 
 
 async def test_a_failure_asks_for_a_person_and_pauses_nothing(desk: Scene) -> None:

@@ -164,11 +164,13 @@ def _store_message(db: sqlite3.Connection, message: Inbound, now: float, rules: 
         taken.sends += 1
     elif not message.answerable or author.stopped is Stop.ALL or author.paused or wish is Wish.STOP:
         return
+    elif message.person.wa_id and message.person.wa_id == rules.handoff.alert_number:
+        return  # the owner
     elif rules.handoff.asks(word):
         handoffs.begin(db, author.id, rules.handoff, now=now, expires_at=now + rules.reply_expires_seconds)
         taken.sends += 1
         taken.handoffs += 1
-    elif message.person.wa_id != rules.handoff.alert_number or not message.person.wa_id:
+    else:
         _queue_reply(db, author.id, message_id, now, rules)
         taken.replies += 1
 
