@@ -127,12 +127,21 @@ def test_in_an_outage_nothing_is_spent_and_the_lane_probes(spent: int) -> None:
     assert outcome.halt is Halt.OUTAGE
 
 
-def test_in_an_outage_what_may_have_happened_is_in_doubt_as_ever_and_the_lane_probes() -> None:
-    outcome = after_failure(
-        Unclear("no answer", code="timeout"), spent=0, policy=POLICY, now=NOW, noise=0.5, blame=Blame.META
-    )
-    assert (outcome.event, outcome.due_at, outcome.spent) == (Event.LOSE_TRACK, NOW + 90, True)
-    assert outcome.halt is Halt.OUTAGE
+@pytest.mark.parametrize("blame", [Blame.META, Blame.TROUBLE])
+@pytest.mark.parametrize("spent", [0, 99])
+def test_in_an_outage_what_may_have_happened_is_in_doubt_but_uses_up_no_try(spent: int, blame: Blame) -> None:
+    lost = Unclear("no answer", code="timeout")
+    outcome = after_failure(lost, spent=spent, policy=POLICY, now=NOW, noise=0.5, blame=blame)
+    assert (outcome.event, outcome.due_at, outcome.spent) == (Event.LOSE_TRACK, NOW + 90, False)
+    assert outcome.halt is (Halt.OUTAGE if blame is Blame.META else None)
+    later = after_failure(lost, spent=spent, attempt=50, policy=POLICY, now=NOW, noise=0.5, blame=blame)
+    assert later.due_at == NOW + 225, "each repetition may arrive: the longer it lasts the fewer there are"
+
+
+@pytest.mark.parametrize("blame", [Blame.MESSAGE, Blame.UNKNOWN])
+def test_what_is_in_doubt_without_an_outage_uses_up_a_try_since_each_may_arrive(blame: Blame) -> None:
+    outcome = after_failure(Unclear("cut", code="cut"), spent=0, policy=POLICY, now=NOW, noise=0.5, blame=blame)
+    assert (outcome.event, outcome.spent, outcome.halt) == (Event.LOSE_TRACK, True, None)
 
 
 def test_what_may_be_an_outage_spends_nothing_and_backs_off_by_the_requests_made() -> None:

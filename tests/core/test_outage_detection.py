@@ -11,6 +11,7 @@ from wabot.core.outage_detection import (
     REMEMBERED,
     SEVERAL,
     TOGETHER_SECONDS,
+    TROUBLE_SECONDS,
     Blame,
     Outages,
     concerns,
@@ -33,6 +34,21 @@ def test_several_people_in_a_row_make_an_outage_and_it_lasts_until_somebody_gets
 def test_one_person_makes_no_outage_however_often_they_are_not_served() -> None:
     outages = Outages()
     assert {failed(outages, 1) for _ in range(1000)} == {Blame.UNKNOWN}
+
+
+def test_an_answer_that_does_not_come_is_metas_trouble_only_where_meta_said_that_it_has_trouble() -> None:
+    outages = Outages()
+
+    def lost(now: float) -> Blame:
+        return outages.failed(1, attempt=1, now=now, unclear=True)
+
+    assert lost(NOW) is Blame.UNKNOWN, "what is cut may be cut for this message alone"
+    failed(outages, 2)
+    assert [lost(NOW), lost(NOW + TROUBLE_SECONDS - 1)] == [Blame.TROUBLE] * 2
+    assert lost(NOW + TROUBLE_SECONDS) is Blame.UNKNOWN, "nothing was heard for too long"
+    failed(outages, 2, now=NOW + TROUBLE_SECONDS)
+    outages.accepted(3)
+    assert lost(NOW + TROUBLE_SECONDS) is not Blame.TROUBLE
 
 
 def test_who_fails_again_while_others_are_served_is_the_trouble() -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from tests.fakes import MemoryQueue
 from tests.virtual_time import START, clock, virtual_time
-from wabot.core.exceptions import DeliveryError, Scope, Unavailable
-from wabot.core.jobs import Halt, Kind, Policy, State
+from wabot.core.after_failure import after_hold
+from wabot.core.exceptions import DeliveryError, Scope, Unavailable, Unclear
+from wabot.core.jobs import Halt, Kind, Policy, State, move
 from wabot.core.meta_errors import Accepted, meaning
 from wabot.core.outgoing import Origin, Outgoing
 from wabot.core.pauses_and_probes import PROBE_SECONDS
@@ -120,6 +121,35 @@ async def test_an_outage_loses_nothing_and_what_waited_leaves_at_the_full_rate(k
         assert last - first <= 50 / (0.9 * RATE) + 1, "not one by one"
         assert works.meta.busiest_second() <= RATE
         assert set(works.spent()) == {1}, "the try that succeeded"
+
+
+async def end_doubts(works: Works) -> None:
+    """The timer that ends a hold without a receipt."""
+    while True:
+        await asyncio.sleep(1)
+        for entry in works.queue.entries.values():
+            if entry.state is State.IN_DOUBT and entry.due_at <= clock():
+                outcome = after_hold(spent=entry.job.spent, policy=POLICY, now=clock())
+                entry.state, entry.due_at = move(entry.state, outcome.event), outcome.due_at
+        works.lane.wake()
+
+
+@pytest.mark.parametrize("people", [1, 2, 5])
+@virtual_time
+async def test_an_outage_that_answers_and_cuts_connections_by_turns_loses_nothing(people: int) -> None:
+    dice, begun = Random(1), 7200.0
+
+    def trouble(_person: int, at: float) -> DeliveryError | None:
+        cut = Unclear("the connection broke", code="cut")
+        return None if at >= begun else cut if dice.random() < 0.5 else code(131000)
+
+    async with at_work(trouble) as works:
+        timer = asyncio.create_task(end_doubts(works))
+        works.put(people)
+        await asyncio.sleep(begun + POLICY.backoff_max_seconds + 60)
+        timer.cancel()
+        assert works.queue.states() == [State.DONE] * people
+        assert max(works.spent()) < POLICY.attempts
 
 
 @virtual_time

@@ -35,13 +35,16 @@ def after_failure(
 ) -> Outcome:
     """What to do after a failed request, the `attempt`-th of a send that had used up `spent` tries before.
 
-    `blame`: whose fault it is, if the error may be part of an outage. In an outage the lane pauses and probes. A send
-    in doubt stays in doubt even then and uses up a try, because each retry of it may arrive twice.
+    `blame`: whose fault it is, if the error may be part of an outage. In an outage the lane pauses and probes, and no
+    try is used up, however long it lasts. What may have happened is in doubt even then: it waits for its receipt, and
+    for its back-off, so that few copies arrive.
     """
     match error:
         case Unclear():
+            metas_fault = blame in (Blame.META, Blame.TROUBLE)
+            wait = max(policy.hold_seconds, backoff(attempt, policy, noise) if metas_fault else 0.0)
             return Outcome(
-                Event.LOSE_TRACK, due_at=now + policy.hold_seconds, error=error.reason, code=error.code,
+                Event.LOSE_TRACK, due_at=now + wait, spent=not metas_fault, error=error.reason, code=error.code,
                 halt=Halt.OUTAGE if blame is Blame.META else None,
             )  # fmt: skip
         case Blocked(scope=Scope.NUMBER):

@@ -8,7 +8,8 @@ cannot process that one. One answer cannot show the difference; the results of t
 - Sends to several people fail, and others succeed in between: a partial outage, or a batch that Meta cannot process.
   For about half an hour of back-off this uses up no tries, then it does: an outage passes, such a batch must end.
 - One message fails again and again while Meta accepts others: its own fault. It uses up a try.
-- Anything else is not clear yet. It uses up no try, and this message alone backs off.
+- Anything else is not clear yet. It uses up no try, and this message alone backs off. But a request without an answer
+  may arrive, and so may each repetition: it uses up none only where the last answer, to whomever, was such an error.
 
 All this is in memory: after a restart an outage is detected anew.
 """
@@ -34,11 +35,16 @@ REMEMBERED = 10_000
 """The most people whose failures are remembered; for a forgotten one the next failure counts as the first."""
 
 
+TROUBLE_SECONDS = 3600.0
+"""For so long an answer that tells of trouble explains why others do not come."""
+
+
 class Blame(StrEnum):
-    """Whose fault a failure is."""
+    """Whose fault a failure is. TROUBLE: perhaps Meta's, whose last answer told of trouble."""
 
     MESSAGE = "message"
     UNKNOWN = "unknown"
+    TROUBLE = "trouble"
     META = "meta"
 
 
@@ -57,15 +63,22 @@ class Outages:
         self._accepted = 0
         self._failed: dict[int, tuple[int, float]] = {}  # when each failed last: messages accepted before, the time
         self._in_a_row: set[int] = set()
+        self._trouble_at = float("-inf")
 
     def accepted(self, contact_id: int) -> None:
         """Meta accepted a message to this person."""
         self._accepted += 1
         self._in_a_row.clear()
+        self._trouble_at = float("-inf")
         self.over(contact_id)
 
-    def failed(self, contact_id: int, *, attempt: int, now: float) -> Blame:
-        """The `attempt`-th request of a message to this person failed, and it `concerns` outages: whose fault it is."""
+    def failed(self, contact_id: int, *, attempt: int, now: float, unclear: bool = False) -> Blame:
+        """The `attempt`-th request of a message to this person failed, and it `concerns` outages: whose fault it is.
+
+        `unclear`: there was no answer.
+        """
+        if not unclear:
+            self._trouble_at = now
         before = self._failed.pop(contact_id, None)
         self._failed[contact_id] = self._accepted, now
         if len(self._failed) > REMEMBERED:
@@ -75,7 +88,9 @@ class Outages:
         if len(self._in_a_row) >= SEVERAL:
             return Blame.META
         proven = before is not None and before[0] < self._accepted
-        return Blame.MESSAGE if proven and (attempt >= PATIENT_REQUESTS or self._is_alone(now)) else Blame.UNKNOWN
+        if proven and (attempt >= PATIENT_REQUESTS or self._is_alone(now)):
+            return Blame.MESSAGE
+        return Blame.TROUBLE if unclear and now < self._trouble_at + TROUBLE_SECONDS else Blame.UNKNOWN
 
     def over(self, contact_id: int) -> None:
         """This person's message was settled, or failed in another way: forget its failure."""

@@ -129,6 +129,7 @@ class Sends:
 
     def _blame(self, job: Job, error: DeliveryError, now: float) -> Blame:
         if concerns(error):
-            return self._outages.failed(job.contact.id, attempt=job.attempt, now=now)
+            unclear = isinstance(error, Unclear)
+            return self._outages.failed(job.contact.id, attempt=job.attempt, now=now, unclear=unclear)
         self._outages.over(job.contact.id)
         return Blame.MESSAGE
