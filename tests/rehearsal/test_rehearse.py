@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.business import ANA, business
+from tests.knowledge.pdf import pdf
 from tests.process import ROOT, environment, served, toml
 from tests.stand_ins import GeminiStandIn, OpenAIStandIn
 
@@ -117,6 +118,16 @@ async def test_what_a_real_model_did_not_offer_or_say_is_typed_and_not_quoted(tm
             'shown = "contact: Yes\\nAt ten?"\nsees_like = "certainly*"\n'
         )
         status, out, error = await rehearse(tmp_path, "--model", "real", "taps.toml")
+
+    assert (status, error) == (0, ""), out
+
+
+async def test_the_owners_knowledge_may_be_a_pdf(tmp_path: Path) -> None:
+    configure(tmp_path, "http://127.0.0.1:9")
+    (tmp_path / "facts" / "prices.md").unlink()
+    (tmp_path / "facts" / "prices.pdf").write_bytes(pdf("A tulip is three euros."))
+
+    status, out, error = await rehearse(tmp_path, "scripted.toml")
 
     assert (status, error) == (0, ""), out
 
