@@ -77,6 +77,20 @@ async def test_wishes_pauses_and_batches_are_told(tmp_path: Path) -> None:
         assert about == [(f"contact.{word}", stopped) for word, stopped in words]
 
 
+async def test_a_pause_that_ends_by_its_time_is_told_once_also_after_a_restart(tmp_path: Path) -> None:
+    async with receiver() as shop:
+        chosen = {"events": [shop.table("contact.resumed")]}
+        async with business(tmp_path, **chosen) as wabot:
+            await wabot.post(f"/contacts/{ANA}/pause", {"hours": 1 / 3600})
+            await wabot.post(f"/contacts/{BEN}/pause", {"hours": 3 / 3600})
+            await eventually(lambda: shop.told("contact.resumed"))
+        async with business(tmp_path, **chosen):
+            await eventually(lambda: len(shop.told("contact.resumed")) == 2)
+            await asyncio.sleep(1.5)  # time for one too many
+        about = [(one.data["contact"]["number"], one.data["contact"]["assistant"]["state"]) for one in shop.told()]
+        assert about == [(ANA, "on"), (BEN, "on")]
+
+
 async def test_a_message_that_cannot_be_delivered_is_told_with_its_error(tmp_path: Path) -> None:
     async with receiver() as shop, business(tmp_path, events=[shop.table("message.failed")]) as wabot:
         wabot.meta.behaviour.always(BEN, error(131026))

@@ -114,6 +114,17 @@ async def test_who_asks_again_waits_anew(desk: Scene, before: str) -> None:
     assert [why for _, why in alerts(desk)][told[1] :] == ["asks for a person", "still waits for a person"]
 
 
+async def test_the_owner_is_told_again_when_the_contact_is_and_not_an_hour_later(desk: Scene) -> None:
+    await desk.hear(says("wamid.1", body="agent"))
+    await pass_time(desk, 1799)
+    assert len(alerts(desk)) == 1
+    await pass_time(desk, 2)
+    assert queued(desk) == ["A colleague will answer.", "Not forgotten."]
+    assert [why for _, why in alerts(desk)] == ["asks for a person", "still waits for a person"]
+    await pass_time(desk, 11 * 3600)
+    assert len(alerts(desk)) == 2
+
+
 async def test_nobody_is_reminded_of_whom_staff_answered(desk: Scene) -> None:
     await desk.hear(says("wamid.1", body="agent"))
     await pass_time(desk, 60)
@@ -153,7 +164,8 @@ async def test_the_owner_is_told_of_one_contact_once_an_hour(desk: Scene) -> Non
     await desk.hear(says("wamid.1", body="agent"))
     await pass_time(desk, 5)
     await desk.journal.resume(ANA)
-    await desk.hear(says("wamid.2", body="agent"))
+    contact_id = desk.row("SELECT id FROM contacts WHERE wa_id = ?", ANA)["id"]
+    await desk.journal.writer(takeover.hand_off, contact_id, HANDOFF.begin(Reason.FAILURE), desk.now)
     await pass_time(desk, 3000)
     assert len(alerts(desk)) == 1
     await pass_time(desk, 600)

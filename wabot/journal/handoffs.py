@@ -1,6 +1,8 @@
 """A person is asked for, and awaited: the contact is told once, and the owner is told.
 
-The owner gets at most one message in SUMMARY_SECONDS. Whoever needs a person meanwhile is in the next one.
+The owner gets at most one message in SUMMARY_SECONDS. Whoever needs a person meanwhile is in the next one. About one
+contact, the owner is told at most once in ALERT_SECONDS; the exception is that the contact still waits after
+`unanswered_seconds`, which is told once for each handoff.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from wabot.core.messages import Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.journal import contacts, indexes, takeover
 from wabot.journal.queue import enqueue
-from wabot.journal.takeover import ALERT_SECONDS
 
 SUMMARY_SECONDS = 600.0
 """The least time between two messages to the owner."""
@@ -45,12 +46,13 @@ def staff_wrote(
 
 
 def due_at(db: sqlite3.Connection, rules: HandoffRules) -> float:
-    """When `tend` has something to do next: infinite where nobody is awaited."""
+    """When a pause ends or `tend` has something to do next: infinite where nobody is awaited."""
     row = db.execute(
         f"SELECT (SELECT min(attention_at) FROM contacts WHERE {_UNANSWERED}) AS asked,"
+        " (SELECT min(paused_until) FROM contacts WHERE paused_until IS NOT NULL) AS paused,"
         f" (SELECT min(alert_due) FROM contacts WHERE alert_due IS NOT NULL) AS alert, ({_LAST_ALERT}) AS told"
     ).fetchone()
-    times = [math.inf]
+    times = [math.inf if row["paused"] is None else row["paused"]]
     if row["asked"] is not None and rules.unanswered_seconds:
         times.append(row["asked"] + rules.unanswered_seconds)
     if row["alert"] is not None and rules.alerts:
@@ -75,9 +77,8 @@ def _tell_who_waits(db: sqlite3.Connection, rules: HandoffRules, now: float) -> 
     for row in rows:
         contact = contacts.of_row(row)
         db.execute(
-            "UPDATE contacts SET reminded_at = ?, alert_due = iif(?, max(?, coalesce(alerted_at, 0) + ?), NULL)"
-            " WHERE id = ?",
-            (now, rules.alerts, now, ALERT_SECONDS, contact.id),
+            "UPDATE contacts SET reminded_at = :now, alert_due = iif(:alerts, :now, NULL) WHERE id = :id",
+            {"now": now, "alerts": rules.alerts, "id": contact.id},
         )
         may_be_told = contact.is_paused(now) and contact.window_is_open(now) and contact.stopped is not Stop.ALL
         if rules.unanswered_notice and may_be_told:

@@ -31,6 +31,7 @@ CREATE TABLE contacts (
 ) STRICT;
 CREATE INDEX contacts_unanswered ON contacts (attention_at) WHERE attention_at IS NOT NULL AND reminded_at IS NULL;
 CREATE INDEX contacts_alerts ON contacts (alert_due) WHERE alert_due IS NOT NULL;
+CREATE INDEX contacts_paused ON contacts (paused_until) WHERE paused_until IS NOT NULL;
 
 CREATE TABLE identities (
     value      TEXT PRIMARY KEY,                    -- digits of a phone number, or a BSUID

@@ -19,7 +19,9 @@ from wabot.journal.transitions import apply_event, fail_message, promote
 
 UNTIL_RESUMED = 1e18
 ALERT_SECONDS = 3600.0
-"""The least time between two alerts about one contact."""
+"""The least time between two alerts about one contact. That a contact still waits is told without waiting for it."""
+AT_ONCE = 50
+"""Pauses that one step ends."""
 
 _ORIGINS = ", ".join(f"'{origin}'" for origin in sorted(OF_ASSISTANT))
 _WHY = "error = :error, error_code = 'taken_over'"
@@ -61,6 +63,18 @@ def resume(db: sqlite3.Connection, contact_id: int) -> None:
             (one,),
         )
     _need_nobody(db, contact_id)
+
+
+def end_pauses(db: sqlite3.Connection, now: float) -> int:
+    """End the pauses whose time is over; how many. What is read of a pause counts its time, so this is never late.
+
+    It is what tells the owner's programs (event_triggers.sql). Whoever needed a person needs one still.
+    """
+    return db.execute(
+        "UPDATE contacts SET paused_until = NULL, paused_reason = NULL WHERE id IN"
+        " (SELECT id FROM contacts WHERE paused_until <= ? ORDER BY paused_until LIMIT ?)",
+        (now, AT_ONCE),
+    ).rowcount
 
 
 def hand_off(db: sqlite3.Connection, contact_id: int, handoff: Handoff, now: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wabot.core.after_failure import after_hold
 from wabot.core.handoff import HandoffRules
 from wabot.core.jobs import OF_CONTACTS, Event, Policy, State, move
-from wabot.journal import handoffs, indexes, merging
+from wabot.journal import handoffs, indexes, merging, takeover
 from wabot.journal.batches import UNFINISHED
 from wabot.journal.queue import BULK, HELD_MAX_SECONDS, bound_waits
 from wabot.journal.transitions import apply_event, fail_message, promote
@@ -32,7 +32,8 @@ class Tended:
     """What happened by time alone: doubts that ended, how many sends were released, how many jobs expired.
 
     `pulled`: jobs that would have waited too long, because the clock was set back. `merged`: contacts that waited to be
-    merged. `told`: messages to who waits for a person, and to the owner. `more`: it was as much as one step does.
+    merged. `told`: messages to who waits for a person, and to the owner. `resumed`: contacts whose assistant goes on.
+    `more`: it was as much as one step does.
     """
 
     doubts: list[tuple[int, State]]
@@ -41,10 +42,12 @@ class Tended:
     pulled: int = 0
     merged: int = 0
     told: int = 0
+    resumed: int = 0
     more: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.doubts or self.released or self.expired or self.pulled or self.merged or self.told)
+        moved = self.released or self.expired or self.pulled or self.merged
+        return bool(self.doubts or moved or self.told or self.resumed)
 
 
 _MAX_READY = " UNION ALL ".join(
@@ -97,9 +100,11 @@ def tend(db: sqlite3.Connection, *, policy: Policy, now: float, handoff: Handoff
     pulled = bound_waits(db, now=now, policy=policy, longest=longest_wait(policy))
     doubts, released = end_doubts(db, policy=policy, now=now), release_held(db, now=now)
     expired = expire(db, now=now), expire_replies(db, now=now)
-    told = handoffs.tend(db, handoff, now)
+    told = handoffs.tend(db, handoff, now)  # before pauses end: who waits is told while the assistant is silent
+    resumed = takeover.end_pauses(db, now)
     merged = merging.finish(db, now)  # last: what ended above may have been in the way
-    return Tended(doubts, released, sum(expired), pulled, merged, told, AT_ONCE in (len(doubts), released, *expired))
+    more = AT_ONCE in (len(doubts), released, *expired) or resumed == takeover.AT_ONCE
+    return Tended(doubts, released, sum(expired), pulled, merged, told, resumed, more)
 
 
 def end_doubts(db: sqlite3.Connection, *, policy: Policy, now: float, limit: int = AT_ONCE) -> list[tuple[int, State]]:

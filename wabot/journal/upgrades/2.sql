@@ -157,6 +157,7 @@ ALTER TABLE contacts ADD COLUMN alert_due REAL;
 ALTER TABLE contacts ADD COLUMN alerted_at REAL;
 CREATE INDEX contacts_unanswered ON contacts (attention_at) WHERE attention_at IS NOT NULL AND reminded_at IS NULL;
 CREATE INDEX contacts_alerts ON contacts (alert_due) WHERE alert_due IS NOT NULL;
+CREATE INDEX contacts_paused ON contacts (paused_until) WHERE paused_until IS NOT NULL;
 
 -- One message to one person is a batch of its own, which is not listed.
 ALTER TABLE batches ADD COLUMN single INTEGER NOT NULL DEFAULT 0;
