@@ -73,7 +73,7 @@ MUTANTS: dict[str, Mutant] = {
         "            refused = await self._archive.record([document for _, _, document in rows])\n", "the archive comes and goes"),
     # Missed resets, limits, judgements
     "a lost answer is no doubt": Mutant(
-        "wabot.core.after_failure", "                Event.LOSE_TRACK, due_at=now + policy.hold_seconds, ",
+        "wabot.core.after_failure", "                Event.LOSE_TRACK, due_at=now + wait, ",
         "                Event.RETRY, due_at=now + 1.0, ", "doubts that are sent again"),
     "what is in doubt is sent again, though the owner wants no message twice": Mutant(
         "wabot.core.after_failure", "if not policy.resend_in_doubt:\n        return Outcome(Event.PARK, spent=False)",
