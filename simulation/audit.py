@@ -41,6 +41,7 @@ class Audit:
         while True:
             await asyncio.sleep(DAY / 2)
             await self.everything_is_there(until=self._witness.now() - SETTLED_AFTER)
+            await self._world.programs.note_failed()
             self.nothing_grows()
             self._world.meta.clear()
 
@@ -75,7 +76,7 @@ class Audit:
         for word in words:
             there = f"{word.text} " in said or f"{word.text}?" in said or f'{word.text}"' in said
             expected = word.jobs or word.text.startswith("w")
-            if expected and not there and not partial and not self._world.requests._moved(person):
+            if expected and not there and not partial and not self._world.requests.moved(person):
                 self._witness.found("lost", f"{word.text} was acknowledged and is not in /get", person)
             if (
                 word.text.startswith("w")
@@ -94,7 +95,7 @@ class Audit:
 
     def _explained(self, word: Word, messages: Iterable[dict[str, Any]], replies: Iterable[dict[str, Any]]) -> bool:
         """Whether it is recorded why a word has no answer."""
-        if self._world.requests._moved(word.person):
+        if self._world.requests.moved(word.person):
             return True
         lasts = self._world.settings.delivery.reply_expires_seconds + CLOCK_SECONDS
         begin, end = START + word.said_at - lasts, START + (word.acknowledged_at or 0.0) + CLOCK_SECONDS
@@ -134,6 +135,7 @@ class Audit:
                 self._check_batch(batch_id, found.json)
         await self.everything_is_there(until=self._witness.now() - 3600.0)
         self._check_archive()
+        await self._world.programs.at_rest()
 
     def _check_batch(self, batch_id: str, batch: dict[str, Any]) -> None:
         """Each recipient's result is what Meta saw."""

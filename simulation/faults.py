@@ -70,6 +70,11 @@ def _more_or_less(of: Callable[[Any], object], shares: Mapping[str, float]) -> F
     return fault
 
 
+def manners(**shares: float) -> Fault:
+    """The owner's programs are like that, more or less."""
+    return _more_or_less(lambda world: world.programs.manners, shares)
+
+
 def disk(**states: Any) -> Fault:
     """The disk is like that."""
 
@@ -165,6 +170,14 @@ async def archive_slow(world: Any, dice: Random) -> AsyncIterator[None]:
         world.archive.slow = 0.0
 
 
+@asynccontextmanager
+async def program_gone(world: Any, dice: Random) -> AsyncIterator[None]:
+    """The owner's programs want nothing more, until somebody mends them and restarts wabot."""
+    with world.faults.layers.hold(world.programs.manners, {"gone": 1.0}):
+        yield
+    world.supervisor.crash()
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of fault: how many a day, and how many seconds it lasts on average.
@@ -212,6 +225,12 @@ KINDS: Mapping[str, Kind] = {
     "disk fails": Kind(0.4, 600.0, disk(failing=0.2)),
     "archive away": Kind(0.4, 7200.0, archive_away, None),
     "archive slow": Kind(0.4, 1800.0, archive_slow, None),
+    "program away": Kind(0.5, 7200.0, manners(away=1.0), None),
+    "program away for days": Kind(0.0, 4 * DAY, manners(away=1.0), None),
+    "program slow": Kind(0.3, 3600.0, manners(slow=30.0), None),
+    "program fails": Kind(0.5, 3600.0, manners(fails=0.7), None),
+    "program cuts": Kind(0.5, 3600.0, manners(cuts=0.6), None),
+    "program gone": Kind(0.1, 3600.0, program_gone, 240.0),
     "clock jumps": Kind(0.2, 1800.0, clock_jump),
     "clock hiccup": Kind(0.0, 20.0, clock_hiccup),
 }

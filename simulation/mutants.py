@@ -97,6 +97,25 @@ MUTANTS: dict[str, Mutant] = {
     "a probe that gets through ends no pause": Mutant(
         "wabot.work.lane", "            elif outcome.event is Event.SUCCEED and self._pausing.succeeded(seen, self._clock()):\n",
         "            elif False:\n", "outages"),
+    # What the owner's programs are told
+    "an event that was refused is given up": Mutant(
+        "wabot.core.owner_events", "    if now >= expires_at:\n        return Outcome(Event.GIVE_UP, error=error)\n    due",
+        "    if True:\n        return Outcome(Event.GIVE_UP, error=error)\n    due", "the owner's programs come and go"),
+    "events that ran are not recovered": Mutant(
+        "wabot.journal.event_queue", "WHERE state = 'running'\", (move(State.RUNNING, Event.RETRY),))",
+        "WHERE 0\", (move(State.RUNNING, Event.RETRY),))", "the owner's programs come and go"),
+    "a settled event promotes no other": Mutant(
+        "wabot.journal.event_queue", "    for row in moved:\n", "    for row in ():\n", "the owner's programs come and go"),
+    "the youngest event is promoted": Mutant(
+        "wabot.journal.event_queue", "AND contact_id = :contact ORDER BY id LIMIT 1)", "AND contact_id = :contact ORDER BY id DESC LIMIT 1)",
+        "the owner's programs come and go"),
+    "an event has another id each time": Mutant(
+        "wabot.work.event_posts", "id_=job.post.webhook_id,", "id_=f\"{job.post.webhook_id}{job.attempt}\",", "the owner's programs come and go"),
+    "an event that is refused counts as told": Mutant(
+        "wabot.work.event_posts", "        told = 200 <= status < 300\n", "        told = status > 0\n", "the owner's programs come and go"),
+    "an event that cannot be told yet lets the next one pass": Mutant(
+        "wabot.core.owner_events", "    return Outcome(Event.RETRY, due_at=min(due, expires_at), error=error)\n",
+        "    return Outcome(Event.SUCCEED)\n", "the owner's programs come and go"),
     **PAST_DEFECTS,
 }  # fmt: skip
 """By what is wrong then."""

@@ -87,7 +87,7 @@ class Requests:
         wish = witness.wishes.get(person)
         text = str((event.payload.get("text") or {}).get("body", ""))
         if wish and wish.stop and wish.since is not None and now > wish.since + UNDERWAY_SECONDS:
-            if text not in self._allowed and not self._moved(person):
+            if text not in self._allowed and not self.moved(person):
                 witness.found("stop", f"{job} goes to {person}, who said STOP", person)
         cancelled = witness.cancelled_at.get(job)
         if cancelled is not None and now > cancelled + 5.0 and job not in witness.retried_by_hand:
@@ -97,16 +97,20 @@ class Requests:
             skew = 0.0 if self._world.faults.calm(now, now, margin=3700.0, kinds=["clock jumps"]) else 3000.0
             wrote_at = customer.wrote_at
             late = wrote_at is None or self._world.now() > wrote_at + SERVICE_WINDOW_SECONDS + UNDERWAY_SECONDS + skew
-            if late and not self._moved(person):
+            if late and not self.moved(person):
                 witness.found("window", f"{job}: a text to {person}, whose window is closed", person)
 
-    def _moved(self, person: int) -> bool:
-        """Whether a person changed their address lately: Meta and wabot may see two people for a while."""
+    def moved(self, person: int, *, ever: bool = False) -> bool:
+        """Whether a person changed their address lately (or ever): Meta and wabot may see two people for a while."""
         people = self._world.customers.people
         if not 0 <= person < len(people):
             return True
         one = people[person]
-        return one.changing or self._witness.now() - one.moved_at < MOVED_SECONDS or one.inherited
+        return (
+            one.changing
+            or self._witness.now() - one.moved_at < (float("inf") if ever else MOVED_SECONDS)
+            or one.inherited
+        )
 
     def _check_limits(self, event: Sent, person: int) -> None:
         """Meta complains of too many messages only where it has no reason to."""
@@ -114,13 +118,13 @@ class Requests:
         if event.code == 130429 and not world.weather.throttled:
             if world.faults.calm(now, now, margin=120.0, kinds=[*HIDING, "webhooks late", "clock jumps"]):
                 self._witness.found("throughput", "more messages a second than Meta allows", person)
-        if event.code == 131056 and not world.weather.pair and not self._moved(person):
+        if event.code == 131056 and not world.weather.pair and not self.moved(person):
             if world.faults.calm(now, now, margin=900.0, kinds=[*HIDING, "clock jumps"]):
                 self._witness.found("pair limit", f"too many messages to {person}", person)
 
     def _check_order(self, event: Sent, person: int, job: str) -> None:
         """Texts to one person leave in the order in which they were queued."""
-        if event.type == "template" or self._moved(person) or job in self._witness.retried_by_hand:
+        if event.type == "template" or self.moved(person) or job in self._witness.retried_by_hand:
             return
         number = int(job.partition("-")[2])
         if number < self._latest[person]:
@@ -152,7 +156,7 @@ class Requests:
         assistant, witness = self._world.settings.assistant, self._witness
         known = [witness.words[word] for word in words if word in witness.words and word[0] == "w"]
         times = [word.acknowledged_at for word in known if word.acknowledged_at is not None]
-        if not times or max(times) - min(times) > assistant.quiet_max_seconds - 5.0 or self._moved(person):
+        if not times or max(times) - min(times) > assistant.quiet_max_seconds - 5.0 or self.moved(person):
             return
         for other in witness.of_person(person):
             at = other.acknowledged_at
@@ -161,6 +165,10 @@ class Requests:
             together = any(0.0 <= at - time < assistant.quiet_seconds - 0.3 for time in times)
             if together and self._world.faults.calm_after_all(min(times), witness.now()):
                 witness.found("bubbles", f"{other.text} came within the quiet window of {' '.join(words)}", person)
+
+    def copies_of(self, job: str) -> Sequence[Copy]:
+        """What Meta accepted of a send."""
+        return self._copies[job]
 
     def failed_for_good(self, jobs: Iterable[str]) -> bool:
         """Whether nothing of these sends is alive: receipts said that each of their copies failed."""

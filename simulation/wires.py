@@ -83,10 +83,10 @@ class Session:
 
     def post(
         self, url: str, *, headers: Mapping[str, str], timeout: ClientTimeout, json: Any = None,
-        data: BytesIO | None = None, **_: Any,
+        data: BytesIO | bytes | None = None, **_: Any,
     ) -> _Exchange:  # fmt: skip
         """POST `json`, or `data` as it is."""
-        body = _encoded(json) if data is None else data.getvalue()
+        body = data.getvalue() if isinstance(data, BytesIO) else _encoded(json) if data is None else data
         return self._send(Request("POST", url, headers, body), timeout)
 
     def request(

@@ -60,7 +60,8 @@ class Wishes:
 class Copy:
     """A request that Meta accepted.
 
-    `hidden`: its answer has not reached wabot. `proved_at`: when a receipt of it was acknowledged.
+    `hidden`: its answer has not reached wabot. `proved_at`: when a receipt of it was acknowledged. `statuses`: of its
+    receipts that were acknowledged.
     """
 
     wamid: str
@@ -69,6 +70,7 @@ class Copy:
     hidden: bool = True
     proved_at: float | None = None
     failed: bool = False
+    statuses: set[str] = field(default_factory=set)
 
 
 class Witness:
@@ -188,6 +190,7 @@ class Witness:
         copy = self.copy_of.get(wamid)
         if copy is None:
             return
+        copy.statuses.add(status)
         if status == "failed":
             copy.failed = True
         elif copy.proved_at is None:

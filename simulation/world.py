@@ -19,14 +19,16 @@ from simulation.meta import Courier, Moods, Weather, graph
 from simulation.model import Model
 from simulation.operators import Operators
 from simulation.outbox_watch import OutboxWatch
+from simulation.programs import Programs
 from simulation.requests import Requests
 from simulation.supervisor import Supervisor
 from simulation.timeline import START, actor, run_to_its_end
 from simulation.trace import Trace
 from simulation.wires import Front, Response, Server, Session
 from simulation.witness import Finding, Witness
-from simulation.worlds import GRAPH, KEY, MODEL, WORLDS, settings
+from simulation.worlds import GRAPH, KEY, MODEL, PROGRAM, WORLDS, settings
 from wabot.adapters.openai import OpenAI
+from wabot.adapters.signed_post import SignedPost
 from wabot.adapters.whatsapp import WhatsApp
 from wabot.core.model_answers import ModelName
 from wabot.sandbox.meta import Meta
@@ -99,6 +101,10 @@ class Adapters:
     def attachments(self, settings: Settings) -> None:
         """None."""
 
+    def signed_post(self) -> SignedPost:
+        """The client of the owner's programs."""
+        return SignedPost(self._session)
+
     def doctor(self, settings: Settings, watch: Any) -> Any:
         """Nobody asks it here."""
         return None
@@ -119,9 +125,10 @@ class World:
         self.disk = Disk(self.dice("disk"))
         self.meta = self._meta()
         self.model = Model(self.dice("model"), self.witness.prompted)
+        self.programs = Programs(self, self.dice("programs"))
         has_archive = self.dice("has archive").random() < 0.6 if weights.archive is None else weights.archive
         self.archive = Archive(self.dice("archive")) if has_archive else None
-        servers: dict[str, Server] = {GRAPH: self._graph, MODEL: self.model}
+        servers: dict[str, Server] = {GRAPH: self._graph, MODEL: self.model, PROGRAM: self.programs}
         self.supervisor = Supervisor(
             self.settings, self.disk, self.front, Adapters(Session(servers, self._heard), self.archive),
             dice=self.dice("supervisor"), noise=self.dice("noise"), trace=self.trace,

@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 from wabot.settings.loading import Settings
 
 KEY = "the-key-of-the-simulation"
-GRAPH, MODEL = "graph.simulated", "model.simulated"
+GRAPH, MODEL, PROGRAM = "graph.simulated", "model.simulated", "program.simulated"
+PROGRAM_KEY = b"the key of the owner's programs"
 DAY = 86400.0
 
 
@@ -31,6 +33,7 @@ class Weights:
     only: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     archive: bool | None = None
+    events: bool | None = None
     talks_a_day: float = 4.0
     batches_a_day: float = 5.0
     hands_a_day: float = 6.0
@@ -113,6 +116,16 @@ WORLDS: Mapping[str, Weights] = {
         {"token dead": (6.0, HOUR), "crash": (6.0, 0.0)}, only=True, batches_a_day=80.0,
         settings={"delivery.messages_per_second": 5},
     ),
+    "the owner's programs come and go": Weights(
+        {"program away": (6.0, HOUR), "program slow": (4.0, HOUR), "program fails": (6.0, HOUR),
+         "program cuts": (6.0, HOUR), "program gone": (2.0, HOUR), "crash": (12.0, 0.0),
+         "crash in commit": (12.0, 0.0)},
+        only=True, events=True, talks_a_day=20.0, batches_a_day=10.0, stops=0.1,
+    ),
+    "the owner's programs are away for days": Weights(
+        {"program away for days": (0.5, 4 * DAY), "crash": (2.0, 0.0)}, only=True, events=True,
+        days=8.0, batches_a_day=2.0,
+    ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},
     ),
@@ -123,7 +136,7 @@ WORLDS: Mapping[str, Weights] = {
 def settings(dice: Random, data_dir: Path, weights: Weights) -> Settings:
     """Settings as they may be in a world."""
     quiet = dice.choice((0.0, 1.0, 2.0))
-    sections: dict[str, dict[str, Any]] = {
+    sections: dict[str, Any] = {
         "server": {"data_dir": data_dir, "api_keys": [KEY], "retention_days": dice.choice((1, 2, 30))},
         "api": {"wait_seconds": 20},
         "whatsapp": {
@@ -142,7 +155,18 @@ def settings(dice: Random, data_dir: Path, weights: Weights) -> Settings:
         },
         "log": {"level": "critical"},
     }  # fmt: skip
+    if dice.random() < 0.15 if weights.events is None else weights.events:
+        sections["events"] = _programs()
     for name, value in weights.settings.items():
         section, _, key = name.partition(".")
         sections[section][key] = value
     return Settings.model_validate(sections)
+
+
+def _programs() -> list[dict[str, Any]]:
+    """One that wants all events, and one that wants those about messages."""
+    secret = f"whsec_{base64.b64encode(PROGRAM_KEY).decode()}"
+    return [
+        {"url": f"http://{PROGRAM}/{path}", "secret": secret, "types": types}
+        for path, types in (("a", ["*"]), ("b", ["message.*"]))
+    ]
