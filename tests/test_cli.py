@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientSession
 
 from tests.business import business
 from wabot import cli, running_address
-from wabot.assembly import start_and_stop
-from wabot.core.jobs import Kind
 from wabot.log import configure, get_logger
 from wabot.settings.journald import is_journald
 from wabot.settings.loading import SettingsError, load
@@ -52,28 +47,6 @@ def test_a_journal_is_kept_only_for_the_sandbox_itself(
     with pytest.raises(SystemExit):
         cli._arguments(arguments)
     assert "--keep goes with --sandbox" in capsys.readouterr().err
-
-
-async def test_what_is_mended_in_the_sandbox_is_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not when the next probe is due: that may be five minutes away."""
-    monkeypatch.setattr("wabot.core.pauses_and_probes.PROBE_FIRST_SECONDS", 60.0)
-    settings = load(None, sandbox=True)
-    server = settings.server.model_copy(update={"port": 0})
-    async with start_and_stop.run_sandbox(settings.model_copy(update={"server": server})) as (running, meta, _):
-        batch = asyncio.create_task(_batch(f"{running.url}/initiate-bulk", "919216590010"))
-        await meta.until(lambda meta: len(meta.attempts) == 1)
-        async with asyncio.timeout(5):
-            while running.account.lanes[Kind.SEND].paused is None:
-                await asyncio.sleep(0.01)
-        meta.mend()
-        assert (await asyncio.wait_for(batch, 5))["successful"] == 1
-        assert running.account.lanes[Kind.SEND].paused is None
-
-
-async def _batch(url: str, number: str) -> dict[str, Any]:
-    async with ClientSession() as client, client.post(url, json={"numbers": [number]}) as response:
-        answer: dict[str, Any] = await response.json()
-        return answer
 
 
 async def test_where_nothing_is_set_up_a_command_finds_the_sandbox_that_runs(tmp_path: Path) -> None:

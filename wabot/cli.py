@@ -10,6 +10,8 @@ import gc
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _mallopt(_M_ARENA_MAX, 1)
     try:
         settings = _settings(args)
-        logging = settings.log.model_copy(update={"level": _LOGGED.get(args.command, settings.log.level)})
-        log.configure(logging, journald=is_journald(1))
+        level = "warning" if args.quiet else _LOGGED.get(args.command, settings.log.level)
+        log.configure(settings.log.model_copy(update={"level": level}), journald=is_journald(1))
         log.hide(settings.secrets())
         return _command(args, settings)
     except WabotError as error:
@@ -107,7 +109,7 @@ def _command(args: argparse.Namespace, settings: Settings) -> int:
         return rehearse(settings, args)
     if args.command in ("backup", "restore"):
         return _copy(args, settings)
-    return _run(_sandbox(settings, keep=args.keep) if args.sandbox else _serve(settings))
+    return _run(_work(args, settings))
 
 
 def _copy(args: argparse.Namespace, settings: Settings) -> int:
@@ -141,22 +143,51 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     return uvloop.run(work)
 
 
-async def _sandbox(settings: Settings, *, keep: bool) -> int:
+def _work(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, int]:
+    """What runs until it is stopped: the service, or the sandbox, or the service beside the sandbox."""
+    if args.beside:
+        return _beside(settings, args)
+    return _sandbox(settings, args) if args.sandbox else _serve(settings)
+
+
+async def _sandbox(settings: Settings, args: argparse.Namespace) -> int:
+    """The stand-in for Meta, with wabot as a child process."""
     from wabot.sandbox_command import sandbox  # noqa: PLC0415
 
+    options = ["--config", str(args.config)] if args.config else []
     async with _stop_signal() as stop:
-        return await sandbox(settings, stop, keep=keep)
+        return await sandbox(settings, stop, keep=args.keep, options=options)
 
 
-async def _serve(settings: Settings) -> int:
+async def _beside(settings: Settings, args: argparse.Namespace) -> int:
+    """wabot as the child process of a stand-in, with which it ends."""
+    whatsapp = settings.whatsapp.model_copy(update={"graph_api_base": f"{args.beside}/v26.0"})
+    pointed = settings.model_copy(update={"whatsapp": whatsapp})
+    if settings.assistant.provider == "canned":  # answered by the stand-in, which can be slow, or fail
+        model = {"provider": "openai", "base_url": f"{args.beside}/model", "model": "canned"}
+        pointed = pointed.model_copy(update={"assistant": settings.assistant.model_copy(update=model)})
+    threading.Thread(target=_end_with_the_standin, daemon=True).start()
+    return await _serve(pointed, sandbox=True, fresh=not args.keep, wall=lambda: time.time() + args.ahead)
+
+
+def _end_with_the_standin() -> None:
+    """Nobody writes to our standard input: it ends when the stand-in does, perhaps by kill -9."""
+    sys.stdin.buffer.read()
+    os._exit(FAILED)
+
+
+async def _serve(settings: Settings, **options: Any) -> int:
     from wabot.assembly import start_and_stop  # noqa: PLC0415
 
-    async with _stop_signal() as stop, start_and_stop.run(settings) as running:
+    async with _stop_signal() as stop, start_and_stop.run(settings, **options) as running:
         log.hide([*settings.secrets(), *running.api_keys])
         _settle_in()
-        if os.geteuid() == 0:
-            log.get_logger().warning("root.used", remedy="run wabot as a user of its own, as deploy/wabot.service does")
-        log.get_logger().info("wabot.started", version=__version__, url=running.url, pid=os.getpid())
+        if not options:  # beside a stand-in, that one tells what it has started
+            if os.geteuid() == 0:
+                log.get_logger().warning(
+                    "root.used", remedy="run wabot as a user of its own, as deploy/wabot.service does"
+                )
+            log.get_logger().info("wabot.started", version=__version__, url=running.url, pid=os.getpid())
         await stop.wait()
         log.get_logger().info("wabot.stopping")
     log.get_logger().info("wabot.stopped")
@@ -199,6 +230,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     everywhere.add_argument("--config", type=Path, metavar="PATH", help="instead of ./config.toml")
     everywhere.add_argument("--sandbox", action="store_true", help="a stand-in for Meta: no account, key or database")
     everywhere.add_argument("--keep", action="store_true", help="the sandbox goes on with the journal of its last run")
+    everywhere.add_argument("--beside", metavar="URL", default="", help=argparse.SUPPRESS)
+    everywhere.add_argument("--ahead", type=float, default=0.0, help=argparse.SUPPRESS)
+    everywhere.add_argument("--quiet", action="store_true", help=argparse.SUPPRESS)
     common, rest = everywhere.parse_known_args(argv)
     parser = argparse.ArgumentParser(
         prog="run.py", description="wabot: a WhatsApp Cloud API auto-responder", parents=[everywhere]

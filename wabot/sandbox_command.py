@@ -1,14 +1,22 @@
-"""The `--sandbox` option: wabot with a stand-in for Meta, and a chat with it in the terminal."""
+"""The `--sandbox` option: a stand-in for Meta with a phone, and wabot beside it as a process that can be killed."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any
 
-from wabot import log
-from wabot.assembly import start_and_stop
+from wabot import log, running_address
+from wabot.assembly import factories
+from wabot.sandbox.behaviour import Behaviour
+from wabot.sandbox.chat import chat
+from wabot.sandbox.meta import Meta, serve
+from wabot.sandbox.phone import wabot_process
+from wabot.sandbox.phone.page import PhonePage
+from wabot.sandbox.phone.wabot_process import WabotProcess
 from wabot.settings.loading import Settings
 
 FROM_NUMBER = "919876500100"
@@ -18,27 +26,64 @@ _WELCOME = """\
 wabot sandbox: no account, no key, no database
   wabot        {url}        try: curl {url}/healthz
   "Meta"       {meta}        say something: curl {meta}/sandbox/say -d '{{"from": "919876500100", "text": "hi"}}'
+  phone        {meta}/       be a customer in your browser, and kill wabot with a button
+  console      {url}/console
   journal      {data}        a new one at each start; with --keep the last one
 """
 
 
-async def sandbox(settings: Settings, stop: asyncio.Event, *, keep: bool) -> int:
-    """Run until `stop` is set or the user quits. `keep`: go on with the journal of the last run. Returns 0."""
-    async with start_and_stop.run_sandbox(settings, keep=keep) as (running, meta, meta_url):
+async def sandbox(settings: Settings, stop: asyncio.Event, *, keep: bool, options: Sequence[str]) -> int:
+    """Run until `stop` is set or the user quits. `keep`: go on with the journal of the last run. The exit status.
+
+    `options`: those of the command line that wabot needs too. With `keep` the stand-in, which remembers nothing of the
+    last run, does not check the 24-hour window.
+    """
+    process = WabotProcess(find_url=lambda: running_address.of_running(settings.server.data_dir).get("wabot"))
+    meta = _standin(settings, window=not keep, clock=lambda: time.time() + process.ahead)
+    process.on_start = partial(_point, meta)
+    page = PhonePage(meta, process)
+    runner, meta_url = await serve(meta, more=page.add_routes)
+    types = sys.stdin is not None and sys.stdin.isatty()
+    quiet = ["--quiet"] if types and settings.log.level == "info" else []  # a talk is hard to follow between log lines
+    process.command = [sys.argv[0], "--sandbox", "--beside", meta_url, *quiet, *options]
+    try:
+        url = await process.start(keep=keep)
+        if url is None:
+            return process.returncode or 1
         log.flush()  # what was logged comes before what is printed
-        print(_WELCOME.format(url=running.url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201
-        if sys.stdin is not None and sys.stdin.isatty():
-            from wabot.sandbox.chat import chat  # noqa: PLC0415
-
-            if settings.log.level == "info":  # a conversation is hard to follow between the lines of a log
-                log.configure(settings.log.model_copy(update={"level": "warning"}))
-            await _first(stop.wait(), _until_quit(meta, chat))
-        else:
-            await stop.wait()
-    return 0
+        print(_WELCOME.format(url=url, meta=meta_url, data=settings.server.data_dir), flush=True)  # noqa: T201
+        await _first(stop.wait(), *([_until_quit(meta)] if types else []))
+        return 0
+    finally:
+        await process.stop()
+        await runner.cleanup()
 
 
-async def _until_quit(meta: Any, chat: Any) -> None:
+def _point(meta: Meta, url: str) -> None:
+    """wabot listens at this URL now."""
+    meta.webhook_url = f"{url}/webhook"
+    meta.on_mended = lambda: meta.spawn(wabot_process.probe(url))
+
+
+def _standin(settings: Settings, *, window: bool, clock: Any) -> Meta:
+    """The stand-in for Meta that these settings speak with."""
+    account = settings.whatsapp
+    meta = Meta(
+        access_token=account.access_token.get_secret_value(),
+        phone_number_id=account.phone_number_id,
+        app_secret=account.app_secret.get_secret_value(),
+        verify_token=account.verify_token.get_secret_value(),
+        business_account_id=account.business_account_id,
+        window="receipt" if window else None,
+        behaviour=Behaviour(by_number=True, throughput=80, pair_limit=True),
+        clock=clock,
+    )
+    first = factories.template(settings)
+    meta.templates.suppose(first["name"], first["language"], first["components"])
+    return meta
+
+
+async def _until_quit(meta: Meta) -> None:
     """Run the chat until the user quits. At the end of its input the service goes on."""
     if not await chat(meta, number=FROM_NUMBER, stdin=sys.stdin, out=sys.stdout):
         await asyncio.Event().wait()

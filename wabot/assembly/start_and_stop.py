@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from wabot import api_keys, log, running_address
 from wabot.accounts import Account, Accounts
-from wabot.assembly import factories
 from wabot.assembly.account import Clock, Noise, assemble
 from wabot.assembly.adapters import Adapters, Clients
 from wabot.assembly.clock import SteadyClock
 from wabot.assembly.open_accounts import intake, keys_of, open_accounts, reclaim_kept, share_opt_outs
-from wabot.core.jobs import Kind
 from wabot.journal.connections import Connect, Threads
 from wabot.journal.opening import Purpose
 from wabot.journal.shared_threads import SharedThreads
@@ -36,9 +34,6 @@ EXAMINED_APART_SECONDS = 0.5
 """Between the first runs of doctor for two accounts: each asks Meta some seven questions."""
 BROKEN_SECONDS = 5.0
 """Pause before a background loop is restarted after a bug."""
-
-if TYPE_CHECKING:
-    from wabot.sandbox.meta import Meta
 
 logger = get_logger()
 
@@ -60,19 +55,24 @@ class Running:
 
 @asynccontextmanager
 async def run(
-    settings: Settings, *, sandbox: bool = False, fresh: bool = False, examine: bool = True
+    settings: Settings,
+    *,
+    sandbox: bool = False,
+    fresh: bool = False,
+    examine: bool = True,
+    wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[Running]:
     """Run the whole service, from the journal to the socket.
 
     Raises journal.files.CannotOpen, api_keys.UnusableKey, web.server.CannotListen. `sandbox`: requests from
     this machine need no key. `fresh`: start with an empty journal. `examine`: run doctor now and every hour, and turn
-    its findings into problems.
+    its findings into problems. `wall`: the machine's time, in Unix seconds.
     """
     async with AsyncExitStack() as stack:
         each = settings.of_accounts()
         working = at_work(
             settings,
-            clock=SteadyClock(),
+            clock=SteadyClock(wall),
             noise=random.Random().random,  # noqa: S311  not Python's own, which others may seed: ids would repeat
             connect=SharedThreads(len(each)) if len(each) > 1 else Threads(),
             adapters=await Clients.open(each, stack),
@@ -127,39 +127,6 @@ async def at_work(
                 await stack.enter_async_context(_background(*account.loops))
         await stack.enter_async_context(_working(accounts))
         yield accounts, taking
-
-
-@asynccontextmanager
-async def run_sandbox(settings: Settings, *, keep: bool = False) -> AsyncIterator[tuple[Running, Meta, str]]:
-    """Run wabot with a stand-in for Meta in the same process: (wabot, the stand-in, its address).
-
-    It starts with a new journal unless `keep`. With `keep` the stand-in, which remembers nothing of the last run, does
-    not check the 24-hour window.
-    """
-    from wabot.sandbox.behaviour import Behaviour  # noqa: PLC0415
-    from wabot.sandbox.meta import Meta, serve  # noqa: PLC0415
-
-    account = settings.whatsapp
-    meta = Meta(
-        access_token=account.access_token.get_secret_value(),
-        phone_number_id=account.phone_number_id,
-        app_secret=account.app_secret.get_secret_value(),
-        verify_token=account.verify_token.get_secret_value(),
-        business_account_id=account.business_account_id,
-        window=None if keep else "receipt",
-        behaviour=Behaviour(by_number=True, throughput=80, pair_limit=True),
-    )
-    first = factories.template(settings)
-    meta.templates.suppose(first["name"], first["language"], first["components"])
-    runner, url = await serve(meta, "127.0.0.1", 0)
-    try:
-        pointed = account.model_copy(update={"graph_api_base": f"{url}/v26.0"})
-        async with run(settings.model_copy(update={"whatsapp": pointed}), sandbox=True, fresh=not keep) as running:
-            meta.webhook_url = f"{running.url}/webhook"
-            meta.on_mended = running.account.lanes[Kind.SEND].probe
-            yield running, meta, url
-    finally:
-        await runner.cleanup()
 
 
 def _tell_all(accounts: Accounts, works: bool, reason: str) -> None:

@@ -94,10 +94,11 @@ class Meta(Webhooks):
         """What sends may refer to."""
         return Known(self.templates.complaint, lambda id_: self.media.get(id_) is not None)
 
-    def served(self) -> web.Application:
-        """Graph's routes and the control routes, to be served anywhere."""
+    def served(self, more: Callable[[web.Application], None] = lambda _app: None) -> web.Application:
+        """Graph's routes and the control routes, to be served anywhere. `more` adds further ones."""
         served = web.Application(client_max_size=graph.LARGEST)
         control.add_routes(served, self)
+        more(served)
         served.router.add_route("*", "/{path:.*}", self.respond)
         served.on_shutdown.append(self._let_go)
         served.on_cleanup.append(lambda _: self.close())
@@ -169,9 +170,17 @@ class Meta(Webhooks):
         return "Media file could not be downloaded." if mime_type is None else media.unsuitable(kind, mime_type)
 
 
-async def serve(meta: Meta, host: str = "127.0.0.1", port: int = 0) -> tuple[web.AppRunner, str]:
-    """Serve the stand-in (port 0: any free one): the runner, whose `cleanup` ends it, and the URL."""
-    runner = web.AppRunner(meta.served(), access_log=None)
+async def serve(
+    meta: Meta,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    more: Callable[[web.Application], None] = lambda _app: None,
+) -> tuple[web.AppRunner, str]:
+    """Serve the stand-in (port 0: any free one): the runner, whose `cleanup` ends it, and the URL.
+
+    `more` adds further routes.
+    """
+    runner = web.AppRunner(meta.served(more), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     url = f"http://{host}:{runner.addresses[0][1]}"

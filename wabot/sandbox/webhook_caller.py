@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -16,12 +18,18 @@ from wabot.sandbox import payloads
 NO_ANSWER = 0
 """The status of a webhook that was not answered."""
 
+LONGEST_BACKOFF_SECONDS = 2.0
+"""Meta waits longer; but here somebody looks on."""
+
 OWN = "own"
 """Stands for the valid signature of the body."""
 
 
 class Caller:
     """Calls the webhook at `url` (None: there is none); retries after `backoff` seconds, then 2×, 4×, …"""
+
+    on_call: Callable[[str, bytes, int, Any, float], None] | None = None
+    """Called after each POST with its URL, body, status and answer, and the seconds that it took."""
 
     def __init__(self, url: str | None, app_secret: str, *, timeout: float = 10.0, backoff: float = 0.05) -> None:
         self.url = url
@@ -49,16 +57,20 @@ class Caller:
         for attempt in range(1, attempts):
             if status == 200:
                 break
-            await asyncio.sleep(self._backoff * 2 ** (attempt - 1))
+            await asyncio.sleep(min(self._backoff * 2 ** (attempt - 1), LONGEST_BACKOFF_SECONDS))
             status, answer = await self._post(url, body, headers)
         return status, answer
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+        began, status, answer = time.monotonic(), NO_ANSWER, None
         try:
             async with self._client().post(url, data=body, headers=headers) as response:
-                return response.status, _json(await response.read())
+                status, answer = response.status, _json(await response.read())
         except (aiohttp.ClientError, TimeoutError):
-            return NO_ANSWER, None
+            pass
+        if self.on_call is not None:
+            self.on_call(url, body, status, answer, time.monotonic() - began)
+        return status, answer
 
     async def type_behind(self, link: str) -> str | None:
         """The MIME type of the file at a link that the business sent; None if there is no file."""

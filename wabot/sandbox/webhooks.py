@@ -92,6 +92,10 @@ class Webhooks(Ledger):
         """The digits of the business number."""
         return self.account.display_number
 
+    def observe_webhooks(self, called: Callable[[str, bytes, int, Any, float], None]) -> None:
+        """Call `called` after each webhook with its URL, body, status and answer, and the seconds that it took."""
+        self._caller.on_call = called
+
     def now(self) -> float:
         """Unix seconds."""
         return self._clock()
