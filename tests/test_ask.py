@@ -71,6 +71,25 @@ async def test_a_model_that_fails_is_named(tmp_path: Path) -> None:
     configure(tmp_path, f"http://127.0.0.1:{free_port()}")
     status, out, _ = await ask(tmp_path, "ask", "What is a tulip?", "--json")
     assert status == 1
-    assert "no connection" in json.loads(out)["error"]
+    error = json.loads(out)["error"]
+    assert error.startswith("m (openai): no connection")
+    assert "If it lasts, see [assistant]: base_url" in error
     status, _, error = await ask(tmp_path, "ask", "What is a tulip?", "--number", "12")
     assert (status, "Traceback" in error) == (1, False)
+
+
+async def test_it_says_which_model_answered_and_that_an_answer_is_empty(tmp_path: Path) -> None:
+    model = OpenAIStandIn()
+    model.text = "Three euros."
+    async with served(model.app()) as url:
+        configure(tmp_path, f"http://127.0.0.1:{free_port()}")
+        with (tmp_path / "config.toml").open("a") as file:
+            file.write(f'\n[[assistant.fallbacks]]\nprovider = "openai"\nbase_url = "{url}"\nmodel = "spare"\n')
+        status, out, _ = await ask(tmp_path, "ask", "What is a tulip?")
+        assert status == 0
+        assert "spare (openai) answered, since others failed:\nm (openai): no connection" in out
+        configure(tmp_path, url)
+        model.text = "[[buttons: a | b]]"
+        status, out, _ = await ask(tmp_path, "ask", "What is a tulip?")
+        assert status == 1
+        assert "(no answer: m (openai) answered with nothing" in out

@@ -11,10 +11,12 @@ from typing import Any
 
 from wabot.assembly import factories
 from wabot.assembly.adapters import Clients
+from wabot.core import remedies
 from wabot.core.answer import Answer, read_answer
 from wabot.core.conversation import MESSAGE_CHARACTERS, Prompt, Said, prompt
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Job, Kind
+from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.core.outgoing import Origin
 from wabot.core.passages import Passage
 from wabot.core.whatsapp_text import for_whatsapp
@@ -22,6 +24,19 @@ from wabot.journal.talk_so_far import NOBODY, talk_so_far
 from wabot.service import identify
 from wabot.settings.loading import Settings
 from wabot.work.models import Models
+
+
+class _Asked:
+    """Which model answered, and what to do about those that did not."""
+
+    def __init__(self) -> None:
+        self.by, self.failed = "", list[str]()
+
+    def model_answered(self, name: ModelName, _seconds: float, _answer: ModelAnswer) -> None:
+        self.by = str(name)
+
+    def model_failed(self, name: ModelName, _seconds: float, failure: AssistantFailed) -> None:
+        self.failed.append(f"{name}: {failure}. {remedies.of_model(failure, name.setting)}")
 
 
 async def ask(settings: Settings, args: argparse.Namespace) -> int:
@@ -41,16 +56,21 @@ async def ask(settings: Settings, args: argparse.Namespace) -> int:
     if asked is None:
         _print("There is no text to answer.")
         return 1
-    failure, answer = "", Answer("")
+    failure, answer, seen = "", Answer(""), _Asked()
     async with AsyncExitStack() as stack:
         clients = await Clients.open({"": chosen}, stack)
-        models = Models(await clients.models(chosen), clock=time.time)  # no tools: they may book something
+        models = Models(
+            await clients.models(chosen), clock=time.time, observers=[seen]
+        )  # no tools: they may book something
         job = Job(0, Kind.REPLY, contact, token=0, attempt=1, spent=0, created_at=time.time(), tag="")
         try:
             answer = read_answer(await models.answer(asked, job), handoff=chosen.handoff.by_assistant)
-        except AssistantFailed as error:
-            failure = str(error)
+            if not answer.text and not answer.handoff:
+                failure = f"{seen.by} answered with nothing; see the passages and the prompt that it was shown"
+        except AssistantFailed:
+            failure = " ".join(seen.failed)
     found = _document(asked, system.passages, answer, failure, style.max_bubbles)
+    found |= {"model": seen.by or None, "failed": seen.failed}
     _print(json.dumps(found, ensure_ascii=False) if args.json else _in_words(found))
     return 1 if failure else 0
 
@@ -80,8 +100,10 @@ def _in_words(found: dict[str, Any]) -> str:
         "passages": "\n\n".join(passages) or "(the knowledge is shown whole, or there is none)",
         "system": found["prompt"]["system"].strip(),
         "talk": "\n".join(turns),
-        "answer": f"(no model answered: {found['error']})" if found["error"] else said,
+        "answer": f"(no answer: {found['error']})" if found["error"] else said,
     }
+    if found["model"] and found["failed"]:
+        parts["model"] = "\n".join([f"{found['model']} answered, since others failed:", *found["failed"]])
     if found["choices"]:
         parts["choices"] = " | ".join(found["choices"])
     if found["handoff"]:
