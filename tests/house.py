@@ -21,7 +21,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
         "wabot.adapters.bounded_answer", "wabot.adapters.graph_api", "wabot.adapters.openai",
         "wabot.adapters.meta_media", "wabot.adapters.signed_post", "wabot.adapters.whatsapp", "wabot.doctor.*",
         "wabot.assembly.*",  # opens the one client session and passes it on
-        "wabot.outbox_command",  # the terminal asks the running service
+        "wabot.terminal.service_calls",  # the terminal asks the running service
         "wabot.rehearsal.wire", "wabot.rehearsal.stage",
         "wabot.sandbox.*",
     ),
@@ -45,7 +45,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "pymongo": ("wabot.adapters.mongo",),
     "pypdf": ("wabot.knowledge.pdf_text",),
     "referencing": ("wabot.json_schema",),
-    "rich": ("wabot.sandbox.chat",),
+    "rich": ("wabot.sandbox.chat", "wabot.terminal.campaign"),
     "structlog": ("wabot.log",),
     "uvloop": ("wabot.cli",),
     "yarl": ("wabot.adapters.meta_media",),
@@ -136,7 +136,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor.rates": ("wabot.core",),
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.sandbox.phone.model": ("wabot.adapters.canned",),
-    "wabot.outbox_command": ("wabot.api_keys", "wabot.core", "wabot.running_address", "wabot.settings"),
+    "wabot.terminal": (
+        "wabot.api_keys", "wabot.core", "wabot.journal.contact_list", "wabot.journal.from_outside",
+        "wabot.journal.outbox_list", "wabot.running_address", "wabot.settings", "wabot.terminal",
+    ),
     "wabot.doctor": (
         "wabot.adapters.graph_api", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.settings",
     ),
@@ -187,12 +190,11 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.sandbox_command": (
         "wabot.assembly.factories", "wabot.log", "wabot.running_address", "wabot.sandbox", "wabot.settings",
     ),
-    "wabot.outbox_arguments": (),
     "wabot.cli": (
         "wabot.assembly.adapters", "wabot.assembly.ask", "wabot.assembly.start_and_stop", "wabot.core", "wabot.doctor",
-        "wabot.journal.backup", "wabot.journal.restore", "wabot.log", "wabot.outbox_arguments", "wabot.outbox_command",
+        "wabot.journal.backup", "wabot.journal.restore", "wabot.log",
         "wabot.ownership", "wabot.rehearsal.command", "wabot.running_address", "wabot.sandbox_command",
-        "wabot.settings",
+        "wabot.settings", "wabot.terminal",
     ),
     "run": ("wabot.cli",),
 }  # fmt: skip
@@ -231,11 +233,11 @@ TALKERS = {
     "wabot.assembly.ask",
     "wabot.cli",
     "wabot.doctor.terminal",
-    "wabot.outbox_command",
     "wabot.rehearsal.command",
     "wabot.sandbox_command",
     "wabot.sandbox.chat",
     "wabot.sandbox.__main__",
+    "wabot.terminal.printing",
 }
 """The terminal's own modules. All others log."""
 

@@ -12,11 +12,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wabot import __version__, log, outbox_arguments, running_address
+from wabot import __version__, log, running_address
 
 log.quiet_warnings()  # before the imports below, which would print warnings for programmers
 
@@ -25,6 +26,9 @@ from wabot.ownership import whose  # noqa: E402
 from wabot.settings.errors import SettingsError  # noqa: E402
 from wabot.settings.journald import is_journald  # noqa: E402
 from wabot.settings.loading import Settings, load  # noqa: E402
+from wabot.terminal import arguments, outbox_arguments  # noqa: E402
+
+Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
 
 FAILED, MISUSED = 1, 2
 """Exit statuses. MISUSED: wrong settings or arguments; systemd does not restart, since another try would not help.
@@ -90,10 +94,9 @@ def end(status: int) -> NoReturn:
 
 
 def _command(args: argparse.Namespace, settings: Settings) -> int:
-    if args.command == "outbox":
-        from wabot import outbox_command  # noqa: PLC0415
-
-        return asyncio.run(outbox_command.outbox(settings, args))
+    if args.command in arguments.NAMES:
+        command: Command = getattr(import_module(f"wabot.terminal.{args.command}"), args.command)
+        return asyncio.run(command(settings, args))
     if args.command == "doctor":
         from wabot.assembly import adapters  # noqa: PLC0415
         from wabot.doctor import terminal  # noqa: PLC0415
@@ -233,13 +236,32 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     everywhere.add_argument("--beside", metavar="URL", default="", help=argparse.SUPPRESS)
     everywhere.add_argument("--ahead", type=float, default=0.0, help=argparse.SUPPRESS)
     everywhere.add_argument("--quiet", action="store_true", help=argparse.SUPPRESS)
-    common, rest = everywhere.parse_known_args(argv)
+    some = argparse.ArgumentParser(add_help=False, allow_abbrev=False, parents=[everywhere])
+    some.add_argument("--json", action="store_true")
+    some.add_argument("--account", default="")
+    common, rest = some.parse_known_args(argv)
     parser = argparse.ArgumentParser(
         prog="run.py", description="wabot: a WhatsApp Cloud API auto-responder", parents=[everywhere]
     )
     parser.add_argument("--version", action="version", version=f"wabot {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="default: run the service")
     check = outbox_arguments.add(commands, account=_ACCOUNT)
+    arguments.add(commands, account=_ACCOUNT)
+    _add_commands_of_its_own(commands)
+    found = parser.parse_args(rest)
+    for option in ("json", "account"):
+        if getattr(common, option) and option not in found:
+            parser.error(f"--{option} does not go with {found.command or 'the service itself'}")
+    args = argparse.Namespace(**{**vars(found), **vars(common)})
+    if args.keep and (args.command or not args.sandbox):
+        parser.error("--keep goes with --sandbox, and with no command")
+    if args.command == "outbox":
+        check(args)
+    return args
+
+
+def _add_commands_of_its_own(commands: arguments.Commands) -> None:
+    """The commands that do not need the running service."""
     doctor = commands.add_parser("doctor", help="what is wrong, and what to do about it")
     doctor.add_argument("--fix", action="store_true", help="subscribe the app, and its webhook's fields, at Meta")
     doctor.add_argument("--url", default="", metavar="https://…", help="the public address of this wabot")
@@ -259,9 +281,3 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     restore.add_argument("file", type=Path)
     for command in (doctor, ask, rehearse, backup, restore):
         command.add_argument("--account", default="", metavar="NAME", help=_ACCOUNT)
-    args = argparse.Namespace(**{**vars(parser.parse_args(rest)), **vars(common)})
-    if args.keep and (args.command or not args.sandbox):
-        parser.error("--keep goes with --sandbox, and with no command")
-    if args.command == "outbox":
-        check(args)
-    return args

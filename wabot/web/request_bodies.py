@@ -204,7 +204,10 @@ def validate_each(model: type[M], values: Sequence[Any], field: str) -> list[M]:
 
 def _problems(error: ValidationError, *above: object) -> list[dict[str, str]]:
     return [
-        {"field": ".".join(map(str, (*above, *problem["loc"])))[:FIELD_LENGTH], "message": problem["msg"]}
+        {
+            "field": ".".join(map(str, (*above, *problem["loc"])))[:FIELD_LENGTH],
+            "message": problem["msg"].removeprefix("Value error, "),
+        }
         for problem in error.errors(include_url=False, include_input=False, include_context=False)[:PROBLEMS]
     ]
 
