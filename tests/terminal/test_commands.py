@@ -114,6 +114,7 @@ async def test_a_campaign_is_tried_then_sent_and_never_twice(w: World) -> None:
     assert "3 recipients: 2 sent, 1 failed." in sent.out
     assert "No phone number: 12" in sent.out
     assert (again.json["successful"], again.json["failed"], len(again.json["batches"])) == (2, 1, 1)
+    assert ("sent before" in sent.err, "sent before" in again.err) == (False, True)
     assert w.texts() == [INVITATION, INVITATION]
     names = [one.payload["template"]["components"][0]["parameters"][0]["text"] for one in w.meta.sent]
     assert sorted(names) == ["Ana", "Ben"]

@@ -281,3 +281,19 @@ async def test_the_table_of_a_batch_and_the_metrics_are_described(busy: Business
 
     assert list(faults(DOCUMENT["paths"]["/batches/{id}"]["get"], table)) == []
     assert list(faults(DOCUMENT["paths"]["/metrics"]["get"], metrics)) == []
+
+
+async def test_answers_that_name_their_account_have_the_shape_that_is_described(tmp_path: Path) -> None:
+    shop = {
+        "name": "shop", "access_token": "t", "phone_number_id": "111", "verify_token": "v", "app_secret": "s",
+        "graph_api_base": "http://127.0.0.1:9/v26.0",
+    }  # fmt: skip
+    async with business(tmp_path / "data", accounts=[shop]) as b:
+        await queue(b, ANA)
+        asked = [("get", path, None) for path in ("/readyz", "/contacts", "/outbox", "/batches", "/costs", "/merges")]
+        asked += [("post", "/get", {"number": ANA}), ("post", "/get-bulk", {"numbers": [ANA], "account": "shop"})]
+        for method, path, body in asked:
+            answer = await b.ask(method.upper(), path, **({} if body is None else {"json": body}))
+            assert answer.status == 200, answer
+            assert answer.json.get("account", "main") == (body or {}).get("account", "main")
+            assert list(faults(DOCUMENT["paths"][path][method], answer)) == []

@@ -46,7 +46,8 @@ async def campaign(settings: Settings, args: argparse.Namespace) -> int:
         headers = {"Prefer": "respond-async", "Idempotency-Key": key}
         answer = await _asked(calls, body, table.rows[place * MOST :], headers)
         batches.append(answer)
-        printing.note(f"batch {answer['batch_id']}: {answer['total']} recipients")
+        before = "; this file was sent before, and --again WORD sends it once more" if calls.replayed else ""
+        printing.note(f"batch {answer['batch_id']}: {answer['total']} recipients{before}")
     if not args.at:
         batches = await _followed(calls, batches, quiet=args.json)
     return _report(batches, args)

@@ -28,10 +28,14 @@ class Refused(WabotError):
 
 
 class ServiceCalls:
-    """Requests to the service of these settings, about one account ("": the first)."""
+    """Requests to the service of these settings, about one account ("": the first).
+
+    `replayed`: the last request was done before, with the same Idempotency-Key, and not once more.
+    """
 
     def __init__(self, settings: Settings, account: str) -> None:
         self._server, self._account = settings.server, account
+        self.replayed = False
 
     async def __call__(
         self,
@@ -61,6 +65,7 @@ class ServiceCalls:
                 ) as response,
             ):
                 answer: dict[str, Any] = await response.json()
+                self.replayed = "Idempotent-Replayed" in response.headers
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise NotRunning(f"wabot does not answer at {url}: is it running?") from error
         if response.status >= 400:
