@@ -11,6 +11,7 @@ from typing import Any
 from simulation.timeline import alive
 from tests.fakes import MemoryArchive
 from wabot.core.exceptions import ArchiveDown
+from wabot.core.span import ALWAYS, Span
 
 
 class Archive(MemoryArchive):
@@ -42,14 +43,20 @@ class Archive(MemoryArchive):
         return await super().lacks(versions)
 
     async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+        self,
+        identities: Iterable[str | None],
+        contact: str | None,
+        limit: int,
+        include: Sequence[str],
+        *,
+        span: Span = ALWAYS,
     ) -> list[dict[str, Any]]:
         alive()
         if self.slow > 1.0 and self._dice.random() < 0.5:
             await asyncio.sleep(1.0)  # as long as the client waits for an answer
             raise ArchiveDown("MongoDB does not answer")
         await self._wait()
-        return _copied(await super().history(identities, contact, limit, include))
+        return _copied(await super().history(identities, contact, limit, include, span=span))
 
     async def _wait(self) -> None:
         alive()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wabot.adapters.mongo import is_theirs
+from wabot.adapters.mongo_documents import is_theirs
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed, DeliveryError, JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, State, move
@@ -15,6 +15,7 @@ from wabot.core.messages import Contact
 from wabot.core.meta_errors import Accepted
 from wabot.core.model_answers import ModelAnswer
 from wabot.core.outgoing import Origin, Outgoing
+from wabot.core.span import ALWAYS, Span
 from wabot.core.tools import NO_TOOLS, ToolUse
 
 TEXT = Outgoing({"type": "text", "text": {"body": "words that nobody logs"}}, "words that nobody logs", Origin.AI)
@@ -149,8 +150,18 @@ class MemoryArchive:
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
         return [found for found in await self.history(names, key, limit, ()) if is_theirs(found, names, key)]
 
+    async def find(self, identities: Iterable[str | None], contact: str | None, id_: str) -> dict[str, Any] | None:
+        found = await self.history(identities, contact, 0, ("queued", "failed"))
+        return next((document for document in found if id_ in (document["id"], document["_id"])), None)
+
     async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+        self,
+        identities: Iterable[str | None],
+        contact: str | None,
+        limit: int,
+        include: Sequence[str],
+        *,
+        span: Span = ALWAYS,
     ) -> list[dict[str, Any]]:
         self._answer()
         people = set(filter(None, identities))
@@ -159,6 +170,8 @@ class MemoryArchive:
             for document in self.documents.values()
             if (people.intersection(document["participant_numbers"]) or contact == document["contact"] is not None)
             and (document["id"] is not None or document["status"] in include)
+            and (span.since is None or int(document["timestamp"]) >= span.since)
+            and (span.below is None or int(document["timestamp"]) < span.below)
         ]
         found.sort(key=lambda document: (document["timestamp"], document["_id"]), reverse=True)
         return found[: limit or None]

@@ -69,7 +69,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.core": ("wabot.core",),
     "wabot.lean_imports": (),
     "wabot.adapters": (
-        "wabot.adapters.bounded_answer", "wabot.adapters.signed_post", "wabot.core", "wabot.json_schema",
+        "wabot.adapters.bounded_answer", "wabot.adapters.mongo_documents", "wabot.adapters.signed_post", "wabot.core",
+        "wabot.json_schema",
         "wabot.lean_imports", "wabot.work.attachments",
     ),
     "wabot.adapters.template_reading": ("wabot.adapters.graph_api",),
@@ -101,7 +102,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.template_list": ("wabot.core", "wabot.log"),
     "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
     "wabot.operations": ("wabot.core", "wabot.journal", "wabot.log", "wabot.offload", "wabot.work"),
+    "wabot.histories": ("wabot.core", "wabot.journal.journal", "wabot.offload"),
     "wabot.service": (
+        "wabot.histories",
         "wabot.batch_building", "wabot.core", "wabot.journal", "wabot.log", "wabot.message_building",
         "wabot.monitor.problem_sources",
         "wabot.offload", "wabot.operations", "wabot.template_list", "wabot.template_refusals",
@@ -120,6 +123,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
+        "wabot.histories",
         "wabot.accounts", "wabot.batch_building", "wabot.console.routes", "wabot.core", "wabot.journal.bulk_retry",
         "wabot.journal.contact_list", "wabot.journal.event_queue", "wabot.journal.outbox_list",
         "wabot.journal.single_messages", "wabot.message_building",

@@ -15,6 +15,7 @@ from wabot.batch_building import Asked, Bulk
 from wabot.core.exceptions import ArchiveDown
 from wabot.core.messages import Status
 from wabot.core.phone_numbers import InvalidNumber
+from wabot.core.span import ALWAYS, Span
 from wabot.log import configure
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error, undelivered
@@ -46,8 +47,17 @@ class Shelf:
             }
         )
 
+    async def find(self, identities: Iterable[str | None], contact: str | None, id_: str) -> dict[str, Any] | None:
+        return next((document for document in self.documents if document["id"] == id_), None)
+
     async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+        self,
+        identities: Iterable[str | None],
+        contact: str | None,
+        limit: int,
+        include: Sequence[str],
+        *,
+        span: Span = ALWAYS,
     ) -> list[dict[str, Any]]:
         if self.down:
             raise ArchiveDown("down")
@@ -63,7 +73,7 @@ def service(wabot: Business) -> Service:
 
 @pytest.fixture
 def shelf(service: Service) -> Shelf:
-    service._archive = shelf = Shelf()
+    service._histories._archive = shelf = Shelf()
     return shelf
 
 
@@ -137,7 +147,7 @@ async def test_a_document_without_a_sensible_time_comes_last(service: Service, s
     for wamid, timestamp in (("wamid.1", "yesterday"), ("wamid.2", None), ("wamid.3", str(NOW))):
         shelf.put(wamid, NOW)
         shelf.documents[-1]["timestamp"] = timestamp
-    shelf.history = lambda *_: _given(shelf.documents)  # type: ignore[method-assign]
+    shelf.history = lambda *_, **__: _given(shelf.documents)  # type: ignore[method-assign]
     assert ids(await service.history(ANA, 0))[0] == "wamid.3"
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from wabot.batch_building import Bulk, dry_run, new_batch
 from wabot.core.answer_size import Room
-from wabot.core.exceptions import ArchiveDown, InvalidInput
+from wabot.core.exceptions import InvalidInput
 from wabot.core.jobs import Kind
-from wabot.core.json_values import seconds_of
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
 from wabot.core.phone_numbers import InvalidNumber, is_bsuid, normalize_number
 from wabot.core.template_check import Components
 from wabot.core.templates import Template
+from wabot.histories import Histories, History, HistoryArchive
 from wabot.journal.batches import Queued
 from wabot.journal.contact_list import Question
 from wabot.journal.erasure import Erased
@@ -25,15 +25,12 @@ from wabot.journal.takeover import UNTIL_RESUMED
 from wabot.log import get_logger
 from wabot.message_building import NotSendable, OneMessage
 from wabot.monitor.problem_sources import Watch
-from wabot.offload import MANY, Offload
+from wabot.offload import Offload
 from wabot.operations import JOB_ID, Operations
 from wabot.template_list import TemplateList
 from wabot.template_refusals import TemplateRefusals
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.lane import Lane
-
-ENVELOPE = 600
-"""Bytes of JSON that a message takes beside its texts."""
 
 ARCHIVE_SECONDS = 5.0
 """How long a request waits for the archive to forget somebody."""
@@ -48,26 +45,6 @@ log = get_logger()
 
 class KeyConflict(InvalidInput):
     """The Idempotency-Key was used for another request."""
-
-
-class HistoryArchive(Protocol):
-    """The archive, as `/get` needs it. Raises ArchiveDown."""
-
-    async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
-    ) -> list[dict[str, Any]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Messages, newest first. `partial`: the archive did not answer, so they are from the journal alone.
-
-    `size`: about how many bytes they take as JSON.
-    """
-
-    messages: list[dict[str, Any]]
-    partial: bool = False
-    size: int = 0
 
 
 class Service(Operations):
@@ -90,6 +67,7 @@ class Service(Operations):
         takeover_seconds: float = 0.0,
     ) -> None:
         self._journal, self._lanes, self._archive = journal, lanes, archive
+        self._histories = Histories(journal, archive)
         self._effects, self._watch = effects, watch
         self._template, self._clock, self._noise = template, clock, noise
         self._takeover_seconds = takeover_seconds
@@ -179,28 +157,20 @@ class Service(Operations):
         """End all waits for batches, because wabot stops."""
         self._journal.let_watchers_go()
 
-    async def history(self, number: str, limit: int, include: Sequence[str] = (), room: Room | None = None) -> History:
-        """The messages with a person: those of the archive, and those that only the journal has so far.
+    async def history(
+        self,
+        number: str,
+        limit: int,
+        include: Sequence[str] = (),
+        room: Room | None = None,
+        before: str | None = None,
+    ) -> History:
+        """The messages with a person, newest first: those of the archive, and those that only the journal has so far.
 
-        Raises InvalidNumber, and TooLong if they do not fit into `room`.
+        `before`: the id of the message after which they begin. Raises InvalidNumber, UnknownMessage, ArchiveDown, and
+        TooLong if they do not fit into `room`.
         """
-        identity, room = identify(number), room or Room()
-        size_before = room.size
-        contact, ours = await self._journal.of_contact(identity, limit, include, room)
-        size = size_before - room.size + len(ours) * ENVELOPE
-        if self._archive is None or identity in self._journal.leaving:
-            return History(ours, size=size)
-        names = {identity, contact.wa_id, contact.bsuid} if contact else {identity}
-        key = f"{self._journal.name}-{contact.id}" if contact else None
-        try:
-            theirs = await self._archive.history(names, key, limit or room.messages + 1, include)
-        except ArchiveDown:
-            return History(ours, partial=True, size=size)
-        room.take(len(theirs), 0)
-        size += len(theirs) * ENVELOPE * 2  # the texts of the archive's messages are not counted
-        if len(ours) + len(theirs) <= MANY:
-            return History(_merged(ours, theirs, limit), size=size)
-        return History(await self._offload(_merged, ours, theirs, limit), size=size)
+        return await self._histories.of(identify(number), limit, include, room or Room(), before)
 
     async def set_stop(self, number: str, *, stop: bool) -> str:
         """Opt a person out, or in again. Returns their digits or BSUID. Raises InvalidNumber."""
@@ -261,16 +231,3 @@ def _refuse_conflict(queued: Queued) -> None:
 def identify(number: str) -> str:
     """The digits of a phone number, or a BSUID as it is. Raises InvalidNumber."""
     return number if is_bsuid(number) else normalize_number(number)
-
-
-def _merged(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    """The messages of both, newest first; of duplicates only ours."""
-    have = {name for message in ours for name in (message["_id"], message["id"]) if name}
-    merged = ours + [m for m in theirs if m["_id"] not in have and m.get("id") not in have]
-    merged.sort(key=_seconds, reverse=True)
-    return merged[:limit] if limit else merged
-
-
-def _seconds(message: Mapping[str, Any]) -> float:
-    """The time of a message; 0 if the archive has no valid one."""
-    return seconds_of(message.get("timestamp")) or 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,8 +34,7 @@ class WallClock:
 def wall(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """What wabot takes for the machine's clock."""
     clock = WallClock()
-    made: Callable[[], SteadyClock] = lambda: SteadyClock(clock, clock.monotonic)  # noqa: E731
-    monkeypatch.setattr("wabot.assembly.start_and_stop.SteadyClock", made)
+    monkeypatch.setattr("wabot.assembly.start_and_stop.SteadyClock", lambda _wall: SteadyClock(clock, clock.monotonic))
     return clock
 
 

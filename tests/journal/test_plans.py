@@ -276,6 +276,7 @@ async def questions(scene: Scene) -> None:
     await journal.next_due(Kind.SEND)
     await journal.recently_sent(1.0)
     await journal.of_contact(EVA, 5, ("queued",))
+    await journal.time_of(EVA, f"{journal.name}-1")
     await journal.mark_archived([(row[0], row[1]) for row in await journal.ahead_of_archive(0, 100)])
     await journal.depths()
     await journal.priced("2026-11")

@@ -169,7 +169,7 @@ async def test_head_has_no_body(wabot: Business) -> None:
 
 
 async def test_a_bug_is_a_500_that_tells_nothing(wabot: Business, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    async def broken(*_: Any) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the secret is in /etc/passwd")
 
     monkeypatch.setattr(Service, "history", broken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import time
@@ -311,3 +312,81 @@ def test_what_is_json_already_is_taken_as_it_is() -> None:
     ]
     written = b",".join(Encoded(entries).entries)
     assert json.loads(b"[" + written + b"]") == [{"a": 1, "raw": {"b": [1]}, "c": "\u00fc"}, {"raw": []}, {"a": 1}, 7]
+
+
+async def _pages(b: Business, number: str, limit: int, **asked: Any) -> list[list[str]]:
+    """The ids of all pages of a history, each begun after the last message of the one before."""
+    pages, before = list[list[str]](), dict[str, str]()
+    while True:
+        answer = await b.post("/get", {"number": number, "limit": limit, **asked, **before})
+        assert answer.status == 200, answer
+        page = [message["id"] or message["outbox_id"] for message in answer.json["messages"]]
+        if not page:
+            return pages
+        pages.append(page)
+        before = {"before": page[-1]}
+
+
+async def _many_in_a_second(b: Business, count: int, each: int) -> None:
+    """`count` reactions, `each` of them in the same second."""
+    now = int(time.time()) - 1000
+    for n in range(count):
+        wamid = f"wamid.{(n * 7919) % count:04}"  # whose order is not that in which they come
+        reaction = payloads.reaction("wamid.other", str(n))
+        assert (await b.meta.say(reaction, from_=ANA, wamid=wamid, timestamp=now + n // each))[1] == 200
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 10])
+async def test_page_by_page_each_message_comes_once_and_in_the_order_of_the_whole(wabot: Business, limit: int) -> None:
+    await _many_in_a_second(wabot, 40, 7)
+    whole = (await wabot.post("/get", {"number": ANA})).json["messages"]
+    pages = await _pages(wabot, ANA, limit)
+    assert [name for page in pages for name in page] == [message["id"] for message in whole]
+    assert {len(page) for page in pages[:-1]} == {limit}
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+async def test_pages_go_on_in_the_archive_where_many_were_said_in_one_second(tmp_path: Path, pruned: bool) -> None:
+    async with (
+        mongo_server(tmp_path / "mongo") as server,
+        business(tmp_path / "data", mongo={"uri": server.uri}) as b,
+    ):
+        await _many_in_a_second(b, 60, 9)
+        client: Any = AsyncIOMotorClient(server.uri)
+        while await client["chat_db"]["user_chat"].count_documents({}) < 60:
+            await asyncio.sleep(0.05)
+        client.close()
+        if pruned:  # every second message is left in the archive alone
+            await b.journal.writer(lambda db: db.execute("DELETE FROM messages WHERE id % 2 = 0").rowcount)
+        for limit in (4, 9, 25):
+            pages = [name for page in await _pages(b, ANA, limit) for name in page]
+            assert sorted(pages) == sorted(f"wamid.{n:04}" for n in range(60)), limit
+        if pruned:
+            gone = {f"wamid.{n:04}" for n in range(60)} - set(
+                await b.journal._read(lambda db: [row["wamid"] for row in db.execute("SELECT wamid FROM messages")])
+            )
+            answer = await b.post("/get", {"number": ANA, "before": min(gone), "limit": 5})
+            assert answer.json["count"] == 5
+    async with business(tmp_path / "data", mongo={"uri": server.uri}) as b:  # MongoDB is away now
+        answer = await b.post("/get", {"number": ANA, "before": "wamid.nobody-knows", "limit": 5})
+        assert refusal(answer, 503).startswith("before: only the archive may know it")
+
+
+async def test_a_page_after_a_message_of_nobody_or_of_somebody_else_is_refused(wabot: Business) -> None:
+    await said(wabot, 2)
+    (others, _) = await said(wabot, 2, BEN)
+    for before in ("wamid.unknown", others, "x-1", f"{wabot.journal.name}-99999999999999999999"):
+        assert refusal(await wabot.post("/get", {"number": ANA, "before": before}), 422).startswith(
+            "before: not the id"
+        )
+    refusal(await wabot.post("/get", {"number": ANA, "before": ""}), 422)
+
+
+async def test_a_message_that_has_no_id_of_metas_is_named_by_its_outbox_id(wabot: Business) -> None:
+    wabot.meta.behaviour.always(EVA, error(131051))
+    for _ in range(3):
+        await wabot.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
+    whole = (await wabot.post("/get", {"number": EVA, "include": ["failed"]})).json["messages"]
+    assert [message["id"] for message in whole] == [None, None, None]
+    pages = await _pages(wabot, EVA, 2, include=["failed"])
+    assert [name for page in pages for name in page] == [message["outbox_id"] for message in whole]

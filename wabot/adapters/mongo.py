@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from wabot.adapters.mongo_documents import completed, is_theirs, whole, with_somebody, within
 from wabot.core.exceptions import ArchiveDown
-from wabot.core.json_values import loads, seconds_of, text_of
-from wabot.core.messages import Direction, Status
-from wabot.core.outgoing import Origin
-from wabot.core.phone_numbers import is_bsuid
+from wabot.core.json_values import text_of
+from wabot.core.span import ALWAYS, Span
 from wabot.lean_imports import without
 
 with without("pymongo.pyopenssl_context"):  # costs 8 MB, and Python's own ssl is enough
@@ -148,8 +146,8 @@ class MongoArchive:
         self, names: Sequence[str], key: str, limit: int, only: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """The latest messages with the contact of these names or our `key`, newest first: received or accepted ones."""
-        found = await self.history(names, key, limit, (), only)
-        return [_whole(document) for document in found if is_theirs(document, names, key)]
+        found = await self.history(names, key, limit, (), only=only)
+        return [whole(document) for document in found if is_theirs(document, names, key)]
 
     async def history(
         self,
@@ -157,6 +155,8 @@ class MongoArchive:
         contact: str | None,
         limit: int,
         include: Sequence[str],
+        *,
+        span: Span = ALWAYS,
         only: Mapping[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         """The messages with somebody, newest first; `limit` 0 = all. `contact`: the key in our own documents.
@@ -165,20 +165,31 @@ class MongoArchive:
         Messages that were received or that Meta accepted, and others whose status is in `include`.
         """
         names = [name for name in identities if name]
-        people: list[dict[str, Any]] = [{"participant_numbers": {"$in": names}}]
-        if contact is not None:
-            people.append({"contact": contact})
         shown: list[dict[str, Any]] = [{"id": {"$ne": None}}]
         if include:
             shown.append({"status": {"$in": list(include)}})
-        query = {"$and": [{"$or": people}, {"$or": shown}, *([only] if only else [])]}
+        query = {"$and": [with_somebody(names, contact), {"$or": shown}, *within(span), *([only] if only else [])]}
         # Sorted by one field, so that an index serves and MongoDB answers before it has read all of a long history.
         cursor = self._collection.find(query).sort("timestamp", DESCENDING).limit(limit)
         found: list[dict[str, Any]] = []
         while page := await self._next(cursor):
-            found += [_completed(document, names) for document in page]
+            found += [completed(document, names) for document in page]
         found.sort(key=lambda document: (document["timestamp"], document["_id"]), reverse=True)
         return found
+
+    async def find(
+        self,
+        identities: Iterable[str | None],
+        contact: str | None,
+        id_: str,
+        only: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any] | None:
+        """The message with somebody that has this id, Meta's or ours; None if there is none."""
+        names = [name for name in identities if name]
+        called = {"$or": [{"id": id_}, {"_id": id_}]}
+        query = {"$and": [called, with_somebody(names, contact), *([only] if only else [])]}
+        found = await self._next(self._collection.find(query).limit(1))
+        return completed(found[0], names) if found else None
 
     async def _next(self, cursor: AsyncIOMotorCursor[dict[str, Any]]) -> list[dict[str, Any]]:
         """The next page. ASK_SECONDS bounds our wait, and also the driver's, so that its threads become free."""
@@ -226,16 +237,6 @@ class MongoArchive:
         return {}
 
 
-def is_theirs(document: Mapping[str, Any], names: Sequence[str], key: str) -> bool:
-    """Whether a document with one of these names is of this contact: the number may have been somebody else's before.
-
-    A document that names another BSUID is somebody else's, unless it has our own `key`: then Meta changed the BSUID.
-    """
-    people = document.get("participant_numbers")
-    others = [name for name in people if text_of(name) not in names] if isinstance(people, list) else []
-    return document.get("contact") == key or not any(is_bsuid(text_of(name)) for name in others)
-
-
 def _why(refused: Mapping[str, Any]) -> str:
     """MongoDB's reason, for the log: without the values that it quotes."""
     return f"{str(refused.get('errmsg', '')).partition('{')[0].strip()[:200]} ({refused.get('code')})"
@@ -243,36 +244,6 @@ def _why(refused: Mapping[str, Any]) -> str:
 
 def _fields(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "_id"}
-
-
-def _completed(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """A document with all fields of `/get`: those of the earlier service have an ObjectId and no direction."""
-    inbound = str(document.get("from")) in names
-    return {
-        "direction": str(Direction.IN if inbound else Direction.OUT),
-        "status": str(Status.RECEIVED if inbound else Status.SENT),
-        "error": None,
-        **document,
-        "_id": str(document["_id"]),
-        "timestamp": str(document.get("timestamp") or "0"),
-    }
-
-
-def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document in the journal's format: those of the earlier service lack our fields, and may hold anything."""
-    inbound = document["direction"] == Direction.IN
-    origin = text_of(document.get("origin"))
-    return {
-        "id": text_of(document.get("id")) or None,
-        "from": text_of(document.get("from")),
-        "to": text_of(document.get("to")),
-        "timestamp": str(seconds_of(document["timestamp"]) or 0.0),
-        "type": text_of(document.get("type")) or "text",
-        "body": text_of(document.get("body")),
-        "raw": loads(json.dumps(document.get("raw") or {}, default=str)),
-        "direction": str(Direction.IN if inbound else Direction.OUT),
-        "origin": origin if origin in set(Origin) else str(Origin.PERSON if inbound else Origin.AI),
-    }
 
 
 def _down(error: Exception) -> ArchiveDown:

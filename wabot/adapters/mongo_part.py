@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
+from wabot.core.span import ALWAYS, Span
+
 Documents = list[dict[str, Any]]
 
 
@@ -22,8 +24,13 @@ class Whole(Protocol):
         contact: str | None,
         limit: int,
         include: Sequence[str],
+        *,
+        span: Span,
         only: Mapping[str, Any] | None,
     ) -> Documents: ...
+    async def find(
+        self, identities: Iterable[str | None], contact: str | None, id_: str, only: Mapping[str, Any] | None
+    ) -> dict[str, Any] | None: ...
 
 
 class MongoPart:
@@ -64,10 +71,20 @@ class MongoPart:
         return await self._whole.recent(names, key, limit, self._only())
 
     async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+        self,
+        identities: Iterable[str | None],
+        contact: str | None,
+        limit: int,
+        include: Sequence[str],
+        *,
+        span: Span = ALWAYS,
     ) -> list[dict[str, Any]]:
         """The messages with somebody, newest first."""
-        return await self._whole.history(identities, contact, limit, include, self._only())
+        return await self._whole.history(identities, contact, limit, include, span=span, only=self._only())
+
+    async def find(self, identities: Iterable[str | None], contact: str | None, id_: str) -> dict[str, Any] | None:
+        """The message with somebody that has this id."""
+        return await self._whole.find(identities, contact, id_, self._only())
 
     def _only(self) -> Mapping[str, Any]:
         """The condition for documents of this account."""

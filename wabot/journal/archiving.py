@@ -17,7 +17,7 @@ from wabot.core.jobs import Job
 from wabot.core.json_values import stored
 from wabot.core.messages import Direction, Status
 from wabot.journal import contents
-from wabot.journal.history import MESSAGE, document
+from wabot.journal.message_documents import MESSAGE, document
 from wabot.journal.pruning import KEY_SECONDS
 from wabot.journal.sqlite import Reader, Writer
 

@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from wabot.core.messages import SERVICE_WINDOW_SECONDS
-from wabot.journal import contacts, history
+from wabot.journal import contacts, message_documents
 from wabot.journal.takeover import UNTIL_RESUMED
 
 
@@ -31,7 +31,7 @@ def of_contact(db: sqlite3.Connection, contact_id: int, now: float) -> dict[str,
         "window_closes_at": closes_at if closes_at and closes_at > now else None,
         "stopped": row["stopped"],
         "attention": attention if row["attention_at"] is not None else None,
-        "last_message": history.newest(db, contact_id),
+        "last_message": message_documents.newest(db, contact_id),
     }
 
 

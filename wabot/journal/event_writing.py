@@ -16,7 +16,7 @@ from typing import Any
 from wabot.core.messages import Direction
 from wabot.core.new_ids import new_id
 from wabot.core.owner_events import KEPT_SECONDS, NOBODY, Endpoint
-from wabot.journal import batch_results, batches, contact_documents, history
+from wabot.journal import batch_results, batches, contact_documents, message_documents
 from wabot.log import get_logger
 
 TRIGGERS = Path(__file__).with_name("event_triggers.sql")
@@ -117,8 +117,11 @@ def _of_contact(db: sqlite3.Connection, note: sqlite3.Row, about: dict[str, Any]
     if note["message_id"] is None:
         last = {"messages": _last_lines(db, note["contact_id"])} if note["type"] == "contact.handoff" else {}
         return {"contact": contact, **about, **last}
-    row = db.execute(f"{history.MESSAGE} WHERE m.id = ?", (note["message_id"],)).fetchone()
-    return row and {"message": history.shown(history.document(row, row["content"])) | about, "contact": contact}
+    row = db.execute(f"{message_documents.MESSAGE} WHERE m.id = ?", (note["message_id"],)).fetchone()
+    return row and {
+        "message": message_documents.shown(message_documents.document(row, row["content"])) | about,
+        "contact": contact,
+    }
 
 
 def _batch(db: sqlite3.Connection, batch_id: str, now: float) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wabot.core.exceptions import JournalDown
-from wabot.journal import history, outbox_documents, outbox_list
+from wabot.journal import history, message_documents, outbox_documents, outbox_list
 from wabot.journal.connections import OnLoop
 from wabot.journal.contact_list import ContactLists
 from wabot.journal.journal import FILE_NAME
@@ -40,8 +40,8 @@ class JournalFile(ContactLists):
 
     async def talk(self, identity: str, limit: int) -> list[dict[str, Any]]:
         """The messages with a person, newest first, as `/get` shows them with those that wait or failed."""
-        page = await self._read_long(history.of_contact, identity, limit, ("queued", "failed"))
-        return [history.shown(one) for one in page.messages]
+        page = await self._read_long(history.of_contact, identity, limit, include=("queued", "failed"))
+        return [message_documents.shown(one) for one in page.messages]
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
         """Sends or replies, newest first."""

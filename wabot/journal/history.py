@@ -1,14 +1,15 @@
-"""Messages as they are read: for the model, for `/get`, and for the archive."""
+"""Talks as they are read: for the model, and for `/get`."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from wabot.core import media, message_text
+from wabot.core.answer_size import Room
 from wabot.core.conversation import ASKED_MESSAGES, Said
 from wabot.core.jobs import Job, State
 from wabot.core.json_values import dict_of, stored, stored_text
@@ -16,16 +17,11 @@ from wabot.core.media import Medium
 from wabot.core.messages import Contact, Direction, Stop
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import ANSWERS, HIGHEST
+from wabot.core.span import ALWAYS, Span
 from wabot.core.whatsapp_text import MAX_BODY
 from wabot.journal import contacts, indexes
+from wabot.journal.message_documents import MESSAGE, document
 from wabot.journal.sqlite import Reader
-
-MESSAGE = (
-    "SELECT m.*, coalesce(t.raw, m.raw) AS content, c.wa_id, c.bsuid,"
-    " (SELECT value FROM meta WHERE key = 'journal') AS journal,"
-    " (SELECT value FROM meta WHERE key = 'business') AS ours"
-    " FROM messages m JOIN contacts c ON c.id = m.contact_id LEFT JOIN contents t ON t.id = m.content_id"
-)
 
 _REFERS = ('"context"', '"referral"', '"caption"')
 """What is in the raw form of a message that message_text.about has something to say of."""
@@ -40,7 +36,7 @@ _COUNTED = ", ".join(f"'{origin}'" for origin in sorted(ANSWERS | {Origin.LIMIT}
 _MOST_ANSWERS = HIGHEST + 1
 """What any cap needs, and the notice, which is said once a day."""
 
-_AFTER_ALL = 1 << 62
+_AFTER_ALL, _BEFORE_ALL = 1 << 62, -(1 << 62)
 PAGE = 500
 """Messages in one page: others may read between pages."""
 
@@ -92,11 +88,38 @@ class Page:
 class Talks:
     """What replies ask the journal."""
 
+    name: str
     _read: Reader
+    _read_long: Reader
 
     async def talk(self, job: Job, limit: int, oldest: float = 0.0) -> Transcript:
         """The conversation that a reply job continues: its last `limit` messages, none from before `oldest`."""
         return await self._read(talk, job.id, job.since, job.upto, limit=limit, oldest=oldest)
+
+    async def of_contact(
+        self, identity: str, limit: int, include: Sequence[str], room: Room | None = None, span: Span = ALWAYS
+    ) -> tuple[Contact | None, list[dict[str, Any]]]:
+        """A contact by number or BSUID, and their messages, newest first; `limit` 0 = all, if they fit into `room`.
+
+        Those without a wamid as `include` says. Raises answer_size.TooLong. Read in pages, so that others get a turn.
+        """
+        room, found, before = room or Room(), list[dict[str, Any]](), start(span)
+        while True:
+            size = min(limit - len(found), PAGE) if limit else PAGE
+            page = await self._read_long(
+                of_contact, identity, size, include=include, before=before, since=span.since or 0
+            )
+            room.take(len(page.messages), page.size)
+            found += page.messages
+            before = page.before
+            if before is None or (limit and len(found) >= limit):
+                return page.contact, found
+
+    async def time_of(self, identity: str, message_id: str) -> tuple[Contact | None, float | None]:
+        """A contact, and when their message of this id was said (Unix seconds): a wamid, or an outbox id."""
+        journal, _, number = message_id.partition("-")
+        job_id = int(number) if journal == self.name and number.isdecimal() and len(number) < 19 else None
+        return await self._read(time_of, identity, message_id, job_id)
 
     async def answers(self, job: Job, since: float) -> list[Answered]:
         """What the contact of a reply was answered since a time, newest first."""
@@ -222,10 +245,23 @@ def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row])
     }
 
 
+def start(span: Span) -> tuple[float, int] | None:
+    """Where the pages of a span begin; None = with the newest message."""
+    return None if span.below is None else (float(span.below), _BEFORE_ALL)
+
+
 def of_contact(
-    db: sqlite3.Connection, identity: str, limit: int, include: Sequence[str], before: tuple[float, int] | None = None
+    db: sqlite3.Connection,
+    identity: str,
+    limit: int,
+    *,
+    include: Sequence[str],
+    before: tuple[float, int] | None = None,
+    since: float = 0.0,
 ) -> Page:
     """A contact by number or BSUID, and at most `limit` of their messages, newest first, from those before `before`.
+
+    None from before `since` (Unix seconds).
 
     Messages that were received or that Meta accepted, and of the others those whose status is in `include`. Their
     `raw` is Json.
@@ -234,63 +270,26 @@ def of_contact(
     if contact is None:
         return Page(None)
     rows = db.execute(
-        f"{MESSAGE} WHERE m.contact_id = ? AND (m.timestamp, m.id) < (?, ?)"
+        f"{MESSAGE} WHERE m.contact_id = ? AND (m.timestamp, m.id) < (?, ?) AND m.timestamp >= ?"
         " AND (coalesce(m.wamid, m.shared_wamid) IS NOT NULL"
         " OR m.status IN (SELECT value FROM json_each(?))) ORDER BY m.timestamp DESC, m.id DESC LIMIT ?",
-        (contact.id, *(before or (_AFTER_ALL, _AFTER_ALL)), json.dumps(list(include)), limit),
+        (contact.id, *(before or (_AFTER_ALL, _AFTER_ALL)), since, json.dumps(list(include)), limit),
     ).fetchall()
     last = (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == limit else None
     size = sum(len(row["content"]) + len(row["body"]) for row in rows)
     return Page(contact, [document(row, stored_text(row["content"])) for row in rows], last, size)
 
 
-def newest(db: sqlite3.Connection, contact_id: int) -> dict[str, Any] | None:
-    """The newest message with a contact, as `/get` has it; None if there is none."""
+def time_of(
+    db: sqlite3.Connection, identity: str, wamid: str, job_id: int | None
+) -> tuple[Contact | None, float | None]:
+    """A contact, and when one of their messages was said that has this wamid, or that this send carries."""
+    contact = contacts.find(db, identity)
+    if contact is None:
+        return None, None
     row = db.execute(
-        f"{MESSAGE} WHERE m.contact_id = ? AND coalesce(m.wamid, m.shared_wamid) IS NOT NULL"
-        " ORDER BY m.timestamp DESC, m.id DESC LIMIT 1",
-        (contact_id,),
+        "SELECT max(timestamp) AS at FROM messages WHERE +contact_id = ? AND id IN (SELECT id FROM messages WHERE"
+        " wamid = ? AND wamid IS NOT NULL UNION ALL SELECT id FROM messages WHERE job_id = ? AND job_id IS NOT NULL)",
+        (contact.id, wamid, job_id),
     ).fetchone()
-    return None if row is None else shown(document(row, row["content"]))
-
-
-_INSIDE = ("_id", "version")
-
-
-def shown(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message with its content as text, as `/get` shows it."""
-    return {key: value for key, value in message.items() if key not in _INSIDE} | {"raw": stored(message["raw"], {})}
-
-
-def document(row: sqlite3.Row, raw: Any) -> dict[str, Any]:
-    """A message in the shape that `/get` answers with and the archive keeps; `_id` is our own key.
-
-    `version` distinguishes the archive's copy from an earlier one; `raw` is its content, read or as text.
-    """
-    out = row["direction"] == Direction.OUT
-    business = row["business"] or row["ours"]
-    sender, receiver = (business, row["person"]) if out else (row["person"], business)
-    outbox_id = f"{row['journal']}-{row['job_id']}" if row["job_id"] is not None else None
-    wamid = row["wamid"] or row["shared_wamid"]
-    people = {row["person"], business, row["wa_id"], row["bsuid"]}
-    return {
-        "_id": outbox_id or wamid,
-        "id": wamid,
-        "from": sender,
-        "to": receiver,
-        "timestamp": str(int(row["timestamp"])),
-        "type": row["type"],
-        "body": row["body"],
-        "raw": raw,
-        "participant_numbers": sorted(filter(None, people)),
-        "direction": row["direction"],
-        "origin": row["origin"],
-        "contact": f"{row['journal']}-{row['contact_id']}",
-        "status": row["status"],
-        "status_times": stored(row["status_times"], {}),
-        "outbox_id": outbox_id,
-        "pricing": stored(row["pricing"], None) if row["pricing"] else None,
-        "error": row["error"],
-        "error_code": row["error_code"],
-        "version": row["version"],
-    }
+    return contact, row["at"]

@@ -11,16 +11,14 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from wabot.core.answer_size import Room
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, Policy, State
-from wabot.core.messages import Contact, Webhook
+from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
 from wabot.journal import (
     accept,
@@ -30,7 +28,6 @@ from wabot.journal import (
     foreign_webhooks,
     forgotten,
     gauges,
-    history,
     jobs,
     opening,
     pruning,
@@ -174,23 +171,6 @@ class Journal(Archiving, BetweenAccounts, ByHand, ContactLists, Costs, Merges, M
     async def recently_sent(self, since: float) -> list[tuple[int, float]]:
         """(contact id, time) of what was handed to Meta since a time, oldest first."""
         return await self._read(jobs.recently_sent, since)
-
-    async def of_contact(
-        self, identity: str, limit: int, include: Sequence[str], room: Room | None = None
-    ) -> tuple[Contact | None, list[dict[str, Any]]]:
-        """A contact by number or BSUID, and their messages, newest first; `limit` 0 = all, if they fit into `room`.
-
-        Those without a wamid as `include` says. Raises answer_size.TooLong. Read in pages, so that others get a turn.
-        """
-        room, found, before = room or Room(), list[dict[str, Any]](), None
-        while True:
-            size = min(limit - len(found), history.PAGE) if limit else history.PAGE
-            page = await self._read_long(history.of_contact, identity, size, include, before)
-            room.take(len(page.messages), page.size)
-            found += page.messages
-            before = page.before
-            if before is None or (limit and len(found) >= limit):
-                return page.contact, found
 
     async def tend(self, now: float) -> list[tuple[int, State]]:
         """End doubts whose hold is over, let held sends go, expire what is too late; the doubts that ended."""

@@ -24,5 +24,5 @@ def talk_so_far(data_dir: Path, identity: str, limit: int) -> tuple[Contact, lis
     if not path.exists():
         return NOBODY, []
     with closing(open_file(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-        page = history.of_contact(db, identity, limit, ())
+        page = history.of_contact(db, identity, limit, include=())
         return page.contact or NOBODY, [Said(Origin(one["origin"]), one["body"]) for one in reversed(page.messages)]

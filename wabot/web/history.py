@@ -10,10 +10,12 @@ from typing import Any
 from aiohttp import web
 
 from wabot.core.answer_size import Room
+from wabot.core.exceptions import ArchiveDown
 from wabot.core.json_limits import SMALL
 from wabot.core.phone_numbers import InvalidNumber
-from wabot.service import History, identify
-from wabot.web.answers import Encoded, reply_long
+from wabot.histories import History
+from wabot.service import identify
+from wabot.web.answers import RETRY_AFTER, Encoded, Refusal, reply_long
 from wabot.web.request_account import label, service_of
 from wabot.web.request_bodies import OFFLOAD, parse, validate
 from wabot.web.request_models import Get, GetBulk
@@ -28,7 +30,12 @@ _NOTHING: Mapping[str, Any] = {"success": False, "count": 0, "messages": []}
 async def get(request: web.Request) -> web.Response:
     """POST /get: the messages with one number."""
     asked = await parse(request, partial(validate, Get), QUESTION_LIMIT)
-    history = await service_of(request).history(asked.number, asked.limit, asked.include)
+    try:
+        history = await service_of(request).history(asked.number, asked.limit, asked.include, before=asked.before)
+    except ArchiveDown:
+        raise Refusal(
+            503, "before: only the archive may know it, and it does not answer", headers=RETRY_AFTER
+        ) from None
     partly = {"partial": True} if history.partial else {}
     messages = await _encoded(request, history)
     return reply_long({**label(request), "count": len(history.messages), "messages": messages, **partly})

@@ -177,6 +177,10 @@ class Get(Model):
     include: Annotated[
         list[Literal["queued", "failed"]], Field(description="Also messages that Meta has not accepted")
     ] = []
+    before: Annotated[
+        Annotated[str, Field(min_length=1, max_length=300)] | None,
+        Field(description="The `id` of the last message of the page before: those that are older"),
+    ] = None
 
 
 class GetBulk(Model):

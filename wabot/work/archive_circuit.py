@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from wabot.core.exceptions import ArchiveDown
+from wabot.core.span import ALWAYS, Span
 from wabot.log import get_logger
 
 T = TypeVar("T")
@@ -24,8 +25,9 @@ class ReadableArchive(Protocol):
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]: ...
     async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str], *, span: Span
     ) -> list[dict[str, Any]]: ...
+    async def find(self, identities: Iterable[str | None], contact: str | None, id_: str) -> dict[str, Any] | None: ...
 
 
 class Circuit:
@@ -73,10 +75,20 @@ class Guarded:
         return await self._ask(lambda: self._archive.recent(names, key, limit))
 
     async def history(
-        self, identities: Iterable[str | None], contact: str | None, limit: int, include: Sequence[str]
+        self,
+        identities: Iterable[str | None],
+        contact: str | None,
+        limit: int,
+        include: Sequence[str],
+        *,
+        span: Span = ALWAYS,
     ) -> list[dict[str, Any]]:
         """The messages with somebody, newest first."""
-        return await self._ask(lambda: self._archive.history(identities, contact, limit, include))
+        return await self._ask(lambda: self._archive.history(identities, contact, limit, include, span=span))
+
+    async def find(self, identities: Iterable[str | None], contact: str | None, id_: str) -> dict[str, Any] | None:
+        """The message with somebody that has this id."""
+        return await self._ask(lambda: self._archive.find(identities, contact, id_))
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if self._circuit.works is False:
