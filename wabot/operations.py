@@ -33,6 +33,10 @@ class Operations:
     _offload: Offload
     _clock: Callable[[], float]
 
+    def now(self) -> float:
+        """Unix seconds, as all of this account reads them."""
+        return self._clock()
+
     async def batch(self, batch_id: str) -> dict[str, Any] | None:
         """A batch with its counts, and its results in the order of the request; None if unknown."""
         head = await self._journal.batch_head(batch_id)

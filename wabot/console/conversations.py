@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -127,7 +126,7 @@ async def _list(account: Account, asked: Mapping[str, str]) -> dict[str, Any]:
         first, _ = await account.service.contacts(Question(attention=True, limit=WAITING))
     known = {(each["number"], each["bsuid"]) for each in first}
     return {
-        "now": time.time(),
+        "now": account.service.now(),
         "search": search,
         "waiting_only": waiting_only,
         "contacts": [*first, *(each for each in found if (each["number"], each["bsuid"]) not in known)],
@@ -145,7 +144,7 @@ async def _talk(account: Account, identity: str, request: web.Request) -> dict[s
     history = await account.service.history(identity, limit, ("queued", "failed"))
     window = contact["window_closes_at"]
     return {
-        "now": time.time(),
+        "now": account.service.now(),
         "contact": contact,
         "selected": identity,
         "open": True,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from aiohttp import web
 
 from wabot.console import rendering
@@ -34,7 +32,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         ],
         "events": [{**event, "endpoint": shown_address(event["endpoint"])} for event in events],
         "cursor": events[-1]["id"] if len(events) == SHOWN else None,
-        "now": time.time(),
+        "now": account.service.now(),
     }
     return rendering.page(request, "events.html", values)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,7 +40,7 @@ async def probe(request: web.Request) -> web.StreamResponse:
 
 
 async def _state(account: Account) -> Mapping[str, Any]:
-    now = time.time()
+    now = account.service.now()
     _, state = await account.readiness.state()
     waiting, more = await account.service.contacts(Question(attention=True, limit=WAITING_SHOWN))
     owed = await account.service.outbox(Query(kind=Kind.REPLY, limit=OWED_SHOWN))

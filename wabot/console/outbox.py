@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,17 +46,18 @@ async def page(request: web.Request) -> web.StreamResponse:
         "jobs": [_with_advice(job) for job in jobs],
         "cursor": jobs[-1]["outbox_id"] if len(jobs) == SHOWN else None,
         "stuck": await account.service.retry_counts(retry) if view in ("undelivered", "parked") else None,
-        "now": time.time(),
+        "now": account.service.now(),
     }
     return rendering.page(request, "outbox.html", values)
 
 
 async def one(request: web.Request) -> web.StreamResponse:
     """GET /console/outbox/{id}: one send, with what Meta said."""
-    job = await account_of(request).service.outbox_one(request.match_info["id"])
+    service = account_of(request).service
+    job = await service.outbox_one(request.match_info["id"])
     if job is None:
         raise Refusal(404, "no such send in the outbox")
-    return rendering.page(request, "outbox_one.html", {"job": _with_advice(job), "now": time.time()})
+    return rendering.page(request, "outbox_one.html", {"job": _with_advice(job), "now": service.now()})
 
 
 async def act(request: web.Request) -> web.StreamResponse:

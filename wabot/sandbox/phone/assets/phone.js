@@ -183,6 +183,7 @@
     }
     if (news.exchange) addExchange(news.exchange);
     if (news.process) showProcess(news.process);
+    if (news.process && news.process.state === "running") load();  // it may listen elsewhere now
     if (news.trouble) showTrouble(news.trouble);
   }
 
