@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from typing import Any
@@ -47,6 +48,14 @@ async def tried(b: Business, count: int = 1) -> None:
     await b.meta.until(lambda meta: len(meta.attempts) >= count)
     while any(lane["state"] == "running" for lane in (await b.get("/outbox")).json["outbox"]):
         await asyncio.sleep(0.01)
+
+
+async def idle(b: Business) -> bool:
+    """Whether nobody's message is on its way."""
+    replies, sends = [(await b.get("/outbox", params={"kind": kind})).json["outbox"] for kind in ("reply", "send")]
+    return not replies and all(
+        one["settled_at"] or one["state"] == "waiting" or one["due_at"] > time.time() for one in sends
+    )
 
 
 class Wire:

@@ -19,6 +19,8 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from tests.business import ANA, KEY, business
+from tests.process import eventually
+from tests.web.shapes import idle
 from wabot.sandbox.behaviour import Behaviour
 from wabot.sandbox.meta import Meta
 from wabot.web.reference.document import document
@@ -77,13 +79,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             found["url"] = b.url
             started.set()
             await over.wait()
+            await eventually(lambda: idle(b))  # else a connection to Meta may be half open when both ends stop
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     assert started.wait(20)
     yield found["url"]
     found["loop"].call_soon_threadsafe(over.set)
-    thread.join(20)
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
