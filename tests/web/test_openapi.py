@@ -19,10 +19,11 @@ from openapi_spec_validator import validate
 
 from tests.business import ANA, BEN, EVA, KEY, Answer, Business, business
 from tests.process import eventually
-from tests.receiver import SECRET
+from tests.receiver import SECRET, receiver
 from tests.test_readme import differences
 from tests.web.shapes import idle, queue
 from wabot import __version__
+from wabot.core.owner_events import TYPES
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import Behaviour, error
 from wabot.sandbox.meta import Meta
@@ -286,3 +287,21 @@ async def test_answers_that_name_their_account_have_the_shape_that_is_described(
             assert answer.status == 200, answer
             assert answer.json.get("account", "main") == (body or {}).get("account", "main")
             assert list(faults(DOCUMENT["paths"][path][method], answer)) == []
+
+
+async def test_events_are_described_as_they_are_posted(tmp_path: Path) -> None:
+    (operation,) = DOCUMENT["webhooks"]["event"].values()
+    schema = {**operation["requestBody"]["content"]["application/json"]["schema"], "components": closed()["components"]}
+    async with receiver() as shop, business(tmp_path / "data", events=[shop.table("*")]) as b:
+        await b.meta.say("Hi", from_=ANA)
+        await b.post(f"/contacts/{ANA}/opt-out")
+        await eventually(lambda: {"message.received", "contact.opted_out"} <= {one.type for one in shop.told()})
+        await eventually(lambda: idle(b))
+
+    assert DOCUMENT["components"]["schemas"]["EventBody"]["properties"]["type"]["enum"] == list(TYPES)
+    for one in shop.told():
+        assert list(_best(schema, one.body)) == []
+        for field, shape in (("message", "Message"), ("contact", "Contact")):
+            if field in one.data:
+                described = {"$ref": f"#/components/schemas/{shape}", "components": closed()["components"]}
+                assert list(_best(described, one.data[field])) == []

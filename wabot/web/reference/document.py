@@ -18,6 +18,7 @@ from wabot.web.reference.answers import Error
 from wabot.web.reference.operation import Operation, Shapes
 from wabot.web.reference.people import OPERATIONS as PEOPLE
 from wabot.web.reference.running import OPERATIONS as RUNNING
+from wabot.web.reference.running_answers import EventBody
 from wabot.web.reference.sending import OPERATIONS as SENDING
 from wabot.web.request_models import RecipientModel
 from wabot.web.request_preferences import KEY_LENGTH
@@ -100,6 +101,7 @@ def document() -> dict[str, Any]:
         "security": _SECURITY["key"],
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in OPERATIONS)],
         "paths": paths,
+        "webhooks": {"event": {"post": _EVENT}},
         "components": {"schemas": schemas, "securitySchemes": _SCHEMES},
     }
 
@@ -115,7 +117,8 @@ def _schemas() -> dict[str, Any]:
     answers: set[Shapes] = {
         shape for operation in OPERATIONS for shape in operation.answers.values() if shape is not None
     }
-    models: list[Shapes] = sorted({Error} | bodies | answers, key=lambda model: model.__name__)
+    beside: set[Shapes] = {Error, EventBody}
+    models: list[Shapes] = sorted(beside | bodies | answers, key=lambda model: model.__name__)
     _, found = models_json_schema(
         [(model, "validation") for model in models], ref_template=_REF, schema_generator=_Schemas
     )
@@ -213,6 +216,22 @@ def _responses(operation: Operation) -> dict[int, dict[str, Any]]:
     return found
 
 
+_EVENT = {
+    "operationId": "event",
+    "summary": "Something happened",
+    "description": "Posted to each endpoint of `[[events]]` until it answers 2xx, in order per contact, with the same"
+                   " `webhook-id` each time; 410 ends it. https://www.standardwebhooks.com",
+    "security": [],
+    "parameters": [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": _REF.format(model=EventBody.__name__)}}},
+    },
+    "responses": {"2XX": {"description": "Taken."}, "410": {"description": "Nothing more is wanted until a restart."}},
+}  # fmt: skip
 _SUCCESS = {200: "Done.", 202: "Accepted; not done yet."}
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
+from wabot.core.owner_events import TYPES
 from wabot.web.reference.answers import JobState, OfAccount, Seconds, Shape, Word, absent
 
 
@@ -92,6 +95,17 @@ class Events(OfAccount):
     count: int
     events: list[Event]
     next_cursor: str = absent()
+
+
+class EventBody(Shape):
+    """What is posted to the endpoints of `[[events]]`, as Standard Webhooks says."""
+
+    type: str = Field(json_schema_extra={"enum": list(TYPES)})
+    timestamp: str = Field(json_schema_extra={"format": "date-time"})
+    data: dict[str, Any]
+    """Of `message.*`: `message` as `Message`, and `contact` as `Contact`. Of `contact.*`: `contact`. Of
+    `batch.settled`: the batch's counts."""
+    account: str = absent()
 
 
 class Parameter(Shape):
