@@ -202,3 +202,11 @@ async def test_who_waits_for_a_person_is_listed(wabot: Business) -> None:
     assert await listed(wabot, attention="true") == [BEN]
     await wabot.post(f"/contacts/{BEN}/resume")
     assert await listed(wabot, attention="true") == []
+
+
+@pytest.mark.parametrize("search", ["tulpen", "TULPEN", "straße", "strasse", "ÄRGER", "फूल", "+91 9216", "100%", "A_B"])
+async def test_a_search_knows_no_case_in_any_script_and_no_wildcards(wabot: Business, search: str) -> None:
+    await wabot.meta.say("Tulpen in der Straße? Ärger! फूल 100% A_B", from_=ANA, name="Ana")
+    await wabot.meta.say("Nothing of the kind: 1000, AxB", from_=BEN, name="Ben")
+    found = (await wabot.get("/contacts", params={"search": search})).json["contacts"]
+    assert [each["number"] for each in found] == [ANA]

@@ -79,22 +79,27 @@ class ContactLists:
         return talks
 
     async def _matching(self, question: Question, before: int) -> list[Talk]:
-        ids = set(await self._read_long(_asked_for, question.search.strip(), attention=question.attention))
-        if question.search and not question.attention:
-            ids |= await self._saying(question.search.strip().casefold())
-        talks = await self._read_long(_places, sorted(ids))
+        words = question.search.strip()
+        ids = set(await self._read_long(_asked_for, words, attention=question.attention))
+        found = await self._saying(words) if words and not question.attention else {}
+        talks = [Talk(contact_id, place) for contact_id, place in found.items()]
+        talks += await self._read_long(_places, sorted(ids - found.keys()))
         return sorted((talk for talk in talks if talk.place < before), key=lambda talk: -talk.place)
 
-    async def _saying(self, words: str) -> set[int]:
-        found, at, seen = set[int](), _BEYOND, 0
+    async def _saying(self, words: str) -> dict[int, int]:
+        """The contacts of the newest messages in which `words` are, each with the place of their talk."""
+        places, said, at, seen = dict[int, int](), set[int](), _BEYOND, 0
         while seen < SEARCHED:
-            count, lowest, some = await self._read_long(_saying, words, at)
-            found |= some
-            seen += count
-            if count < STEP:
+            rows = await self._read_long(_says, words, at)
+            for message_id, contact_id, says in rows:
+                places.setdefault(contact_id, message_id)  # the newest first
+                if says:
+                    said.add(contact_id)
+            seen += len(rows)
+            if len(rows) < STEP:
                 break
-            at = lowest
-        return found
+            at = rows[-1][0]
+        return {contact_id: places[contact_id] for contact_id in said}
 
 
 def _talks_before(db: sqlite3.Connection, before: int) -> tuple[list[Talk], int | None]:
@@ -110,27 +115,41 @@ def _talks_before(db: sqlite3.Connection, before: int) -> tuple[list[Talk], int 
 
 def _asked_for(db: sqlite3.Connection, search: str, *, attention: bool) -> list[int]:
     """The contacts by name, by number or BSUID, or (`attention`) all who wait for a person and match."""
-    words = search.casefold()
     digits = "".join(char for char in search if char.isdigit())
     where = "attention_at IS NOT NULL" if attention else "1"
-    rows = db.execute(f"SELECT id, name, wa_id, bsuid FROM contacts WHERE {where} ORDER BY id DESC")
-    found: list[int] = []
-    for row in rows:
-        names = (row["name"].casefold(), (row["bsuid"] or "").casefold())
-        if any(words in name for name in names) or (digits and digits in (row["wa_id"] or "")):
-            found.append(row["id"])
-            if len(found) == NAMED:
-                break
-    return found
-
-
-def _saying(db: sqlite3.Connection, words: str, before: int) -> tuple[int, int, set[int]]:
-    """Of the next STEP messages: how many there are, the lowest id, and the contacts of those with `words`."""
     rows = db.execute(
-        "SELECT id, contact_id, body FROM messages WHERE id < ? ORDER BY id DESC LIMIT ?", (before, STEP)
+        f"SELECT id FROM contacts WHERE {where} AND ({_has('name', search)} OR {_has('bsuid', search)}"
+        " OR (:digits <> '' AND instr(wa_id, :digits))) ORDER BY id DESC LIMIT :most",
+        {"words": _folded(db, search), "digits": digits, "most": NAMED},
+    )
+    return [row["id"] for row in rows]
+
+
+def _says(db: sqlite3.Connection, words: str, before: int) -> list[tuple[int, int, bool]]:
+    """Of the next STEP messages, newest first: id, contact, and whether `words` are in it."""
+    return db.execute(
+        f"SELECT id, contact_id, {_has('body', words)} AS says FROM"
+        " (SELECT id, contact_id, body FROM messages WHERE id < :before ORDER BY id DESC LIMIT :step)",
+        {"words": _folded(db, words), "before": before, "step": STEP},
     ).fetchall()
-    found = {row["contact_id"] for row in rows if words in row["body"].casefold()}
-    return len(rows), rows[-1]["id"] if rows else before, found
+
+
+def _has(column: str, words: str) -> str:
+    """The condition that a column has `words` in any case. SQLite folds the letters of ASCII, ten times as fast."""
+    return f"instr({'lower' if _is_plain(words) else 'casefold'}({column}), :words) > 0"
+
+
+def _folded(db: sqlite3.Connection, words: str) -> str:
+    """The words as `_has` looks for them."""
+    if _is_plain(words):
+        return words.lower()
+    db.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
+    return words.casefold()
+
+
+def _is_plain(words: str) -> bool:
+    """Whether SQLite's lower() does: "ss" is also "ß"."""
+    return words.isascii() and "ss" not in words.lower()
 
 
 def _places(db: sqlite3.Connection, ids: Sequence[int]) -> list[Talk]:
