@@ -167,7 +167,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.assembly.ask": (
         "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal.talk_so_far",
-        "wabot.service", "wabot.settings", "wabot.work.models",
+        "wabot.service", "wabot.settings", "wabot.work.models", "wabot.work.trial",
     ),
     "wabot.assembly.account": (
         "wabot.assembly.lanes",

@@ -5,25 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from wabot.assembly import factories
 from wabot.assembly.adapters import Clients
 from wabot.core import remedies
-from wabot.core.answer import Answer, read_answer
-from wabot.core.conversation import MESSAGE_CHARACTERS, Prompt, Said, prompt
+from wabot.core.conversation import Said
 from wabot.core.exceptions import AssistantFailed
-from wabot.core.jobs import Job, Kind
 from wabot.core.model_answers import ModelAnswer, ModelName
-from wabot.core.outgoing import Origin
-from wabot.core.passages import Passage
-from wabot.core.whatsapp_text import for_whatsapp
 from wabot.journal.talk_so_far import NOBODY, talk_so_far
 from wabot.service import identify
 from wabot.settings.loading import Settings
 from wabot.work.models import Models
+from wabot.work.trial import Tried
 
 
 class _Asked:
@@ -45,50 +40,39 @@ async def ask(settings: Settings, args: argparse.Namespace) -> int:
     Raises SettingsError if there is no such account, InvalidNumber, OSError.
     """
     chosen = settings.of_accounts()[settings.account_named(args.account)]
-    style, contact, said = factories.reply_style(chosen), NOBODY, list[Said]()
+    contact, before, seen = NOBODY, list[Said](), _Asked()
     if args.number:
-        contact, said = talk_so_far(chosen.server.data_dir, identify(args.number), style.history_messages)
-    said = [*said, Said(Origin.PERSON, args.question, asked=True)]
+        most = chosen.assistant.history_messages
+        contact, before = talk_so_far(chosen.server.data_dir, identify(args.number), most)
     briefing = factories.briefing(chosen, time.time)
-    system = await briefing.system(contact.name, said)
-    room = max(style.prompt_characters - system.own, MESSAGE_CHARACTERS)
-    asked = prompt(said, system=system.text, limit=style.history_messages, characters=room)
-    if asked is None:
-        _print("There is no text to answer.")
-        return 1
-    failure, answer, seen = "", Answer(""), _Asked()
     async with AsyncExitStack() as stack:
         clients = await Clients.open({"": chosen}, stack)
-        models = Models(
-            await clients.models(chosen), clock=time.time, observers=[seen]
-        )  # no tools: they may book something
-        job = Job(0, Kind.REPLY, contact, token=0, attempt=1, spent=0, created_at=time.time(), tag="")
-        try:
-            answer = read_answer(await models.answer(asked, job), handoff=chosen.handoff.by_assistant)
-            if not answer.text and not answer.handoff:
-                failure = f"{seen.by} answered with nothing; see the passages and the prompt that it was shown"
-        except AssistantFailed:
-            failure = " ".join(seen.failed)
-    found = _document(asked, system.passages, answer, failure, style.max_bubbles)
-    found |= {"model": seen.by or None, "failed": seen.failed}
+        models = Models(await clients.models(chosen), clock=time.time, observers=[seen])  # and no tools
+        tried = await factories.trial(chosen, briefing, models, time.time).ask(args.question, contact, before)
+    if tried is None:
+        _print("There is no text to answer.")
+        return 1
+    found = _document(tried, seen)
     _print(json.dumps(found, ensure_ascii=False) if args.json else _in_words(found))
-    return 1 if failure else 0
+    return 1 if found["error"] else 0
 
 
-def _document(
-    asked: Prompt, passages: Sequence[Passage], answer: Answer, failure: str, max_bubbles: int
-) -> dict[str, Any]:
-    choices = answer.choices
+def _document(tried: Tried, seen: _Asked) -> dict[str, Any]:
+    choices, failure = tried.answer.choices, " ".join(seen.failed) if tried.failure else ""
+    if not failure and not tried.bubbles and not tried.answer.handoff:
+        failure = f"{seen.by} answered with nothing; see the passages and the prompt that it was shown"
     return {
-        "passages": [{"file": one.file, "heading": one.heading, "text": one.text} for one in passages],
+        "passages": [{"file": one.file, "heading": one.heading, "text": one.text} for one in tried.passages],
         "prompt": {
-            "system": asked.system,
-            "turns": [{"role": str(turn.role), "text": turn.text} for turn in asked.turns],
+            "system": tried.prompt.system,
+            "turns": [{"role": str(turn.role), "text": turn.text} for turn in tried.prompt.turns],
         },
-        "answer": list(for_whatsapp(answer.text, max_bubbles)),
+        "answer": list(tried.bubbles),
         "choices": list(choices.titles) if choices else [],
-        "handoff": answer.handoff,
+        "handoff": tried.answer.handoff,
         "error": failure or None,
+        "model": seen.by or None,
+        "failed": seen.failed,
     }
 
 

@@ -106,6 +106,13 @@ class ReplyStyle:
     prompt_characters: int = TALK_CHARACTERS
 
 
+async def shown(briefing: Briefing, style: ReplyStyle, name: str, said: Sequence[Said]) -> tuple[System, Prompt | None]:
+    """What the model is shown in a conversation with somebody of this `name`; None if there is no text to answer."""
+    system = await briefing.system(name, said)
+    room = max(style.prompt_characters - system.own, MESSAGE_CHARACTERS)
+    return system, prompt(said, system=system.text, limit=style.history_messages, characters=room)
+
+
 async def _never() -> bool:
     return False
 
@@ -255,9 +262,7 @@ class Replies:
 
     async def _prompt(self, talk: Transcript) -> Prompt | None:
         """What the model sees; None if no message that is being answered has a text."""
-        system, style = await self._briefing.system(talk.contact.name, talk.said), self._style
-        room = max(style.prompt_characters - system.own, MESSAGE_CHARACTERS)
-        return prompt(talk.said, system=system.text, limit=style.history_messages, characters=room)
+        return (await shown(self._briefing, self._style, talk.contact.name, talk.said))[1]
 
     async def _ask(self, job: Job, asked: Prompt, questions: Sequence[str]) -> tuple[list[Outgoing], Handoff | None]:
         """What the model says, and whether it asks for a person: then the notice is all that is said."""

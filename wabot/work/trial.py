@@ -1,4 +1,4 @@
-"""What the assistant would answer to a question of nobody's, and what it would be shown: nothing is stored or sent."""
+"""What the assistant would answer to a question, and what it would be shown: nothing is stored or sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wabot.core.answer import Answer, read_answer
-from wabot.core.conversation import MESSAGE_CHARACTERS, Prompt, Said, prompt
+from wabot.core.conversation import Prompt, Said
 from wabot.core.exceptions import AssistantFailed, CallsSpent
 from wabot.core.jobs import Job, Kind
 from wabot.core.messages import Contact
@@ -15,7 +15,9 @@ from wabot.core.outgoing import Origin
 from wabot.core.passages import Passage
 from wabot.core.system_prompt import System
 from wabot.core.whatsapp_text import for_whatsapp
-from wabot.work.reply import ReplyStyle
+from wabot.work.reply import ReplyStyle, shown
+
+NOBODY = Contact(0)
 
 
 class Briefing(Protocol):
@@ -55,15 +57,13 @@ class Trial:
         self.briefing = briefing
         self._assistant, self._style, self._handoff, self._clock = assistant, style, handoff, clock
 
-    async def ask(self, question: str) -> Tried | None:
-        """The answer to a question; None if there is nothing in it to answer."""
-        said = [Said(Origin.PERSON, question, asked=True)]
-        system = await self.briefing.system("", said)
-        room = max(self._style.prompt_characters - system.own, MESSAGE_CHARACTERS)
-        asked = prompt(said, system=system.text, limit=self._style.history_messages, characters=room)
+    async def ask(self, question: str, contact: Contact = NOBODY, before: Sequence[Said] = ()) -> Tried | None:
+        """The answer to a question of somebody with whom this was said `before`; None if there is nothing to answer."""
+        said = [*before, Said(Origin.PERSON, question, asked=True)]
+        system, asked = await shown(self.briefing, self._style, contact.name, said)
         if asked is None:
             return None
-        job = Job(0, Kind.REPLY, Contact(0), token=0, attempt=1, spent=0, created_at=self._clock(), tag="")
+        job = Job(0, Kind.REPLY, contact, token=0, attempt=1, spent=0, created_at=self._clock(), tag="")
         try:
             answer, failure = read_answer(await self._assistant.answer(asked, job), handoff=self._handoff), ""
         except AssistantFailed as error:
