@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.process import eventually, world
 from tests.receiver import SECRET, Receiver, receiver
 from tests.test_problem_sources import BANNED, REINSTATED
 from tests.web.shapes import queue
+from wabot.core.jobs import Kind
 from wabot.core.messages import SERVICE_WINDOW_SECONDS
 from wabot.core.owner_events import Endpoint, unknown
 from wabot.sandbox.behaviour import accept, error
@@ -169,6 +172,54 @@ async def test_an_endpoint_that_hangs_delays_neither_another_nor_a_reply(tmp_pat
             await wabot.meta.say("Hi", from_=number)
         await eventually(lambda: len(alive.told("message.sent")) == 3)
         assert len(wabot.meta.sent) == 3
+
+
+async def test_the_first_retry_comes_within_ten_seconds_however_patient_sends_are(tmp_path: Path) -> None:
+    slow = {"backoff_base_seconds": 300, "backoff_max_seconds": 300}
+    async with (
+        receiver(lambda _, count: 500 if count == 0 else 200) as shop,
+        business(tmp_path, events=[shop.table("message.received")], delivery=slow) as wabot,
+    ):
+        await wabot.meta.say("Hi", from_=ANA)
+        await eventually(lambda: shop.heard)
+        event: dict[str, Any] = {"state": ""}
+        while event["state"] != "queued" or not event["attempts"]:
+            (event,) = await events_of(wabot)
+            await asyncio.sleep(0.01)
+        assert 0 < event["due_at"] - time.time() <= 10
+
+
+async def test_an_event_names_its_account(tmp_path: Path) -> None:
+    north = {"name": "north", "phone_number_id": "100000000000009", "access_token": "sandbox-token",
+             "app_secret": "sandbox-secret", "verify_token": "v"}  # fmt: skip
+    async with (
+        receiver() as shop,
+        business(tmp_path, events=[shop.table("message.received")], accounts=[north]) as wabot,
+    ):
+        await wabot.meta.say("To main", from_=ANA)
+        wabot.meta.phone_number_id = north["phone_number_id"]
+        await wabot.meta.say("To north", from_=ANA)
+        await eventually(lambda: len(shop.told()) == 2)
+        told = {one.data["message"]["body"]: one.body["account"] for one in shop.told()}
+        assert told == {"To main": "main", "To north": "north"}
+        theirs = await events_of(wabot, account="north")
+        assert [event["type"] for event in theirs] == ["message.received"]
+
+
+async def test_a_flood_for_a_dead_endpoint_delays_no_reply_and_takes_no_memory(tmp_path: Path) -> None:
+    """Events wait in the journal, and a dead endpoint is tried a few at a time."""
+    async with receiver(lambda *_: 503) as dead, business(tmp_path, events=[dead.table()]) as wabot:
+        numbers = [f"4930{n:07}" for n in range(1000, 1400)]
+        batch = await wabot.post("/initiate-bulk", {"numbers": numbers}, headers={"Prefer": "respond-async"})
+        assert batch.status == 202
+        await wabot.meta.say("Hi", from_=ANA)
+        await eventually(lambda: len(wabot.meta.sent) == 401)
+        assert any(each.to == ANA for each in wabot.meta.sent)
+        metrics = (await wabot.get("/metrics")).body.decode()
+        waiting = re.search(r"wabot_events_open\{[^}]*\} ([0-9.]+)", metrics)
+        assert waiting
+        assert float(waiting[1]) > 300
+        assert wabot.running.account.lanes[Kind.EVENT].in_flight <= 16
 
 
 async def test_410_switches_an_endpoint_off_until_the_restart_and_is_a_problem(tmp_path: Path) -> None:
