@@ -10,6 +10,7 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, EVA, NOW, RULES, Scene, sent, text
 from tests.journal.scene import said as says
+from tests.journal.test_forgetting import traces
 from wabot.core.handoff import HandoffRules, Reason
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import Direction, Person
@@ -216,3 +217,17 @@ async def test_without_the_settings_nobody_is_told(scene: Scene) -> None:
     await pass_time(scene, 8 * 3600)
     assert queued(scene, EVA) == ["A colleague will answer."]
     assert scene.rows("SELECT id FROM contacts WHERE wa_id = ?", OWNER) == []
+
+
+async def test_who_is_forgotten_is_forgotten_in_what_the_owner_was_told(desk: Scene) -> None:
+    await desk.hear(says("wamid.1", Person(ANA, name="Ana Anders"), body="agent"))
+    await pass_time(desk, 1)
+    await desk.hear(says("wamid.2", Person(BEN, name="Ben Becker"), body="agent", at=desk.now))
+    await pass_time(desk, 700)
+    assert [who for who, _ in alerts(desk)] == [f"Ana Anders (+{ANA})", f"Ben Becker (+{BEN})"]
+    versions = [row["version"] for row in desk.rows("SELECT version FROM messages WHERE person = ?", OWNER)]
+    await desk.journal.forget(ANA, desk.now, archive=False)
+    assert [who for who, _ in alerts(desk)] == ["…", f"Ben Becker (+{BEN})"]
+    assert traces(desk, "Ana Anders", ANA) == []
+    again = [row["version"] for row in desk.rows("SELECT version FROM messages WHERE person = ?", OWNER)]
+    assert again == [versions[0] + 1, versions[1]]

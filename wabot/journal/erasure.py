@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from wabot.core.json_values import dict_of, list_of
-from wabot.journal import contacts, contents, event_queue, foreign_webhooks, forgotten, indexes, opt_outs
+from wabot.journal import (
+    contacts,
+    contents,
+    event_queue,
+    foreign_webhooks,
+    forgotten,
+    indexes,
+    opt_outs,
+    owner_alerts,
+)
 
 STEP, JOBS_STEP = 200, 10
 """Messages and jobs that one commit deletes. The place of a job in its batch of up to 10 000 must be found."""
@@ -106,6 +115,13 @@ def look_through(db: sqlite3.Connection, forgetting: int, after: tuple[int, int]
         if named.search(row["raw"]):
             foreign_webhooks.rewrite(db, row["id"], _without(row["raw"], named))
     return (last_notice, last_webhook) if (last_notice, last_webhook) != after else None
+
+
+def leave_alerts(
+    db: sqlite3.Connection, forgetting: int, owner: str, after: owner_alerts.Place
+) -> owner_alerts.Place | None:
+    """Remove a person from what the owner was told; where to go on, None at the end."""
+    return owner_alerts.forget(db, owner, _any_of(_list(db, forgetting, "names")), after)
 
 
 def contact_ids(db: sqlite3.Connection, forgetting: int) -> list[int]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from wabot.core.exceptions import JournalDown
 from wabot.core.messages import Person
-from wabot.journal import erasure, forgotten, kept_media
+from wabot.journal import erasure, forgotten, kept_media, owner_alerts
+from wabot.journal.accept import Rules
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.connections import Connection
 from wabot.journal.erasure import Erased, Forgetting
@@ -33,6 +34,7 @@ class ForgetsPeople:
     _connection: Connection
     _path: Path
     _salt: bytes | None
+    _rules: Rules
     _watchers: Watchers
     leaving: frozenset[str] = frozenset()
     """The names of all who are being forgotten."""
@@ -96,6 +98,9 @@ class ForgetsPeople:
         after: tuple[int, int] | None = (0, 0)
         while after is not None:
             after = await self.writer(erasure.look_through, forgetting, after)
+        told: owner_alerts.Place | None = owner_alerts.START
+        while told is not None:
+            told = await self.writer(erasure.leave_alerts, forgetting, self._rules.handoff.alert_number, told)
         await self._delete_files(forgetting)
         await self.writer(erasure.end, forgetting)
         if await self._connection.run(_empty_wal):
