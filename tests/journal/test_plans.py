@@ -304,6 +304,7 @@ async def by_hand_and_by_time(scene: Scene) -> None:
         await scene.journal.retry_counts(retry)
         await scene.journal.retry_all(retry, scene.now)
     await scene.journal.kept_file(ANA, "1")
+    await scene.journal.is_known(1)
     await scene.journal.cancel_batch("again", scene.now)
     await scene.journal.set_stop(EVA, scene.now, stop=True)
     await scene.journal.set_stop(EVA, scene.now, stop=False)

@@ -89,3 +89,33 @@ async def test_only_the_newest_are_asked_for() -> None:
     library = Library(**dict.fromkeys(names, 1))
     assert await had(Attachments(library, Room(32), largest=24), asked(*names)) == names[5:]
     assert len(library.downloaded) == MOST_MEDIA
+
+
+class Kept:
+    """Files by contact and id."""
+
+    def __init__(self) -> None:
+        self.files = set[tuple[int, str]]()
+
+    def keep(self, contact_id: int, medium: Medium, content: bytes) -> None:
+        self.files.add((contact_id, medium.id))
+
+    def drop(self, contact_id: int, medium: Medium) -> None:
+        self.files.discard((contact_id, medium.id))
+
+
+async def test_what_comes_when_its_sender_is_forgotten_is_not_kept() -> None:
+    files = Kept()
+    attachments = Attachments(Library(a=5, b=5), Room(32), largest=24, files=files)
+    known = True
+
+    async def is_known(contact_id: int) -> bool:
+        assert (contact_id, "a") in files.files or not known, "asked after it was written"
+        return known
+
+    attachments.is_known = is_known
+    await had(attachments, asked("a"))
+    assert files.files == {(1, "a")}
+    known = False
+    await had(attachments, asked("b"))
+    assert files.files == {(1, "a")}

@@ -97,7 +97,7 @@ async def _around(
     watch = factories.watch(identity.name, settings, journal, clock)
     meta = adapters.whatsapp(settings)
     calls = factories.daily_calls(settings, journal, clock)
-    models = await _models(adapters, settings, calls, clock, (metrics, watch))
+    models = await _models(adapters, settings, journal, calls=calls, clock=clock, observers=(metrics, watch))
     briefing = factories.briefing(settings, clock, watch.knowledge_read)
     replies = factories.replies(
         settings, journal, models, asked, meta.show_typing, calls=calls, briefing=briefing, clock=clock,
@@ -132,14 +132,22 @@ def _world(sends: Sends, replies: Replies, circuit: Circuit | None) -> World:
 
 
 async def _models(
-    adapters: Adapters, settings: Settings, calls: DailyCalls, clock: Clock, observers: Sequence[Observer]
+    adapters: Adapters,
+    settings: Settings,
+    journal: Journal,
+    *,
+    calls: DailyCalls,
+    clock: Clock,
+    observers: Sequence[Observer],
 ) -> Models:
     """The models of this account, with its tools and media, and its requests to them counted."""
+    if (attachments := adapters.attachments(settings)) is not None:
+        attachments.is_known = journal.is_known
     return Models(
         [replace(one, model=calls.counting(one.model)) for one in await adapters.models(settings)],
         clock=clock,
         tools=adapters.tools(settings),
-        attachments=adapters.attachments(settings),
+        attachments=attachments,
         observers=observers,
     )
 

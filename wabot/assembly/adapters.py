@@ -149,9 +149,9 @@ class Clients:
             phone_number_id=meta.phone_number_id,
             access_token=meta.access_token.get_secret_value(),
         )
-        keep = MediaFiles(settings.server.data_dir / FOLDER).keep if chosen.keep else None
+        files = MediaFiles(settings.server.data_dir / FOLDER) if chosen.keep else None
         largest = int(chosen.max_megabytes * 1024 * 1024)
-        return Attachments(library, self._room, largest=largest, for_model=for_model, keep=keep)
+        return Attachments(library, self._room, largest=largest, for_model=for_model, files=files)
 
     def doctor(self, settings: Settings, watch: Watch) -> Doctor:
         """The doctor within the service: it does not read the whole journal and does not call the model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,6 +37,17 @@ class Library(Protocol):
 
     async def look_up(self, medium: Medium) -> Located: ...
     async def download(self, located: Located, largest: int) -> bytes: ...
+
+
+class Files(Protocol):
+    """Where media are kept. Raises OSError."""
+
+    def keep(self, contact_id: int, medium: Medium, content: bytes) -> None: ...
+    def drop(self, contact_id: int, medium: Medium) -> None: ...
+
+
+async def _always(_contact_id: int) -> bool:
+    return True
 
 
 class Room:
@@ -83,8 +94,11 @@ class Room:
 class Attachments:
     """Puts the contents of media into prompts.
 
-    `largest`: bytes of one file at most. `for_model`: whether models get them. `keep`, if given, writes them down.
+    `largest`: bytes of one file at most. `for_model`: whether models get them. `files`, if given, keeps them.
     """
+
+    is_known: Callable[[int], Awaitable[bool]] = staticmethod(_always)
+    """Whether a contact is not forgotten meanwhile, or being forgotten: then nothing of theirs is kept."""
 
     def __init__(
         self,
@@ -93,15 +107,15 @@ class Attachments:
         *,
         largest: int,
         for_model: bool = True,
-        keep: Callable[[int, Medium, bytes], None] | None = None,
+        files: Files | None = None,
     ) -> None:
         self._library, self._room, self._largest = library, room, min(largest, room.size)
-        self._for_model, self._keep = for_model, keep
+        self._for_model, self._files = for_model, files
 
     @asynccontextmanager
     async def of(self, prompt: Prompt, contact_id: int) -> AsyncIterator[Prompt]:
         """The prompt with its media, or with a note for each that cannot be had. They are in memory until the end."""
-        wanted = [medium for medium in media_in(prompt) if self._keep or medium.sense][-MOST_MEDIA:]
+        wanted = [medium for medium in media_in(prompt) if self._files or medium.sense][-MOST_MEDIA:]
         if not wanted:
             yield without_media(prompt)
             return
@@ -136,8 +150,10 @@ class Attachments:
             content = await self._library.download(located, size)
             if not await asyncio.to_thread(_is_whole, content, medium.sha256, located.sha256):
                 raise MediumMissing("its SHA-256 is not the one that Meta gave")
-            if self._keep is not None:
-                await asyncio.to_thread(self._keep, contact_id, medium, content)
+            if self._files is not None:
+                await asyncio.to_thread(self._files.keep, contact_id, medium, content)
+                if not await self.is_known(contact_id):  # asked afterwards: who is forgotten now finds the file
+                    await asyncio.to_thread(self._files.drop, contact_id, medium)
         except MediumMissing as error:
             log.warning("media.missing", medium=medium.kind, reason=str(error))
             return None
