@@ -80,6 +80,8 @@ async def test_what_is_older_than_twelve_hours_is_recorded_and_not_answered(scen
     assert [row["wa_id"] for row in stopped] == ["491711234500", BEN]
     confirmed = scene.rows("SELECT person FROM messages WHERE direction = 'out'")
     assert [row["person"] for row in confirmed] == ["491711234500"], "an old STOP holds, and is not confirmed"
+    waiting = scene.rows("SELECT wa_id, attention_reason, paused_until FROM contacts WHERE attention_at IS NOT NULL")
+    assert waiting == [{"wa_id": ANA, "attention_reason": "old_news", "paused_until": None}], "a person sees to them"
 
 
 async def test_what_a_copy_had_kept_is_not_answered_again_when_it_is_put_back(scene: Scene, tmp_path: Path) -> None:
@@ -94,6 +96,7 @@ async def test_what_a_copy_had_kept_is_not_answered_again_when_it_is_put_back(sc
     await reclaim(scene)
 
     assert scene.rows("SELECT wamid FROM messages ORDER BY id") == [{"wamid": "wamid.1"}, {"wamid": "wamid.2"}]
+    assert scene.rows("SELECT 1 FROM contacts WHERE attention_at IS NOT NULL") == [], "it may have been answered"
     scene.now += 60
     assert [job.contact.wa_id for job in await scene.claim(Kind.REPLY, limit=9)] == [BEN]
 

@@ -11,7 +11,9 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from wabot.core import webhook
-from wabot.core.messages import ForeignPart, Webhook
+from wabot.core.handoff import HandoffRules, Reason
+from wabot.core.messages import ForeignPart, Inbound, Stop, Webhook
+from wabot.journal import contacts, takeover
 from wabot.journal.accept import Rules, accept
 from wabot.journal.after_restore import restored_at
 from wabot.journal.receipts import ReceiptRules
@@ -139,10 +141,21 @@ def accept_kept(
         incoming = webhook.parse(one.raw.encode(), {number: ""})[number]
         answered_from = math.inf if one.restored else now - ANSWERED_SECONDS
         old, fresh = _by_age(incoming, one.received_at, answered_from)
-        stored += (
-            accept(db, old, now, silent, receipt_rules).stored + accept(db, fresh, now, rules, receipt_rules).stored
-        )
+        missed = accept(db, old, now, silent, receipt_rules).stored
+        if missed and not one.restored:
+            ids = {message.wamid for message in old.messages}
+            asked = [message for message in incoming.messages if message.answerable and message.wamid in ids]
+            _leave_to_a_person(db, asked, rules.handoff, now)
+        stored += missed + accept(db, fresh, now, rules, receipt_rules).stored
     return stored
+
+
+def _leave_to_a_person(db: sqlite3.Connection, messages: Sequence[Inbound], rules: HandoffRules, now: float) -> None:
+    """Nobody answers these any more, as with a reply that comes too late: a person sees to who wrote them."""
+    for name in dict.fromkeys(message.person.bsuid or message.person.wa_id or "" for message in messages):
+        contact = contacts.find(db, name)
+        if contact is not None and contact.stopped is not Stop.ALL:
+            takeover.hand_off(db, contact.id, rules.begin(Reason.OLD_NEWS), now)
 
 
 def forget(db: sqlite3.Connection, step: Sequence[OneKept]) -> int:
