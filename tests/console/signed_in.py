@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import unescape
+from urllib.parse import urlencode
 
 from aiohttp import ClientSession, CookieJar
 
@@ -40,11 +42,14 @@ class Visitor:
         async with self.session.get(path, **request) as answer:  # type: ignore[arg-type]
             return Page(answer.status, answer.url.path, await answer.text(), answer.headers)
 
-    async def post(self, path: str, values: Mapping[str, str] | None = None, **request: object) -> Page:
+    async def post(
+        self, path: str, values: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> Page:
         """Send a form with the token of this session."""
         token = _TOKEN.search((await self.get("/console")).html)
-        data = {"form_token": token[1] if token else "", **(values or {})}
-        async with self.session.post(path, data=data, **request) as answer:  # type: ignore[arg-type]
+        form = urlencode({"form_token": token[1] if token else "", **(values or {})}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
+        async with self.session.post(path, data=io.BytesIO(form), headers=headers) as answer:
             return Page(answer.status, answer.url.path, await answer.text(), answer.headers)
 
     async def sign_in(self, key: str, onward: str = "") -> Page:

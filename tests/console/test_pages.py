@@ -187,6 +187,17 @@ async def test_a_batch_from_a_table_is_checked_started_once_and_stopped(tmp_path
             assert (await v.get("/console/batches/nothing")).status == 404
 
 
+async def test_a_table_of_ten_thousand_people_fits_into_the_form(tmp_path: Path) -> None:
+    async with business(tmp_path / "data", whatsapp={"business_account_id": "200000000000002"}) as b, visitor(b) as v:
+        b.meta.templates.add("welcome", "en_US", "UTILITY", [{"type": "BODY", "text": "Welcome, {{1}}!"}])
+        table = "number,1\n" + "".join(f"+4930{n:07},{'x' * 150}\n" for n in range(10_000))
+        page = await v.post("/console/batches/new", {"table": table, "template": "welcome/en_US", "send_at": ""})
+        assert "Send 10000 messages" in page.text
+        table += "+49301234567,y\n"
+        page = await v.post("/console/batches/new", {"table": table, "template": "welcome/en_US", "send_at": ""})
+        assert "The table has 10001 rows; one batch takes 10000." in page.text
+
+
 async def test_the_knowledge_page_shows_what_the_model_would_say(tmp_path: Path) -> None:
     (tmp_path / "k").mkdir()
     (tmp_path / "k" / "prices.md").write_text("# Tulips\nTulips cost 12 euros.\n", "utf-8")

@@ -12,6 +12,9 @@ from aiohttp import web
 
 ASSETS = Path(__file__).parent / "assets"
 
+LARGEST_FORM = 4 << 20
+"""Bytes of a form: 10 000 people with their values. Only who has signed in may send more than the sign-in takes."""
+
 STREAMS = web.AppKey("streams", set[asyncio.Task[Any]])
 """The tasks of open pages that are told of changes."""
 

@@ -30,7 +30,6 @@ HEADERS = {
 """Nothing from another host, no inline scripts, and no page of ours in a frame of somebody else's."""
 
 SIGN_IN = "/console/sign-in"
-LARGEST_FORM = 4 << 20
 
 
 async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:

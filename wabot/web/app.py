@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from wabot.accounts import Accounts
+from wabot.console.routes import LARGEST_FORM, STREAMS
 from wabot.console.routes import ROUTES as CONSOLE
-from wabot.console.routes import STREAMS
 from wabot.offload import Offload
 from wabot.web import (
     batches,
@@ -50,7 +50,7 @@ ROUTES = [
 
 def make_app(accounts: Accounts, intake: WebhookIntake, *, gate: Gate, wait_seconds: float) -> web.Application:
     """The HTTP API of all accounts."""
-    app = web.Application(middlewares=[serving(gate)])
+    app = web.Application(middlewares=[serving(gate)], client_max_size=LARGEST_FORM)
     app[ACCOUNTS], app[webhook.INTAKE] = accounts, intake
     app[OFFLOAD] = Offload()
     app[WAIT_SECONDS] = wait_seconds
