@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wabot.core.may_send import unwanted
 from wabot.core.messages import Stop
 from wabot.core.outgoing import Origin, template_message
 from wabot.core.phone_numbers import InvalidNumber, normalize_number
@@ -38,8 +40,11 @@ class Bulk:
     send_at: float | None = None
 
 
-def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str) -> NewBatch:
-    """The batch for a request, with this new id; `default`: the template if the request has none. May take a second."""
+def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str, category: str | None) -> NewBatch:
+    """The batch for a request, with this new id; `default`: the template if the request has none. May take a second.
+
+    `category`: of the template, in Meta's words; None if they are not known.
+    """
     template = bulk.template or default
     whole = template_message(template, Origin.BULK)
     recipients = []
@@ -52,7 +57,7 @@ def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str) -> NewBatch
             recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing, size))
         except InvalidNumber:
             recipients.append(Recipient(asked.number, None))
-    return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients, bulk.send_at)
+    return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients, bulk.send_at, category)
 
 
 def fingerprint(bulk: Bulk) -> str:
@@ -67,21 +72,22 @@ def fingerprint(bulk: Bulk) -> str:
     return digest.hexdigest()
 
 
-def dry_run(batch: NewBatch, stops: Mapping[Stop, int], *, category: str | None, rate: float) -> dict[str, Any]:
-    """What a batch would send, how many of it whom it would not be sent to, and how long it takes at `rate` a second.
-
-    `category`: of the template, in Meta's words; None if Meta cannot be asked.
-    """
+def dry_run(batch: NewBatch, stops: Mapping[Stop, int], *, rate: float) -> dict[str, Any]:
+    """What a batch would send, how many it would not be sent to, and how long it takes at `rate` a second."""
     valid = [recipient.number for recipient in batch.recipients if recipient.number]
     distinct = len(set(valid))
-    would_send = distinct - sum(stops.values())
+    refused = Counter[str]()
+    for stopped, people in stops.items():
+        if why := unwanted(stopped, batch.category, bulk=True):
+            refused[why[1]] += people
+    would_send = distinct - refused.total()
     return {
         "total": len(batch.recipients),
         "duplicates": len(valid) - distinct,
         "invalid": len(batch.recipients) - len(valid),
-        "opted_out": stops.get(Stop.ALL, 0) + stops.get(Stop.MARKETING, 0),
-        "unreachable": stops.get(Stop.UNREACHABLE, 0),
+        "opted_out": refused["opted_out"],
+        "unreachable": refused["unreachable"],
         "would_send": would_send,
-        "category": category,
+        "category": batch.category,
         "seconds": round(would_send / rate, 2) if rate else 0.0,
     }

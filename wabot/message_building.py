@@ -15,7 +15,6 @@ from wabot.journal.single_messages import Reason
 
 _WORDS = {
     Reason.WINDOW_CLOSED: "this person has not written within 24 hours, so Meta delivers nothing but a template",
-    Reason.OPTED_OUT: "this person opted out",
     Reason.INVALID_NUMBER: "not a phone number",
     Reason.INVALID_MESSAGE: "Meta would not accept this message",
 }

@@ -20,7 +20,7 @@ from wabot.journal.batches import Queued
 from wabot.journal.contact_list import Question
 from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
-from wabot.journal.single_messages import NewSingle, Reason
+from wabot.journal.single_messages import NewSingle, NotQueued, Reason
 from wabot.journal.takeover import UNTIL_RESUMED
 from wabot.log import get_logger
 from wabot.message_building import NotSendable, OneMessage
@@ -85,11 +85,11 @@ class Service(Operations):
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch: its id, and whether it existed already. Raises TemplateRefused, KeyConflict, JournalDown."""
-        if not await self._is_queued(bulk.key):
-            await self._judge(bulk)
+        judged = None if await self._is_queued(bulk.key) else await self._judge(bulk)
         if bulk.send_at is not None and bulk.send_at <= self._clock():
             bulk = replace(bulk, send_at=None)
-        batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16))
+        category = await self._category(bulk.template or self._template, judged)
+        batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16), category)
         queued = await self._journal.queue_batch(batch, self._clock())
         _refuse_conflict(queued)
         if not queued.known:
@@ -98,10 +98,10 @@ class Service(Operations):
 
     async def dry_run(self, bulk: Bulk) -> dict[str, Any]:
         """What a batch would send, and to whom it would not; nothing is queued. Raises InvalidInput, JournalDown."""
-        template = await self._judge(bulk)
-        batch = await self._offload(new_batch, bulk, self._template, "")
+        category = await self._category(bulk.template or self._template, await self._judge(bulk))
+        batch = await self._offload(new_batch, bulk, self._template, "", category)
         stops = await self._journal.stopped(list({each.number for each in batch.recipients if each.number}))
-        return dry_run(batch, stops, category=template.category if template else None, rate=self._rate)
+        return dry_run(batch, stops, rate=self._rate)
 
     async def _judge(self, bulk: Bulk) -> Template | None:
         """The template of a batch, if Meta can be asked. Raises TemplateRefused, and InvalidInput for its time."""
@@ -122,16 +122,24 @@ class Service(Operations):
             identity = identify(message.number)
         except InvalidNumber as error:
             raise NotSendable(Reason.INVALID_NUMBER) from error
-        template = message.outgoing.content.get("template")
+        template, category = message.outgoing.content.get("template"), None
         if template is not None and not await self._is_queued(message.key):
             named = {"name": template["name"], "language": template["language"]["code"]}
-            await self._check(named, [template.get("components") or ()], own=False)
-        name = new_id(self._noise, 16)
-        seconds = self._takeover_seconds if message.takeover else 0.0
-        single = NewSingle(name, message.key, message.fingerprint, identity, message.outgoing, message.quotes, seconds)
+            judged = await self._check(named, [template.get("components") or ()], own=False)
+            category = await self._category(named, judged)
+        single = NewSingle(
+            new_id(self._noise, 16),
+            message.key,
+            message.fingerprint,
+            identity,
+            message.outgoing,
+            message.quotes,
+            takeover_seconds=self._takeover_seconds if message.takeover else 0.0,
+            category=category,
+        )
         queued = await self._journal.queue_single(single, self._clock())
-        if isinstance(queued, Reason):
-            raise NotSendable(queued)
+        if isinstance(queued, NotQueued):
+            raise NotSendable(queued.reason, queued.field, queued.words)
         _refuse_conflict(queued)
         return queued.id, queued.known
 
@@ -144,6 +152,12 @@ class Service(Operations):
         if self._refusals is None:
             return None
         return await self._refusals.check(template["name"], template["language"], each, own=own)
+
+    async def _category(self, template: Mapping[str, Any], judged: Template | None) -> str | None:
+        """The category of a template, which Meta listed as `judged` if it could be asked; None if it is not known."""
+        if judged is not None:
+            return judged.category or None
+        return await self.templates.category(template["name"], template["language"])
 
     async def sent(self, single_id: str) -> dict[str, Any]:
         """What became of one message to one person so far, as one line of a batch."""

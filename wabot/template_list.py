@@ -80,6 +80,11 @@ class TemplateList:
                 return None
             return await self._read_one(name, self._ask)
 
+    async def category(self, name: str, language: str) -> str | None:
+        """The category of a template, as Meta said last; None if it is not known."""
+        versions = await self.of(name) or self._known.get(name) or []
+        return next((each.category for each in versions if each.language == language), None) or None
+
     def changed(self) -> None:
         """Meta said that a template has changed: ask about them when they are needed next."""
         self._news += 1

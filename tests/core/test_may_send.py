@@ -73,12 +73,24 @@ def test_who_opted_out_gets_nothing_but_the_confirmation(origin: Origin, templat
 
 
 @pytest.mark.parametrize("origin", list(Origin))
-@pytest.mark.parametrize(("stopped", "code"), [(Stop.MARKETING, "opted_out"), (Stop.UNREACHABLE, "unreachable")])
-def test_who_wants_no_marketing_or_cannot_be_reached_still_gets_answers(
-    origin: Origin, stopped: Stop, code: str
+def test_who_could_not_be_reached_gets_all_but_bulk(origin: Origin) -> None:
+    expected = (Event.GIVE_UP, "unreachable") if origin is Origin.BULK else None
+    job = replace(of(origin, stopped=Stop.UNREACHABLE, template=True), category="UTILITY")
+    assert told(job) == expected
+
+
+@pytest.mark.parametrize("origin", list(Origin))
+@pytest.mark.parametrize("category", ["MARKETING", "UTILITY", "AUTHENTICATION", "SOMETHING_NEW", None])
+def test_who_stopped_marketing_gets_no_template_that_may_be_marketing_unless_it_answers_them(
+    origin: Origin, category: str | None
 ) -> None:
-    expected = (Event.GIVE_UP, code) if origin is Origin.BULK else None
-    assert told(of(origin, stopped=stopped, template=True)) == expected
+    unasked = origin in (Origin.BULK, Origin.STAFF)
+    expected = (Event.GIVE_UP, "opted_out") if unasked and category not in ("UTILITY", "AUTHENTICATION") else None
+    assert told(replace(of(origin, stopped=Stop.MARKETING, template=True), category=category)) == expected
+
+
+def test_who_stopped_marketing_gets_what_staff_writes_to_them() -> None:
+    assert told(of(Origin.STAFF, stopped=Stop.MARKETING)) is None
 
 
 def test_who_opted_out_is_told_so_though_the_window_is_closed_too() -> None:

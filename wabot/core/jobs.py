@@ -184,7 +184,7 @@ class Job:
     """A claimed job. Times are Unix seconds; `attempt` numbers the requests, `spent` counts those that used up a try.
 
     A reply answers the contact's messages with ids `since` to `upto`. A send carries `outgoing`,
-    an event `post`.
+    an event `post`. `category`: that of a template, as Meta said when it was queued; None if it did not.
     """
 
     id: int
@@ -201,6 +201,7 @@ class Job:
     outgoing: Outgoing | None = None
     pause: Pause | None = None
     batch_id: str | None = None
+    category: str | None = None
     post: Post | None = None
 
 

@@ -11,6 +11,20 @@ from wabot.core.outgoing import OF_ASSISTANT, Origin
 
 TAKEN_OVER = "A person answers this contact"
 
+NOT_MARKETING = frozenset({"UTILITY", "AUTHENTICATION"})
+"""Meta's words for the templates that who stopped marketing still gets. Any other, also a new or an unknown one, counts
+as marketing: an opt-out holds in doubt."""
+
+Why = tuple[str, str]
+"""Why something is not sent: in words, and as a code."""
+
+OPTED_OUT: Why = ("This person opted out", "opted_out")
+_NO_MARKETING: Why = ("This person opted out of marketing, and the template is marketing", "opted_out")
+_MAYBE_MARKETING: Why = (
+    "This person opted out of marketing, and Meta cannot be asked whether the template is marketing", "opted_out",
+)  # fmt: skip
+_UNREACHABLE: Why = ("Meta could not reach this person before; they have to write first", "unreachable")
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -39,12 +53,14 @@ def check(job: Job, now: float, *, attempts: int, bulk_waits: BulkWaits = never)
     if not job.contact.address:
         return Outcome(Event.GIVE_UP, spent=False, error="This number is somebody else's now", code="passed_on")
     if job.contact.stopped is Stop.ALL and outgoing.origin is not Origin.SERVICE:
-        return Outcome(Event.GIVE_UP, spent=False, error="This person opted out", code="opted_out")
+        return _given_up(OPTED_OUT)
     silent = job.contact.is_paused(now) or job.id <= job.contact.silent_upto
     if silent and outgoing.origin in OF_ASSISTANT:
         return Outcome(Event.TAKE_OVER, spent=False, error=TAKEN_OVER, code="taken_over")
-    if job.contact.stopped is not None and outgoing.origin is Origin.BULK:
-        return _unasked_for(job.contact.stopped)
+    if outgoing.template is not None and outgoing.origin in (Origin.BULK, Origin.STAFF):
+        bulk = outgoing.origin is Origin.BULK
+        if why := unwanted(job.contact.stopped, job.category, bulk=bulk):
+            return _given_up(why)
     if outgoing.origin is Origin.BULK and (wait := bulk_waits(now)):
         # Held, so that it stands in no one's way: a reply to the same person leaves meanwhile.
         return Outcome(Event.HOLD, due_at=wait.until, spent=False, error=wait.reason, code=wait.code)
@@ -58,8 +74,18 @@ def check(job: Job, now: float, *, attempts: int, bulk_waits: BulkWaits = never)
     return None
 
 
-def _unasked_for(stopped: Stop) -> Outcome:
-    if stopped is Stop.UNREACHABLE:
-        reason = "Meta could not reach this person before; they have to write first"
-        return Outcome(Event.GIVE_UP, spent=False, error=reason, code="unreachable")
-    return Outcome(Event.GIVE_UP, spent=False, error="This person opted out", code="opted_out")
+def unwanted(stopped: Stop | None, category: str | None, *, bulk: bool) -> Why | None:
+    """Why a template that nobody asked for does not go to somebody of whom this is `stopped`; None if it may.
+
+    `category`: the template's, in Meta's words; None if they are not known. `bulk`: it is sent to many.
+    """
+    if stopped is Stop.ALL:
+        return OPTED_OUT
+    if stopped is Stop.MARKETING and category not in NOT_MARKETING:
+        return _NO_MARKETING if category else _MAYBE_MARKETING
+    return _UNREACHABLE if stopped is Stop.UNREACHABLE and bulk else None
+
+
+def _given_up(why: Why) -> Outcome:
+    words, code = why
+    return Outcome(Event.GIVE_UP, spent=False, error=words, code=code)

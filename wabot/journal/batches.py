@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from wabot.core.messages import Stop
+from wabot.core.may_send import unwanted
 from wabot.core.outgoing import Outgoing
 from wabot.journal import contacts, contents, indexes, retry_and_cancel
 from wabot.journal.queue import enqueue_bulk
@@ -37,7 +37,8 @@ class Recipient:
 class NewBatch:
     """A request to be queued. `fingerprint` distinguishes requests with the same Idempotency-Key `key`.
 
-    `send_at`: when its sends are to be queued; None: now. Until then nobody waits behind them.
+    `send_at`: when its sends are to be queued; None: now. Until then nobody waits behind them. `category`: of its
+    template, in Meta's words; None if they are not known.
     """
 
     id: str
@@ -45,6 +46,7 @@ class NewBatch:
     fingerprint: str
     recipients: Sequence[Recipient]
     send_at: float | None = None
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,6 @@ _Place = tuple[int | None, str | None, str | None]
 
 _CANCELLED: _Place = (None, "Cancelled", "cancelled")
 _INVALID: _Place = (None, "Invalid phone number", "invalid_number")
-_OPTED_OUT: _Place = (None, "This person opted out", "opted_out")
-_UNREACHABLE: _Place = (None, "Meta could not reach this person before; they have to write first", "unreachable")
-_STOPPED = {Stop.ALL: _OPTED_OUT, Stop.MARKETING: _OPTED_OUT, Stop.UNREACHABLE: _UNREACHABLE}
 
 
 def queue_batch(db: sqlite3.Connection, batch: NewBatch, now: float) -> Queued:
@@ -109,8 +108,8 @@ def knows_key(db: sqlite3.Connection, key: str) -> bool:
 def draft(db: sqlite3.Connection, batch: NewBatch, now: float) -> None:
     """The first of three steps: `write_down` the recipients, then `begin`."""
     db.execute(
-        "INSERT INTO batches (id, fingerprint, created_at, next_position) VALUES (?, ?, ?, ?)",
-        (batch.id, batch.fingerprint, now, _DRAFT),
+        "INSERT INTO batches (id, fingerprint, created_at, next_position, category) VALUES (?, ?, ?, ?, ?)",
+        (batch.id, batch.fingerprint, now, _DRAFT, batch.category),
     )
 
 
@@ -172,7 +171,7 @@ def begin(db: sqlite3.Connection, batch: NewBatch) -> Queued:
 
 def queue_next(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
     """Queue the next slice of a batch that has begun, or cancel it in one that was cancelled; whether there is more."""
-    begun = "SELECT next_position, cancelled_at FROM batches WHERE id = ? AND next_position >= 0"
+    begun = "SELECT id, next_position, cancelled_at, category FROM batches WHERE id = ? AND next_position >= 0"
     batch = db.execute(begun, (batch_id,)).fetchone()
     if batch is None:
         return False
@@ -184,7 +183,7 @@ def queue_next(db: sqlite3.Connection, batch_id: str, now: float) -> bool:
         (batch_id, batch["next_position"], size),
     ).fetchall()
     asked = {row["number"]: row["content_id"] for row in rows if row["content_id"]}
-    places = dict.fromkeys(asked, _CANCELLED) if cancelled else _queue_all(db, batch_id, asked, now)
+    places = dict.fromkeys(asked, _CANCELLED) if cancelled else _queue_all(db, batch, asked, now)
     if cancelled:
         _cancel_all(db, [row["job_id"] for row in rows if row["job_id"] and row["same_as"] is None], now)
     _write_places(db, batch_id, rows, places)
@@ -279,10 +278,13 @@ def is_open(db: sqlite3.Connection, batch_id: str) -> bool:
     return any(db.execute(sql, (batch_id,)).fetchone() for sql in (unqueued, open_jobs))
 
 
-def _queue_all(db: sqlite3.Connection, batch_id: str, asked: dict[str, int], now: float) -> dict[str, _Place]:
+def _queue_all(db: sqlite3.Connection, batch: sqlite3.Row, asked: dict[str, int], now: float) -> dict[str, _Place]:
     """Queue for each number its content (id), unless its contact may not get it; the place of each."""
     found = contacts.find_or_create(db, list(asked), now)
-    places = {number: _STOPPED[stopped] for number, (_, stopped) in found.items() if stopped}
+    places: dict[str, _Place] = {}
+    for number, (_, stopped) in found.items():
+        if why := unwanted(stopped, batch["category"], bulk=True):
+            places[number] = (None, *why)
     allowed = [number for number in asked if number not in places]
-    ids = enqueue_bulk(db, [(found[number][0], asked[number]) for number in allowed], now=now, batch_id=batch_id)
+    ids = enqueue_bulk(db, [(found[number][0], asked[number]) for number in allowed], now=now, batch_id=batch["id"])
     return places | {number: (job_id, None, None) for number, job_id in zip(allowed, ids, strict=True)}

@@ -20,7 +20,7 @@ from wabot.journal.transitions import apply_event, fail_message, promote, promot
 
 _CLAIMABLE = {
     kind: "SELECT j.*, c.wa_id, c.bsuid, c.name, c.last_inbound_at, c.stopped,"
-    " c.paused_until, c.silent_upto,"
+    " c.paused_until, c.silent_upto, (SELECT category FROM batches WHERE id = j.batch_id) AS category,"
     " coalesce((SELECT raw FROM contents WHERE id = m.content_id), m.raw) AS raw, m.body, m.origin,"
     " (SELECT max(id) FROM messages) AS upto"  # ids only grow: up to the newest of all is up to the contact's newest
     " FROM jobs j JOIN contacts c ON c.id = j.contact_id LEFT JOIN messages m ON m.job_id = j.id"
@@ -268,4 +268,5 @@ def _job(row: sqlite3.Row, token: int, journal: str, paused: Mapping[tuple[str, 
         outgoing=outgoing,
         pause=templates.pause_of(outgoing, paused) if outgoing and paused else None,
         batch_id=row["batch_id"],
+        category=row["category"],
     )

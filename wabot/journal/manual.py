@@ -29,7 +29,7 @@ from wabot.journal.batch_results import Counts, Head, RecipientResult
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.batches import Queued
 from wabot.journal.forgetting import ForgetsPeople
-from wabot.journal.single_messages import NewSingle, Reason, queue_single
+from wabot.journal.single_messages import NewSingle, NotQueued, queue_single
 from wabot.journal.sqlite import Reader, Writer
 
 MANY_NUMBERS = 1000
@@ -75,7 +75,7 @@ class ByHand(ForgetsPeople):
         """The assistant answers somebody again; False if they are unknown."""
         return await self.writer(takeover.resume_by_hand, identity)
 
-    async def queue_single(self, single: NewSingle, now: float) -> Queued | Reason:
+    async def queue_single(self, single: NewSingle, now: float) -> Queued | NotQueued:
         """Queue one message to one person, or say why it cannot be."""
         self._refuse_when_crowded()
         await self._welcome_back([single.identity], now)

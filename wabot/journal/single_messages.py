@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
 
+from wabot.core.may_send import OPTED_OUT, unwanted
 from wabot.core.messages import Contact, Person, Stop
 from wabot.core.outgoing import Outgoing
 from wabot.journal import batches, contacts, takeover
@@ -31,7 +32,8 @@ class NewSingle:
     """A message to be queued; `key` and `fingerprint` as a batch has them. `identity`: digits, or a BSUID.
 
     `quotes`: the wamid of the message that it quotes, which must be of the same talk. `takeover_seconds`: for so long a
-    person answers the contact from then on, and not the assistant; 0: nothing changes.
+    person answers the contact from then on, and not the assistant; 0: nothing changes. `category`: of its template, in
+    Meta's words; None if they are not known.
     """
 
     id: str
@@ -41,20 +43,30 @@ class NewSingle:
     outgoing: Outgoing
     quotes: str | None = None
     takeover_seconds: float = 0.0
+    category: str | None = None
 
 
-def queue_single(db: sqlite3.Connection, single: NewSingle, now: float) -> Queued | Reason:
+@dataclass(frozen=True, slots=True)
+class NotQueued:
+    """A message that cannot be queued. `field`: where it is wrong; `words`: why, where `reason` says too little."""
+
+    reason: Reason
+    field: str = ""
+    words: str = ""
+
+
+def queue_single(db: sqlite3.Connection, single: NewSingle, now: float) -> Queued | NotQueued:
     """Queue a message, unless its key is known, or say why it cannot be."""
     if known := batches.find(db, single.key, single.fingerprint):
         return known
     contact = contacts.find(db, single.identity)
-    reason = _refusal(db, single, contact, now)
-    if reason is not None:
-        return reason
+    refused = _refusal(db, single, contact, now)
+    if refused is not None:
+        return refused
     contact_id = contact.id if contact else contacts.create(db, Person.of(single.identity), now)
     db.execute(
-        "INSERT INTO batches (id, key, fingerprint, created_at, single) VALUES (?, ?, ?, ?, 1)",
-        (single.id, single.key, single.fingerprint, now),
+        "INSERT INTO batches (id, key, fingerprint, created_at, single, category) VALUES (?, ?, ?, ?, 1, ?)",
+        (single.id, single.key, single.fingerprint, now, single.category),
     )
     job_id = enqueue(db, contact_id, single.outgoing, now=now, batch_id=single.id)
     if single.takeover_seconds:
@@ -66,13 +78,15 @@ def queue_single(db: sqlite3.Connection, single: NewSingle, now: float) -> Queue
     return Queued(single.id)
 
 
-def _refusal(db: sqlite3.Connection, single: NewSingle, contact: Contact | None, now: float) -> Reason | None:
-    if contact is not None and contact.stopped is Stop.ALL:
-        return Reason.OPTED_OUT
-    if single.outgoing.template is None and (contact is None or not contact.window_is_open(now)):
-        return Reason.WINDOW_CLOSED
+def _refusal(db: sqlite3.Connection, single: NewSingle, contact: Contact | None, now: float) -> NotQueued | None:
+    stopped, template = contact.stopped if contact else None, single.outgoing.template
+    why = OPTED_OUT if stopped is Stop.ALL else template and unwanted(stopped, single.category, bulk=False)
+    if why:
+        return NotQueued(Reason.OPTED_OUT, words=why[0])
+    if template is None and (contact is None or not contact.window_is_open(now)):
+        return NotQueued(Reason.WINDOW_CLOSED)
     if single.quotes is not None:
         of_talk = "SELECT 1 FROM messages WHERE wamid = ? AND contact_id = ?"
         if contact is None or db.execute(of_talk, (single.quotes, contact.id)).fetchone() is None:
-            return Reason.INVALID_MESSAGE
+            return NotQueued(Reason.INVALID_MESSAGE, "reply_to", "reply_to: no message of this talk has this id")
     return None

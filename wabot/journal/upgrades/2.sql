@@ -162,6 +162,7 @@ CREATE INDEX contacts_paused ON contacts (paused_until) WHERE paused_until IS NO
 -- One message to one person is a batch of its own, which is not listed.
 ALTER TABLE batches ADD COLUMN single INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE batches ADD COLUMN send_at REAL;  -- scheduled: when it is to be queued
+ALTER TABLE batches ADD COLUMN category TEXT; -- of its template, in Meta's words; NULL: not known
 CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;
 
 -- What stays of people who were forgotten: hashes of their numbers and BSUIDs, so that a STOP holds, and for 30 days of
