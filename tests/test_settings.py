@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from wabot.assembly import factories
 from wabot.core.sends_in_flight import MOST
 from wabot.settings.loading import FLAT_NAMES, SECTIONS, WABOT_NAMES, Settings, SettingsError, load
 from wabot.settings.sections import Assistant, Delivery, Server
@@ -172,6 +173,9 @@ def test_a_given_config_that_is_missing_or_no_toml_is_refused() -> None:
 REMEDY = " (`openssl rand -hex 32` makes a good one)"
 
 
+ZONE = 'must be a time zone such as "Europe/Berlin" or "UTC"'
+
+
 @pytest.mark.parametrize(
     ("toml", "line"),
     [
@@ -203,6 +207,14 @@ REMEDY = " (`openssl rand -hex 32` makes a good one)"
         ("[assistant]\nprompt_file = 1", "assistant.prompt_file: must be a path in quotes"),
         ("[assistant]\ntimeout_seconds = 0", "assistant.timeout_seconds: must be greater than 0"),
         ("[assistant]\nquiet_max_seconds = 1", "assistant.quiet_max_seconds: must not be less than quiet_seconds"),
+        ("[assistant]\ntimezone = 'Berlin'", f"assistant.timezone: {ZONE}"),
+        ("[assistant]\ntimezone = '../etc/passwd'", f"assistant.timezone: {ZONE}"),
+        ("[bulk]\ntimezone = 'GMT+25'", f"bulk.timezone: {ZONE}"),
+        ("[bulk]\ntimezone = ''", f"bulk.timezone: {ZONE}"),
+        ("[bulk]\nquiet_hours = '21-8'", 'bulk.quiet_hours: must be like "21:00-08:00"'),
+        ("[bulk]\nquiet_hours = '8:00-9:00'", 'bulk.quiet_hours: must be like "21:00-08:00"'),
+        ("[bulk]\nquiet_hours = '08:00-08:00'", "bulk.quiet_hours: must end at another time than it begins"),
+        ("[bulk]\nquiet_hours = 21", "bulk.quiet_hours: must be a valid string"),
         ("[delivery]\nattempts = 0", "delivery.attempts: must be greater than or equal to 1"),
         ("[delivery]\nconcurrency = 0", "delivery.concurrency: must be greater than or equal to 1"),
         ("[delivery]\nbackoff_base_seconds = 0", "delivery.backoff_base_seconds: must be greater than 0"),
@@ -215,6 +227,26 @@ REMEDY = " (`openssl rand -hex 32` makes a good one)"
 )
 def test_what_is_wrong_in_the_file_is_named_in_one_line(toml: str, line: str) -> None:
     assert problems(toml) == (line,)
+
+
+def test_a_wrong_time_from_the_environment_is_named_by_setting_and_variable() -> None:
+    environ = {**ENOUGH, "WABOT_BULK__QUIET_HOURS": "night", "WABOT_ASSISTANT__TIMEZONE": "Mars/Olympus"}
+
+    assert problems(environ=environ) == (
+        f"assistant.timezone (from WABOT_ASSISTANT__TIMEZONE): {ZONE}",
+        'bulk.quiet_hours (from WABOT_BULK__QUIET_HOURS): must be like "21:00-08:00"',
+    )
+
+
+def test_the_assistants_days_are_those_of_its_time_zone_or_that_of_bulk_or_utc() -> None:
+    def zone(toml: str = "") -> str:
+        return str(factories.time_zone(load(written(toml), environ=ENOUGH)))
+
+    assert (load(None, environ=ENOUGH).assistant.timezone, load(None, environ=ENOUGH).bulk.timezone) == ("", "UTC")
+    assert load(None, environ=ENOUGH).bulk.quiet_hours == ""
+    assert zone() == "UTC"
+    assert zone("[bulk]\ntimezone = 'Asia/Kolkata'") == "Asia/Kolkata"
+    assert zone("[bulk]\ntimezone = 'Asia/Kolkata'\n[assistant]\ntimezone = 'Europe/Rome'") == "Europe/Rome"
 
 
 def test_a_wrong_database_address_is_named_but_not_shown() -> None:

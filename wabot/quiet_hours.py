@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from wabot.core.may_send import Wait
 
@@ -34,20 +35,38 @@ class QuietHours:
         return cls(start, end, zone)
 
     def end_at(self, now: float) -> float | None:
-        """When the quiet hours end in which the time `now` is (Unix seconds); None if it is in none."""
+        """When the quiet hours end in which the time `now` is (Unix seconds); None if it is in none.
+
+        Where clocks are set back, they begin when the clock shows `start` for the first time, and end when it shows
+        `end` for the last time. Where clocks are set forward and skip one of these, it is at that moment.
+        """
+        end = self._end_of_one_day(now)
+        while end is not None and (later := self._end_of_one_day(end)):
+            end = later
+        return end
+
+    def _end_of_one_day(self, now: float) -> float | None:
+        """The same for the quiet hours of one day; those of the next may begin at once, where a day is skipped."""
         if self.start is None or self.end is None:
             return None
-        local = datetime.fromtimestamp(now, self.zone)
-        clock, over_midnight = local.time(), self.end <= self.start
-        if over_midnight and (clock >= self.start or clock < self.end):
-            day = local.date() + timedelta(days=clock >= self.start)
-        elif not over_midnight and self.start <= clock < self.end:
-            day = local.date()
-        else:
-            return None
-        # Where clocks were set back within the hour, the end of the same name may be past: the second one is meant.
-        ends = (datetime.combine(day, self.end, self.zone).replace(fold=fold).timestamp() for fold in (0, 1))
-        return next((at for at in ends if at > now), None)
+        today, nights = datetime.fromtimestamp(now, self.zone).date(), timedelta(days=self.end <= self.start)
+        for day in (today + timedelta(days=days) for days in (-1, 0, 1)):
+            end = self._moment(day + nights, self.end, fold=1)
+            if now < end and now >= self._moment(day, self.start, fold=0):
+                return end
+        return None
+
+    def _moment(self, day: date, clock: time, fold: int) -> float:
+        """When the zone's clock shows this for the first (`fold` 0) or the last time (1), or skips it."""
+        shown = datetime.combine(day, clock, self.zone)
+        first, last = (int(shown.replace(fold=each).timestamp()) for each in (0, 1))
+        if first <= last:
+            return (first, last)[fold]
+        # It is skipped: `first` is by the offset of before, which is later, and `last` by that of afterwards.
+        return last + bisect_right(range(last, first), self._offset(last), key=self._offset)
+
+    def _offset(self, at: float) -> timedelta:
+        return datetime.fromtimestamp(at, self.zone).utcoffset() or timedelta()
 
     def wait(self, now: float) -> Wait | None:
         """Until when a bulk message waits; None if it may leave."""
