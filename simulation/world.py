@@ -105,7 +105,7 @@ class Adapters:
         """The client of the owner's programs."""
         return SignedPost(self._session)
 
-    def doctor(self, settings: Settings, watch: Any) -> Any:
+    def doctor(self, settings: Settings, watch: Any, on_limit: Any) -> Any:
         """Nobody asks it here."""
         return None
 

@@ -94,7 +94,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log", "wabot.ownership", "wabot.private_file"),
     "wabot.work": (
         "wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.lane", "wabot.work.reply",
-        "wabot.work.tool_calls",
+        "wabot.work.send", "wabot.work.tool_calls",
     ),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
     "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
@@ -184,7 +184,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.assembly.start_and_stop": (
         "wabot.accounts", "wabot.api_keys", "wabot.assembly", "wabot.core", "wabot.journal", "wabot.log",
         "wabot.running_address", "wabot.sandbox", "wabot.settings", "wabot.web", "wabot.webhook_intake",
-        "wabot.work.archive_circuit",
+        "wabot.work.archive_circuit", "wabot.work.portfolios",
     ),
     "wabot.rehearsal": (
         "wabot.accounts", "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.assembly.start_and_stop",

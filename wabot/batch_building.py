@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +72,11 @@ def fingerprint(bulk: Bulk) -> str:
     return digest.hexdigest()
 
 
-def dry_run(batch: NewBatch, stops: Mapping[Stop, int], *, rate: float) -> dict[str, Any]:
-    """What a batch would send, how many it would not be sent to, and how long it takes at `rate` a second."""
+def dry_run(batch: NewBatch, stops: Mapping[Stop, int], seconds: Callable[[int], float]) -> dict[str, Any]:
+    """What a batch would send, how many it would not be sent to, and how long it takes.
+
+    `seconds`: how long so many messages take.
+    """
     valid = [recipient.number for recipient in batch.recipients if recipient.number]
     distinct = len(set(valid))
     refused = Counter[str]()
@@ -89,5 +92,5 @@ def dry_run(batch: NewBatch, stops: Mapping[Stop, int], *, rate: float) -> dict[
         "unreachable": refused["unreachable"],
         "would_send": would_send,
         "category": batch.category,
-        "seconds": round(would_send / rate, 2) if rate else 0.0,
+        "seconds": round(seconds(would_send), 2),
     }

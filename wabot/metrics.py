@@ -17,6 +17,7 @@ from wabot.journal.costs import Priced
 from wabot.journal.gauges import Depth
 from wabot.journal.journal import Journal
 from wabot.work.lane import Lane
+from wabot.work.send import Limits
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -44,6 +45,7 @@ class Metrics:
 
     def __init__(self, journal: Journal, *, clock: Callable[[], float], archive: bool) -> None:
         self.lanes: Mapping[Kind, Lane] = {}
+        self.limits: Limits | None = None
         self._journal, self._clock, self._archive = journal, clock, archive
         self._registry = CollectorRegistry()
         self._settled = Counter(
@@ -70,6 +72,8 @@ class Metrics:
         self._in_flight = Gauge("wabot_lane_in_flight", "Jobs being handled", ["lane"], registry=self._registry)
         self._lag = Gauge("wabot_archive_lag_messages", "Messages that the archive lacks", registry=self._registry)
         self._bytes = Gauge("wabot_journal_bytes", "Size of the journal", ["file"], registry=self._registry)
+        self._most = Gauge("wabot_messaging_limit", "People to write to first in a day", registry=self._registry)
+        self._used = Gauge("wabot_messaging_limit_used", "People who count against it", registry=self._registry)
         self._commit = Gauge("wabot_journal_commit_seconds", "How long the last commit took", registry=self._registry)
         self._depths = _Depths(clock)
         self._registry.register(self._depths)
@@ -126,6 +130,9 @@ class Metrics:
         for name, size in self._journal.sizes().items():
             self._bytes.labels(name).set(size)
         await self._posts.refresh(self._journal, self._clock())
+        if self.limits is not None:
+            self._most.set(self.limits.people.most)
+            self._used.set(self.limits.people.used(self._clock()))
         self._commit.set(self._journal.writer.commit_seconds)
         for kind, lane in self.lanes.items():
             self._in_flight.labels(kind).set(lane.in_flight)

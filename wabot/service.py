@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from wabot.batch_building import Bulk, dry_run, new_batch
@@ -31,6 +32,7 @@ from wabot.template_list import TemplateList
 from wabot.template_refusals import TemplateRefusals
 from wabot.webhook_effects import WebhookEffects
 from wabot.work.lane import Lane
+from wabot.work.send import Limits
 
 ARCHIVE_SECONDS = 5.0
 """How long a request waits for the archive to forget somebody."""
@@ -61,7 +63,7 @@ class Service(Operations):
         template: Mapping[str, Any],
         templates: TemplateList,
         check_templates: bool = True,
-        rate: float = 0.0,
+        limits: Limits,
         clock: Callable[[], float],
         noise: Callable[[], float],
         takeover_seconds: float = 0.0,
@@ -72,7 +74,7 @@ class Service(Operations):
         self._template, self._clock, self._noise = template, clock, noise
         self._takeover_seconds = takeover_seconds
         self._offload = Offload()
-        self.templates, self._rate = templates, rate
+        self.templates, self._limits = templates, limits
         self._refusals = TemplateRefusals(templates, self._offload) if check_templates and templates.can_ask else None
 
     async def accept(self, incoming: Webhook) -> int:
@@ -101,7 +103,7 @@ class Service(Operations):
         category = await self._category(bulk.template or self._template, await self._judge(bulk))
         batch = await self._offload(new_batch, bulk, self._template, "", category)
         stops = await self._journal.stopped(list({each.number for each in batch.recipients if each.number}))
-        return dry_run(batch, stops, rate=self._rate)
+        return dry_run(batch, stops, partial(self._limits.seconds, now=self._clock()))
 
     async def _judge(self, bulk: Bulk) -> Template | None:
         """The template of a batch, if Meta can be asked. Raises TemplateRefused, and InvalidInput for its time."""

@@ -26,7 +26,8 @@ log = get_logger()
 class WebhookEffects:
     """Applies the effects of webhooks. `lane`: the send lane; `on_account`: called for each report on the account.
 
-    `on_template`: called when the status of a template changed; `on_list`: when anything of one did.
+    `on_template`: called when the status of a template changed; `on_list`: when anything of one did; `on_limit`: when
+    Meta names the messaging limit (people; `inf`: none).
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class WebhookEffects:
         on_template: Callable[[], None] = lambda: None,
         on_list: Callable[[], None] = lambda: None,
         on_handoffs: Callable[[Reason, int], None] = lambda _reason, _times: None,
+        on_limit: Callable[[float], None] = lambda _most: None,
     ) -> None:
         self._lane, self._bucket, self._clock = lane, bucket, clock
         self._on_account, self._on_template, self._on_list = on_account, on_template, on_list
-        self._on_handoffs = on_handoffs
+        self._on_handoffs, self._on_limit = on_handoffs, on_limit
 
     def apply(self, incoming: Webhook, taken: Taken) -> None:
         """Apply what was new (`taken`) in a webhook that is on disk. Inbound messages count against our throughput."""
@@ -76,6 +78,8 @@ class WebhookEffects:
             log.info("account.news", standing=str(standing), reason=reason, times=times)  # problems are logged as such
         for news in account:
             self._on_account(news)
+            if news.most_people is not None:
+                self._on_limit(news.most_people)
             if news.standing is Standing.FASTER:
                 self._bucket.allow(UPGRADED_RATE)
             elif news.standing in (Standing.BLOCKED, Standing.LIFTED):

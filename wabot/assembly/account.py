@@ -5,7 +5,7 @@ Time, random numbers, connections and clients are parameters, so that tests and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeAlias
@@ -27,8 +27,9 @@ from wabot.work.archive_circuit import Circuit, Guarded
 from wabot.work.archiver import Archiver
 from wabot.work.daily_calls import DailyCalls
 from wabot.work.models import Models, Observer
+from wabot.work.portfolios import LimitKeeper, Portfolios
 from wabot.work.reply import Replies
-from wabot.work.send import Sends
+from wabot.work.send import Limits, Sends
 
 Clock: TypeAlias = Callable[[], float]
 Noise: TypeAlias = Callable[[], float]
@@ -46,13 +47,14 @@ async def assemble(
     connect: Connect,
     adapters: Adapters,
     circuit: Circuit,
+    portfolios: Portfolios,
     purpose: Purpose = Purpose.LIVE,
     fresh: bool = False,
 ) -> AsyncIterator[Account]:
     """The account of this name, with its journal open and recovered. Lanes and loops are not running yet.
 
-    `clock`: Unix seconds; `noise`: random numbers from 0 to 1; `circuit`: that of the archive; `fresh`: start
-    with an empty journal. Raises journal.files.CannotOpen.
+    `clock`: Unix seconds; `noise`: random numbers from 0 to 1; `circuit`: that of the archive; `portfolios`: those of
+    all accounts; `fresh`: start with an empty journal. Raises journal.files.CannotOpen.
     """
     journal = await open_journal(
         settings.server.data_dir,
@@ -75,6 +77,7 @@ async def assemble(
             noise=noise,
             adapters=adapters,
             circuit=circuit,
+            portfolios=portfolios,
         )
     finally:
         await journal.close()
@@ -89,13 +92,14 @@ async def _around(
     noise: Noise,
     adapters: Adapters,
     circuit: Circuit,
+    portfolios: Portfolios,
 ) -> Account:
     """All that works with an open journal."""
     archive = adapters.archive(identity.name, lambda: {identity.phone_number_id, journal.business})
     asked = Guarded(archive, circuit) if archive is not None else None
     metrics = Metrics(journal, clock=clock, archive=archive is not None)
     watch = factories.watch(identity.name, settings, journal, clock)
-    meta = adapters.whatsapp(settings)
+    meta, templates = adapters.whatsapp(settings), adapters.templates(settings)
     calls = factories.daily_calls(settings, journal, clock)
     models = await _models(adapters, settings, journal, calls=calls, clock=clock, observers=(metrics, watch))
     briefing = factories.briefing(settings, clock, watch.knowledge_read)
@@ -103,32 +107,51 @@ async def _around(
         settings, journal, models, asked, meta.show_typing, calls=calls, briefing=briefing, clock=clock,
         noise=noise, observe_seconds=metrics.answer_made, on_cap=metrics.reply_capped,
     )  # fmt: skip
-    limits = await factories.limits(settings, journal, clock)
+    limits, people = await _limits(settings, journal, portfolios, clock)
     sends = factories.sends(settings, meta, limits, clock, noise)
-    given, watching = {"clock": clock, "noise": noise}, (metrics, watch)
-    posts = event_posts(settings, journal, adapters, watching, **given)
+    given = {"clock": clock, "noise": noise}
+    posts = event_posts(settings, journal, adapters, (metrics, watch), **given)
     lanes, reports = working_lanes(
         settings, journal, (replies, sends, posts), (metrics, watch, rates := Rates()), **given
     )  # fmt: skip
-    metrics.lanes = lanes
+    metrics.lanes, metrics.limits = lanes, limits
     archiver = Archiver(journal, archive, circuit, clock=clock) if archive is not None else None
-    upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
-    effects = factories.effects(lanes, limits, (metrics, watch), templates := adapters.templates(settings), clock)
+    effects = factories.effects(lanes, limits, (metrics, watch, people), templates, clock)
     service = factories.service(
-        settings, journal, lanes, clock, noise, archive=asked, effects=effects, watch=watch, templates=templates,
+        settings, journal, lanes, clock, noise, limits=limits, archive=asked, effects=effects, watch=watch,
+        templates=templates,
     )  # fmt: skip
     readiness = Readiness(journal, lanes, watch, _world(sends, replies, circuit if archive is not None else None))
     return Account(
         identity, service, journal, lanes, readiness, metrics, watch, rates,
-        factories.trial(settings, briefing, models.without_tools(), clock), settings, adapters.doctor(settings, watch),
-        loops=(upkeep.run, *([archiver.run] if archiver else ()), *briefing.loops, *reports),
+        factories.trial(settings, briefing, models.without_tools(), clock), settings,
+        adapters.doctor(settings, watch, people.tell),
+        loops=(*_upkeep(settings, journal, limits, archiver, clock), people.run, *briefing.loops, *reports),
     )  # fmt: skip
+
+
+def _upkeep(
+    settings: Settings, journal: Journal, limits: Limits, archiver: Archiver | None, clock: Clock
+) -> list[Callable[[], Awaitable[None]]]:
+    """The loop of the timers, and that of the archiver if there is one."""
+    upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
+    return [upkeep.run, archiver.run] if archiver is not None else [upkeep.run]
 
 
 def _world(sends: Sends, replies: Replies, circuit: Circuit | None) -> World:
     """Whether other systems work. `circuit`: that of MongoDB, None without it."""
     mongo = None if circuit is None else lambda: circuit.works
     return World(meta=lambda: sends.meta_works, model=lambda: replies.assistant_works, mongo=mongo)
+
+
+async def _limits(
+    settings: Settings, journal: Journal, portfolios: Portfolios, clock: Clock
+) -> tuple[Limits, LimitKeeper]:
+    """Meta's limits, with what was sent before the start counted, and what keeps the messaging limit."""
+    limits = await factories.limits(settings, journal, clock)
+    people = LimitKeeper(portfolios, journal, limits, clock)
+    await people.begin()
+    return limits, people
 
 
 async def _models(

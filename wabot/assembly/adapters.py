@@ -43,7 +43,7 @@ class Adapters(Protocol):
     def tools(self, settings: Settings) -> Tools | None: ...
     def attachments(self, settings: Settings) -> Attachments | None: ...
     def signed_post(self) -> SignedPost: ...
-    def doctor(self, settings: Settings, watch: Watch) -> Doctor: ...
+    def doctor(self, settings: Settings, watch: Watch, on_limit: Callable[[float, str], None]) -> Doctor: ...
 
 
 class Clients:
@@ -153,8 +153,11 @@ class Clients:
         largest = int(chosen.max_megabytes * 1024 * 1024)
         return Attachments(library, self._room, largest=largest, for_model=for_model, files=files)
 
-    def doctor(self, settings: Settings, watch: Watch) -> Doctor:
-        """The doctor within the service: it does not read the whole journal and does not call the model."""
+    def doctor(self, settings: Settings, watch: Watch, on_limit: Callable[[float, str], None]) -> Doctor:
+        """The doctor within the service: it does not read the whole journal and does not call the model.
+
+        `on_limit`: called with the messaging limit and the id of the portfolio when Meta names them.
+        """
         data_dir = settings.server.data_dir
         around = Surroundings(
             self._session,
@@ -162,6 +165,7 @@ class Clients:
             archive=self._archive,
             models=None,
             model=watch.last_answer,
+            on_limit=on_limit,
         )
         return Doctor(settings, around, clock=time.time)
 

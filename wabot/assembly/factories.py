@@ -31,6 +31,7 @@ from wabot.work.archiver import Archiver
 from wabot.work.daily_calls import DailyCalls
 from wabot.work.lane import Lane
 from wabot.work.models import Models
+from wabot.work.portfolios import LimitKeeper
 from wabot.work.reply import RecentArchive, Replies, ReplyStyle
 from wabot.work.send import Graph, Limits, Sends
 from wabot.work.timers import Upkeep
@@ -244,12 +245,12 @@ def watch(name: str, settings: Settings, journal: Journal, clock: Callable[[], f
 def effects(
     lanes: Mapping[Kind, Lane],
     limits: Limits,
-    watching: tuple[Metrics, Watch],
+    watching: tuple[Metrics, Watch, LimitKeeper],
     templates: TemplateList,
     clock: Callable[[], float],
 ) -> WebhookEffects:
     """What webhooks change beyond the journal."""
-    metrics, watch = watching
+    metrics, watch, people = watching
     return WebhookEffects(
         lanes[Kind.SEND],
         limits.bucket,
@@ -257,6 +258,7 @@ def effects(
         on_account=watch.account_said,
         on_template=watch.template_changed,
         on_list=templates.changed,
+        on_limit=people.tell,
         on_handoffs=metrics.handed_off,
     )
 
@@ -268,6 +270,7 @@ def service(
     clock: Callable[[], float],
     noise: Callable[[], float],
     *,
+    limits: Limits,
     archive: Guarded | None,
     effects: WebhookEffects,
     watch: Watch,
@@ -283,7 +286,7 @@ def service(
         template=template(settings),
         templates=templates,
         check_templates=settings.bulk.check_templates,
-        rate=settings.delivery.messages_per_second,
+        limits=limits,
         clock=clock,
         noise=noise,
         takeover_seconds=settings.handoff.resume_hours * HOUR,

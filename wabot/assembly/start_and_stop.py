@@ -27,6 +27,7 @@ from wabot.web.auth import Gate
 from wabot.web.server import Runner, listen
 from wabot.webhook_intake import WebhookIntake
 from wabot.work.archive_circuit import Circuit
+from wabot.work.portfolios import Portfolios
 
 ANSWER_SECONDS, DRAIN_SECONDS = 1.0, 7.0
 """At the stop: time for open requests (aiohttp may use it twice), then for jobs in flight; at most 10 s in all."""
@@ -112,6 +113,7 @@ async def at_work(
             connect=connect,
             adapters=adapters,
             circuit=(circuit := Circuit()),
+            portfolios=Portfolios(),
             purpose=Purpose.SANDBOX if sandbox else Purpose.LIVE,
             fresh=fresh,
         )

@@ -6,6 +6,8 @@ account_alerts, business_capability_update, phone_number_quality_update, templat
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +21,10 @@ UPGRADED_RATE = 1000.0
 """Messages per second after Meta's upgrade; 80 before.
 https://developers.facebook.com/documentation/business-messaging/whatsapp/throughput"""
 
+
+_LIMIT = "max_daily_conversations_per_business"
+
+_TIER = re.compile(r"(?:TIER_)?([0-9]+)(K?)", re.ASCII)
 
 WARNING_SECONDS = 86400.0
 """How long a warning counts as a problem, since Meta does not report its end."""
@@ -37,12 +43,28 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountNews:
-    """One report of Meta's, in plain words. `at`: when Meta sent it; `until`: when a restriction ends; Unix seconds."""
+    """One report of Meta's, in plain words. `at`: when Meta sent it; `until`: when a restriction ends; Unix seconds.
+
+    `most_people`: the messaging limit, if it names one; `inf` if there is none any more.
+    """
 
     standing: Standing
     reason: str
     at: float
     until: float | None = None
+    most_people: float | None = None
+
+
+def most_people(value: Any) -> float | None:
+    """A messaging limit as Meta names it: 2000, "TIER_2K", and for none (`inf`) -1 or "TIER_UNLIMITED".
+
+    None if it is none of these, such as "TIER_NOT_SET".
+    """
+    text = str(value).upper()
+    if text in ("-1", "TIER_UNLIMITED"):
+        return math.inf
+    found = _TIER.fullmatch(text)
+    return float(found[1]) * (1000 if found[2] else 1) or None if found else None
 
 
 def read(field: str, value: Object, at: float) -> AccountNews | None:
@@ -110,18 +132,20 @@ def _category(value: Object, at: float) -> AccountNews | None:
 
 
 def _quality(value: Object, at: float) -> AccountNews | None:
-    event, limit = text_of(value.get("event")), text_of(value.get("current_limit"))
+    event, tier = text_of(value.get("event")), value.get(_LIMIT) or value.get("current_limit")
+    most = most_people(tier)
     if event == "THROUGHPUT_UPGRADE":
-        return AccountNews(Standing.FASTER, f"Meta takes up to {UPGRADED_RATE:g} messages a second", at)
-    tier = f" ({limit})" if limit else ""
+        reason = f"Meta takes up to {UPGRADED_RATE:g} messages a second"
+        return AccountNews(Standing.FASTER, reason, at, most_people=most)
+    said = f" ({text_of(tier)})" if text_of(tier) else ""
     standing = Standing.WARNED if event in ("FLAGGED", "DOWNGRADE") else Standing.NOTED
-    return AccountNews(standing, f"Meta says of the number: {event}{tier}", at) if event else None
+    return AccountNews(standing, f"Meta says of the number: {event}{said}", at, most_people=most) if event else None
 
 
 def _capability(value: Object, at: float) -> AccountNews | None:
-    limit = text_of(value.get("max_daily_conversations_per_business"))
+    limit = text_of(value.get(_LIMIT))
     reason = f"People whom the business may write to first in 24 hours: {limit}"
-    return AccountNews(Standing.NOTED, reason, at) if limit else None
+    return AccountNews(Standing.NOTED, reason, at, most_people=most_people(limit)) if limit else None
 
 
 _READERS: Mapping[str, Callable[[Object, float], AccountNews | None]] = {

@@ -28,7 +28,7 @@ _UNREACHABLE: Why = ("Meta could not reach this person before; they have to writ
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Bulk messages wait until a time (Unix seconds), for this reason."""
+    """A message waits until a time (Unix seconds), for this reason."""
 
     until: float
     reason: str
@@ -62,8 +62,7 @@ def check(job: Job, now: float, *, attempts: int, bulk_waits: BulkWaits = never)
         if why := unwanted(job.contact.stopped, job.category, bulk=bulk):
             return _given_up(why)
     if outgoing.origin is Origin.BULK and (wait := bulk_waits(now)):
-        # Held, so that it stands in no one's way: a reply to the same person leaves meanwhile.
-        return Outcome(Event.HOLD, due_at=wait.until, spent=False, error=wait.reason, code=wait.code)
+        return held(wait)
     if outgoing.template is None and not job.contact.window_is_open(now):
         return Outcome(Event.EXPIRE, spent=False, error="The 24-hour window has closed", code="window_closed")
     if job.spent >= attempts:
@@ -89,3 +88,8 @@ def unwanted(stopped: Stop | None, category: str | None, *, bulk: bool) -> Why |
 def _given_up(why: Why) -> Outcome:
     words, code = why
     return Outcome(Event.GIVE_UP, spent=False, error=words, code=code)
+
+
+def held(wait: Wait) -> Outcome:
+    """What waits is held, so that it stands in no one's way: a reply to the same person leaves meanwhile."""
+    return Outcome(Event.HOLD, due_at=wait.until, spent=False, error=wait.reason, code=wait.code)

@@ -37,6 +37,11 @@ class Bucket:
         """Messages per second at present: the allowed rate, or less after a rate-limit error."""
         return self._rate
 
+    @property
+    def allowed(self) -> float:
+        """Messages per second as configured, or fewer if Meta allows fewer; 0: no limit."""
+        return self._allowed
+
     def room(self, now: float) -> float:
         """How many messages may leave now; below 1: none. `now` is the present."""
         self._refill(self._present(now))

@@ -52,7 +52,8 @@ class Surroundings:
     """What is examined.
 
     `journal`: makes the journal's check. `archive`: None without MongoDB. `models`: None if they must not be called;
-    then `model` returns the check of their last real answers (None before the first).
+    then `model` returns the check of their last real answers (None before the first). `on_limit`: called with Meta's
+    messaging limit and the id of the portfolio whenever Meta names the limit.
     """
 
     session: aiohttp.ClientSession
@@ -60,6 +61,7 @@ class Surroundings:
     archive: ArchiveToExamine | None
     models: Mapping[ModelName, Model] | None
     model: Callable[[], Check | None] = lambda: None
+    on_limit: Callable[[float, str], None] = lambda _most, _portfolio: None
 
 
 class Doctor:
@@ -105,6 +107,8 @@ class Doctor:
             "events": self._events,
         }
         found = {name: await self._bounded(name, check) for name, check in checks.items()}
+        if self._meta.most_people is not None:
+            self._around.on_limit(self._meta.most_people, self._meta.portfolio)
         found["settings"] = self._settings_check(found["token"], found["number"])
         return [found[name] for name in doctor_verdicts.NAMES]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from wabot.adapters.graph_api import Answer, GraphApi
 from wabot.core import doctor_verdicts
+from wabot.core.account_news import most_people
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.json_values import dict_of, list_of, text_of
 from wabot.settings.loading import Settings
 
-_NUMBER_FIELDS = (
-    "display_phone_number,verified_name,quality_rating,status,throughput,whatsapp_business_manager_messaging_limit"
-)
+_LIMIT = "whatsapp_business_manager_messaging_limit"
+_NUMBER_FIELDS = f"display_phone_number,verified_name,quality_rating,status,throughput,{_LIMIT}"
 _OBJECT = "whatsapp_business_account"
 
 
@@ -22,7 +22,8 @@ class Meta:
 
     `skew`: seconds by which our clock is ahead of Meta's, None before Meta answered. `callback`: the address to which
     Meta sends the app's webhooks, "" if unknown. `secret_accepted`: whether Meta accepts the app secret for the token's
-    app, None if unknown.
+    app, None if unknown. `most_people`: the messaging limit, None if Meta did not name it; `portfolio`: the id of the
+    business that owns the account, "" if unknown.
     """
 
     def __init__(self, graph: GraphApi, settings: Settings, *, clock: Callable[[], float]) -> None:
@@ -34,6 +35,8 @@ class Meta:
         self.skew: float | None = None
         self.callback = ""
         self.secret_accepted: bool | None = None
+        self.most_people: float | None = None
+        self.portfolio = ""
 
     @property
     def reached(self) -> bool:
@@ -74,15 +77,19 @@ class Meta:
         answer = await self._graph.get(self._settings.whatsapp.phone_number_id, fields=_NUMBER_FIELDS)
         if answer.error is not None:
             return self._refused("number", answer.error)
+        self.most_people = most_people(answer.data.get(_LIMIT))
         return doctor_verdicts.number(answer.data) if "id" in answer.data else doctor_verdicts.unanswered("number")
 
     async def account(self) -> Check:
         """The WhatsApp Business Account: its review, and whether it may send."""
         if not self._account:
             return _no_account("account")
-        answer = await self._graph.get(self._account, fields="name,account_review_status,health_status")
+        answer = await self._graph.get(
+            self._account, fields="name,account_review_status,health_status,owner_business_info"
+        )
         if answer.error is not None:
             return self._refused("account", answer.error)
+        self.portfolio = text_of(dict_of(answer.data.get("owner_business_info")).get("id"))
         return doctor_verdicts.account(answer.data) if "id" in answer.data else doctor_verdicts.unanswered("account")
 
     async def subscription(self) -> Check:

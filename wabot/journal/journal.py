@@ -41,6 +41,7 @@ from wabot.journal.connections import Connect, Connection, OnDemand, Threads
 from wabot.journal.contact_list import ContactLists
 from wabot.journal.costs import Costs
 from wabot.journal.event_queue import TellsPrograms
+from wabot.journal.first_messages import FirstMessages
 from wabot.journal.history import Talks
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
@@ -55,7 +56,9 @@ FILE_NAME = "wabot.db"
 log = get_logger()
 
 
-class Journal(Archiving, BetweenAccounts, ByHand, ContactLists, Costs, Merges, ModelCalls, Talks, TellsPrograms):
+class Journal(
+    Archiving, BetweenAccounts, ByHand, ContactLists, Costs, FirstMessages, Merges, ModelCalls, Talks, TellsPrograms
+):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 
     def __init__(

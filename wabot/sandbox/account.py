@@ -40,16 +40,18 @@ DAY = 86400.0
 class Account:
     """The state of the account, its app and its number.
 
-    `limit`: people a day outside their windows; None: no limit. `reached`: when each of them, by BSUID, was last
-    written to. `subscribed`: whether the app is subscribed to the account; otherwise it gets no webhooks. `fields`: the
-    webhook fields that the app is subscribed to. `overrides`: other webhook addresses for the messages of the "account"
-    or the "number". `registered`: whether the number may send.
+    `owner_id`: the business portfolio that it belongs to. `limit`: people a day outside their windows; None: no limit.
+    `reached`: when each of them, by BSUID, was last written to. `subscribed`: whether the app is subscribed to the
+    account; otherwise it gets no webhooks. `fields`: the webhook fields that the app is subscribed to. `overrides`:
+    other webhook addresses for the messages of the "account" or the "number". `registered`: whether the number may
+    send.
     """
 
     id: str
     app_id: str
     display_number: str
     name: str = "wabot sandbox"
+    owner_id: str = "100000000000900"
     limit: int | None = None
     subscribed: bool = True
     registered: bool = True
@@ -71,6 +73,11 @@ class Account:
             return False
         self.reached[user_id] = now
         return True
+
+    @property
+    def tier(self) -> str:
+        """The messaging limit as Meta names it."""
+        return TIERS.get(self.limit, f"TIER_{self.limit}")
 
     @property
     def app(self) -> Json:
@@ -98,7 +105,7 @@ class Account:
             "account_mode": "SANDBOX", "is_official_business_account": False, "is_pin_enabled": False,
             "is_on_biz_app": False, "platform_type": "CLOUD_API" if self.registered else "NOT_APPLICABLE",
             "throughput": {"level": "STANDARD"}, "webhook_configuration": hooks or None,
-            "whatsapp_business_manager_messaging_limit": TIERS.get(self.limit, f"TIER_{self.limit}"), **self.number,
+            "whatsapp_business_manager_messaging_limit": self.tier, **self.number,
         }  # fmt: skip
 
     def node(self) -> Json:
@@ -107,6 +114,7 @@ class Account:
             "id": self.id, "name": self.name, "timezone_id": "1", "message_template_namespace": "sandbox",
             "status": "ACTIVE", "business_verification_status": "verified", "currency": "USD", "country": "US",
             "account_review_status": "APPROVED", "ownership_type": "SELF",
+            "owner_business_info": {"id": self.owner_id, "name": self.name},
             "subscribed_apps": {"data": self.apps()},
         }  # fmt: skip
 

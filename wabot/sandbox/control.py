@@ -5,6 +5,7 @@ POST /sandbox/script {"number"?, "answers": [{"kind", ...}], "always"?}   number
 POST /sandbox/person {"number", "name"?, "username"?, "hides_number"?, "wrote_at"?, "new_user_id"?, "new_number"?}
     change a customer; the last two are also delivered as webhooks
 POST /sandbox/template {"name", "language", "status"?, "category"?, "reason"?}   Meta changes a template
+POST /sandbox/limit {"people": N | null}   Meta changes the messaging limit
 POST /sandbox/news {"field", "value"}   a webhook of any field, such as account_update
 GET /sandbox/sent, /sandbox/attempts [?after=N]   accepted messages, or all requests; without the first N
 POST /sandbox/mend    accept from now on what was refused, by script or by the number's last digits
@@ -113,6 +114,13 @@ async def _template(meta: Meta, request: web.Request) -> web.Response:
         raise _not_so(str(error)) from error
 
 
+async def _limit(meta: Meta, request: web.Request) -> web.Response:
+    people = (await _body(request)).get("people", 0)
+    if people is not None and not (isinstance(people, int) and people > 0):
+        raise _not_so("people: a number above 0, or null")
+    return web.json_response({"webhook_status": await meta.set_limit(people)})
+
+
 async def _news(meta: Meta, request: web.Request) -> web.Response:
     asked = await _body(request)
     if not isinstance(asked.get("value"), dict):
@@ -140,8 +148,8 @@ async def _clear(meta: Meta, _: web.Request) -> web.Response:
 
 
 _ROUTES: Mapping[str, Handler] = {
-    "say": _say, "person": _person, "script": _script, "template": _template, "news": _news, "mend": _mend,
-    "clear": _clear,
+    "say": _say, "person": _person, "script": _script, "template": _template, "limit": _limit, "news": _news,
+    "mend": _mend, "clear": _clear,
 }  # fmt: skip
 
 

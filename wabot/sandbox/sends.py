@@ -67,6 +67,8 @@ def _by_the_world(meta: Meta, payload: Mapping[str, Any], customer: Customer, an
     declined = _declined(meta, payload, customer)
     if declined is not None:
         return error(declined)
+    if "failed" in (answer.receipts or meta.behaviour.receipts).statuses:
+        return answer  # nobody is reached, so it does not count against the messaging limit
     undeliverable = _undeliverable(meta, payload, customer)
     return answer if undeliverable is None else _failing(meta, answer, undeliverable)
 
@@ -104,9 +106,7 @@ def _template(meta: Meta, payload: Mapping[str, Any]) -> Template | None:
 def _failing(meta: Meta, answer: Answer, code: int) -> Answer:
     """Accepted, and then a `failed` receipt that comes as the others would have come."""
     plan = answer.receipts or meta.behaviour.receipts
-    if not plan.statuses or "failed" in plan.statuses:
-        return answer
-    return replace(answer, receipts=replace(plan, statuses=("failed",), code=code))
+    return replace(answer, receipts=replace(plan, statuses=("failed",), code=code)) if plan.statuses else answer
 
 
 def _recorded(meta: Meta, payload: Any, answer: Answer) -> Sent:

@@ -120,6 +120,13 @@ class Webhooks(Ledger):
         body = payloads.envelope(value, account=self.account.id, field=field, time=self.now())
         return await self.tell(payloads.encode(body), field)
 
+    async def set_limit(self, people: int | None) -> int:
+        """Meta changes the messaging limit (None: no limit), and delivers that: the HTTP status."""
+        self.account.limit = people
+        return await self.news("business_capability_update", {
+            "max_daily_conversations_per_business": self.account.tier, "max_phone_numbers_per_waba": 25,
+        })  # fmt: skip
+
     async def set_template(
         self, name: str, language: str, *, status: str | None = None, category: str | None = None, reason: str = ""
     ) -> int:

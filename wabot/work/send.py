@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from wabot.core import may_send, meta_errors
 from wabot.core.after_failure import after_failure
 from wabot.core.exceptions import DeliveryError, Scope, Unavailable, Unclear
 from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
-from wabot.core.may_send import BulkWaits, never
+from wabot.core.may_send import BulkWaits, Wait, never
+from wabot.core.messaging_limit import CODE, MessagingLimit
 from wabot.core.outage_detection import Blame, Outages, concerns
 from wabot.core.rate_limits import Bucket, PairLedger
 from wabot.core.sends_in_flight import MOST, SendsInFlight
@@ -24,10 +26,15 @@ class Graph(Protocol):
 
 
 class Limits:
-    """Meta's two rate limits. The throughput limit also counts inbound messages."""
+    """Meta's two rate limits, and the messaging limit. The throughput limit also counts inbound messages."""
 
     def __init__(self, bucket: Bucket, pairs: PairLedger) -> None:
-        self.bucket, self.pairs = bucket, pairs
+        self.bucket, self.pairs, self.people = bucket, pairs, MessagingLimit()
+
+    def seconds(self, count: int, *, now: float) -> float:
+        """How long it takes to send so many messages to people who have been silent for a day."""
+        rate = self.bucket.allowed
+        return max(count / rate if rate else 0.0, self.people.seconds(count, now))
 
     def remember(self, sent: Iterable[tuple[int, float]], now: float) -> None:
         """Count what was sent before a restart: (contact id, time), oldest first."""
@@ -80,15 +87,19 @@ class Sends:
     async def _send(self, job: Job) -> Outcome:
         now = self._clock()
         outcome = may_send.check(job, now, attempts=self._policy.attempts, bulk_waits=self._bulk_waits)
-        outcome = outcome or self._pair_wait(job, now)
+        outcome = outcome or self._pair_wait(job, now) or self._place_wait(job, now)
         if outcome is not None or job.outgoing is None:
             self._outages.over(job.contact.id)
             self._limits.bucket.spend(-1, now)
             return outcome or self.gave_up(job, "there is no message to send")
         self._limits.pairs.spend(job.contact.id, now)
+        person, people, first = job.contact.address, self._limits.people, _writes_first(job, now)
+        before = people.spend(person, now) if first else None
         try:
             accepted = await self._meta.send(meta_errors.request(job.contact, job.outgoing.content, tag=job.tag))
         except DeliveryError as error:
+            if first and not isinstance(error, Unclear):
+                people.give_back(person, before)
             return self._after_failure(job, error)
         self._in_flight.answered(self._clock() - now)
         self._limits.pairs.calm(job.contact.id)
@@ -105,6 +116,14 @@ class Sends:
         if free_at <= now:
             return None
         return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Waits for the pair limit", code="pair_limit")
+
+    def _place_wait(self, job: Job, now: float) -> Outcome | None:
+        people = self._limits.people
+        free_at = people.free_at(job.contact.address, now) if _writes_first(job, now) else now
+        if free_at <= now:
+            return None
+        again = f"there is room again at {datetime.fromtimestamp(free_at, UTC):%Y-%m-%d %H:%M} UTC"
+        return may_send.held(Wait(free_at, f"Meta allows {people.most:.0f} new people in 24 hours: {again}", CODE))
 
     def _after_failure(self, job: Job, error: DeliveryError) -> Outcome:
         now = self._clock()
@@ -133,3 +152,8 @@ class Sends:
             return self._outages.failed(job.contact.id, attempt=job.attempt, now=now, unclear=unclear)
         self._outages.over(job.contact.id)
         return Blame.MESSAGE
+
+
+def _writes_first(job: Job, now: float) -> bool:
+    """Whether Meta counts the message against the messaging limit: it goes to somebody who is silent for a day."""
+    return not job.contact.window_is_open(now)
