@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wabot.core.answer import HANDOFF, HANDOFF_RULE, Answer, read_answer
+from wabot.core.answer import HANDOFF, HANDOFF_RULE, Answer, Spoken, read_answer, spoken
 from wabot.core.message_check import complaint
 from wabot.core.outgoing import Origin, text_message, with_choices
 from wabot.core.quick_replies import Choices
@@ -96,7 +96,16 @@ def test_what_is_offered_is_what_meta_accepts(choices: Choices, room: int) -> No
         message = with_choices(text_message("x" * longest, Origin.AI, "wamid.1"), choices)
         assert message.content["context"] == {"message_id": "wamid.1"}
         assert complaint(message.content) is None
-    assert with_choices(text_message("x" * (room + 1), Origin.AI), choices).content["type"] == "text"
+    for characters, offered in ((room, choices), (room + 1, None)):
+        says = spoken(Answer("x" * characters, choices=choices), max_bubbles=2, notice="")
+        assert (sum(map(len, says.texts)), says.choices) == (characters, offered if characters <= 4096 else choices)
+
+
+def test_who_is_handed_over_gets_the_notice_or_else_the_models_own_words_and_nothing_to_tap() -> None:
+    answer = Answer("Let me ask.", handoff=True, choices=Choices(("Yes",)))
+    assert spoken(answer, max_bubbles=1, notice="A colleague will answer.") == Spoken(("A colleague will answer.",))
+    assert spoken(answer, max_bubbles=1, notice="") == Spoken(("Let me ask.",))
+    assert spoken(Answer("", handoff=True), max_bubbles=1, notice="") == Spoken(())
 
 
 @given(

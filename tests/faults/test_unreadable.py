@@ -11,7 +11,7 @@ import pytest
 
 from tests.business import ANA, Business, business
 from tests.process import eventually
-from wabot.journal import history
+from wabot.journal import transcripts
 
 
 @dataclass
@@ -24,15 +24,15 @@ class Disk:
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    disk, genuine = Disk(), history.talk
+    disk, genuine = Disk(), transcripts.talk
 
-    def talk(*args: Any, **bounds: Any) -> history.Transcript:
+    def talk(*args: Any, **bounds: Any) -> transcripts.Transcript:
         if disk.broken:
             disk.reads += 1
             raise sqlite3.OperationalError("disk I/O error")
         return genuine(*args, **bounds)
 
-    monkeypatch.setattr(history, "talk", talk)
+    monkeypatch.setattr(transcripts, "talk", talk)
     return disk
 
 

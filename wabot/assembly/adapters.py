@@ -62,10 +62,11 @@ class Clients:
         self._templates: dict[tuple[str, str, str], TemplateList] = {}
 
     @classmethod
-    async def open(cls, accounts: Mapping[str, Settings], stack: AsyncExitStack) -> Clients:
-        """The clients for the accounts with these settings."""
+    async def open(cls, accounts: Mapping[str, Settings], stack: AsyncExitStack, *, archive: bool = True) -> Clients:
+        """The clients for the accounts with these settings; `archive`: that of MongoDB, too."""
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        return cls(accounts, session, await mongo(next(iter(accounts.values())), stack), stack)
+        opened = await mongo(next(iter(accounts.values())), stack) if archive else None
+        return cls(accounts, session, opened, stack)
 
     def archive(self, name: str, numbers: Callable[[], Set[str]]) -> Any:
         """The part of the archive that belongs to an account; all of it, if there is only one."""

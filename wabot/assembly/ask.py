@@ -42,11 +42,11 @@ async def ask(settings: Settings, args: argparse.Namespace) -> int:
     chosen = settings.of_accounts()[settings.account_named(args.account)]
     contact, before, seen = NOBODY, list[Said](), _Asked()
     if args.number:
-        most = chosen.assistant.history_messages
-        contact, before = talk_so_far(chosen.server.data_dir, identify(args.number), most)
+        limit, oldest = factories.reply_style(chosen).bounds(time.time())
+        contact, before = talk_so_far(chosen.server.data_dir, identify(args.number), limit=limit, oldest=oldest)
     briefing = factories.briefing(chosen, time.time)
     async with AsyncExitStack() as stack:
-        clients = await Clients.open({"": chosen}, stack)
+        clients = await Clients.open({"": chosen}, stack, archive=False)
         models = Models(await clients.models(chosen), clock=time.time, observers=[seen])  # and no tools
         tried = await factories.trial(chosen, briefing, models, time.time).ask(args.question, contact, before)
     if tried is None:
@@ -58,8 +58,8 @@ async def ask(settings: Settings, args: argparse.Namespace) -> int:
 
 
 def _document(tried: Tried, seen: _Asked) -> dict[str, Any]:
-    choices, failure = tried.answer.choices, " ".join(seen.failed) if tried.failure else ""
-    if not failure and not tried.bubbles and not tried.answer.handoff:
+    says, failure = tried.says, " ".join(seen.failed) if tried.failure else ""
+    if not failure and not says.texts and not tried.handoff:
         failure = f"{seen.by} answered with nothing; see the passages and the prompt that it was shown"
     return {
         "passages": [{"file": one.file, "heading": one.heading, "text": one.text} for one in tried.passages],
@@ -67,9 +67,9 @@ def _document(tried: Tried, seen: _Asked) -> dict[str, Any]:
             "system": tried.prompt.system,
             "turns": [{"role": str(turn.role), "text": turn.text} for turn in tried.prompt.turns],
         },
-        "answer": list(tried.bubbles),
-        "choices": list(choices.titles) if choices else [],
-        "handoff": tried.answer.handoff,
+        "answer": list(says.texts),
+        "choices": list(says.choices.titles) if says.choices else [],
+        "handoff": tried.handoff,
         "error": failure or None,
         "model": seen.by or None,
         "failed": seen.failed,
@@ -91,7 +91,7 @@ def _in_words(found: dict[str, Any]) -> str:
     if found["choices"]:
         parts["choices"] = " | ".join(found["choices"])
     if found["handoff"]:
-        parts["handoff"] = "A person is asked for; the contact gets handoff.notice."
+        parts["handoff"] = "The model asks for a person: the assistant is silent from then on."
     return "\n\n".join(f"--- {name} ---\n{text}" for name, text in parts.items())
 
 

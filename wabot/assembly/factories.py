@@ -130,7 +130,7 @@ def briefing(
 
 def trial(settings: Settings, briefing: Briefing, models: Models, clock: Callable[[], float]) -> Trial:
     """What tries the assistant out."""
-    return Trial(briefing, models, reply_style(settings), handoff=settings.handoff.by_assistant, clock=clock)
+    return Trial(briefing, models, reply_style(settings), handoff=handoff(settings), clock=clock)
 
 
 def time_zone(settings: Settings) -> tzinfo:

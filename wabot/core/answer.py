@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from wabot.core.quick_replies import Choices, read_choices
-from wabot.core.whatsapp_text import LONGEST, sendable
+from wabot.core.whatsapp_text import LONGEST, for_whatsapp, sendable
 
 HANDOFF = "[[handoff]]"
 
@@ -72,3 +72,23 @@ def read_answer(text: str, *, handoff: bool = False) -> Answer:
     said, asks = _ASKS_FOR_PERSON.taken_out(said)
     choices = [read_choices(offer["kind"].lower(), offer["items"]) for offer in offers if offer["end"]]
     return Answer(said.strip(), handoff=handoff and bool(asks), choices=choices[-1] if choices else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a contact gets of an answer: messages, and what they may tap below the last one."""
+
+    texts: tuple[str, ...]
+    choices: Choices | None = None
+
+
+def spoken(answer: Answer, *, max_bubbles: int, notice: str) -> Spoken:
+    """What is said of a model's answer, in at most `max_bubbles` messages.
+
+    `notice`: what is said instead where the model asks for a person; "": its own words. Nobody answers a tap then.
+    """
+    if answer.handoff and notice:
+        return Spoken((notice,))
+    texts = tuple(for_whatsapp(answer.text, max_bubbles))
+    offers = answer.choices if texts and not answer.handoff else None
+    return Spoken(texts, offers if offers is not None and offers.fit(texts[-1]) else None)

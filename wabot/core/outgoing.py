@@ -67,8 +67,8 @@ def _context(quotes: str | None) -> dict[str, Any]:
 
 
 def with_choices(message: Outgoing, choices: Choices | None) -> Outgoing:
-    """A text message that also offers choices; as it is without any, or if its text is too long for them."""
-    if choices is None or not choices.fit(message.body):
+    """A text message that also offers choices, which fit its text; as it is without any."""
+    if choices is None:
         return message
     content = {key: value for key, value in message.content.items() if key != "text"}
     interactive = choices.interactive(message.body)

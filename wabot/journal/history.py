@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from wabot.core import media, message_text
 from wabot.core.answer_size import Room
-from wabot.core.conversation import ASKED_MESSAGES, Said
 from wabot.core.jobs import Job, State
-from wabot.core.json_values import dict_of, stored, stored_text
-from wabot.core.media import Medium
-from wabot.core.messages import Contact, Direction, Stop
+from wabot.core.json_values import stored_text
+from wabot.core.messages import Contact, Stop
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import ANSWERS, HIGHEST
 from wabot.core.span import ALWAYS, Span
-from wabot.core.whatsapp_text import MAX_BODY
-from wabot.journal import contacts, indexes
+from wabot.journal import contacts, indexes, transcripts
 from wabot.journal.message_documents import MESSAGE, document
 from wabot.journal.sqlite import Reader
-
-_REFERS = ('"context"', '"referral"', '"caption"')
-"""What is in the raw form of a message that message_text.about has something to say of."""
-
-_NOT_FAILED = "NOT (direction = 'out' AND status = 'failed')"
-
-_LATE_SECONDS = 7 * 86400
-"""A message may be so much older than one that arrived before it: so long Meta tries to deliver one. The rest of a long
-conversation need not be looked through for what a reply answers."""
 
 _COUNTED = ", ".join(f"'{origin}'" for origin in sorted(ANSWERS | {Origin.LIMIT}))
 _MOST_ANSWERS = HIGHEST + 1
@@ -39,37 +26,6 @@ _MOST_ANSWERS = HIGHEST + 1
 _AFTER_ALL, _BEFORE_ALL = 1 << 62, -(1 << 62)
 PAGE = 500
 """Messages in one page: others may read between pages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """A conversation as a reply needs it, oldest first. `earlier`: something was said before what is being answered.
-
-    `contact`: with whom, as they are now; `names`: those under which nobody else ever was with us, so that what the
-    archive has of them is theirs; `key`: what its documents call them. `searched`: the archive was asked for it.
-    `questions`: the wamids of what is being answered and can be quoted; `newest`: of the last message being answered.
-    """
-
-    contact: Contact
-    names: tuple[str, ...]
-    key: str
-    said: Sequence[Said]
-    earlier: bool
-    searched: bool
-    questions: Sequence[str] = ()
-    newest: str | None = None
-
-
-_TALK = (
-    "SELECT id, direction, type, wamid, substr(body, 1, :longest) AS body, raw, origin, asked_by FROM messages"
-    " WHERE id IN (SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id <= :upto"
-    f" AND timestamp >= :oldest AND {_NOT_FAILED} ORDER BY timestamp DESC, id DESC LIMIT :limit)"
-    " UNION SELECT id FROM (SELECT id FROM messages WHERE contact_id = :contact AND id BETWEEN :since AND :upto"
-    f" AND timestamp >= coalesce((SELECT timestamp FROM messages WHERE id = :since), 0) - {_LATE_SECONDS}"
-    " ORDER BY id DESC LIMIT :asked)) ORDER BY id > 0, iif(id > 0 AND id < :since, 0, timestamp), id"
-)
-"""What was brought back from the archive, in one go or in several, comes first, in the order of its times; so does what
-is being answered come last, in the order in which it was written: Meta promises no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +48,9 @@ class Talks:
     _read: Reader
     _read_long: Reader
 
-    async def talk(self, job: Job, limit: int, oldest: float = 0.0) -> Transcript:
+    async def talk(self, job: Job, limit: int, oldest: float = 0.0) -> transcripts.Transcript:
         """The conversation that a reply job continues: its last `limit` messages, none from before `oldest`."""
-        return await self._read(talk, job.id, job.since, job.upto, limit=limit, oldest=oldest)
+        return await self._read(transcripts.talk, job.id, job.since, job.upto, limit=limit, oldest=oldest)
 
     async def of_contact(
         self, identity: str, limit: int, include: Sequence[str], room: Room | None = None, span: Span = ALWAYS
@@ -134,55 +90,6 @@ class Talks:
         return await self._read(gets_silence, job.id)
 
 
-def talk(db: sqlite3.Connection, job_id: int, since: int, upto: int, *, limit: int, oldest: float) -> Transcript:
-    """The last `limit` messages up to `upto`, and the newest ASKED_MESSAGES of those that a reply job answers.
-
-    Of the former none from before `oldest` (Unix seconds).
-
-    It is the job that knows its contact: since its claim, that one may have become part of another.
-    """
-    row = db.execute(
-        "SELECT c.id AS contact_id, c.*, (SELECT value FROM meta WHERE key = 'journal') AS journal"
-        " FROM jobs j JOIN contacts c ON c.id = j.contact_id WHERE j.id = ?",
-        (job_id,),
-    ).fetchone()
-    if row is None:  # the person was forgotten meanwhile
-        return Transcript(Contact(0), (), "", [], True, True, [], None)
-    contact = contacts.of_row(row)
-    values = {"contact": contact.id, "since": since, "upto": upto}
-    earlier = db.execute(
-        f"SELECT 1 FROM messages WHERE contact_id = :contact AND (id < :since OR asked_by < :job) AND {_NOT_FAILED}"
-        " LIMIT 1",
-        {"contact": contact.id, "since": since, "job": job_id},
-    ).fetchone()
-    rows = db.execute(
-        _TALK, {**values, "limit": limit, "oldest": oldest, "asked": ASKED_MESSAGES, "longest": MAX_BODY + 1}
-    ).fetchall()
-    rows = [row for row in rows if not message_text.is_aside(row["type"], row["raw"])]
-    about = _about(db, contact.id, rows)
-    asked = {row["id"] for row in rows if _is_asked(row, job_id, since)}
-    return Transcript(
-        contact,
-        contacts.own_names(db, contact),
-        f"{row['journal']}-{contact.id}",
-        [
-            Said(Origin(row["origin"]), row["body"], row["id"] in asked, about.get(row["id"], ""), _medium(row, asked))
-            for row in rows
-        ],
-        earlier is not None,
-        bool(row["searched"]),
-        [row["wamid"] for row in rows if row["id"] in asked and row["type"] in message_text.QUOTABLE and row["body"]],
-        next((row["wamid"] for row in reversed(rows) if row["id"] in asked), None),
-    )
-
-
-def _medium(row: sqlite3.Row, asked: Set[int]) -> Medium | None:
-    """The file of a message that is being answered."""
-    if row["type"] not in media.KINDS or row["id"] not in asked:
-        return None
-    return media.medium_of(dict_of(stored(row["raw"], None)))
-
-
 _ANSWERS = (
     "SELECT timestamp, origin FROM messages WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = :job)"
     f" AND timestamp > :since AND direction = 'out' AND origin IN ({_COUNTED})"
@@ -200,13 +107,6 @@ def answers(db: sqlite3.Connection, job_id: int, since: float) -> list[Answered]
     return [(row["timestamp"], Origin(row["origin"])) for row in rows]
 
 
-def _is_asked(row: sqlite3.Row, job_id: int, since: int) -> bool:
-    """Whether a reply answers a message: all since the first one, but for what a merge gave to another reply."""
-    if row["direction"] != Direction.IN:
-        return False
-    return row["id"] >= since if row["asked_by"] is None else bool(row["asked_by"] == job_id)
-
-
 def more_waits(db: sqlite3.Connection, job_id: int) -> bool:
     """Whether the contact of a reply has written something meanwhile that the next reply is to answer."""
     waiting = f"SELECT 1 FROM jobs WHERE contact_id = (SELECT contact_id FROM jobs WHERE id = ?) AND {indexes.JOINABLE}"
@@ -219,30 +119,6 @@ def gets_silence(db: sqlite3.Connection, job_id: int) -> bool:
         "SELECT j.state, c.stopped FROM jobs j JOIN contacts c ON c.id = j.contact_id WHERE j.id = ?", (job_id,)
     ).fetchone()
     return row is None or row["state"] != State.RUNNING or row["stopped"] == Stop.ALL
-
-
-def _about(db: sqlite3.Connection, contact_id: int, rows: Sequence[sqlite3.Row]) -> dict[int, str]:
-    """What the person's messages refer to, by id. Quoted messages are searched for in this conversation only."""
-    received = {
-        row["id"]: dict_of(stored(row["raw"], None))
-        for row in rows
-        if row["direction"] == Direction.IN and any(mark in row["raw"] for mark in _REFERS)
-    }
-    quoted = {message_id: message_text.quoted(message) for message_id, message in received.items()}
-    known = db.execute(
-        "SELECT wamid, substr(body, 1, :longest) AS body FROM messages WHERE wamid IN (SELECT value FROM"
-        " json_each(:quoted)) AND wamid IS NOT NULL AND +contact_id = :contact",  # +: by the wamids, which are few
-        {
-            "longest": 2 * message_text.REFERENCE_CHARACTERS,
-            "quoted": json.dumps([*filter(None, quoted.values())]),
-            "contact": contact_id,
-        },
-    )
-    says = {row["wamid"]: row["body"] for row in known}
-    return {
-        message_id: message_text.about(message, says.get(quoted[message_id], ""))
-        for message_id, message in received.items()
-    }
 
 
 def start(span: Span) -> tuple[float, int] | None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from wabot.core.after_failure import after_model_failure
-from wabot.core.answer import read_answer
+from wabot.core.answer import read_answer, spoken
 from wabot.core.conversation import MESSAGE_CHARACTERS, TALK_CHARACTERS, FirstContact, Prompt, Said, plan, prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed, CallsSpent
 from wabot.core.handoff import Handoff, HandoffRules, Reason
@@ -21,7 +21,6 @@ from wabot.core.outgoing import Origin, Outgoing, template_message, text_message
 from wabot.core.rate_limits import Pace
 from wabot.core.reply_caps import DAY, ReplyCaps
 from wabot.core.system_prompt import System
-from wabot.core.whatsapp_text import for_whatsapp
 from wabot.log import get_logger
 
 log = get_logger()
@@ -104,6 +103,10 @@ class ReplyStyle:
     max_bubbles: int = 1
     max_age_hours: float = 12.0
     prompt_characters: int = TALK_CHARACTERS
+
+    def bounds(self, now: float) -> tuple[int, float]:
+        """How many messages of a talk are shown at the most, and how old they may be (Unix seconds)."""
+        return self.history_messages, now - self.history_hours * 3600 if self.history_hours else 0.0
 
 
 async def shown(briefing: Briefing, style: ReplyStyle, name: str, said: Sequence[Said]) -> tuple[System, Prompt | None]:
@@ -246,8 +249,7 @@ class Replies:
         If the journal has too little (a new contact, or old messages were deleted), the archive is asked; once it has
         answered, it is not asked again.
         """
-        limit, hours = self._style.history_messages, self._style.history_hours
-        oldest = self._clock() - hours * 3600 if hours else 0.0
+        limit, oldest = self._style.bounds(self._clock())
         talk = await self._memory.talk(job, limit, oldest)
         if talk.searched or self._archive is None or (talk.earlier and len(talk.said) >= limit):
             return talk, talk.earlier
@@ -270,8 +272,8 @@ class Replies:
         self._pace.spend(job.contact.id, started)
         try:
             answer = read_answer(await self._assistant.answer(asked, job), handoff=self._handoff.by_assistant)
-            bubbles = for_whatsapp(answer.text, self._style.max_bubbles)
-            if not bubbles and not answer.handoff:
+            says = spoken(answer, max_bubbles=self._style.max_bubbles, notice=self._handoff.notice)
+            if not says.texts and not answer.handoff:
                 raise AssistantFailed("the answer is empty")
         except AssistantFailed:
             self.assistant_works = False
@@ -280,14 +282,12 @@ class Replies:
             self._observe_seconds(self._clock() - started)
         self.assistant_works = True
         handoff = self._begin_handoff(Reason.ASSISTANT, job) if answer.handoff else None
-        if handoff and self._handoff.notice:
-            return [text_message(self._handoff.notice, Origin.SERVICE)], handoff
         several = len(questions) > 1 or (questions and await self._memory.more_waits(job))
-        quoted = [questions[-1] if several else None] + [None] * len(bubbles)
+        quotes = several and not (handoff and self._handoff.notice)
+        quoted = [questions[-1] if quotes else None] + [None] * len(says.texts)
         origin = Origin.SERVICE if handoff else Origin.AI  # the assistant's own messages are withdrawn with the handoff
-        said = [text_message(text, origin, quotes) for text, quotes in zip(bubbles, quoted, strict=False)]
-        choices = None if handoff else answer.choices  # nobody answers a tap then
-        return [*said[:-1], *(with_choices(last, choices) for last in said[-1:])], handoff
+        said = [text_message(text, origin, quotes) for text, quotes in zip(says.texts, quoted, strict=False)]
+        return [*said[:-1], *(with_choices(last, says.choices) for last in said[-1:])], handoff
 
     def _begin_handoff(self, reason: Reason, job: Job) -> Handoff:
         log.info("contact.handed_off", reason=str(reason), job=job.id)

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wabot.core.answer import Answer, read_answer
+from wabot.core.answer import Answer, Spoken, read_answer, spoken
 from wabot.core.conversation import Prompt, Said
 from wabot.core.exceptions import AssistantFailed, CallsSpent
+from wabot.core.handoff import HandoffRules
 from wabot.core.jobs import Job, Kind
 from wabot.core.messages import Contact
 from wabot.core.outgoing import Origin
 from wabot.core.passages import Passage
 from wabot.core.system_prompt import System
-from wabot.core.whatsapp_text import for_whatsapp
 from wabot.work.reply import ReplyStyle, shown
 
 NOBODY = Contact(0)
@@ -39,12 +39,15 @@ class Assistant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What was shown and what came of it. `failure`: why there is no answer, or ""."""
+    """What was shown and what came of it: what the contact would get, and whether a person is asked for.
+
+    `failure`: why there is no answer, or "".
+    """
 
     passages: Sequence[Passage]
     prompt: Prompt
-    bubbles: Sequence[str]
-    answer: Answer
+    says: Spoken
+    handoff: bool
     failure: str = ""
 
 
@@ -52,7 +55,13 @@ class Trial:
     """Asks the assistant of an account."""
 
     def __init__(
-        self, briefing: Briefing, assistant: Assistant, style: ReplyStyle, *, handoff: bool, clock: Callable[[], float]
+        self,
+        briefing: Briefing,
+        assistant: Assistant,
+        style: ReplyStyle,
+        *,
+        handoff: HandoffRules,
+        clock: Callable[[], float],
     ) -> None:
         self.briefing = briefing
         self._assistant, self._style, self._handoff, self._clock = assistant, style, handoff, clock
@@ -65,10 +74,11 @@ class Trial:
             return None
         job = Job(0, Kind.REPLY, contact, token=0, attempt=1, spent=0, created_at=self._clock(), tag="")
         try:
-            answer, failure = read_answer(await self._assistant.answer(asked, job), handoff=self._handoff), ""
+            text = await self._assistant.answer(asked, job)
+            answer, failure = read_answer(text, handoff=self._handoff.by_assistant), ""
         except AssistantFailed as error:
             answer, failure = Answer(""), str(error)
         except CallsSpent:
             answer, failure = Answer(""), "assistant.calls_per_day is reached"
-        bubbles = tuple(for_whatsapp(answer.text, self._style.max_bubbles))
-        return Tried(system.passages, asked, bubbles, answer, failure)
+        says = spoken(answer, max_bubbles=self._style.max_bubbles, notice=self._handoff.notice)
+        return Tried(system.passages, asked, says, answer.handoff, failure)
