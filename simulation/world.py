@@ -101,6 +101,9 @@ class Adapters:
     def attachments(self, settings: Settings) -> None:
         """None."""
 
+    def media_keeper(self, settings: Settings, journal: Any, clock: Any) -> None:
+        """None."""
+
     def signed_post(self) -> SignedPost:
         """The client of the owner's programs."""
         return SignedPost(self._session)

@@ -13,7 +13,7 @@ from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
 from standardwebhooks import Webhook
 
-from tests.business import ANA, BEN, Business, business
+from tests.business import ANA, Business, business
 from tests.stand_ins import GeminiStandIn, ModelStandIn, OpenAIStandIn
 from wabot.sandbox import payloads
 
@@ -250,24 +250,6 @@ async def test_what_cannot_be_had_is_a_note(tmp_path: Path, aiohttp_server: Aioh
         await b.meta.deliver(b.meta.envelope(contacts=[payloads.contact(ANA, None, "Ana")], messages=[told]))
         await b.meta.until(lambda meta: len(meta.sent) > before)
     assert parts_of(model) == [("text", "[image]\n[image: not available to you]")]
-
-
-async def test_files_are_kept_if_the_owner_wants_that_until_their_sender_is_forgotten(
-    tmp_path: Path, aiohttp_server: AiohttpServer
-) -> None:
-    model = OpenAIStandIn()
-    chosen = await of(aiohttp_server, model, media=False)
-    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}, media={"keep": True}) as b:
-        await answer(b, payloads.video(), content=b"mp4")
-        assert parts_of(model) == [("text", "[video]")]
-        (file,) = (tmp_path / "media").iterdir()
-        assert (file.suffix, file.read_bytes(), file.stat().st_mode & 0o777) == (".mp4", b"mp4", 0o600)
-        await b.meta.say(payloads.image(), from_=BEN, content=b"jpeg")
-        await b.meta.until(lambda meta: len(meta.sent) > 1)
-        removed = (await b.ask("DELETE", f"/contacts/{ANA}")).json
-        assert removed["media"] == 1
-        (left,) = (tmp_path / "media").iterdir()
-        assert left.read_bytes() == b"jpeg", "only those of the person who is forgotten"
 
 
 async def test_without_media_in_the_settings_nothing_is_downloaded(

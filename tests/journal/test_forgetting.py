@@ -10,7 +10,6 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, receipt, said, sent, text
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import ForeignPart, Notice, Person, Status, Stop, Webhook
-from wabot.journal import erasure
 from wabot.journal.erasure import Erased
 from wabot.journal.forgotten import REMEMBERED_SECONDS
 
@@ -159,12 +158,3 @@ async def test_who_was_merged_is_forgotten_whole(scene: Scene) -> None:
 
 async def test_nobody_of_that_name_is_known(scene: Scene) -> None:
     assert (await forget(scene, BEN)).known is False
-
-
-async def test_a_contact_is_not_known_any_more_from_the_first_step_of_their_forgetting_on(scene: Scene) -> None:
-    await scene.hear(said("wamid.1", body=SECRET))
-    contact, _ = await scene.journal.of_contact(ANA, 0, ())
-    assert contact is not None
-    assert await scene.journal.is_known(contact.id)
-    await scene.journal.writer(erasure.begin, ANA, b"salt", NOW)
-    assert not await scene.journal.is_known(contact.id)

@@ -35,14 +35,14 @@ def asked(*ids: str) -> Prompt:
 
 
 async def had(attachments: Attachments, prompt: Prompt) -> list[str]:
-    async with attachments.of(prompt, 1) as shown:
+    async with attachments.of(prompt) as shown:
         return [medium.id for turn in shown.turns for medium in turn.media]
 
 
 async def test_others_wait_until_there_is_room_again_in_their_order() -> None:
     library, room = Library(a=20, b=20, c=5), Room(32)
     attachments = Attachments(library, room, largest=30)
-    async with attachments.of(asked("a"), 1):
+    async with attachments.of(asked("a")):
         waiting = [asyncio.create_task(had(attachments, asked(id_))) for id_ in "bc"]
         for _ in range(20):
             await asyncio.sleep(0)
@@ -80,7 +80,7 @@ async def test_a_file_that_is_too_large_or_gone_is_a_note_and_the_newest_come_fi
     attachments = Attachments(library, Room(32), largest=24)
     assert await had(attachments, asked("a", "b", "c", "gone")) == ["a", "c"]
     assert await had(attachments, asked("a", "c", "d")) == ["a", "d"], "of unknown size: as large as may be"
-    async with attachments.of(asked("gone"), 1) as shown:
+    async with attachments.of(asked("gone")) as shown:
         assert shown.turns[0].text == "Look\n[image: not available to you]"
 
 
@@ -89,33 +89,3 @@ async def test_only_the_newest_are_asked_for() -> None:
     library = Library(**dict.fromkeys(names, 1))
     assert await had(Attachments(library, Room(32), largest=24), asked(*names)) == names[5:]
     assert len(library.downloaded) == MOST_MEDIA
-
-
-class Kept:
-    """Files by contact and id."""
-
-    def __init__(self) -> None:
-        self.files = set[tuple[int, str]]()
-
-    def keep(self, contact_id: int, medium: Medium, content: bytes) -> None:
-        self.files.add((contact_id, medium.id))
-
-    def drop(self, contact_id: int, medium: Medium) -> None:
-        self.files.discard((contact_id, medium.id))
-
-
-async def test_what_comes_when_its_sender_is_forgotten_is_not_kept() -> None:
-    files = Kept()
-    attachments = Attachments(Library(a=5, b=5), Room(32), largest=24, files=files)
-    known = True
-
-    async def is_known(contact_id: int) -> bool:
-        assert (contact_id, "a") in files.files or not known, "asked after it was written"
-        return known
-
-    attachments.is_known = is_known
-    await had(attachments, asked("a"))
-    assert files.files == {(1, "a")}
-    known = False
-    await had(attachments, asked("b"))
-    assert files.files == {(1, "a")}

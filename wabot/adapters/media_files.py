@@ -15,6 +15,10 @@ class MediaFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def has(self, contact_id: int, medium: Medium) -> bool:
+        """Whether a medium is kept already."""
+        return self._path(contact_id, medium).exists()
+
     def keep(self, contact_id: int, medium: Medium, content: bytes) -> None:
         """Write a file, whole or not at all. Raises OSError. (An id has letters, digits, "_" and "-" only.)"""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from wabot.adapters.bounded_answer import read_bounded
-from wabot.core.exceptions import MediumMissing
+from wabot.core.exceptions import MediumMissing, Missing
 from wabot.core.json_values import dict_of, text_of
 from wabot.core.media import Medium
 from wabot.work.attachments import Located
@@ -71,12 +71,18 @@ class MetaMedia:
                 url, headers=self._headers, timeout=aiohttp.ClientTimeout(total=seconds), allow_redirects=False
             ) as response:
                 if response.status != HTTPStatus.OK:
-                    raise MediumMissing(f"Meta answered HTTP {response.status}")
+                    raise MediumMissing(f"Meta answered HTTP {response.status}", _by_status(response.status))
                 content = await read_bounded(response.content, largest)
                 if len(content) > largest:
                     raise MediumMissing(f"it has more than {largest} bytes")
                 return content
         except TimeoutError:
-            raise MediumMissing(f"no answer within {seconds:g} s") from None
+            raise MediumMissing(f"no answer within {seconds:g} s", Missing.LATER) from None
         except (aiohttp.ClientError, ValueError) as error:
-            raise MediumMissing(f"no connection ({type(error).__name__})") from error
+            raise MediumMissing(f"no connection ({type(error).__name__})", Missing.OUTAGE) from error
+
+
+def _by_status(status: int) -> Missing:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return Missing.OUTAGE
+    return Missing.LATER if status >= 500 or status == HTTPStatus.TOO_MANY_REQUESTS else Missing.GONE

@@ -101,7 +101,7 @@ async def _around(
     watch = factories.watch(identity.name, settings, journal, clock)
     meta, templates = adapters.whatsapp(settings), adapters.templates(settings)
     calls = factories.daily_calls(settings, journal, clock)
-    models = await _models(adapters, settings, journal, calls=calls, clock=clock, observers=(metrics, watch))
+    models = await _models(adapters, settings, calls=calls, clock=clock, observers=(metrics, watch))
     briefing = factories.briefing(settings, clock, watch.knowledge_read)
     replies = factories.replies(
         settings, journal, models, asked, meta.show_typing, calls=calls, briefing=briefing, clock=clock,
@@ -126,16 +126,21 @@ async def _around(
         identity, service, journal, lanes, readiness, metrics, watch, rates,
         factories.trial(settings, briefing, models.without_tools(), clock), settings,
         adapters.doctor(settings, watch, people.tell),
-        loops=(*_upkeep(settings, journal, limits, archiver, clock), people.run, *briefing.loops, *reports),
+        loops=(*_upkeep(settings, journal, adapters, (limits, archiver), clock), people.run, *briefing.loops, *reports),
     )  # fmt: skip
 
 
 def _upkeep(
-    settings: Settings, journal: Journal, limits: Limits, archiver: Archiver | None, clock: Clock
+    settings: Settings,
+    journal: Journal,
+    adapters: Adapters,
+    tended: tuple[Limits, Archiver | None],
+    clock: Clock,
 ) -> list[Callable[[], Awaitable[None]]]:
-    """The loop of the timers, and that of the archiver if there is one."""
-    upkeep = factories.upkeep(settings, journal, limits, archiver, clock)
-    return [upkeep.run, archiver.run] if archiver is not None else [upkeep.run]
+    """The loop of the timers, and those of the archiver and of what keeps media, if there are any."""
+    upkeep = factories.upkeep(settings, journal, *tended, clock)
+    keeper = adapters.media_keeper(settings, journal, clock)
+    return [upkeep.run, *(one.run for one in (tended[1], keeper) if one is not None)]
 
 
 def _world(sends: Sends, replies: Replies, circuit: Circuit | None) -> World:
@@ -157,20 +162,17 @@ async def _limits(
 async def _models(
     adapters: Adapters,
     settings: Settings,
-    journal: Journal,
     *,
     calls: DailyCalls,
     clock: Clock,
     observers: Sequence[Observer],
 ) -> Models:
     """The models of this account, with its tools and media, and its requests to them counted."""
-    if (attachments := adapters.attachments(settings)) is not None:
-        attachments.is_known = journal.is_known
     return Models(
         [replace(one, model=calls.counting(one.model)) for one in await adapters.models(settings)],
         clock=clock,
         tools=adapters.tools(settings),
-        attachments=attachments,
+        attachments=adapters.attachments(settings),
         observers=observers,
     )
 

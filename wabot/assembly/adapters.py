@@ -27,6 +27,7 @@ from wabot.settings.loading import Settings
 from wabot.settings.sections import ModelSettings
 from wabot.template_list import TemplateList
 from wabot.work.attachments import Attachments, Room
+from wabot.work.media_keeper import Journal, MediaKeeper
 from wabot.work.models import Model, RankedModel
 from wabot.work.tool_calls import Tools
 
@@ -42,6 +43,7 @@ class Adapters(Protocol):
     async def models(self, settings: Settings) -> Sequence[RankedModel]: ...
     def tools(self, settings: Settings) -> Tools | None: ...
     def attachments(self, settings: Settings) -> Attachments | None: ...
+    def media_keeper(self, settings: Settings, journal: Journal, clock: Callable[[], float]) -> MediaKeeper | None: ...
     def signed_post(self) -> SignedPost: ...
     def doctor(self, settings: Settings, watch: Watch, on_limit: Callable[[float, str], None]) -> Doctor: ...
 
@@ -139,20 +141,26 @@ class Clients:
         return SignedPost(self._session)
 
     def attachments(self, settings: Settings) -> Attachments | None:
-        """The media of messages; None if neither a model gets them nor anybody keeps them."""
-        meta, chosen = settings.whatsapp, settings.media
+        """The media of prompts; None if no model gets them."""
         for_model = settings.assistant.media and any(one.provider != "canned" for one in ranked(settings).values())
-        if not for_model and not chosen.keep:
+        return Attachments(self._media(settings), self._room, largest=_largest(settings)) if for_model else None
+
+    def media_keeper(self, settings: Settings, journal: Journal, clock: Callable[[], float]) -> MediaKeeper | None:
+        """What keeps the media that come in; None if the owner does not want that."""
+        if not settings.media.keep:
             return None
-        library = MetaMedia(
+        files = MediaFiles(settings.server.data_dir / FOLDER)
+        library, largest = self._media(settings), _largest(settings)
+        return MediaKeeper(journal, library, self._room, files, largest=largest, clock=clock)
+
+    def _media(self, settings: Settings) -> MetaMedia:
+        meta = settings.whatsapp
+        return MetaMedia(
             self._session,
             graph_api_base=meta.graph_api_base,
             phone_number_id=meta.phone_number_id,
             access_token=meta.access_token.get_secret_value(),
         )
-        files = MediaFiles(settings.server.data_dir / FOLDER) if chosen.keep else None
-        largest = int(chosen.max_megabytes * 1024 * 1024)
-        return Attachments(library, self._room, largest=largest, for_model=for_model, files=files)
 
     def doctor(self, settings: Settings, watch: Watch, on_limit: Callable[[float, str], None]) -> Doctor:
         """The doctor within the service: it does not read the whole journal and does not call the model.
@@ -169,6 +177,11 @@ class Clients:
             on_limit=on_limit,
         )
         return Doctor(settings, around, clock=time.time)
+
+
+def _largest(settings: Settings) -> int:
+    """Bytes of one medium at most."""
+    return int(settings.media.max_megabytes * 1024 * 1024)
 
 
 def ranked(settings: Settings) -> dict[ModelName, ModelSettings]:

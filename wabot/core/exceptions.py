@@ -40,8 +40,20 @@ class ArchiveDown(WabotError):
     """MongoDB does not answer."""
 
 
+class Missing(StrEnum):
+    """Whether a medium that cannot be had may be had later."""
+
+    GONE = "gone"
+    LATER = "later"
+    OUTAGE = "outage"  # no medium can be had now, whichever it is
+
+
 class MediumMissing(WabotError):
     """A medium cannot be had; the text says why."""
+
+    def __init__(self, reason: str, missing: Missing = Missing.GONE) -> None:
+        super().__init__(reason)
+        self.missing = missing
 
 
 class AssistantFailed(WabotError):

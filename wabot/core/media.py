@@ -54,6 +54,18 @@ class Medium:
         return f"[{name}: not available to you]"
 
 
+@dataclass(frozen=True, slots=True)
+class ToKeep:
+    """Media of messages, as (message id, contact id, medium), oldest first.
+
+    `upto`: the last message that was looked at; `more`: others follow.
+    """
+
+    media: list[tuple[int, int, Medium]]
+    upto: int
+    more: bool
+
+
 def kept_prefix(contact_id: int) -> str:
     """How the names of a contact's kept files begin, by the journal's own id: all go when the person is forgotten."""
     return f"{contact_id}-"

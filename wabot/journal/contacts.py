@@ -269,8 +269,3 @@ def _release(db: sqlite3.Connection, value: str | None, at: float) -> None:
             " ON CONFLICT (value) DO UPDATE SET until = max(until, excluded.until)",
             (value, at),
         )
-
-
-def has_a_name(db: sqlite3.Connection, contact_id: int) -> bool:
-    """Whether a contact has a name: the first step of a forgetting takes all of them."""
-    return db.execute("SELECT 1 FROM identities WHERE contact_id = ? LIMIT 1", (contact_id,)).fetchone() is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from wabot.core.exceptions import JournalDown
 from wabot.core.messages import Person
-from wabot.journal import contacts, erasure, forgotten, kept_media, owner_alerts
+from wabot.journal import erasure, forgotten, kept_media, owner_alerts
 from wabot.journal.accept import Rules
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.connections import Connection
@@ -50,10 +50,6 @@ class ForgetsPeople:
         await self._watchers.tell()
         await self._erase(forgetting, salt, now, archive=archive)
         return await self._read_long(erasure.outcome, forgetting)
-
-    async def is_known(self, contact_id: int) -> bool:
-        """Whether a contact is not forgotten, and not being forgotten: then nobody goes by their names any more."""
-        return await self._read_long(contacts.has_a_name, contact_id)
 
     async def archive_has_forgotten(self, forgetting: int, seconds: float) -> Erased:
         """How much of a person was removed, as soon as the archive has forgotten them, after `seconds` at the most."""

@@ -43,6 +43,7 @@ from wabot.journal.costs import Costs
 from wabot.journal.event_queue import TellsPrograms
 from wabot.journal.first_messages import FirstMessages
 from wabot.journal.history import Talks
+from wabot.journal.kept_media import KeepsMedia
 from wabot.journal.manual import ByHand
 from wabot.journal.merge_undo import Merges
 from wabot.journal.model_calls import ModelCalls
@@ -57,7 +58,17 @@ log = get_logger()
 
 
 class Journal(
-    Archiving, BetweenAccounts, ByHand, ContactLists, Costs, FirstMessages, Merges, ModelCalls, Talks, TellsPrograms
+    Archiving,
+    BetweenAccounts,
+    ByHand,
+    ContactLists,
+    Costs,
+    FirstMessages,
+    KeepsMedia,
+    Merges,
+    ModelCalls,
+    Talks,
+    TellsPrograms,
 ):
     """An open journal; made by `open_journal`. Times are Unix seconds."""
 

@@ -63,7 +63,7 @@ class ByHand(ForgetsPeople):
     async def kept_file(self, identity: str, media_id: str) -> Path | None:
         """The file of a medium that somebody sent, by Meta's id; None if it was not kept."""
         contact = await self._read(contacts.find, identity)
-        return None if contact is None else await asyncio.to_thread(kept_media.find, self._path, contact.id, media_id)
+        return None if contact is None else await asyncio.to_thread(kept_media.find, self._path, media_id)
 
     async def pause(self, identity: str, until: float, reason: str | None, now: float) -> None:
         """A person answers somebody instead of the assistant, until a time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,17 +37,6 @@ class Library(Protocol):
 
     async def look_up(self, medium: Medium) -> Located: ...
     async def download(self, located: Located, largest: int) -> bytes: ...
-
-
-class Files(Protocol):
-    """Where media are kept. Raises OSError."""
-
-    def keep(self, contact_id: int, medium: Medium, content: bytes) -> None: ...
-    def drop(self, contact_id: int, medium: Medium) -> None: ...
-
-
-async def _always(_contact_id: int) -> bool:
-    return True
 
 
 class Room:
@@ -92,39 +81,24 @@ class Room:
 
 
 class Attachments:
-    """Puts the contents of media into prompts.
+    """Puts the contents of media into prompts. `largest`: bytes of one file at most."""
 
-    `largest`: bytes of one file at most. `for_model`: whether models get them. `files`, if given, keeps them.
-    """
-
-    is_known: Callable[[int], Awaitable[bool]] = staticmethod(_always)
-    """Whether a contact is not forgotten meanwhile, or being forgotten: then nothing of theirs is kept."""
-
-    def __init__(
-        self,
-        library: Library,
-        room: Room,
-        *,
-        largest: int,
-        for_model: bool = True,
-        files: Files | None = None,
-    ) -> None:
+    def __init__(self, library: Library, room: Room, *, largest: int) -> None:
         self._library, self._room, self._largest = library, room, min(largest, room.size)
-        self._for_model, self._files = for_model, files
 
     @asynccontextmanager
-    async def of(self, prompt: Prompt, contact_id: int) -> AsyncIterator[Prompt]:
+    async def of(self, prompt: Prompt) -> AsyncIterator[Prompt]:
         """The prompt with its media, or with a note for each that cannot be had. They are in memory until the end."""
-        wanted = [medium for medium in media_in(prompt) if self._files or medium.sense][-MOST_MEDIA:]
+        wanted = [medium for medium in media_in(prompt) if medium.sense][-MOST_MEDIA:]
         if not wanted:
             yield without_media(prompt)
             return
         located = await asyncio.gather(*(self._look_up(medium) for medium in wanted))
         fitting = self._fitting([(one, there) for one, there in zip(wanted, located, strict=True) if there])
         async with self._room.of(sum(size for _, _, size in fitting)):
-            contents = await asyncio.gather(*(self._download(contact_id, *one) for one in fitting))
+            contents = await asyncio.gather(*(self._download(*one) for one in fitting))
             found = {one[0].id: content for one, content in zip(fitting, contents, strict=True) if content is not None}
-            yield with_contents(prompt, found) if self._for_model else without_media(prompt)
+            yield with_contents(prompt, found)
 
     async def _look_up(self, medium: Medium) -> Located | None:
         try:
@@ -145,21 +119,20 @@ class Attachments:
             fitting.append((medium, located, size))
         return fitting
 
-    async def _download(self, contact_id: int, medium: Medium, located: Located, size: int) -> bytes | None:
+    async def _download(self, medium: Medium, located: Located, size: int) -> bytes | None:
         try:
-            content = await self._library.download(located, size)
-            if not await asyncio.to_thread(_is_whole, content, medium.sha256, located.sha256):
-                raise MediumMissing("its SHA-256 is not the one that Meta gave")
-            if self._files is not None:
-                await asyncio.to_thread(self._files.keep, contact_id, medium, content)
-                if not await self.is_known(contact_id):  # asked afterwards: who is forgotten now finds the file
-                    await asyncio.to_thread(self._files.drop, contact_id, medium)
+            return await content_of(self._library, medium, located, size)
         except MediumMissing as error:
             log.warning("media.missing", medium=medium.kind, reason=str(error))
             return None
-        except OSError as error:
-            log.warning("media.not_kept", medium=medium.kind, reason=error.strerror or type(error).__name__)
-        return content
+
+
+async def content_of(library: Library, medium: Medium, located: Located, largest: int) -> bytes:
+    """The content of a medium, with the SHA-256 that Meta gave. Raises MediumMissing."""
+    content = await library.download(located, largest)
+    if not await asyncio.to_thread(_is_whole, content, medium.sha256, located.sha256):
+        raise MediumMissing("its SHA-256 is not the one that Meta gave")
+    return content
 
 
 def _is_whole(content: bytes, *digests: str) -> bool:

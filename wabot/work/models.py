@@ -74,7 +74,7 @@ class Models:
         """
         if self._attachments is None:
             return await self._first_answer(without_media(prompt), job)
-        async with self._attachments.of(prompt, job.contact.id) as with_media:
+        async with self._attachments.of(prompt) as with_media:
             return await self._first_answer(with_media, job)
 
     async def _first_answer(self, prompt: Prompt, job: Job) -> str:
