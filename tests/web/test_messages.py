@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
+from tests.process import eventually
 from tests.web.shapes import refusal
 from wabot.sandbox import payloads
-from wabot.sandbox.behaviour import error
+from wabot.sandbox.behaviour import accept, error
 
 IMAGE = {"type": "image", "image": {"link": "https://example.com/tulip.jpg", "caption": "A tulip"}}
 BUTTONS = {
@@ -22,6 +24,18 @@ BUTTONS = {
         "action": {"buttons": [{"type": "reply", "reply": {"id": "y", "title": "Yes"}}]},
     },
 }
+
+
+TEMPLATE = {"name": "invitation", "language": {"code": "en_US"}}
+WRONG_COMPONENTS: list[Any] = [
+    "abc",
+    5,
+    {"type": "body"},
+    [1],
+    ["body"],
+    [{"type": "body", "parameters": "x"}],
+    [{}, None],
+]
 
 
 async def write(wabot: Business, number: str = ANA, text: str = "Hi") -> str:
@@ -108,6 +122,14 @@ async def test_who_opted_out_gets_nothing(wabot: Business) -> None:
         {"message": {"type": ["text"], "text": {"body": "x"}}},
         {"message": {**IMAGE, "to": BEN}},
         {"message": {"type": "interactive", "interactive": {"type": "button", "action": {"buttons": []}}}},
+        {"message": {"type": "text", "text": {"body": "   "}}},
+        {"message": {"type": "text", "text": {"body": "x" * 4097}}},
+        {"message": {"type": "location", "location": {"latitude": None, "longitude": None}}},
+        {"message": {"type": "location", "location": {"latitude": "north", "longitude": "13.4"}}},
+        {"message": {"type": "location", "location": {"latitude": 52.5, "longitude": 181}}},
+        {"message": {"type": "contacts", "contacts": [{"name": {"formatted_name": "Ben"}}, 5]}},
+        {"message": {"type": "interactive", "interactive": {"type": "flow", "action": {"x": "a" * 131_072}}}},
+        *({"message": {"type": "template", "template": {**TEMPLATE, "components": each}}} for each in WRONG_COMPONENTS),
         {"text": "a", "colour": "red"},
         {"text": "a", "reply_to": "wamid.unknown"},
         {"text": "a", "takeover": "yes"},
@@ -118,6 +140,19 @@ async def test_what_meta_would_not_take_is_refused_at_once(wabot: Business, body
     before = len(wabot.meta.attempts)
     assert reason(await ask(wabot, **body)) == "invalid_message"
     assert len(wabot.meta.attempts) == before
+
+
+async def test_no_shape_of_a_template_is_more_than_can_be_judged(tmp_path: Path) -> None:
+    async with business(tmp_path, whatsapp={"business_account_id": "200000000000002"}) as wabot:
+        for components in WRONG_COMPONENTS:
+            message = {"type": "template", "template": {**TEMPLATE, "components": components}}
+            assert reason(await ask(wabot, message=message)) == "invalid_message"
+        for index in ("9" * 5000, "²", "-1", 1.5, None):
+            button = {"type": "button", "sub_type": "url", "index": index, "parameters": []}
+            parameters = [{"type": "body", "parameters": [{"type": "text", "text": "Ana"}]}, button]
+            refused = await ask(wabot, message={"type": "template", "template": {**TEMPLATE, "components": parameters}})
+            assert reason(refused) == "wrong_parameters"
+        assert wabot.meta.attempts == []
 
 
 @pytest.mark.parametrize("number", ["12", "", "nobody", None, [ANA]])
@@ -143,6 +178,47 @@ async def test_the_same_key_is_the_same_message_and_a_refusal_uses_no_key_up(wab
     assert [sent.payload["text"]["body"] for sent in wabot.meta.sent if sent.type == "text"].count("Once") == 1
     refusal(await wabot.post("/messages", {**body, "text": "Twice"}, headers=key), 422)
     refusal(await wabot.post("/initiate-bulk", {"numbers": [ANA]}, headers=key), 422)
+
+
+async def test_the_same_key_while_the_first_is_on_its_way_is_one_message(wabot: Business) -> None:
+    await write(wabot)
+    wabot.meta.behaviour.script(ANA, [accept(delay=0.5)])
+    key, body = {"Idempotency-Key": "k1"}, {"number": ANA, "text": "Once"}
+    first = asyncio.create_task(wabot.post("/messages", body, headers=key))
+    await eventually(lambda: has_open(wabot))
+    others = [wabot.post("/messages", body, headers=key) for _ in range(3)]
+    other = await wabot.post("/messages", {**body, "text": "Twice"}, headers=key)
+    refusal(other, 422)
+    answers = [await first, *await asyncio.gather(*others)]
+    assert [answer.status for answer in answers] == [200] * 4
+    assert len({answer.json["outbox_id"] for answer in answers}) == 1
+    assert [sent.payload.get("text", {}).get("body") for sent in wabot.meta.sent].count("Once") == 1
+
+
+async def has_open(wabot: Business) -> bool:
+    return any(job["state"] in ("queued", "running") for job in (await wabot.get("/outbox")).json["outbox"])
+
+
+async def test_what_is_refused_takes_nobody_over_and_what_is_repeated_nobody_again(wabot: Business) -> None:
+    async def assistant() -> str:
+        return str((await wabot.get(f"/contacts/{ANA}")).json["assistant"]["state"])
+
+    await write(wabot)
+    await ask(wabot, text="Hi", takeover=True, reply_to="wamid.unknown")
+    assert await assistant() == "on"
+    key = {"Idempotency-Key": "k1"}
+    for expected in ("paused", "on"):
+        answer = await wabot.post("/messages", {"number": ANA, "text": "Hi", "takeover": True}, headers=key)
+        assert (answer.status, await assistant()) == (200, expected)
+        await wabot.post(f"/contacts/{ANA}/resume")
+
+
+async def test_an_unknown_account_is_404_and_queues_nothing(wabot: Business) -> None:
+    body = {"number": BEN, "template": {"name": "hello_world"}}
+    refusal(await wabot.post("/messages", {**body, "account": "shop"}), 404)
+    refusal(await wabot.post("/messages?account=shop", body), 404)
+    assert (await wabot.get("/outbox")).json["count"] == 0
+    assert (await wabot.post("/messages", {**body, "account": "main"})).json["status"] == "sent"
 
 
 async def test_a_failure_is_told_as_in_a_batch(wabot: Business) -> None:

@@ -68,12 +68,25 @@ def _about_reaction(content: Mapping[str, Any]) -> Complaint | None:
 
 
 def _about_location(content: Mapping[str, Any]) -> Complaint | None:
-    return None if {"latitude", "longitude"} <= content.keys() else required("location['latitude']")
+    for name, most in (("latitude", 90), ("longitude", 180)):
+        if name not in content:
+            return required(f"location['{name}']")
+        if not _is_within(content[name], most):
+            return Complaint(100, f"Param location['{name}'] must be a number from -{most} to {most}.")
+    return None
+
+
+def _is_within(value: Any, most: float) -> bool:
+    """Whether it is a number, or one as text, of at most this absolute value."""
+    try:
+        return not isinstance(value, bool) and abs(float(value)) <= most
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _about_text(content: Mapping[str, Any]) -> Complaint | None:
     body = content.get("body")
-    if not isinstance(body, str) or not body:
+    if not isinstance(body, str) or not body.strip():
         return required("text['body']")
     return Complaint(100, "Param text['body'] must be at most 4096 characters long.") if len(body) > 4096 else None
 
@@ -81,12 +94,21 @@ def _about_text(content: Mapping[str, Any]) -> Complaint | None:
 def _about_template(content: Mapping[str, Any]) -> Complaint | None:
     if not text_of(content, "name"):
         return required("template['name']")
-    return None if text_of(part(content, "language"), "code") else required("template['language']")
+    if not text_of(part(content, "language"), "code"):
+        return required("template['language']")
+    components = content.get("components") or []
+    if not _are_objects(components) or not all(_are_objects(each.get("parameters") or []) for each in components):
+        return Complaint(100, "Param template['components'] must be a list of objects, and so their parameters.")
+    return None
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, dict) for each in value)
 
 
 def _about_contacts(payload: Mapping[str, Any]) -> Complaint | None:
     cards = parts(payload, "contacts")
-    if not cards:
+    if not cards or not _are_objects(payload["contacts"]):
         return required("contacts")
     nameless = not all(text_of(part(card, "name"), "formatted_name") for card in cards)
     return required("contacts['name']['formatted_name']") if nameless else None

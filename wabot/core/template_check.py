@@ -124,7 +124,7 @@ def _of_values(component: str, template: Template, components: Components) -> It
 def _of_buttons(template: Template, components: Components) -> Iterator[str]:
     given = {str(each.get("index", "0")): each for each in components if _type(each) == "button"}
     for index in given:
-        if not (index.isascii() and index.isdecimal() and int(index) < template.buttons):
+        if index not in map(str, range(template.buttons)):
             yield f"button {index[:20]}: the template has {template.buttons} buttons, counted from 0"
             return
     for needed in template.parameters:

@@ -12,7 +12,7 @@ from wabot.core.whatsapp_text import MAX_BODY
 MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
 MAX_COMPONENTS = 32
 MAX_CONTENT = 131_072
-"""The most characters in the components of one message; Meta accepts far fewer."""
+"""The most characters in the components of one message, or in a message; Meta accepts far fewer."""
 CODE_LENGTH = 18
 """The most characters of an error code; that many digits fit into an SQLite integer."""
 
@@ -32,6 +32,12 @@ def _bounded(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if _size(components) > MAX_CONTENT:
         raise ValueError(f"the components of one message have more than {MAX_CONTENT} characters")
     return components
+
+
+def _bounded_message(message: dict[str, Any]) -> dict[str, Any]:
+    if _size(message) > MAX_CONTENT:
+        raise ValueError(f"a message has at most {MAX_CONTENT} characters")
+    return message
 
 
 def _size(value: Any) -> int:
@@ -144,7 +150,10 @@ class SendMessage(Model):
     number: Number
     text: Annotated[str, Field(max_length=MAX_BODY)] | None = None
     template: Template | None = None
-    message: Annotated[dict[str, Any] | None, Field(description="A message object of Meta's, of any type")] = None
+    message: Annotated[
+        Annotated[dict[str, Any], AfterValidator(_bounded_message)] | None,
+        Field(description="A message object of Meta's, of any type"),
+    ] = None
     reply_to: Annotated[
         Annotated[str, Field(min_length=1, max_length=300)] | None,
         Field(description="The id (wamid) of a message of that talk, which is quoted"),
