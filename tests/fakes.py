@@ -11,6 +11,7 @@ from wabot.adapters.mongo_documents import is_theirs
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed, DeliveryError, JournalDown
 from wabot.core.jobs import Job, Kind, Outcome, State, move
+from wabot.core.json_values import blanked
 from wabot.core.messages import Contact
 from wabot.core.meta_errors import Accepted
 from wabot.core.model_answers import ModelAnswer
@@ -146,6 +147,12 @@ class MemoryArchive:
         for key in theirs:
             del self.documents[key]
         return len(theirs)
+
+    async def blank(self, told: Sequence[tuple[str, str]]) -> None:
+        self._answer()
+        for key, words in told:
+            if key in self.documents:
+                self.documents[key] = blanked(self.documents[key], words)
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
         return [found for found in await self.history(names, key, limit, ()) if is_theirs(found, names, key)]

@@ -137,3 +137,12 @@ class ArchiveContract:
         assert await archive.forget([ANA], ["j-1"]) == 0
         left = await archive.history([ANA, BEN], None, 0, ())
         assert {found["_id"] for found in left} == {"b", "c"}
+
+    async def test_words_of_who_is_forgotten_are_blanked_in_documents_about_others(self, archive: Archive) -> None:
+        who = {"template": {"components": [{"parameters": [{"text": "Ana (+919216598210), Ben"}]}]}}
+        await archive.record([document("alert", body="Ana (+919216598210), Ben: help", raw=who), with_ben("c")])
+        await archive.blank([("alert", "Ana (+919216598210)"), ("not there", "Ana")])
+        found = {one["_id"]: one for one in await archive.history([ANA, BEN], None, 0, ())}
+        assert found["alert"]["body"] == "…, Ben: help"
+        assert "…, Ben" in str(found["alert"]["raw"])
+        assert "Ana" not in str(found["alert"]["raw"])

@@ -15,7 +15,7 @@ from wabot.core.handoff import HandoffRules, Reason
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import Direction, Person
 from wabot.core.optout import folded
-from wabot.journal import takeover
+from wabot.journal import erasure, takeover
 
 OWNER = "4930123456"
 HANDOFF = HandoffRules(
@@ -222,8 +222,10 @@ async def test_without_the_settings_nobody_is_told(scene: Scene) -> None:
 async def test_who_is_forgotten_is_forgotten_in_what_the_owner_was_told(desk: Scene) -> None:
     await desk.hear(says("wamid.1", Person(ANA, name="Ana Anders"), body="agent"))
     await pass_time(desk, 1)
+    await leave(desk)
     await desk.hear(says("wamid.2", Person(BEN, name="Ben Becker"), body="agent", at=desk.now))
     await pass_time(desk, 700)
+    await leave(desk)
     assert [who for who, _ in alerts(desk)] == [f"Ana Anders (+{ANA})", f"Ben Becker (+{BEN})"]
     versions = [row["version"] for row in desk.rows("SELECT version FROM messages WHERE person = ?", OWNER)]
     await desk.journal.forget(ANA, desk.now, archive=False)
@@ -231,3 +233,74 @@ async def test_who_is_forgotten_is_forgotten_in_what_the_owner_was_told(desk: Sc
     assert traces(desk, "Ana Anders", ANA) == []
     again = [row["version"] for row in desk.rows("SELECT version FROM messages WHERE person = ?", OWNER)]
     assert again == [versions[0] + 1, versions[1]]
+
+
+async def test_of_a_summary_only_who_is_forgotten_goes(desk: Scene) -> None:
+    await summary(desk)
+    await desk.journal.forget(ANA, desk.now, archive=False)
+    assert [who for who, _ in alerts(desk)][1:] == [f"…, Ben Becker (+{BEN})"]
+    assert traces(desk, "Ana Anders", ANA) == []
+    assert [row["state"] for row in to_owner(desk)] == ["done", "queued"], "the owner is told of Ben"
+
+
+async def test_an_alert_that_has_not_left_and_names_nobody_else_is_cancelled(desk: Scene) -> None:
+    await summary(desk)
+    for number in (ANA, BEN):
+        await desk.journal.forget(number, desk.now, archive=False)
+    assert [row["state"] for row in to_owner(desk)] == ["done", "cancelled"]
+    assert traces(desk, "Becker", BEN) == []
+
+
+async def test_alerts_to_an_earlier_number_and_of_a_number_that_was_lost_are_forgotten(desk: Scene) -> None:
+    await desk.hear(says("wamid.1", Person(ANA, "IN.1", name="Ana Anders"), body="agent"))
+    await pass_time(desk, 1)
+    await leave(desk)
+    await desk.journal.close()
+    await desk.open(rules=replace(RULES, handoff=replace(HANDOFF, alert_number=EVA)))
+    await desk.hear(says("wamid.2", Person(BEN, "IN.1", name="Ana Anders"), at=desk.now))
+    await desk.journal.forget("IN.1", desk.now, archive=False)
+    assert [who for who, _ in alerts(desk)] == ["…"]
+    assert traces(desk, "Anders") == []
+
+
+async def test_who_is_being_forgotten_is_in_no_alert_that_is_due(desk: Scene) -> None:
+    await desk.hear(says("wamid.1", Person(ANA, name="Ana Anders"), body="agent"))
+    await desk.journal.writer(erasure.begin, ANA, b"salt", desk.now)
+    await pass_time(desk, 7200)
+    assert alerts(desk) == []
+
+
+async def test_the_archive_is_told_which_documents_name_who_is_forgotten(desk: Scene) -> None:
+    await summary(desk)
+    await desk.journal.forget(ANA, desk.now, archive=True)
+    (owed,) = await desk.journal.owed_by_archive()
+    alert = to_owner(desk)[1]["id"]
+    assert owed.told == ((f"{desk.journal.name}-{alert}", f"Ana Anders (+{ANA})"),)
+    await desk.journal.archive_forgot(owed.id, 1)
+    assert traces(desk, "Ana Anders", ANA) == []
+
+
+async def leave(scene: Scene) -> None:
+    """What is queued goes to Meta."""
+    while jobs := await scene.journal.claim(Kind.SEND, limit=9, now=scene.now):
+        for job in jobs:
+            outcome = Outcome(Event.SUCCEED, wamid=f"wamid.out.{job.id}", wa_id=job.contact.wa_id)
+            await scene.journal.settle(job, outcome, scene.now)
+
+
+async def summary(scene: Scene) -> None:
+    """After an alert about Eva, one that names Ana and Ben and has not left."""
+    await scene.hear(says("wamid.0", EVA, body="agent"))
+    await pass_time(scene, 1)
+    await leave(scene)
+    for number, name in ((ANA, "Ana Anders"), (BEN, "Ben Becker")):
+        await scene.hear(says(f"wamid.{name}", Person(number, name=name), body="agent", at=scene.now))
+    await pass_time(scene, 700)
+    assert [who for who, _ in alerts(scene)][1:] == [f"Ana Anders (+{ANA}), Ben Becker (+{BEN})"]
+
+
+def to_owner(scene: Scene) -> list[Any]:
+    """The sends to the owner, oldest first."""
+    return scene.rows(
+        "SELECT j.id, j.state FROM jobs j JOIN messages m ON m.job_id = j.id WHERE m.person = ? ORDER BY j.id", OWNER
+    )

@@ -24,7 +24,7 @@ from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
 from wabot.core.outgoing import Origin
 from wabot.core.owner_events import Endpoint
-from wabot.journal import connections, contact_list, indexes
+from wabot.journal import connections, contact_list, indexes, owner_alerts
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.event_queue import EventQuery
 from wabot.journal.event_writing import EventWriter
@@ -360,6 +360,9 @@ async def events(scene: Scene) -> None:
 
 
 async def forgetting(scene: Scene) -> None:
+    (ana,) = scene.rows("SELECT id FROM contacts WHERE wa_id = ?", ANA)
+    (send,) = scene.rows("SELECT id FROM jobs WHERE kind = 'send' AND contact_id <> ? LIMIT 1", ana["id"])
+    await scene.journal.writer(owner_alerts.note, send["id"], [(ana["id"], "Ana")])
     for number in (ANA, "4930123456"):
         erased = await scene.journal.forget(number, scene.now, archive=True)
         assert {person.id for person in await scene.journal.owed_by_archive()} >= {erased.id}

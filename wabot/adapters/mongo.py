@@ -11,7 +11,7 @@ from typing import Any
 
 from wabot.adapters.mongo_documents import completed, is_theirs, whole, with_somebody, within
 from wabot.core.exceptions import ArchiveDown
-from wabot.core.json_values import text_of
+from wabot.core.json_values import blanked, text_of
 from wabot.core.span import ALWAYS, Span
 from wabot.lean_imports import without
 
@@ -139,6 +139,15 @@ class MongoArchive:
                 if len(page) < PAGE:
                     return gone
                 after = {"_id": {"$gt": page[-1]["_id"]}}
+        except PyMongoError as error:
+            raise _down(error) from error
+
+    async def blank(self, told: Sequence[tuple[str, str]]) -> None:
+        """Blank words in documents, if they are there: (key, words)."""
+        try:
+            for key, words in told:
+                if document := await self._surely.find_one({"_id": key}, {"_id": 0, "body": 1, "raw": 1}):
+                    await self._surely.update_one({"_id": key}, {"$set": blanked(document, words)})
         except PyMongoError as error:
             raise _down(error) from error
 

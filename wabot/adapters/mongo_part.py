@@ -17,6 +17,7 @@ class Whole(Protocol):
     async def ping(self) -> None: ...
     async def lacks(self, versions: Mapping[str, int]) -> set[str]: ...
     async def forget(self, names: Sequence[str], keys: Sequence[str], only: Mapping[str, Any] | None) -> int: ...
+    async def blank(self, told: Sequence[tuple[str, str]]) -> None: ...
     async def recent(self, names: Sequence[str], key: str, limit: int, only: Mapping[str, Any] | None) -> Documents: ...
     async def history(
         self,
@@ -65,6 +66,10 @@ class MongoPart:
     async def forget(self, names: Sequence[str], keys: Sequence[str]) -> int:
         """Delete all messages with a person; how many."""
         return await self._whole.forget(names, keys, self._only())
+
+    async def blank(self, told: Sequence[tuple[str, str]]) -> None:
+        """Blank words in documents: (key, words)."""
+        await self._whole.blank(told)
 
     async def recent(self, names: Sequence[str], key: str, limit: int) -> list[dict[str, Any]]:
         """The latest messages with a contact, newest first."""

@@ -129,3 +129,14 @@ def dict_of(value: Any) -> Mapping[str, Any]:
 def list_of(value: Any) -> list[Any]:
     """`value` if it is an array, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def blanked(value: Any, words: str) -> Any:
+    """A value in whose texts "…" stands for these words."""
+    if isinstance(value, str):
+        return value.replace(words, "…")
+    if isinstance(value, list):
+        return [blanked(item, words) for item in value]
+    if isinstance(value, dict):
+        return {key: blanked(item, words) for key, item in value.items()}
+    return value

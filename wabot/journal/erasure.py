@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wabot.core.json_values import dict_of, list_of
 from wabot.journal import (
     contacts,
     contents,
@@ -36,11 +35,15 @@ _ERROR = "error = 'The person was forgotten', error_code = 'forgotten'"
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """A person who is being forgotten: `names` are nobody else's, `keys` stand in our documents in the archive."""
+    """A person who is being forgotten: `names` are nobody else's, `keys` stand in our documents in the archive.
+
+    `told`: what stands of them in documents about others: (the document's key, the words).
+    """
 
     id: int
     names: tuple[str, ...]
     keys: tuple[str, ...]
+    told: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def begin(db: sqlite3.Connection, identity: str, salt: bytes, now: float) -> int
             rows = db.execute(f"SELECT id FROM jobs WHERE contact_id = ? AND {at_work}", (contact_id,)).fetchall()
             _delete_jobs(db, forgetting, [row["id"] for row in rows], salt, now)
         db.execute("DELETE FROM identities WHERE contact_id = ?", (contact_id,))
+        db.execute("UPDATE contacts SET alert_due = NULL, attention_at = NULL WHERE id = ?", (contact_id,))
     db.executemany("DELETE FROM passed_on WHERE value = ?", [(name,) for name in names])
     _leave_batches(db, names)
     return forgetting
@@ -113,15 +117,16 @@ def look_through(db: sqlite3.Connection, forgetting: int, after: tuple[int, int]
     for row in db.execute(f"SELECT id, raw FROM foreign_webhooks WHERE {page}", (after[1], LOOKED_THROUGH)).fetchall():
         last_webhook = row["id"]
         if named.search(row["raw"]):
-            foreign_webhooks.rewrite(db, row["id"], _without(row["raw"], named))
+            foreign_webhooks.rewrite(db, row["id"], foreign_webhooks.without(row["raw"], named))
     return (last_notice, last_webhook) if (last_notice, last_webhook) != after else None
 
 
-def leave_alerts(
-    db: sqlite3.Connection, forgetting: int, owner: str, after: owner_alerts.Place
-) -> owner_alerts.Place | None:
-    """Remove a person from what the owner was told; where to go on, None at the end."""
-    return owner_alerts.forget(db, owner, _any_of(_list(db, forgetting, "names")), after)
+def leave_alerts(db: sqlite3.Connection, forgetting: int, now: float) -> bool:
+    """Remove a person from some of what the owner was told; whether there may be more."""
+    gone = owner_alerts.forget(db, _list(db, forgetting, "contacts"), now)
+    told = json.dumps([*_list(db, forgetting, "told"), *gone], ensure_ascii=False)
+    db.execute("UPDATE forgettings SET told = ? WHERE id = ?", (told, forgetting))
+    return len(gone) == owner_alerts.STEP
 
 
 def contact_ids(db: sqlite3.Connection, forgetting: int) -> list[int]:
@@ -173,6 +178,7 @@ def owed_by_archive(db: sqlite3.Connection) -> list[Forgetting]:
             row["id"],
             tuple(name for name in json.loads(row["names"]) if name not in json.loads(row["shared"])),
             tuple(f"{row['journal']}-{contact_id}" for contact_id in json.loads(row["contacts"])),
+            tuple((f"{row['journal']}-{job_id}", words) for job_id, words in json.loads(row["told"])),
         )
         for row in rows
     ]
@@ -203,8 +209,8 @@ def outcome(db: sqlite3.Connection, forgetting: int) -> Erased:
 
 def _drop_names(db: sqlite3.Connection, forgetting: int) -> None:
     db.execute(
-        "UPDATE forgettings SET names = '[]', shared = '[]', contacts = '[]' WHERE id = ? AND erased_at IS NOT NULL"
-        " AND archived IS NOT NULL",
+        "UPDATE forgettings SET names = '[]', shared = '[]', contacts = '[]', told = '[]'"
+        " WHERE id = ? AND erased_at IS NOT NULL AND archived IS NOT NULL",
         (forgetting,),
     )
 
@@ -277,22 +283,3 @@ def _leave_batches(db: sqlite3.Connection, names: Iterable[str]) -> None:
 def _any_of(names: Sequence[str]) -> re.Pattern[str]:
     """Finds a name as a whole word."""
     return re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, names))})(?!\w)")
-
-
-def _without(raw: str, named: re.Pattern[str]) -> str:
-    """A stored webhook without the entries of its lists that name a person; empty if it cannot be read."""
-    try:
-        payload = json.loads(raw)
-    except ValueError:
-        return "{}"
-    for entry in list_of(dict_of(payload).get("entry")):
-        for change in list_of(dict_of(entry).get("changes")):
-            value = dict_of(change).get("value")
-            if isinstance(value, dict):
-                lists = {field: held for field, held in value.items() if isinstance(held, list)}
-                value |= {field: [one for one in held if not _names_one(one, named)] for field, held in lists.items()}
-    return json.dumps(payload, ensure_ascii=False)
-
-
-def _names_one(entry: object, named: re.Pattern[str]) -> bool:
-    return named.search(json.dumps(entry, ensure_ascii=False)) is not None

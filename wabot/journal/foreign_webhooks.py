@@ -5,13 +5,16 @@ A typo in the settings must not lose what customers write meanwhile. Storage is 
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import sqlite3
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from wabot.core import webhook
 from wabot.core.handoff import HandoffRules, Reason
+from wabot.core.json_values import dict_of, list_of
 from wabot.core.messages import ForeignPart, Inbound, Stop, Webhook
 from wabot.journal import contacts, takeover
 from wabot.journal.accept import Rules, accept
@@ -188,3 +191,22 @@ def _forget(db: sqlite3.Connection, ids: Sequence[int]) -> int:
         (size,) = db.execute("DELETE FROM foreign_webhooks WHERE id = ? RETURNING size", (one,)).fetchone()
         db.execute("UPDATE foreign_totals SET webhooks = webhooks - 1, bytes = bytes - ?", (size,))
     return len(ids)
+
+
+def without(raw: str, named: re.Pattern[str]) -> str:
+    """A stored webhook without the entries of its lists that name a person; empty if it cannot be read."""
+    try:
+        payload = json.loads(raw)
+    except ValueError:
+        return "{}"
+    for entry in list_of(dict_of(payload).get("entry")):
+        for change in list_of(dict_of(entry).get("changes")):
+            value = dict_of(change).get("value")
+            if isinstance(value, dict):
+                lists = {field: held for field, held in value.items() if isinstance(held, list)}
+                value |= {field: [one for one in held if not _names_one(one, named)] for field, held in lists.items()}
+    return json.dumps(payload, ensure_ascii=False)
+
+
+def _names_one(entry: object, named: re.Pattern[str]) -> bool:
+    return named.search(json.dumps(entry, ensure_ascii=False)) is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from wabot.core.exceptions import JournalDown
 from wabot.core.messages import Person
-from wabot.journal import erasure, forgotten, kept_media, owner_alerts
+from wabot.journal import erasure, forgotten, kept_media
 from wabot.journal.accept import Rules
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.connections import Connection
@@ -75,6 +75,7 @@ class ForgetsPeople:
     async def archive_forgot(self, forgetting: int, documents: int) -> None:
         """Store that the archive has forgotten a person, of whom it had so many documents."""
         await self.writer(erasure.archived, forgetting, documents)
+        await self._connection.run(_empty_wal)  # of the names
         await self._learn_who_leaves()
 
     async def _known_salt(self) -> bytes:
@@ -98,9 +99,8 @@ class ForgetsPeople:
         after: tuple[int, int] | None = (0, 0)
         while after is not None:
             after = await self.writer(erasure.look_through, forgetting, after)
-        told: owner_alerts.Place | None = owner_alerts.START
-        while told is not None:
-            told = await self.writer(erasure.leave_alerts, forgetting, self._rules.handoff.alert_number, told)
+        while await self.writer(erasure.leave_alerts, forgetting, now):
+            pass
         await self._delete_files(forgetting)
         await self.writer(erasure.end, forgetting)
         if await self._connection.run(_empty_wal):

@@ -13,7 +13,7 @@ import sqlite3
 from wabot.core.handoff import BY_REQUEST, IN_WORDS, STILL_WAITS, HandoffRules, Reason
 from wabot.core.messages import Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
-from wabot.journal import contacts, indexes, takeover
+from wabot.journal import contacts, indexes, owner_alerts, takeover
 from wabot.journal.queue import enqueue
 
 SUMMARY_SECONDS = 600.0
@@ -103,7 +103,8 @@ def _tell_owner(db: sqlite3.Connection, rules: HandoffRules, now: float) -> int:
     db.executemany(
         "UPDATE contacts SET alert_due = NULL, alerted_at = ? WHERE id = ?", [(now, row["contact_id"]) for row in rows]
     )
-    who, why = _in_words(rows)
+    named = [(row["contact_id"], _in_words(row)) for row in rows[:NAMED]]
+    who, why = _named([words for _, words in named], len(rows)), _reasons(rows)
     parameters = [{"type": "text", "text": text} for text in (who, why)]
     template = {
         "name": rules.alert_template,
@@ -111,16 +112,24 @@ def _tell_owner(db: sqlite3.Connection, rules: HandoffRules, now: float) -> int:
         "components": [{"type": "body", "parameters": parameters}],
     }
     owner = contacts.resolve(db, Person(wa_id=rules.alert_number), now, now)
-    enqueue(db, owner, template_message(template, Origin.SERVICE), now=now)
+    owner_alerts.note(db, enqueue(db, owner, template_message(template, Origin.SERVICE), now=now), named)
     return 1
 
 
-def _in_words(rows: list[sqlite3.Row]) -> tuple[str, str]:
-    """Who needs a person, and why. Without line breaks, which Meta refuses in parameters."""
-    names = [" ".join(f"{row['name']} {_number(row)}".split()) for row in rows]
+def _named(named: list[str], people: int) -> str:
+    """Who needs a person."""
+    return ", ".join(named) + (f" and {people - NAMED} more" if people > NAMED else "")
+
+
+def _in_words(row: sqlite3.Row) -> str:
+    """A contact. Without line breaks, which Meta refuses in parameters."""
+    return " ".join(f"{row['name']} {_number(row)}".split())
+
+
+def _reasons(rows: list[sqlite3.Row]) -> str:
+    """Why they need a person."""
     reasons = {STILL_WAITS if _waits(row) else IN_WORDS[Reason(row["attention_reason"])] for row in rows}
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more, "; ".join(sorted(reasons))
+    return "; ".join(sorted(reasons))
 
 
 def _number(row: sqlite3.Row) -> str:

@@ -3,65 +3,71 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
 
-from wabot.core.outgoing import Origin
-from wabot.journal import contacts
+from wabot.core.jobs import Event, State
+from wabot.core.json_values import blanked
+from wabot.journal import indexes
+from wabot.journal.transitions import apply_event, fail_message, promote
 
-STEP = 200
-"""Messages to the owner that one commit looks through."""
-BLANK = "…"
+STEP = 50
+"""Messages to the owner that one commit changes."""
 
-Place: TypeAlias = tuple[float, int]
-START: Place = (0.0, -(1 << 62))
+_NOT_SENT = f"({indexes.WAITING} OR {indexes.QUEUED_HEAD} OR {indexes.HELD})"
 
 
-def forget(db: sqlite3.Connection, owner: str, named: re.Pattern[str], after: Place) -> Place | None:
-    """Blank who is `named` in some messages to the owner, from a place on; where to go on, None at the end.
+def note(db: sqlite3.Connection, job_id: int, named: Iterable[tuple[int, str]]) -> None:
+    """A message to the owner names contacts: (contact, in which words)."""
+    db.executemany("INSERT INTO alerts VALUES (?, ?, ?)", [(contact_id, job_id, words) for contact_id, words in named])
 
-    With the first step also in the events about them. The archive stores the messages anew, since they have changed.
+
+def forget(db: sqlite3.Connection, contact_ids: Sequence[int], now: float) -> list[tuple[int, str]]:
+    """Blank some contacts in messages to the owner: (job, in which words); STEP of them if there may be more.
+
+    A message that has not left and names nobody else is cancelled. The archive stores those that are still here anew,
+    since they have changed. The others it must blank itself.
     """
-    contact = contacts.find(db, owner) if owner else None
-    if contact is None:
-        return None
-    if after == START:
-        _forget_in_events(db, contact.id, named)
     rows = db.execute(
-        "SELECT id, timestamp, body, raw FROM messages WHERE contact_id = ? AND (timestamp, id) > (?, ?)"
-        f" AND +direction = 'out' AND +origin = '{Origin.SERVICE}' ORDER BY timestamp, id LIMIT ?",
-        (contact.id, *after, STEP),
+        "SELECT contact_id, job_id, words FROM alerts WHERE contact_id IN (SELECT value FROM json_each(?)) LIMIT ?",
+        (json.dumps(contact_ids), STEP),
     ).fetchall()
     for row in rows:
-        if named.search(row["raw"]) or named.search(row["body"]):
-            db.execute(
-                "UPDATE messages SET body = ?, raw = ?, version = version + 1 WHERE id = ?",
-                (_blanked(row["body"], named), _blanked_json(row["raw"], named), row["id"]),
-            )
-    return (rows[-1]["timestamp"], rows[-1]["id"]) if len(rows) == STEP else None
+        db.execute("DELETE FROM alerts WHERE contact_id = ? AND job_id = ?", (row["contact_id"], row["job_id"]))
+        _blank_message(db, row["job_id"], row["words"])
+        if db.execute("SELECT 1 FROM alerts WHERE job_id = ?", (row["job_id"],)).fetchone() is None:
+            _cancel(db, row["job_id"], now)
+    return [(row["job_id"], row["words"]) for row in rows]
 
 
-def _forget_in_events(db: sqlite3.Connection, contact_id: int, named: re.Pattern[str]) -> None:
+def _blank_message(db: sqlite3.Connection, job_id: int, words: str) -> None:
+    row = db.execute("SELECT id, contact_id, body, raw FROM messages WHERE job_id = ?", (job_id,)).fetchone()
+    if row is not None:
+        db.execute(
+            "UPDATE messages SET body = ?, raw = ?, version = version + 1 WHERE id = ?",
+            (blanked(row["body"], words), _blanked_json(row["raw"], words), row["id"]),
+        )
+        _blank_events(db, row["contact_id"], words)
+
+
+def _blank_events(db: sqlite3.Connection, contact_id: int, words: str) -> None:
     """There are few: the owner is told at most once in ten minutes, and events that were told stay for a day."""
     rows = db.execute(
         "SELECT id, body FROM event_bodies WHERE id IN (SELECT body_id FROM events WHERE contact_id = ?)", (contact_id,)
     ).fetchall()
     for row in rows:
-        if named.search(row["body"]):
-            db.execute("UPDATE event_bodies SET body = ? WHERE id = ?", (_blanked_json(row["body"], named), row["id"]))
+        if (body := _blanked_json(row["body"], words)) != row["body"]:
+            db.execute("UPDATE event_bodies SET body = ? WHERE id = ?", (body, row["id"]))
 
 
-def _blanked_json(text: str, named: re.Pattern[str]) -> str:
-    return json.dumps(_blanked(json.loads(text), named), ensure_ascii=False)
+def _blanked_json(text: str, words: str) -> str:
+    return json.dumps(blanked(json.loads(text), words), ensure_ascii=False)
 
 
-def _blanked(value: Any, named: re.Pattern[str]) -> Any:
-    """A value without the texts that name the person: with the number stands the name."""
-    if isinstance(value, str):
-        return BLANK if named.search(value) else value
-    if isinstance(value, list):
-        return [_blanked(item, named) for item in value]
-    if isinstance(value, dict):
-        return {key: _blanked(item, named) for key, item in value.items()}
-    return value
+def _cancel(db: sqlite3.Connection, job_id: int, now: float) -> None:
+    row = db.execute(f"SELECT contact_id, state FROM jobs WHERE id = ? AND {_NOT_SENT}", (job_id,)).fetchone()
+    if row is not None:
+        why = "error = 'The person was forgotten', error_code = 'forgotten'"
+        apply_event(db, job_id, State(row["state"]), Event.CANCEL, now, also=why)
+        fail_message(db, job_id, "The person was forgotten", "forgotten")
+        promote(db, row["contact_id"], now)

@@ -283,8 +283,18 @@ CREATE TABLE forgettings (
     jobs       INTEGER NOT NULL DEFAULT 0,
     erased_at  REAL,
     archived   INTEGER,
-    media      INTEGER NOT NULL DEFAULT 0           -- kept files that went
+    media      INTEGER NOT NULL DEFAULT 0,          -- kept files that went
+    told       TEXT    NOT NULL DEFAULT '[]'        -- what the archive has to blank: documents, and words in each
 ) STRICT;
+
+-- Whom messages to the owner named, and in which words: these go when the person is forgotten.
+CREATE TABLE alerts (
+    contact_id INTEGER NOT NULL,
+    job_id     INTEGER NOT NULL,                    -- the send to the owner
+    words      TEXT    NOT NULL,
+    PRIMARY KEY (contact_id, job_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alerts_of_job ON alerts (job_id);
 
 -- What Meta charges for, counted when the first receipt of a message with a pricing comes. `month`: of UTC, "2026-10".
 CREATE TABLE priced_messages (

@@ -56,7 +56,10 @@ class Held(Protocol):
 
 
 class Leaving(Protocol):
-    """A person who is to be forgotten: `names` are nobody else's, `keys` stand in our documents."""
+    """A person who is to be forgotten: `names` are nobody else's, `keys` stand in our documents.
+
+    `told`: what stands of them in documents about others: (the document's key, the words).
+    """
 
     @property
     def id(self) -> int: ...
@@ -64,6 +67,8 @@ class Leaving(Protocol):
     def names(self) -> Sequence[str]: ...
     @property
     def keys(self) -> Sequence[str]: ...
+    @property
+    def told(self) -> Sequence[tuple[str, str]]: ...
 
 
 class Ledger(Protocol):
@@ -99,6 +104,9 @@ class WritableArchive(Protocol):
 
     async def forget(self, names: Sequence[str], keys: Sequence[str]) -> int:
         """Delete all messages with a person; how many."""
+
+    async def blank(self, told: Sequence[tuple[str, str]]) -> None:
+        """Blank words in documents: (key, words)."""
 
     async def lacks(self, versions: Mapping[str, int]) -> set[str]:
         """Of documents (key → version) those that are not there, or are in an earlier version."""
@@ -209,6 +217,7 @@ class Archiver:
         """Delete those whom the journal has forgotten. Here, so that none of their messages is just being recorded."""
         for person in await self._ledger.owed_by_archive():
             documents = await self._archive.forget(person.names, person.keys)
+            await self._archive.blank(person.told)
             await self._ledger.archive_forgot(person.id, documents)
             log.info("archive.forgot", documents=documents)
 
