@@ -33,7 +33,7 @@ MUTANTS: dict[str, Mutant] = {
         "wabot.journal.accept", "WHERE wamid IS NOT NULL DO NOTHING", "WHERE wamid IS NOT NULL DO UPDATE SET version = version + 1", "crashes"),
     "STOP leaves what is queued, and nobody looks again": Mutant(
         "wabot.core.may_send", "if job.contact.stopped is Stop.ALL and", "if False and", "people stop",
-        Mutant("wabot.core.may_send", "if job.contact.stopped is not None and outgoing.origin is Origin.BULK:", "if False:",
+        Mutant("wabot.core.may_send", "    if stopped is Stop.ALL:\n", "    if False:\n",
                also=Mutant("wabot.journal.accept", "        cancel_for_opt_out(db, one, now)\n", "        pass\n"))),
     "who said STOP is answered": Mutant(
         "wabot.journal.accept", "author.stopped is Stop.ALL or author.paused or wish is Wish.STOP:", "author.paused:", "people stop"),
@@ -41,7 +41,7 @@ MUTANTS: dict[str, Mutant] = {
         "wabot.journal.accept", "    opt_outs.record(db, contact_id, Stop.ALL, at, stop=True)\n", "    pass\n", "people stop"),
     "START is not written down": Mutant("wabot.journal.accept", "        opt_outs.start(db, author.id, at)\n", "        pass\n", "people stop"),
     "an Idempotency-Key is forgotten": Mutant(
-        "wabot.journal.batches", "VALUES (?, ?, ?, ?)\",\n        (batch.id, batch.fingerprint,", "VALUES (?, ?, ?, ?)\",\n        (batch.id, now,", "crashes"),
+        "wabot.journal.batches", "VALUES (?, ?, ?, ?, ?)\",\n        (batch.id, batch.fingerprint,", "VALUES (?, ?, ?, ?, ?)\",\n        (batch.id, now,", "crashes"),
     "doubts never end": Mutant("wabot.journal.timeouts", "(\"doubt_ends\", ", "(", "doubts"),
     "held sends are never released": Mutant("wabot.journal.timeouts", "\"released\", \"expires\"", "\"expires\"", "paused templates"),
     "what is released is not promoted": Mutant(
