@@ -11,9 +11,10 @@ import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, Scene, said
 from tests.journal.test_after_restore import put_back
+from wabot.core.handoff import Handoff, Reason
 from wabot.core.jobs import Kind, State
 from wabot.core.messages import ForeignPart, Webhook
-from wabot.journal import backup, foreign_webhooks
+from wabot.journal import backup, foreign_webhooks, takeover
 
 OURS, OTHER = "999000999000999", "7"
 
@@ -82,6 +83,31 @@ async def test_what_is_older_than_twelve_hours_is_recorded_and_not_answered(scen
     assert [row["person"] for row in confirmed] == ["491711234500"], "an old STOP holds, and is not confirmed"
     waiting = scene.rows("SELECT wa_id, attention_reason, paused_until FROM contacts WHERE attention_at IS NOT NULL")
     assert waiting == [{"wa_id": ANA, "attention_reason": "old_news", "paused_until": None}], "a person sees to them"
+
+
+async def test_who_also_wrote_lately_is_answered_and_needs_no_person(scene: Scene) -> None:
+    webhooks = [payload(text(f"wamid.{number}", scene.now + number, who=ANA)) for number in range(101)]
+    await kept(scene, *webhooks, payload(text("wamid.ben", scene.now, who=BEN)))
+    scene.now += 12 * 3600 + 100
+    await reclaim(scene)
+    waiting = scene.rows("SELECT wa_id FROM contacts WHERE attention_at IS NOT NULL OR alert_due IS NOT NULL")
+    assert waiting == [{"wa_id": BEN}], "Ana's last message came in time, in a later step"
+    scene.now += 60
+    assert [job.contact.wa_id for job in await scene.claim(Kind.REPLY, limit=9)] == [ANA]
+
+
+async def test_who_waits_for_a_person_already_goes_on_waiting_as_before(scene: Scene) -> None:
+    await scene.hear(said("wamid.before", BEN))
+    contact, _ = await scene.journal.of_contact(BEN, 0, ())
+    assert contact is not None
+    await scene.journal.writer(takeover.hand_off, contact.id, Handoff(Reason.ASKED, 90 * 86400.0), scene.now - 5)
+    await kept(
+        scene, payload(text("wamid.old", scene.now, who=BEN), text("wamid.fresh", scene.now + 13 * 3600, who=BEN))
+    )
+    scene.now += 13 * 3600
+    await reclaim(scene)
+    waiting = scene.rows("SELECT attention_at, attention_reason FROM contacts WHERE wa_id = ?", BEN)
+    assert waiting == [{"attention_at": scene.now - 13 * 3600 - 5, "attention_reason": "asked"}]
 
 
 async def test_what_a_copy_had_kept_is_not_answered_again_when_it_is_put_back(scene: Scene, tmp_path: Path) -> None:

@@ -181,8 +181,8 @@ async def _recover(journal: Journal, number: str, clock: Clock) -> None:
     """Recover the journal from a crash, and accept webhooks kept for a number that is configured now."""
     again, doubtful = await journal.recover(clock())
     log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
-    webhooks = stored = 0
-    while (step := await journal.reclaim(number, clock())).webhooks:
+    webhooks, stored, now = 0, 0, clock()
+    while (step := await journal.reclaim(number, now)).webhooks:
         webhooks, stored = webhooks + step.webhooks, stored + step.stored
     if webhooks:
         log.info("webhook.reclaimed", phone_number_id=number, webhooks=webhooks, stored=stored)

@@ -127,9 +127,9 @@ async def _reclaim(account: Account, holder: Account, clock: Callable[[], float]
 
     What one of the two journals refuses stays where it is until the next start.
     """
-    number, webhooks, stored = account.identity.phone_number_id, 0, 0
+    number, webhooks, stored, now = account.identity.phone_number_id, 0, 0, clock()
     with suppress(JournalDown):  # it is logged as `journal.refused`
-        while (step := await account.journal.reclaim_from(holder.journal, number, clock())).webhooks:
+        while (step := await account.journal.reclaim_from(holder.journal, number, now)).webhooks:
             webhooks, stored = webhooks + step.webhooks, stored + step.stored
     if webhooks:
         logger.info("webhook.reclaimed", account=account.name, webhooks=webhooks, stored=stored)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from wabot.core import webhook
 from wabot.core.handoff import HandoffRules, Reason
 from wabot.core.json_values import dict_of, list_of
-from wabot.core.messages import ForeignPart, Inbound, Stop, Webhook
+from wabot.core.messages import Contact, ForeignPart, Inbound, Stop, Webhook
 from wabot.journal import contacts, takeover
 from wabot.journal.accept import Rules, accept
 from wabot.journal.after_restore import restored_at
@@ -109,7 +109,8 @@ def prune(db: sqlite3.Connection, *, now: float, limit: int) -> int:
 def reclaim(db: sqlite3.Connection, number: str, now: float, rules: Rules, receipt_rules: ReceiptRules) -> Reclaimed:
     """Process some of what was stored for a phone number id, as if it had just arrived; 0 webhooks: none is left.
 
-    Processed and deleted in one commit, so that it happens exactly once, whenever we are killed.
+    Processed and deleted in one commit, so that it happens exactly once, whenever we are killed. `now`: the same for
+    all that is processed at a start.
     """
     step = some(db, number)
     stored = accept_kept(db, step, number, now, (rules, receipt_rules))
@@ -150,15 +151,21 @@ def accept_kept(
             asked = [message for message in incoming.messages if message.answerable and message.wamid in ids]
             _leave_to_a_person(db, asked, rules.handoff, now)
         stored += missed + accept(db, fresh, now, rules, receipt_rules).stored
+        for contact in _authors(db, [message for message in fresh.messages if message.answerable]):
+            takeover.needs_nobody_after_all(db, contact.id, Reason.OLD_NEWS, now)  # both are answered together
     return stored
 
 
 def _leave_to_a_person(db: sqlite3.Connection, messages: Sequence[Inbound], rules: HandoffRules, now: float) -> None:
     """Nobody answers these any more, as with a reply that comes too late: a person sees to who wrote them."""
-    for name in dict.fromkeys(message.person.bsuid or message.person.wa_id or "" for message in messages):
-        contact = contacts.find(db, name)
-        if contact is not None and contact.stopped is not Stop.ALL:
+    for contact in _authors(db, messages):
+        if contact.stopped is not Stop.ALL:
             takeover.hand_off(db, contact.id, rules.begin(Reason.OLD_NEWS), now)
+
+
+def _authors(db: sqlite3.Connection, messages: Sequence[Inbound]) -> list[Contact]:
+    names = dict.fromkeys(message.person.bsuid or message.person.wa_id or "" for message in messages)
+    return [contact for name in names if (contact := contacts.find(db, name)) is not None]
 
 
 def forget(db: sqlite3.Connection, step: Sequence[OneKept]) -> int:

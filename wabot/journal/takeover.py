@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.core.handoff import BY_REQUEST, Handoff
+from wabot.core.handoff import BY_REQUEST, Handoff, Reason
 from wabot.core.jobs import Event, State
 from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Person
@@ -81,7 +81,8 @@ def hand_off(db: sqlite3.Connection, contact_id: int, handoff: Handoff, now: flo
     """A person is needed, and the owner is told, at most once in ALERT_SECONDS; see handoffs.py for what follows.
 
     The contact is reminded of later only if it waits for that person: if the assistant is silent. It waits anew if it
-    did not wait before, as after a handoff that ended with its time, or one that did not silence the assistant.
+    did not wait before, as after a handoff that ended with its time, or one that did not silence the assistant. What
+    somebody asked for is not overwritten by what wabot could not do.
     """
     waits = handoff.takeover_seconds > 0
     anew = waits and db.execute(_WAITS, (contact_id, now)).fetchone() is None
@@ -90,7 +91,7 @@ def hand_off(db: sqlite3.Connection, contact_id: int, handoff: Handoff, now: flo
     for one in opt_outs.everyone(db, contact_id):
         db.execute(
             "UPDATE contacts SET attention_at = iif(:anew, :now, coalesce(attention_at, :now)),"
-            " attention_reason = :reason,"
+            " attention_reason = iif(:waits OR attention_at IS NULL, :reason, attention_reason),"
             " reminded_at = iif(:anew, NULL, iif(:waits, reminded_at, coalesce(reminded_at, :now))),"
             " alert_due = iif(:alert, coalesce(alert_due, max(:now, coalesce(alerted_at, 0) + :seconds)), alert_due)"
             " WHERE id = :id",
@@ -111,6 +112,13 @@ def staff_spoke(db: sqlite3.Connection, contact_id: int, until: float, now: floa
     if until > now:
         extend(db, contact_id, until, "staff", now)
     _need_nobody(db, contact_id)
+
+
+def needs_nobody_after_all(db: sqlite3.Connection, contact_id: int, reason: Reason, since: float) -> None:
+    """A person was asked for at a time for a reason that is none any more."""
+    asked = "SELECT 1 FROM contacts WHERE id = ? AND attention_at = ? AND attention_reason = ?"
+    if db.execute(asked, (contact_id, since, reason)).fetchone() is not None:
+        _need_nobody(db, contact_id)
 
 
 def pause_by_hand(db: sqlite3.Connection, identity: str, until: float, reason: str | None, now: float) -> None:
