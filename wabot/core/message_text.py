@@ -5,6 +5,7 @@ Types and fields: https://developers.facebook.com/documentation/business-messagi
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,11 @@ from wabot.core.json_values import compact, dict_of, list_of, loads, stored, tex
 
 REFERENCE_CHARACTERS = 300
 """The most characters of an advertisement or a quoted message: enough to identify it."""
+
+_BLANK = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+"""Categories of characters that show nothing. Not "Cn": emoji that are newer than this Python are unassigned."""
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\ufe0e\ufe0f\uffa0")
+"""Letters, a sign and selectors that show nothing by themselves."""
 
 Reader = Callable[[Any], str]
 """The part of a message under its type's name, of any shape → body, or "" if nothing in it can be read."""
@@ -30,9 +36,14 @@ def read(message: Mapping[str, Any]) -> tuple[str, bool]:
         part = dict_of(part).get(kind)
     if reader := _SAID.get(kind):
         body = reader(part) if part else ""
-        return body or f"[{kind}]", bool(body) and not message.get("group_id")
+        return body or f"[{kind}]", _says_something(body) and not message.get("group_id")
     reader = _HAPPENED.get(kind)
     return (reader(part) if reader else "") or f"[{kind}]", False
+
+
+def _says_something(body: str) -> bool:
+    """Whether there is anything to see: people also send "blank messages", of characters that show nothing."""
+    return any(one not in _BLANK_LETTERS and unicodedata.category(one) not in _BLANK for one in body)
 
 
 def is_aside(kind: str, raw: str) -> bool:

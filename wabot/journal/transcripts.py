@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from wabot.core import media, message_text
 from wabot.core.conversation import ASKED_MESSAGES, Said
-from wabot.core.json_values import dict_of, stored
+from wabot.core.json_values import dict_of, stored, text_of
 from wabot.core.media import Medium
 from wabot.core.messages import Contact, Direction
 from wabot.core.outgoing import Origin
@@ -115,11 +115,30 @@ def _read(
     rows = [row for row in rows if not message_text.is_aside(row["type"], row["raw"])]
     about = _about(db, contact_id, rows)
     asked = {row["id"] for row in rows if _is_asked(row, job_id, since)}
+    edits = _edits(rows)
     said = [
-        Said(Origin(row["origin"]), row["body"], row["id"] in asked, about.get(row["id"], ""), _medium(row, asked))
+        Said(
+            Origin(row["origin"]),
+            edits.get(row["wamid"], row["body"]),
+            row["id"] in asked,
+            about.get(row["id"], ""),
+            _medium(row, asked),
+        )
         for row in rows
+        if row["type"] != "edit" or _edited(row) not in edits
     ]
     return rows, asked, said
+
+
+def _edits(rows: Sequence[sqlite3.Row]) -> dict[str, str]:
+    """What stands in the place of messages that their author edited: by the wamid, the body of the last edit."""
+    here = {row["wamid"] for row in rows if row["wamid"]}
+    edits = ((_edited(row), row["body"]) for row in rows if row["type"] == "edit")
+    return {wamid: body for wamid, body in edits if wamid in here}
+
+
+def _edited(row: sqlite3.Row) -> str:
+    return text_of(dict_of(dict_of(stored(row["raw"], None)).get("edit")).get("original_message_id"))
 
 
 def _medium(row: sqlite3.Row, asked: Set[int]) -> Medium | None:
