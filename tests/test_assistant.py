@@ -134,6 +134,25 @@ async def test_there_are_at_most_five_calls_for_an_answer(
     assert len(model.asked) == 4
 
 
+async def test_the_five_calls_are_those_of_all_models_and_tries(tmp_path: Path, aiohttp_server: AiohttpServer) -> None:
+    shop, first, second = (
+        Shop(),
+        OpenAIStandIn(calls=[[ORDER] * 2, [ORDER] * 2]),
+        OpenAIStandIn(calls=[[ORDER] * 2] * 9),
+    )
+    fallbacks = [await of(aiohttp_server, second, "second")]
+    chosen = await of(aiohttp_server, first, fallbacks=fallbacks, tools=[await shop.tool(aiohttp_server)])
+    first.text = ""  # after its calls, it answers nothing, so the other is asked
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}, delivery={"attempts": 3}) as b:
+        said = await answer(b, "Where is it?")
+        assert len(shop.asked) == 5
+        assert said["text"]["body"] == b.settings.assistant.fallback_text
+        assert len(second.asked) > 1, "it was tried again"
+        first.calls, first.text = [[ORDER]], "In Berlin."
+        assert (await answer(b, "And now?"))["text"]["body"] == "In Berlin.", "each reply has calls of its own"
+        assert len(shop.asked) == 6
+
+
 async def test_a_model_that_only_calls_tools_is_a_failure_and_a_fallback_answers(
     tmp_path: Path, aiohttp_server: AiohttpServer
 ) -> None:

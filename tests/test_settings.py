@@ -354,6 +354,11 @@ def test_tools_are_tables_or_json_and_their_schemas_and_secrets_are_checked() ->
     assert "hunter2" not in wrong(secret="hunter2")
     assert "JSON Schema" in wrong(parameters={"type": "objekt"})
     assert 'type = "object"' in wrong(parameters={"type": "string"})
+    assert "$ref: #/x leads to no place" in wrong(parameters={"type": "object", "items": {"$ref": "#/x"}})
+    (dated,) = problems(f"{toml}{schema}\ndefault = 2026-01-01")
+    assert dated.startswith(
+        "assistant.tools.0.parameters: must be a JSON Schema: it has a value that JSON does not have"
+    )
     assert "missing" in problems(toml.replace("url", "# url"))[0]
     assert wrong(urll="x") == "assistant.tools.0.urll: unknown key (did you mean url?)"
     assert "different names" in problems(f"{toml}\n{toml}")[0]

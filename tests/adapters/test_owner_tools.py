@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from pytest_aiohttp.plugin import AiohttpServer
 from standardwebhooks import Webhook
 
 from tests.adapters.assistant_contract import ORDER
+from tests.process import served
 from wabot.adapters.owner_tools import LARGEST_ANSWER, LONGEST_RESULT, Endpoint, OwnerTools
 from wabot.adapters.signed_post import SignedPost
 from wabot.core.exceptions import InvalidInput
 from wabot.core.messages import Contact
 from wabot.core.standard_webhooks import key_of
-from wabot.core.tools import Call, Result
+from wabot.core.tools import Call, Result, Tool
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ANA = Contact(1, wa_id="919216598210", name="Ana")
@@ -51,12 +53,15 @@ def shop() -> Shop:
     return Shop()
 
 
-@pytest.fixture
-async def tools(shop: Shop, aiohttp_server: AiohttpServer) -> Any:
+def served_at(shop: Shop) -> AbstractAsyncContextManager[str]:
     app = web.Application()
     app.router.add_post("/{path:.*}", shop.answer)
-    url = str((await aiohttp_server(app)).make_url("/orders"))
-    async with aiohttp.ClientSession() as session:
+    return served(app)
+
+
+@pytest.fixture
+async def tools(shop: Shop) -> Any:
+    async with served_at(shop) as url, aiohttp.ClientSession() as session:
         yield OwnerTools([Endpoint(ORDER, url, SECRET, 0.3)], SignedPost(session), clock=time.time)
         shop.over.set()
 
@@ -70,7 +75,10 @@ async def test_a_tool_gets_the_arguments_and_who_asks_signed_and_its_words_are_t
     assert (asked["contact"]["number"], asked["contact"]["name"]) == ("919216598210", "Ana")
 
 
-@pytest.mark.parametrize("arguments", [None, {}, {"number": "7"}, {"number": 0}, {"number": 7, "more": 1}])
+@pytest.mark.parametrize(
+    "arguments",
+    [None, {}, {"number": "7"}, {"number": 0}, {"number": 7, "more": 1}, {"number": math.nan}, {"number": math.inf}],
+)
 async def test_arguments_that_do_not_fit_never_reach_the_tool(
     tools: OwnerTools, shop: Shop, arguments: dict[str, Any] | None
 ) -> None:
@@ -78,6 +86,15 @@ async def test_arguments_that_do_not_fit_never_reach_the_tool(
     assert result.failed
     assert "argument" in result.text
     assert shop.asked == []
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+async def test_what_is_no_json_never_reaches_a_tool_that_takes_anything(shop: Shop, number: float) -> None:
+    async with served_at(shop) as url, aiohttp.ClientSession() as session:
+        anything = Tool("anything", "Takes anything", {"type": "object"})
+        tools = OwnerTools([Endpoint(anything, url, SECRET, 5)], SignedPost(session), clock=time.time)
+        result = await tools.call(Call("1", "anything", {"number": number}), ANA)
+    assert (result.failed, shop.asked) == (True, [])
 
 
 async def test_a_tool_that_does_not_exist_is_not_called(tools: OwnerTools) -> None:

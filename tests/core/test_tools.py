@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -35,11 +36,43 @@ def test_a_json_schema_is_told_to_gemini_as_far_as_it_reads_one(schema: Any, gem
     assert gemini_schema(schema) == geminis
 
 
-def test_nothing_is_fetched_for_a_schema() -> None:
-    with pytest.raises(Exception, match="Unresolvable"):
-        Schema({"$ref": "http://127.0.0.1:9/schema.json"}).refuse({})
+@pytest.mark.parametrize("ref", ["http://127.0.0.1:9/schema.json", "#/nowhere", "#nobody", "::"])
+def test_a_reference_that_leads_nowhere_is_refused_and_nothing_is_fetched(ref: str) -> None:
+    for schema in ({"$ref": ref}, {"properties": {"a": {"items": {"$ref": ref}}}}, {"$dynamicRef": ref}):
+        with pytest.raises(InvalidInput, match=r"\$ref: .* leads to no place"):
+            Schema(schema)
 
 
-def test_what_is_no_schema_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="type"):
-        Schema({"type": "objekt"})
+def test_references_within_a_schema_are_followed() -> None:
+    size = {"$id": "http://shop/size", "type": "integer", "$anchor": "s"}
+    schema = Schema(
+        {"properties": {"a": {"$ref": "#/$defs/size"}, "b": {"$ref": "http://shop/size"}}, "$defs": {"size": size}}
+    )
+    schema.refuse({"a": 1, "b": 2})
+    for wrong in ({"a": "x"}, {"b": "x"}):
+        with pytest.raises(InvalidInput, match="is not of type"):
+            schema.refuse(wrong)
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"type": "objekt"}, "type"),
+        ({"$schema": 5}, r"\$schema"),
+        ({"$schema": {"a": 1}}, r"\$schema"),
+        ({"$schema": "http://nobody/knows"}, r"\$schema"),
+        ({"properties": {"a": {"default": date(2026, 1, 1)}}}, "a date or nan"),
+        ({"properties": {"a": {"default": float("nan")}}}, "a date or nan"),
+        ({"properties": {"a": {"pattern": "("}}}, "regex"),
+    ],
+)
+def test_what_is_no_schema_is_refused(schema: Any, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        Schema(schema)
+
+
+@pytest.mark.parametrize(
+    "draft", ["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"]
+)
+def test_a_schema_may_name_its_draft(draft: str) -> None:
+    Schema({"$schema": draft, "definitions": {"n": {"type": "null"}}, "$ref": "#/definitions/n"}).refuse(None)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wabot.core.passages import PASSAGE_CHARACTERS, Passage, passages, query
 from wabot.knowledge.search import Index
@@ -58,3 +62,16 @@ def test_a_text_is_cut_at_its_headings_and_long_paragraphs_at_spaces() -> None:
 
 def test_the_newest_words_are_searched_for_first() -> None:
     assert query(["old tulips", "new roses"]) == '"new" OR "rose"* OR "old" OR "tulip"*'
+
+
+@given(st.text(alphabet="ab \n", max_size=200), st.integers(1, 40))
+def test_no_word_of_a_text_is_lost_by_cutting(text: str, times: int) -> None:
+    found = list(passages("f.md", text * times))
+    assert "".join("".join(one.text.split()) for one in found) == "".join((text * times).split())
+    assert all(0 < len(one.text) <= PASSAGE_CHARACTERS for one in found)
+
+
+def test_a_line_of_many_megabytes_is_cut_in_linear_time() -> None:
+    began = time.process_time()
+    assert sum(1 for _ in passages("f.md", "Tulips cost three euros. " * (1 << 20))) > 10_000
+    assert time.process_time() - began < 3

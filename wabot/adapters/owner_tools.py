@@ -49,11 +49,11 @@ class OwnerTools:
         who = {"number": contact.wa_id, "bsuid": contact.bsuid, "name": contact.name}
         try:
             schema.refuse(call.arguments)
-            body = json.dumps({"arguments": call.arguments, "contact": who})
+            body = json.dumps({"arguments": call.arguments, "contact": who}, allow_nan=False)
         except InvalidInput as error:
             return Result(f"the arguments do not fit: {error}", failed=True)
-        except RecursionError:
-            return Result("the arguments are nested too deeply", failed=True)
+        except (ValueError, RecursionError):
+            return Result("the arguments are no JSON, or nested too deeply", failed=True)
         return await self._ask(endpoint, body.encode())
 
     async def _ask(self, endpoint: Endpoint, body: bytes) -> Result:

@@ -41,7 +41,7 @@ def passages(file: str, text: str) -> Iterator[Passage]:
             headings = {one: said for one, said in headings.items() if one < level} | {level: heading[1]}
             above, kept, body = " > ".join(headings.values()), "", rest
         for piece in _pieces(body.strip()):
-            if kept and len(kept) + len(piece) > PASSAGE_CHARACTERS:
+            if kept and len(kept) + len(piece) + 2 > PASSAGE_CHARACTERS:
                 yield Passage(file, above, kept)
                 kept = ""
             kept = f"{kept}\n\n{piece}" if kept else piece
@@ -51,13 +51,14 @@ def passages(file: str, text: str) -> Iterator[Passage]:
 
 def _pieces(paragraph: str) -> Iterator[str]:
     """A paragraph in pieces of at most PASSAGE_CHARACTERS, cut at a line end or space where there is one."""
-    while len(paragraph) > PASSAGE_CHARACTERS:
-        end = max(paragraph.rfind(mark, PASSAGE_CHARACTERS // 2, PASSAGE_CHARACTERS) for mark in ("\n", " "))
-        end = end if end > 0 else PASSAGE_CHARACTERS
-        yield paragraph[:end].strip()
-        paragraph = paragraph[end:].strip()
-    if paragraph:
-        yield paragraph
+    start = 0
+    while len(paragraph) - start > PASSAGE_CHARACTERS:
+        longest = start + PASSAGE_CHARACTERS
+        end = max(paragraph.rfind(mark, start + PASSAGE_CHARACTERS // 2, longest) for mark in ("\n", " "))
+        yield paragraph[start : end if end > 0 else longest].strip()
+        start = end if end > 0 else longest
+    if rest := paragraph[start:].strip():
+        yield rest
 
 
 def query(texts: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_CALLS = 5
-"""The most calls of tools for one answer."""
+"""The most calls of tools for one answer, whichever models are asked and however often: a tool may book something."""
 
 
 @dataclass(frozen=True, slots=True)

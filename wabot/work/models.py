@@ -17,7 +17,7 @@ from wabot.core.prompt_media import MediaRefusals, senses_in, without, without_m
 from wabot.core.tools import ToolUse
 from wabot.log import get_logger
 from wabot.work.attachments import Attachments
-from wabot.work.tool_calls import Tools, answer_with_tools
+from wabot.work.tool_calls import CallsLeft, Tools, answer_with_tools
 
 log = get_logger()
 
@@ -57,7 +57,7 @@ class Models:
         observers: Sequence[Observer] = (),
     ) -> None:
         self._models, self._clock, self._observers = models, clock, observers
-        self._tools, self._attachments = tools, attachments
+        self._tools, self._attachments, self._calls_left = tools, attachments, CallsLeft()
         self._circuits = [ModelCircuit() for _ in models]
         self._refusals = {ranked.name: MediaRefusals() for ranked in models}
 
@@ -92,6 +92,7 @@ class Models:
                 failures.append((ranked.name, failure))
             else:
                 circuit.succeeded()
+                self._calls_left.answered(job)
                 return text
         raise _all_failed(failures)
 
@@ -119,13 +120,13 @@ class Models:
         refusals = self._refusals[ranked.name]
         shown = refusals.shown(prompt)
         try:
-            answer = await answer_with_tools(ranked.model, shown, self._tools, job.contact)
+            answer = await answer_with_tools(ranked.model, shown, self._tools, job, self._calls_left)
         except AssistantFailed as failure:
             if not refusals.may_be(failure, shown):
                 raise
             log.info("model.refused_media", model=str(ranked.name), reason=str(failure), job=job.id)
             bare = without(shown, senses_in(shown))
-            answer = await answer_with_tools(ranked.model, bare, self._tools, job.contact)
+            answer = await answer_with_tools(ranked.model, bare, self._tools, job, self._calls_left)
             refusals.refused(failure, shown)
         else:
             refusals.accepted(shown)

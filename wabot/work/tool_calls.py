@@ -8,12 +8,16 @@ from typing import Protocol
 
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.jobs import Job
 from wabot.core.messages import Contact
 from wabot.core.model_answers import ModelAnswer
 from wabot.core.tools import MOST_CALLS, NO_TOOLS, NOT_CALLED, Call, Result, Round, Tool, ToolUse
 from wabot.log import get_logger
 
 log = get_logger()
+
+_REMEMBERED = 1000
+"""Replies whose calls are remembered until they are answered."""
 
 
 class Tools(Protocol):
@@ -30,13 +34,37 @@ class Model(Protocol):
     async def answer(self, prompt: Prompt, use: ToolUse) -> ModelAnswer: ...
 
 
-async def answer_with_tools(model: Model, prompt: Prompt, tools: Tools | None, contact: Contact) -> ModelAnswer:
-    """The model's answer, with the tokens of all requests. It may call at most MOST_CALLS tools, several at once.
+class CallsLeft:
+    """How many calls of tools each reply has left: MOST_CALLS, whichever models are asked and however often."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, int] = {}
+
+    def of(self, job: Job) -> int:
+        """How many the reply of this job has left."""
+        return MOST_CALLS - self._made.get(job.id, 0)
+
+    def spend(self, job: Job, count: int) -> None:
+        """It makes so many."""
+        self._made[job.id] = self._made.pop(job.id, 0) + count
+        while len(self._made) > _REMEMBERED:
+            del self._made[next(iter(self._made))]
+
+    def answered(self, job: Job) -> None:
+        """It needs no more."""
+        self._made.pop(job.id, None)
+
+
+async def answer_with_tools(
+    model: Model, prompt: Prompt, tools: Tools | None, job: Job, calls_left: CallsLeft
+) -> ModelAnswer:
+    """The model's answer, with the tokens of all requests. It may call the tools that the reply has left, several at
+    once.
 
     Raises AssistantFailed.
     """
-    use = ToolUse(tools.tools) if tools else NO_TOOLS
-    used, left = [0, 0], MOST_CALLS
+    use = ToolUse(tools.tools, may_call=calls_left.of(job) > 0) if tools else NO_TOOLS
+    used = [0, 0]
     while True:
         answer = await model.answer(prompt, use)
         used = [used[0] + answer.input_tokens, used[1] + answer.output_tokens]
@@ -44,10 +72,12 @@ async def answer_with_tools(model: Model, prompt: Prompt, tools: Tools | None, c
             return replace(answer, input_tokens=used[0], output_tokens=used[1])
         if tools is None or not use.may_call:
             raise AssistantFailed("it calls tools instead of answering")
-        done = await asyncio.gather(*(_call(tools, call, contact) for call in answer.calls[:left]))
+        allowed = answer.calls[: calls_left.of(job)]
+        calls_left.spend(job, len(allowed))
+        done = await asyncio.gather(*(_call(tools, call, job.contact) for call in allowed))
         results = (*done, *[NOT_CALLED] * (len(answer.calls) - len(done)))
-        left -= len(done)
-        use = ToolUse(tools.tools, (*use.rounds, Round(answer.calls, results, answer.said)), may_call=left > 0)
+        rounds = (*use.rounds, Round(answer.calls, results, answer.said))
+        use = ToolUse(tools.tools, rounds, may_call=calls_left.of(job) > 0)
 
 
 async def _call(tools: Tools, call: Call, contact: Contact) -> Result:
