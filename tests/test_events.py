@@ -6,13 +6,16 @@ import asyncio
 import itertools
 import json
 import re
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
+from tests.journal.test_opening import FIRST_SCHEMA
 from tests.process import eventually, world
 from tests.receiver import SECRET, Receiver, receiver
 from tests.test_problem_sources import BANNED, REINSTATED
@@ -20,6 +23,8 @@ from tests.web.shapes import queue
 from wabot.core.jobs import Kind
 from wabot.core.messages import SERVICE_WINDOW_SECONDS
 from wabot.core.owner_events import Endpoint, unknown
+from wabot.journal import opening
+from wabot.journal.journal import FILE_NAME
 from wabot.sandbox.behaviour import accept, error
 from wabot.settings.errors import SettingsError
 from wabot.settings.loading import Settings, load
@@ -53,6 +58,25 @@ async def test_a_talk_is_told_message_by_message_as_get_and_contacts_show_it(tmp
         assert set(received.data["contact"]) == set(contact)
         assert (read.data["contact"]["number"], read.data["contact"]["assistant"]["state"]) == (ANA, "on")
         assert read.data["contact"]["window_closes_at"] == float(shown[1]["timestamp"]) + SERVICE_WINDOW_SECONDS
+
+
+async def test_a_journal_of_the_first_version_tells_what_happens_from_then_on(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.executescript(FIRST_SCHEMA.read_text("utf-8"))
+        db.execute(f"PRAGMA application_id = {opening.APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 1")
+        db.execute("INSERT INTO contacts (id, wa_id, created_at) VALUES (1, ?, 1)", (ANA,))
+        db.execute("INSERT INTO identities VALUES (?, 1)", (ANA,))
+        db.execute(
+            "INSERT INTO messages (contact_id, direction, origin, wamid, timestamp, type, body, raw, person, status)"
+            " VALUES (1, 'in', 'person', 'wamid.old', 1, 'text', 'Long ago', '{}', ?, 'received')", (ANA,),
+        )  # fmt: skip
+    async with receiver() as shop, business(tmp_path, events=[shop.table()]) as wabot:
+        await wabot.meta.say("Hi", from_=ANA)
+        await eventually(lambda: shop.told("message.sent"))
+        assert [one.data["message"]["body"] for one in shop.told("message.received")] == ["Hi"]
+        talk = (await wabot.post("/get", {"number": ANA})).json["messages"]
+        assert [message["body"] for message in talk[1:]] == ["Hi", "Long ago"]
 
 
 async def test_without_endpoints_nothing_is_written(tmp_path: Path) -> None:

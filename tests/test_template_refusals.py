@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.business import ANA, BEN, Business, business
+from tests.process import eventually
 from tests.test_template_list import NAMED, WABA, replaced
 from wabot.core import template_check
 from wabot.core.templates import of_node
@@ -169,3 +171,46 @@ async def test_ten_thousand_recipients_are_judged_quickly() -> None:
     started = time.process_time()
     assert template_check.of_recipients(TEMPLATE, [[PICTURE, *TEXTS, BUTTON, COUPON]] * 10_000) == []
     assert time.process_time() - started < 2
+
+
+async def later(b: Business) -> str:
+    """A batch that is queued in a second."""
+    at = datetime.now(UTC) + timedelta(seconds=1)
+    queued = await b.post("/initiate-bulk", {**bulk(components=body("Ana")), "send_at": at.isoformat()})
+    assert queued.status == 202
+    return str(queued.json["batch_id"])
+
+
+async def results(b: Business, batch_id: str) -> list[dict[str, Any]]:
+    return list((await b.get(f"/batches/{batch_id}")).json["results"])
+
+
+async def test_a_template_that_is_deleted_before_a_batch_leaves_fails_each_send_with_metas_words(
+    shop: Business,
+) -> None:
+    batch_id = await later(shop)
+    template = shop.meta.templates.find("invitation", "en_US")
+    assert template is not None
+    shop.meta.templates.remove(template)
+
+    async def holds() -> bool:
+        return all(one["status"] == "failed" for one in await results(shop, batch_id))
+
+    await eventually(holds)
+    assert {one["error_code"] for one in await results(shop, batch_id)} == {132001}
+    (first, second) = (await shop.get("/outbox", params={"batch_id": batch_id})).json["outbox"]
+    assert "does not exist" in first["error"]
+    assert first["error"] == second["error"]
+
+
+async def test_a_template_that_is_paused_before_a_batch_leaves_holds_it_until_meta_approves_it(shop: Business) -> None:
+    batch_id = await later(shop)
+    await shop.meta.set_template("invitation", "en_US", status="PAUSED")
+
+    async def held() -> bool:
+        outbox = (await shop.get("/outbox", params={"batch_id": batch_id})).json["outbox"]
+        return [one["state"] for one in outbox] == ["held", "held"] and "paused" in outbox[0]["why"]
+
+    await eventually(held)
+    await shop.meta.set_template("invitation", "en_US", status="APPROVED")
+    await eventually(lambda: len(shop.meta.sent) == 2)
