@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -33,7 +34,7 @@ class Shop:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.status = 200
+        self.status, self.delay = 200, 0.0
 
     async def tool(self, server: AiohttpServer) -> dict[str, Any]:
         """The settings of the tool."""
@@ -51,6 +52,7 @@ class Shop:
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.text()
         self.asked.append(Webhook(SECRET).verify(body, dict(request.headers)))
+        await asyncio.sleep(self.delay)
         return web.json_response({"place": "Berlin"}, status=self.status)
 
 
@@ -164,6 +166,30 @@ async def test_a_model_that_only_calls_tools_is_a_failure_and_a_fallback_answers
         (problem,) = (await b.get("/readyz")).json["problems"]
         assert "it calls tools instead of answering" in problem["what"]
     assert len(shop.asked) == 5
+
+
+async def test_the_time_of_a_model_is_that_of_its_tools_too(tmp_path: Path, aiohttp_server: AiohttpServer) -> None:
+    shop, slow, second = Shop(), OpenAIStandIn(calls=[[ORDER]] * 5), OpenAIStandIn(text="I do not know.")
+    shop.delay = 0.4
+    fallbacks = [await of(aiohttp_server, second, "second")]
+    tools = [await shop.tool(aiohttp_server)]
+    chosen = await of(aiohttp_server, slow, fallbacks=fallbacks, tools=tools, timeout_seconds=1)
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        assert (await answer(b, "Where is it?"))["text"]["body"] == "I do not know."
+        (problem,) = (await b.get("/readyz")).json["problems"]
+        assert "no answer within 1 s" in problem["what"]
+    assert len(shop.asked) == 3
+
+
+async def test_typing_and_ticks_cost_no_send_and_no_budget_of_the_pair(
+    tmp_path: Path, aiohttp_server: AiohttpServer
+) -> None:
+    chosen = await of(aiohttp_server, OpenAIStandIn())
+    one = {"pair_burst": 1, "pair_interval_seconds": 600, "messages_per_second": 2}
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}, delivery=one) as b:
+        await answer(b, "Hello")
+        assert [seen.typing for seen in b.meta.seen] == [True]
+        assert len(b.meta.attempts) == 1
 
 
 async def test_a_model_offers_buttons_and_a_tap_comes_back_as_their_title(

@@ -88,6 +88,7 @@ async def test_two_bots_that_talk_to_each_other_end_in_silence(tmp_path: Path, a
             await b.meta.say(f"No, how can I help you? {heard}", from_=ANA)
         assert texts(b) == ["How can I help you?"] * 5 + ["That is all for now."]
         assert (await b.get("/readyz")).json["problems"] == []
+        assert 'wabot_replies_capped_total{cap="hour"}' in (await b.get("/metrics")).body.decode()
         await b.meta.say("When do you open?", from_=BEN)
         await b.meta.until(lambda meta: len(meta.sent) == 7)
     assert len(model.asked) == 6, "another person is answered"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,7 @@ MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
 MAX_COMPONENTS = 32
 MAX_CONTENT = 131_072
 """The most characters in the components of one message, or in a message; Meta accepts far fewer."""
+_MONTH = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 CODE_LENGTH = 18
 """The most characters of an error code; that many digits fit into an SQLite integer."""
 
@@ -56,6 +58,12 @@ def _code(value: object) -> object:
     if type(value) is int and abs(value) < 10**CODE_LENGTH:
         return value
     raise ValueError(f"must be one of Meta's numbers or of our words, of {CODE_LENGTH} characters at most")
+
+
+def _month(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_MONTH, value):
+        raise ValueError("must be a month such as 2026-10")
+    return value
 
 
 def instant(value: object) -> float | None:
@@ -215,7 +223,7 @@ class CostsQuery(Model):
     """`GET /costs`: `month` as 2026-10; None is this one, in UTC."""
 
     month: Annotated[
-        Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None,
+        Annotated[str, BeforeValidator(_month, json_schema_input_type=Annotated[str, Field(pattern=_MONTH)])] | None,
         Field(description="As 2026-10, in UTC; default: this one"),
     ] = None
 
