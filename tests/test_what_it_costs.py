@@ -89,6 +89,8 @@ async def test_two_bots_that_talk_to_each_other_end_in_silence(tmp_path: Path, a
         assert texts(b) == ["How can I help you?"] * 5 + ["That is all for now."]
         assert (await b.get("/readyz")).json["problems"] == []
         assert 'wabot_replies_capped_total{cap="hour"}' in (await b.get("/metrics")).body.decode()
+        (last, *_) = (await b.get("/outbox", params={"kind": "reply", "state": "failed"})).json["outbox"]
+        assert (last["error"], last["error_code"]) == ("Was answered as often as allowed in an hour", "limit")
         await b.meta.say("When do you open?", from_=BEN)
         await b.meta.until(lambda meta: len(meta.sent) == 7)
     assert len(model.asked) == 6, "another person is answered"

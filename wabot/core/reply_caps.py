@@ -9,6 +9,8 @@ from wabot.core.outgoing import Origin
 
 HOUR, DAY = 3600.0, 86400.0
 
+IN_WORDS = {"hour": "an hour", "day": "a day"}
+
 ANSWERS = frozenset({Origin.AI, Origin.TEMPLATE, Origin.FALLBACK})
 """What counts: each message of an answer."""
 

@@ -82,7 +82,7 @@ def _refusal(db: sqlite3.Connection, single: NewSingle, contact: Contact | None,
     stopped, template = contact.stopped if contact else None, single.outgoing.template
     why = OPTED_OUT if stopped is Stop.ALL else template and unwanted(stopped, single.category, bulk=False)
     if why:
-        return NotQueued(Reason.OPTED_OUT, words=why[0])
+        return NotQueued(Reason.OPTED_OUT, words=f"{why[0][0].lower()}{why[0][1:]}")
     if template is None and (contact is None or not contact.window_is_open(now)):
         return NotQueued(Reason.WINDOW_CLOSED)
     if single.quotes is not None:

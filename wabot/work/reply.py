@@ -19,7 +19,7 @@ from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Contact, Stop
 from wabot.core.outgoing import Origin, Outgoing, template_message, text_message, with_choices
 from wabot.core.rate_limits import Pace
-from wabot.core.reply_caps import DAY, ReplyCaps
+from wabot.core.reply_caps import DAY, IN_WORDS, ReplyCaps
 from wabot.core.system_prompt import System
 from wabot.log import get_logger
 
@@ -216,7 +216,7 @@ class Replies:
         """What follows if the contact was answered as often as is allowed: silence, after the notice at most."""
         said = await self._memory.answers(job, now - DAY) if self._caps else ()
         if cap := self._caps.reached(said, now):
-            return self._over(cap, f"Was answered as often as allowed in a {cap}", said, now)
+            return self._over(cap, f"Was answered as often as allowed in {IN_WORDS[cap]}", said, now)
         return None
 
     def gave_up(self, job: Job, error: str, welcome: Sequence[Outgoing] = ()) -> Outcome:
