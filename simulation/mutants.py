@@ -101,6 +101,9 @@ MUTANTS: dict[str, Mutant] = {
     "an event that was refused is given up": Mutant(
         "wabot.core.owner_events", "    if now >= expires_at:\n        return Outcome(Event.GIVE_UP, error=error)\n    due",
         "    if True:\n        return Outcome(Event.GIVE_UP, error=error)\n    due", "the owner's programs come and go"),
+    "an event never fails": Mutant(
+        "wabot.core.owner_events", "    if now >= expires_at:\n        return Outcome(Event.GIVE_UP, error=error)\n    due",
+        "    expires_at += 1e9\n    due", "the owner's programs are away for days"),
     "events that ran are not recovered": Mutant(
         "wabot.journal.event_queue", "WHERE state = 'running'\", (move(State.RUNNING, Event.RETRY),))",
         "WHERE 0\", (move(State.RUNNING, Event.RETRY),))", "the owner's programs come and go"),

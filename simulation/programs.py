@@ -12,6 +12,7 @@ import hmac
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -53,7 +54,7 @@ class Programs:
         self._id_of: dict[tuple[str, str, str], str] = {}
         self._refused: dict[tuple[str, int], tuple[str, float]] = {}
         self._told: dict[str, dict[str, set[str]]] = {url: defaultdict(set) for url in self._urls}
-        self._failed: dict[str, dict[str, Any]] = {}
+        self._failed: dict[tuple[str, str], dict[str, Any]] = {}
 
     async def __call__(self, request: Request) -> Response:
         """A POST of wabot's."""
@@ -83,6 +84,7 @@ class Programs:
 
     def _note(self, url: str, id_: str, event: dict[str, Any], *, taken: bool) -> None:
         type_, data = event["type"], event["data"]
+        self._check_age(id_, event)
         about = str(data.get("message", {}).get("id") or data.get("batch_id") or "")
         person = self._person(data)
         if taken or id_ in self._told[url]["ids"]:
@@ -98,6 +100,13 @@ class Programs:
             self._check_sequence(url, type_, about, person)
             self._told[url]["ids"].add(id_)
             self._told[url][type_].add(about or str(person))
+
+    def _check_age(self, id_: str, event: dict[str, Any]) -> None:
+        """What could not be told for three days has failed by then."""
+        written_at = datetime.fromisoformat(event["timestamp"]).timestamp()
+        age = self._world.now() - written_at
+        if age > LASTS_SECONDS + LATE_SECONDS + CLOCK_SECONDS:
+            self._witness.found("event too late", f"{id_} is told {age:.0f} s after it was written")
 
     def _person(self, data: dict[str, Any]) -> int:
         contact = data.get("contact") or {}
@@ -140,11 +149,12 @@ class Programs:
 
     def _check_failed(self, events: list[dict[str, Any]]) -> None:
         for event in events:
-            if event["webhook_id"] not in self._failed:
+            key = (event["endpoint"], event["webhook_id"])  # endpoints are told the same event by the same id
+            if key not in self._failed:
                 lasted = event["settled_at"] - event["created_at"]
                 if not LASTS_SECONDS - CLOCK_SECONDS < lasted < LASTS_SECONDS + LATE_SECONDS + CLOCK_SECONDS:
                     self._witness.found("event given up", f"{event['webhook_id']} failed after {lasted:.0f} s")
-                self._failed[event["webhook_id"]] = event
+                self._failed[key] = event
 
     async def at_rest(self) -> None:
         """All that became true was told."""

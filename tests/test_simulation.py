@@ -22,6 +22,8 @@ DAYS = float(os.environ.get("WABOT_SIMULATED_DAYS", "3"))
 FIXED = range(1, 7)
 FRESH = [secrets.randbelow(10**9) for _ in range(2)]
 """Other seeds each time. A finding is repeated with its seed, which is in what the test prints."""
+ONCE_FOUND = [("the owner's programs are away for days", 3, 7.5)]
+"""(world, seed, days) of runs that had a finding once, which was understood and mended."""
 
 
 def simulate(*arguments: str, hashes: int = 0) -> subprocess.CompletedProcess[str]:
@@ -42,6 +44,12 @@ def test_the_promises_hold(number: int) -> None:
     seed = [*FIXED, *FRESH][number]
     ended = simulate("--seed", str(seed), "--days", str(DAYS))
     assert ended.returncode == 0, f"python -m simulation --seed {seed} --days {DAYS}\n{ended.stdout}{ended.stderr}"
+
+
+@pytest.mark.parametrize(("world", "seed", "days"), ONCE_FOUND)
+def test_what_was_found_once_is_mended(world: str, seed: int, days: float) -> None:
+    ended = simulate("--world", world, "--seed", str(seed), "--days", str(days))
+    assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}"
 
 
 def test_a_fault_is_found_with_its_seed_and_a_trace() -> None:
