@@ -83,6 +83,7 @@ def of_sends(code: int | str | None, *, blocked: bool) -> Trouble:
 _QUOTED = re.compile(r"\S{16,}|\d{5,}")
 """Keys, tokens and numbers: a model's provider may quote them in its error messages."""
 WORDS_LIMIT = 200
+_SHORTEST_SECRET = 3
 _OF_ACCESS = frozenset({401, 402, 403, 404, 429})
 
 
@@ -93,10 +94,17 @@ def words_of_model(status: int, said: object, prompt: Prompt) -> str:
     """
     if not isinstance(said, str) or not said.strip() or (status not in _OF_ACCESS and not _SPEAKS_OF_KEY(said)):
         return f"HTTP {status}"
-    if any(turn.text in said for turn in prompt.turns):
+    if any(_repeats(said, turn.text) for turn in prompt.turns):
         return f"HTTP {status}"
     words = _QUOTED.sub("…", " ".join(sendable(said).split()))
     return f"HTTP {status}: {words[:WORDS_LIMIT]}"
+
+
+def _repeats(said: str, text: str) -> bool:
+    """Whether `said` has this text of the conversation. "hi" within "this" is none, nor is a letter or two."""
+    if len(text) < _SHORTEST_SECRET or text not in said:
+        return False
+    return re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said) is not None
 
 
 def of_model(failure: AssistantFailed, setting: str = "assistant") -> str:
