@@ -173,6 +173,13 @@ def test_a_given_config_that_is_missing_or_no_toml_is_refused() -> None:
 REMEDY = " (`openssl rand -hex 32` makes a good one)"
 
 
+ADDRESS = "must be an address that starts with http:// or https://"
+TOO_LONG = "must have at most 4096 characters"
+SAID = [
+    ("assistant", "fallback_text"), ("assistant", "limit_notice"), ("handoff", "notice"),
+    ("handoff", "unanswered_notice"), ("optout", "confirmation"), ("optout", "welcome_back"),
+]  # fmt: skip
+"""What people are told in one message of Meta's."""
 ZONE = 'must be a time zone such as "Europe/Berlin" or "UTC"'
 
 
@@ -207,6 +214,10 @@ ZONE = 'must be a time zone such as "Europe/Berlin" or "UTC"'
         ("[assistant]\nprompt_file = 1", "assistant.prompt_file: must be a path in quotes"),
         ("[assistant]\ntimeout_seconds = 0", "assistant.timeout_seconds: must be greater than 0"),
         ("[assistant]\nquiet_max_seconds = 1", "assistant.quiet_max_seconds: must not be less than quiet_seconds"),
+        ("[whatsapp]\ngraph_api_base = 'https://x:99999/v26.0'", f"whatsapp.graph_api_base: {ADDRESS}"),
+        ("[server]\npublic_url = 'https://my host/'", f"server.public_url: {ADDRESS}"),
+        ("[assistant]\nbase_url = 'http://[::1/v1'", f"assistant.base_url: {ADDRESS}"),
+        *((f"[{section}]\n{key} = '{'x' * 4097}'", f"{section}.{key}: {TOO_LONG}") for section, key in SAID),
         ("[assistant]\ntimezone = 'Berlin'", f"assistant.timezone: {ZONE}"),
         ("[assistant]\ntimezone = '../etc/passwd'", f"assistant.timezone: {ZONE}"),
         ("[bulk]\ntimezone = 'GMT+25'", f"bulk.timezone: {ZONE}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from wabot.core.exceptions import WabotError
@@ -31,5 +32,5 @@ def hint(word: str, words: Iterable[str]) -> str:
 
 def reason(kind: str, message: str) -> str:
     """What is wrong, from the type and the message of pydantic's error."""
-    text = message.removeprefix("Value error, ").replace("Input should", "must").replace("tuple", "list")
+    text = re.sub("^(Input|String) should", "must", message.removeprefix("Value error, ")).replace("tuple", "list")
     return _INSTEAD.get(kind, text)

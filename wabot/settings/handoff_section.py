@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from wabot.core.phone_numbers import InvalidNumber, normalize_number
-from wabot.settings.sections import NotNegative, Seconds, Section, Words
+from wabot.settings.sections import NotNegative, Said, Seconds, Section, Words
 
 
 def _digits(number: str) -> str:
@@ -25,9 +25,9 @@ class Handoff(Section):
         "एजेंट", "इंसान", "موظف", "وكيل",
     )  # fmt: skip
     by_assistant: bool = True
-    notice: str = "A colleague will answer you here."
+    notice: Said = "A colleague will answer you here."
     unanswered_minutes: NotNegative = 30
-    unanswered_notice: str = "We have not forgotten you. A colleague will answer as soon as possible."
+    unanswered_notice: Said = "We have not forgotten you. A colleague will answer as soon as possible."
     resume_hours: Seconds = 12
     alert_number: Annotated[str, AfterValidator(_digits)] = ""
     alert_template: str = ""

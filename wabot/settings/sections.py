@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -23,14 +24,22 @@ from wabot.core.exceptions import InvalidInput
 from wabot.core.reply_caps import HIGHEST
 from wabot.core.sends_in_flight import MOST
 from wabot.core.standard_webhooks import key_of
-from wabot.core.whatsapp_text import MOST_BUBBLES
+from wabot.core.whatsapp_text import MAX_BODY, MOST_BUBBLES
 from wabot.settings.time_zones import OptionalTimezone
 
 
 def _http_url(text: str) -> str:
-    if text and not (text.startswith(("http://", "https://")) and urlsplit(text).hostname):
+    if text and not (text.startswith(("http://", "https://")) and _has_host(text)):
         raise ValueError("must be an address that starts with http:// or https://")
     return text.rstrip("/")
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
+    except ValueError:  # a port that is none, or a bracket without its other one
+        return False
 
 
 MOST_FALLBACKS = 5
@@ -53,6 +62,8 @@ Cap = Annotated[int, Field(ge=0, le=HIGHEST)]
 Seconds = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
+Said = Annotated[str, Field(max_length=MAX_BODY)]
+"""What people are told in one message."""
 Url = Annotated[str, AfterValidator(_http_url)]
 Words = Annotated[tuple[Text, ...], Strict(False)]
 OptionalPath = Annotated[
@@ -178,11 +189,11 @@ class Assistant(Section):
     replies_per_contact_hour: Cap = 30
     replies_per_contact_day: Cap = 150
     calls_per_day: Annotated[int, Field(ge=0)] = 0
-    limit_notice: str = ""
+    limit_notice: Said = ""
     max_bubbles: Annotated[int, Field(ge=1, le=MOST_BUBBLES)] = 1
     typing: bool = True
     media: bool = True
-    fallback_text: str = "Thank you for your message! Someone from our team will get back to you soon."
+    fallback_text: Said = "Thank you for your message! Someone from our team will get back to you soon."
 
     @field_validator("tools")
     @classmethod
@@ -250,8 +261,8 @@ class OptOut(Section):
         "ARRÊT", "ARRET", "ABMELDEN", "रोकें", "बंद करें", "توقف",
     )  # fmt: skip
     start_words: Words = ("START", "UNSTOP", "SUBSCRIBE", "OPT IN", "ALTA", "INICIAR", "शुरू करें", "ابدأ")
-    confirmation: str = "You will get no more messages from us. Send START if you change your mind."
-    welcome_back: str = "Welcome back! You will hear from us again."
+    confirmation: Said = "You will get no more messages from us. Send START if you change your mind."
+    welcome_back: Said = "Welcome back! You will hear from us again."
     shared: bool = False
 
 
