@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpServer
 
 from tests.business import ANA, Business, business
-from tests.stand_ins import OpenAIStandIn
+from tests.stand_ins import GeminiStandIn, ModelStandIn, OpenAIStandIn
 from tests.test_assistant import answer, of
 from wabot.core.system_prompt import NAME_CHARACTERS, right_now
 from wabot.knowledge import briefing
@@ -107,6 +109,41 @@ async def test_the_prompt_and_the_knowledge_are_read_again_when_they_change(
         await answer(b, "And now?")
         assert told(model).startswith("You sell stones.")
         assert "We open" not in told(model), "what is no longer in the folder is no longer known"
+
+
+@pytest.mark.parametrize("room", [24_000, 5_000], ids=["whole", "searched"])
+@pytest.mark.parametrize("kind", [OpenAIStandIn, GeminiStandIn])
+async def test_a_file_whose_name_is_no_utf_8_is_known_like_others(
+    tmp_path: Path, aiohttp_server: AiohttpServer, kind: type[ModelStandIn], room: int
+) -> None:
+    model, facts = kind(), tmp_path / "facts"
+    facts.mkdir()
+    (facts / "prices.md").write_text("Roses cost five euros. " * 400, "utf-8")
+    chosen = await of(aiohttp_server, model, knowledge_dir=facts, knowledge_characters=room)
+    async with business(tmp_path / "data", assistant=chosen, first_contact=AI) as b:
+        old = Path(os.fsdecode(os.fsencode(facts) + b"/\xd6ffnungszeiten.md"))
+        old.write_text("Tulips at nine.", "utf-8")
+
+        async def is_known() -> bool:
+            await answer(b, "Tulips?")
+            return "Tulips at nine." in json.dumps(model.asked[-1].json)
+
+        await until(is_known)
+        old.write_bytes(b"\xff")
+        await until(lambda: problems(b))
+        (what,) = await problems(b)
+        assert "ffnungszeiten.md: It is not text in UTF-8" in what
+
+
+async def test_what_windows_writes_before_a_text_is_no_part_of_it(
+    tmp_path: Path, aiohttp_server: AiohttpServer
+) -> None:
+    model = OpenAIStandIn()
+    (tmp_path / "hours.md").write_bytes(b"\xef\xbb\xbf# Hours\r\n\r\nWe open\x00 at nine.\r\n")
+    chosen = await of(aiohttp_server, model, knowledge_dir=tmp_path)
+    async with business(tmp_path / "data", assistant=chosen, first_contact=AI) as b:
+        await answer(b, "Hello")
+    assert "## hours.md\n\n# Hours\n\nWe open at nine.\n" in told(model)
 
 
 async def test_knowledge_that_does_not_fit_is_searched_for_the_last_messages(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,13 @@ async def test_outside_the_window_nothing_but_a_template_is_queued(wabot: Busine
     assert reason(answer) == "window_closed"
     assert "template" in answer.json["error"]["message"]
     assert (await wabot.get("/outbox")).json["outbox"] == []
+
+
+@pytest.mark.parametrize(("ago", "status"), [(86400 - 30, 200), (86400 + 1, 422)])
+async def test_the_window_counts_from_what_they_wrote_last(wabot: Business, ago: float, status: int) -> None:
+    await wabot.meta.say("Hello", from_=ANA, timestamp=time.time() - ago)
+    await wabot.meta.say("Before that", from_=ANA, timestamp=time.time() - ago - 600)
+    assert (await ask(wabot, text="Hi")).status == status
 
 
 async def test_who_opted_out_gets_nothing(wabot: Business) -> None:

@@ -13,7 +13,7 @@ from wabot.core.conversation import Said
 from wabot.core.outgoing import Origin
 from wabot.core.passages import Passage
 from wabot.core.system_prompt import System, right_now, system_prompt
-from wabot.knowledge.files import Files, Texts
+from wabot.knowledge.files import Files, Texts, legible
 from wabot.knowledge.search import Index
 from wabot.log import get_logger
 from wabot.offload import Offload
@@ -81,7 +81,7 @@ class Briefing:
     async def look(self) -> None:
         """Read what has changed."""
         faults = await self._offload(self._files.look)
-        self._on_fault("; ".join(f"{fault.filename}: {fault.strerror}" for fault in faults) or None)
+        self._on_fault("; ".join(f"{legible(str(fault.filename))}: {fault.strerror}" for fault in faults) or None)
         texts = self._files.texts()
         if texts != self._texts:
             self._texts, self._index = texts, await self._offload(_index, texts, self._room)

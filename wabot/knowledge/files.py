@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from wabot.core.whatsapp_text import sendable
 from wabot.knowledge.pdf_text import read_pdf
 
 SUFFIXES = frozenset({".md", ".txt"})
@@ -63,7 +64,8 @@ class Files:
     def texts(self) -> Texts:
         """What was read last."""
         prompt = self._read.get(self._prompt_file) if self._prompt_file else None
-        knowledge = {path.name: text for path, (_, text) in sorted(self._read.items()) if path != self._prompt_file}
+        known = sorted(self._read.items())
+        knowledge = {legible(path.name): text for path, (_, text) in known if path != self._prompt_file}
         return Texts(prompt[1] if prompt else None, knowledge)
 
     def _listed(self) -> Iterator[Path]:
@@ -100,12 +102,17 @@ class Files:
         self._faulty.pop(path, None)
 
 
+def legible(name: str) -> str:
+    """The name of a file as text that can be written anywhere: it may be no UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _is_pdf(path: Path) -> bool:
     return path.suffix.lower() == PDF
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return sendable(path.read_text("utf-8"))
     except UnicodeDecodeError:
         raise OSError(0, "It is not text in UTF-8", str(path)) from None
