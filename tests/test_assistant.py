@@ -123,6 +123,20 @@ async def test_what_goes_wrong_with_a_tool_is_told_to_the_model_as_such(
     assert failed == "Error: the tool answered HTTP 500"
 
 
+async def test_what_a_customer_said_is_in_no_log_of_a_tool_that_fails(
+    tmp_path: Path, aiohttp_server: AiohttpServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop, model = Shop(), OpenAIStandIn(calls=[[("where_is_my_order", {"order": "ana@example.com"}), ("x" * 5000, {})]])
+    chosen = await of(aiohttp_server, model, tools=[await shop.tool(aiohttp_server)])
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        await answer(b, "Where is the order of ana@example.com?")
+    assert "ana@example.com" in model.results()[0], "the model is told"
+    logged = capsys.readouterr().out
+    assert "tool.failed" in logged
+    assert "ana@example.com" not in logged
+    assert "x" * 100 not in logged
+
+
 async def test_there_are_at_most_five_calls_for_an_answer(
     tmp_path: Path, aiohttp_server: AiohttpServer, model: ModelStandIn
 ) -> None:

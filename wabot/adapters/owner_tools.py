@@ -51,7 +51,7 @@ class OwnerTools:
             schema.refuse(call.arguments)
             body = json.dumps({"arguments": call.arguments, "contact": who}, allow_nan=False)
         except InvalidInput as error:
-            return Result(f"the arguments do not fit: {error}", failed=True)
+            return Result(f"the arguments do not fit: {error}", failed=True, logged="the arguments do not fit")
         except (ValueError, RecursionError):
             return Result("the arguments are no JSON, or nested too deeply", failed=True)
         return await self._ask(endpoint, body.encode())

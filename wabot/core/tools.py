@@ -30,10 +30,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call led to, as the model is told: the tool's words, or, if it `failed`, why there are none."""
+    """What a call led to, as the model is told: the tool's words, or, if it `failed`, why there are none.
+
+    `logged`: why, in words that repeat nothing of the conversation; "": as in `text`.
+    """
 
     text: str
     failed: bool = False
+    logged: str = ""
 
     @property
     def for_model(self) -> str:

@@ -16,6 +16,7 @@ from wabot.log import get_logger
 
 log = get_logger()
 
+_LONGEST_NAME = 64
 _REMEMBERED = 1000
 """Replies whose calls are remembered until they are answered."""
 
@@ -83,5 +84,5 @@ async def answer_with_tools(
 async def _call(tools: Tools, call: Call, contact: Contact) -> Result:
     result = await tools.call(call, contact)
     if result.failed:
-        log.warning("tool.failed", tool=call.name, reason=result.text)
+        log.warning("tool.failed", tool=call.name[:_LONGEST_NAME], reason=result.logged or result.text)
     return result
