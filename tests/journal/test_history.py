@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, said, sent, text
-from wabot.core.conversation import ASKED_MESSAGES
+from wabot.core.conversation import ASKED_MESSAGES, Said
 from wabot.core.jobs import Event, Job, Kind, Outcome
 from wabot.core.messages import Direction
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import HIGHEST, ReplyCaps
 from wabot.core.whatsapp_text import MAX_BODY
+from wabot.journal.talk_so_far import talk_so_far
 
 
 async def answered(scene: Scene, says: str, wamid: str, origin: Origin = Origin.AI) -> None:
@@ -43,6 +44,31 @@ async def test_a_first_message_has_nothing_earlier(scene: Scene) -> None:
         (Origin.PERSON, "Hi", True),
         (Origin.PERSON, "there", True),
     ]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("limit", [0, 1, 3, 20])
+async def test_what_is_read_from_outside_is_what_the_next_reply_continues(
+    scene: Scene, limit: int, waits: bool
+) -> None:
+    await scene.hear(said("wamid.1", body="Long ago", at=scene.now))
+    await answered(scene, "Hello!", "wamid.out")
+    scene.now += DAY
+    await scene.hear(said("wamid.2", body="Open on Sunday?", at=scene.now))
+    await answered(scene, "No.", "wamid.no")
+    context = json.dumps({"id": "wamid.3", "context": {"id": "wamid.no"}})
+    await scene.hear(said("wamid.3", body="Really?", raw=context, at=scene.now))
+    await scene.hear(said("wamid.4", body="", type="reaction", raw=json.dumps({"id": "wamid.4"}), at=scene.now))
+    if not waits:
+        await answered(scene, "Really.", "wamid.really")
+    bounds = {"limit": limit, "oldest": scene.now - 3600}
+    contact, before = talk_so_far(scene.data_dir, ANA, **bounds)
+    assert contact.wa_id == ANA
+
+    await scene.hear(said("wamid.5", body="And on Monday?", at=scene.now))
+    talk = await scene.journal.talk(await next_reply(scene), *bounds.values())
+    assert [*before, Said(Origin.PERSON, "And on Monday?", asked=True)] == talk.said
+    assert any(line.asked for line in before) is waits
 
 
 async def test_a_talk_is_told_oldest_first_with_our_own_turns(scene: Scene) -> None:
