@@ -46,6 +46,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "pypdf": ("wabot.knowledge.pdf_text",),
     "referencing": ("wabot.json_schema",),
     "rich": ("wabot.sandbox.chat", "wabot.terminal.campaign"),
+    "prompt_toolkit": ("wabot.sandbox.terminal_line",),
     "structlog": ("wabot.log",),
     "uvloop": ("wabot.cli",),
     "yarl": ("wabot.adapters.meta_media",),

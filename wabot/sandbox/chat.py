@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wabot.core.messages import Receipt, Status
-from wabot.sandbox import payloads, terminal_line
+from wabot.sandbox import payloads
 from wabot.sandbox.ledger import Event, Seen, Sent
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.on_screen import readable
@@ -40,12 +40,14 @@ TICKS = {
 async def chat(meta: Meta, *, number: str, stdin: TextIO, out: TextIO) -> bool:
     """Chat as `number` until /quit (True) or the end of `stdin` (False); the stand-in keeps running.
 
-    In a terminal, the line being typed stays below the output (`prompt`). Other input is read in a daemon thread, which
-    blocks neither the loop nor the end of the process.
+    In a terminal, the line being typed stays below the output (terminal_line.py). Other input is read in a daemon
+    thread, which blocks neither the loop nor the end of the process.
     """
     if not (stdin.isatty() and out.isatty()) or Console(file=out).is_dumb_terminal:
         return await _chat(meta, number, _read(stdin), out)
-    with terminal_line.Prompt(stdin, out).open() as terminal:
+    from wabot.sandbox.terminal_line import typed  # noqa: PLC0415  its library is for terminals alone
+
+    async with typed(stdin, out) as terminal:
         return await _chat(meta, number, terminal.lines, terminal.out)
 
 

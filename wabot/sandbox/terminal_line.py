@@ -1,138 +1,76 @@
-"""A line editor for the terminal that keeps the line being typed below the output.
-
-A terminal's own line editing lets output land in the middle of the typed line, and does not show programs that line. So
-keys are read one by one here; output of this process goes above the line, which is then redrawn.
-"""
+"""The line that is typed in a terminal: it stays below what is printed meanwhile, and can be edited and recalled."""
 
 from __future__ import annotations
 
 import asyncio
-import codecs
 import contextlib
 import io
-import os
-import re
 import signal
 import sys
-import termios
-import tty
-import unicodedata
-from collections.abc import Iterator
-from typing import Any, TextIO
+from collections.abc import AsyncIterator
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import TextIO
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session, run_in_terminal
+from prompt_toolkit.input.defaults import create_input
+from prompt_toolkit.output import Output
+from prompt_toolkit.output.defaults import create_output
 
 MARK = "> "
 
-_NO_TEXT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)?")
-"""The sequences of arrow and function keys (ECMA-48, 5.4), and Escape itself."""
 
-_RUBOUT, _KILL_LINE, _KILL_WORD, _END = "\x7f\b", "\x15", "\x17", "\x04"
-_ERASED = "\r\x1b[2K"
-_COLUMNS = 80
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """`lines` are those that were typed (None: the end); what is written to `out` appears above the line."""
 
-
-class Line:
-    """What is typed so far. It knows the keys that a terminal's own line editing knows: rubout, ^U, ^W and ^D."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def press(self, keys: str) -> Iterator[str | None]:
-        """The lines that these keys end, and None where they end the input. `text` is then what comes after."""
-        for key in _NO_TEXT.sub("", keys.replace("\r\n", "\n")):
-            if key in "\r\n":
-                ended, self.text = self.text, ""
-                yield ended
-            elif key == _END and not self.text:
-                yield None
-            else:
-                self.text = self._edited(key)
-
-    def _edited(self, key: str) -> str:
-        if key in _RUBOUT:
-            return self.text[:-1]
-        if key == _KILL_LINE:
-            return ""
-        if key == _KILL_WORD:
-            return re.sub(r"\S*\s*\Z", "", self.text)
-        return self.text + (" " if key == "\t" else key if key.isprintable() else "")
+    lines: asyncio.Queue[str | None]
+    out: io.TextIOWrapper
 
 
-class Prompt:
-    """A terminal in which one types at the bottom: `lines` are those typed (None: the end), `out` is printed above."""
-
-    def __init__(self, stdin: TextIO, out: TextIO) -> None:
-        self.lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self.out = io.TextIOWrapper(_Above(self), "utf-8", "backslashreplace", write_through=True)
-        self._keyboard, self._screen = stdin.fileno(), out.fileno()
-        self._line = Line()
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[Prompt]:
-        """Read keys until the end, and then leave the terminal as it was. All that is printed goes above the line."""
-        loop = asyncio.get_running_loop()
-        before = termios.tcgetattr(self._keyboard)
-        self._take()
-        loop.add_reader(self._keyboard, self._read)
-        loop.add_signal_handler(signal.SIGCONT, self._take)  # after ^Z and `fg` the terminal edits by itself again
-        errors = contextlib.redirect_stderr(self.out) if sys.stderr.isatty() else contextlib.nullcontext()
+@contextlib.asynccontextmanager
+async def typed(stdin: TextIO, out: TextIO) -> AsyncIterator[Typed]:
+    """Read lines from a terminal until the end. All that this process prints goes above the line."""
+    with create_app_session(create_input(stdin), create_output(out)) as session:
+        above = _Above(session.output)
+        printed = io.TextIOWrapper(above, "utf-8", "backslashreplace", write_through=True)
+        errors = contextlib.redirect_stderr(printed) if sys.stderr.isatty() else contextlib.nullcontext()
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
+        reading = asyncio.create_task(_read(lines))
         try:
-            with contextlib.redirect_stdout(self.out), errors:
-                yield self
+            with contextlib.redirect_stdout(printed), errors:
+                yield Typed(lines, printed)
         finally:
-            loop.remove_reader(self._keyboard)
-            loop.remove_signal_handler(signal.SIGCONT)
-            with contextlib.suppress(OSError, termios.error):  # the terminal may have gone
-                self._write(_ERASED)
-                termios.tcsetattr(self._keyboard, termios.TCSADRAIN, before)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            with contextlib.suppress(OSError, ValueError):  # the terminal may have gone
+                above.print_now()
 
-    def print_above(self, text: str) -> None:
-        """Print whole lines, and draw again what is typed."""
-        self._write(f"{_ERASED}{text}{self._drawn()}")
 
-    def _take(self) -> None:
-        with contextlib.suppress(OSError, termios.error):
-            tty.setcbreak(self._keyboard, termios.TCSANOW)
-            self._write(_ERASED + self._drawn())
+class _Interrupted(Exception):
+    """^C was pressed."""
 
-    def _read(self) -> None:
-        try:
-            keys = os.read(self._keyboard, 4096)
-        except OSError:
-            keys = b""
-        ended = self._line.press(self._decode(keys)) if keys else iter([None])
-        for line in ended:
-            self.lines.put_nowait(line)
-            if line is None:
-                asyncio.get_running_loop().remove_reader(self._keyboard)
-                break
-            self._write(f"{_ERASED}{MARK}{line}\n")
-        with contextlib.suppress(OSError):
-            self._write(_ERASED + self._drawn())
 
-    def _drawn(self) -> str:
-        """The mark and what is typed; of more than fits into a row, the end."""
-        room = _columns(self._screen) - len(MARK) - 1
-        text = self._line.text
-        if _width(text) > room:
-            while _width(text) > room - 1:
-                text = text[1:]
-            text = "…" + text
-        return MARK + text
-
-    def _write(self, text: str) -> None:
-        left = memoryview(text.encode("utf-8", "backslashreplace"))
-        while left:
-            left = left[os.write(self._screen, left) :]
+async def _read(lines: asyncio.Queue[str | None]) -> None:
+    session: PromptSession[str] = PromptSession(MARK, interrupt_exception=_Interrupted, enable_suspend=True)
+    try:
+        while True:
+            lines.put_nowait(await session.prompt_async(handle_sigint=False))
+    except _Interrupted:
+        signal.raise_signal(signal.SIGINT)  # as without a line: it ends the process in its own way
+    except (EOFError, OSError):  # ^D, or the terminal has gone
+        lines.put_nowait(None)
 
 
 class _Above(io.BufferedIOBase):
-    """What is printed, in whole lines."""
+    """What is printed, in whole lines. The library prints above the line that is being typed only from the loop."""
 
-    name = "<above the prompt>"
+    name = "<above the line>"
 
-    def __init__(self, prompt: Prompt) -> None:
-        self._prompt, self._begun = prompt, b""
+    def __init__(self, screen: Output) -> None:
+        self._screen, self._begun, self._whole = screen, b"", b""
+        self._loop, self._context = asyncio.get_running_loop(), copy_context()
 
     def writable(self) -> bool:
         return True
@@ -140,20 +78,20 @@ class _Above(io.BufferedIOBase):
     def isatty(self) -> bool:
         return True
 
-    def write(self, data: Any) -> int:
-        whole, newline, self._begun = (self._begun + bytes(data)).rpartition(b"\n")
+    def write(self, data: object) -> int:
+        whole, newline, self._begun = (self._begun + bytes(data)).rpartition(b"\n")  # type: ignore[call-overload]
         if newline:
-            self._prompt.print_above((whole + newline).decode("utf-8", "replace"))
-        return memoryview(data).nbytes
+            self._whole += whole + newline
+            self._loop.call_soon_threadsafe(self._print, context=self._context)
+        return len(bytes(data))  # type: ignore[call-overload]
 
+    def print_now(self) -> None:
+        """Print the whole lines that are not printed yet."""
+        text, self._whole = self._whole.decode("utf-8", "replace"), b""
+        if text:
+            self._screen.write_raw(text.replace("\n", "\r\n"))
+            self._screen.flush()
 
-def _columns(screen: int) -> int:
-    try:
-        return os.get_terminal_size(screen).columns or _COLUMNS
-    except OSError:
-        return _COLUMNS
-
-
-def _width(text: str) -> int:
-    """Columns that a text takes."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    def _print(self) -> None:
+        if self._whole:
+            run_in_terminal(self.print_now)
