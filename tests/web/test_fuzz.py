@@ -153,7 +153,8 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ask, Busines
 
 async def _ask(b: Business, request: bytes) -> Answer:
     async with wire(b) as connection:
-        await connection.say(request.replace(b"JOURNAL", b.journal.name.encode()))
+        head, end, body = request.partition(b"\r\n\r\n")  # the length of the body is said in the head
+        await connection.say(head.replace(b"JOURNAL", b.journal.name.encode()) + end + body)
         answer = await connection.answer(head_only=request.startswith(b"HEAD "))
     assert answer.status < 500 or answer.status == 503, answer
     assert not any(inside in answer.body for inside in INSIDES), answer
