@@ -87,10 +87,11 @@ class Service(Operations):
 
     async def initiate(self, bulk: Bulk) -> tuple[str, bool]:
         """Queue a batch: its id, and whether it existed already. Raises TemplateRefused, KeyConflict, JournalDown."""
-        judged = None if await self._is_queued(bulk.key) else await self._judge(bulk)
+        category = None
+        if not await self._is_queued(bulk.key):
+            category = await self._category(bulk.template or self._template, await self._judge(bulk))
         if bulk.send_at is not None and bulk.send_at <= self._clock():
             bulk = replace(bulk, send_at=None)
-        category = await self._category(bulk.template or self._template, judged)
         batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16), category)
         queued = await self._journal.queue_batch(batch, self._clock())
         _refuse_conflict(queued)

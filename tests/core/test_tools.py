@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Any
 
@@ -8,6 +9,32 @@ import pytest
 from wabot.core.exceptions import InvalidInput
 from wabot.core.tools import gemini_schema
 from wabot.json_schema import Schema
+
+
+def test_what_a_schema_refers_to_is_told_to_gemini_in_its_place() -> None:
+    size = {"type": "integer", "description": "In cm"}
+    found = gemini_schema(
+        {
+            "type": "object",
+            "properties": {
+                "size": {"$ref": "#/$defs/a~1size"},
+                "own": {"$ref": "#/$defs/alias", "description": "Of the box"},
+                "one": {"anyOf": [{"$ref": "#/$defs/alias"}, {"type": "null"}]},
+                "away": {"$ref": "#elsewhere"},
+            },
+            "$defs": {"a/size": size, "alias": {"$ref": "#/$defs/a~1size"}},
+        }
+    )
+    told = {"type_": "INTEGER", "description": "In cm"}
+    assert found["properties"] == {
+        "size": told, "own": {**told, "description": "Of the box"}, "one": told, "away": {"type_": "STRING"},
+    }  # fmt: skip
+
+
+def test_a_schema_that_contains_itself_is_told_to_some_depth() -> None:
+    tree = {"type": "object", "properties": {"left": {"$ref": "#/$defs/tree"}, "self": {"$ref": "#/$defs/self"}}}
+    told = json.dumps(gemini_schema({**tree, "$defs": {"tree": tree, "self": {"$ref": "#/$defs/self"}}}))
+    assert 5 < told.count("left") < 20
 
 
 @pytest.mark.parametrize(

@@ -78,17 +78,26 @@ _GEMINI_FORMATS = {
 }  # fmt: skip
 
 
+_DEEPEST = 10
+"""Levels of a schema that Gemini is told: one may contain itself."""
+
+
 def gemini_schema(schema: Any) -> dict[str, Any]:
     """A JSON Schema in the part of OpenAPI that Gemini reads; the rest is left out, as we check arguments ourselves.
 
     https://ai.google.dev/api/caching#Schema
     """
-    schema = schema if isinstance(schema, Mapping) else {}
+    return _of_part(schema, schema, _DEEPEST)
+
+
+def _of_part(schema: Any, root: Any, levels: int) -> dict[str, Any]:
+    schema = _referred(schema, root) if levels else {}
     kinds = schema.get("type")
     listed = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind in _GEMINI_TYPES]
     if not listed and (choices := [*schema.get("anyOf", ()), *schema.get("oneOf", ())]):
-        typed = [choice for choice in choices if isinstance(choice, Mapping) and choice.get("type") in _GEMINI_TYPES]
-        return gemini_schema({**(typed[0] if typed else {"type": "string"}), **_described(schema)})
+        parts = [_referred(choice, root) for choice in choices]
+        typed = [part for part in parts if part.get("type") in _GEMINI_TYPES]
+        return _of_part({**(typed[0] if typed else {"type": "string"}), **_described(schema)}, root, levels)
     kind = listed[0] if listed else "object" if "properties" in schema else "string"
     found: dict[str, Any] = {"type_": kind.upper(), **_described(schema)}
     if isinstance(kinds, list) and "null" in kinds:
@@ -98,11 +107,25 @@ def gemini_schema(schema: Any) -> dict[str, Any]:
     elif schema.get("format") in _GEMINI_FORMATS.get(kind, ()):
         found["format_"] = schema["format"]
     if kind == "array":
-        found["items"] = gemini_schema(schema.get("items", {}))
+        found["items"] = _of_part(schema.get("items", {}), root, levels - 1)
     if kind == "object" and schema.get("properties"):
-        found["properties"] = {name: gemini_schema(part) for name, part in schema["properties"].items()}
+        found["properties"] = {name: _of_part(part, root, levels - 1) for name, part in schema["properties"].items()}
         found["required"] = [name for name in schema.get("required", ()) if name in found["properties"]]
     return found
+
+
+def _referred(schema: Any, root: Any) -> Mapping[str, Any]:
+    """The part of a schema, or of `root` the part to which its $ref points, with what stands beside it."""
+    for _ in range(_DEEPEST):
+        pointer = schema.get("$ref") if isinstance(schema, Mapping) else None
+        if not isinstance(pointer, str) or not pointer.startswith("#/"):
+            break
+        target = root
+        for name in pointer[2:].split("/"):
+            target = target.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**target, **beside} if isinstance(target, Mapping) else beside
+    return schema if isinstance(schema, Mapping) else {}
 
 
 def _described(schema: Mapping[str, Any]) -> dict[str, Any]:
