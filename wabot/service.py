@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -98,6 +99,15 @@ class Service(Operations):
         if not queued.known:
             log.info("batch.queued", batch=queued.id, recipients=len(batch.recipients))
         return queued.id, queued.known
+
+    def limits_used(self) -> dict[str, Any]:
+        """Meta's limits: messages per second (0: none), and how many new people of how many (None: no limit known)."""
+        people, most = self._limits.people, self._limits.people.most
+        return {
+            "per_second": self._limits.bucket.allowed,
+            "new_people": people.used(self._clock()),
+            "most_new_people": int(most) if most < math.inf else None,
+        }
 
     async def dry_run(self, bulk: Bulk) -> dict[str, Any]:
         """What a batch would send, and to whom it would not; nothing is queued. Raises InvalidInput, JournalDown."""

@@ -101,6 +101,43 @@ async def test_a_half_typed_answer_stays_when_a_message_comes(tmp_path: Path) ->
         assert await w.page.get_by_label("Write as a person").input_value() == "Half of what I"
 
 
+async def test_by_keyboard_one_finds_opens_and_answers_a_contact(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations")
+        await w.page.keyboard.press("?")
+        await w.page.get_by_role("dialog", name="Keyboard").wait_for()
+        await w.page.keyboard.press("Escape")
+        await w.page.keyboard.press("/")
+        await w.page.keyboard.type("Ana Garc")
+        await w.page.keyboard.press("Enter")
+        await w.page.wait_for_url("**search=Ana**")
+        await w.page.keyboard.press("j")
+        await w.page.keyboard.press("Enter")
+        await w.page.wait_for_url(f"**/conversations/{ANA}*")
+        await w.page.keyboard.press("w")
+        await w.page.keyboard.type("Hello Ana / how are you?")
+        await w.page.keyboard.press("Enter")
+        await w.page.get_by_role("log").get_by_text("Hello Ana / how are you?").wait_for()
+        await w.page.keyboard.press("Escape")
+        await w.page.wait_for_url("**/conversations")
+
+
+async def test_an_answer_quotes_the_message_that_it_answers(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        wamid, _ = await b.meta.say("Do you have lilies?", from_=ANA, name="Ana García")
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations/{ANA}")
+        asked = w.page.locator(".bubble", has_text="Do you have lilies?")
+        await asked.get_by_role("link", name="Reply").last.click()
+        await w.page.get_by_text("In answer to:").wait_for()
+        await w.page.get_by_label("Write as a person").fill("We do.")
+        await w.page.get_by_role("button", name="Send").click()
+        await w.page.get_by_role("log").get_by_text("We do.").wait_for()
+        (answer,) = [one.payload for one in b.meta.sent if one.payload.get("text", {}).get("body") == "We do."]
+        assert answer["context"] == {"message_id": wamid}
+
+
 async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path) -> None:
     async with shop(tmp_path / "data") as b, window() as w:
         await sign_in(w, b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
 from tests.console.signed_in import Visitor, visitor
-from wabot.console import now, texts
+from wabot.console import conversations, now, texts
 from wabot.console.routes import ROUTES
 from wabot.sandbox.behaviour import error
 
@@ -273,3 +274,28 @@ async def test_the_pages_speak_the_language_of_the_browser_or_of_a_choice(wabot:
     assert chosen.path == "/console/outbox"
     assert 'lang="es"' in chosen.html
     assert quote("/console/outbox") in chosen.html
+
+
+async def test_all_of_a_talk_can_be_read_page_by_page(
+    wabot: Business, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversations, "SHOWN", 4)
+    await wabot.post(f"/contacts/{ANA}/pause", {"hours": None})
+    for number in range(10):
+        await wabot.meta.say(f"word {number}", from_=ANA)
+    address, seen = f"/console/conversations/{ANA}", list[str]()
+    while address:
+        page = await owner.get(address)
+        seen = re.findall(r"word \d", page.html.split('role="log"')[1]) + seen
+        older = re.search(r'href="([^"]+)">Older messages', page.html)
+        address = html.unescape(older[1]) if older else ""
+    assert seen == [f"word {number}" for number in range(10)]
+    assert "The newest messages" in page.text
+    assert "hx-get" not in page.html.split('id="talk"')[1].split(">")[0], "an old page does not jump to the end"
+
+
+async def test_limits_of_metas_are_shown_as_far_as_they_are_known(wabot: Business, owner: Visitor) -> None:
+    assert "0 new people in 24 hours no limit is known" in (await owner.get("/console")).text
+    assert await wabot.meta.set_limit(250) == 200
+    await wabot.post("/initiate-bulk", {"numbers": [ANA, BEN]})
+    assert "2 new people in 24 hours of 250" in (await owner.get("/console")).text

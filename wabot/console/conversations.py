@@ -21,8 +21,8 @@ from wabot.web.answers import Refusal
 from wabot.web.auth import ACCOUNTS
 from wabot.web.request_account import account_of
 
-LISTED, WAITING, SHOWN, MOST_SHOWN = 40, 100, 50, 1000
-"""Contacts on a page, those who wait for a person above them, and messages of a talk: at first, and at most."""
+LISTED, WAITING, SHOWN = 40, 100, 50
+"""Contacts on a page, those who wait for a person above them, and messages of a talk on a page."""
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -136,22 +136,28 @@ async def _list(account: Account, asked: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def _talk(account: Account, identity: str, request: web.Request) -> dict[str, Any]:
-    """One contact, with the newest messages, oldest first, and the replies that are still to be made."""
+    """One contact with a page of the messages, oldest first, and the replies that are still to be made.
+
+    `before`: the message after which the page begins; `reply_to`: the message that is going to be quoted.
+    """
     contact = await account.service.contact(identity)
     if contact is None:
         raise Refusal(404, "nobody of this number is known")
-    limit = min(int(request.query["limit"]), MOST_SHOWN) if request.query.get("limit", "").isdigit() else SHOWN
-    history = await account.service.history(identity, limit, ("queued", "failed"))
+    before = request.query.get("before") or None
+    history = await account.service.history(identity, SHOWN, ("queued", "failed"), before=before)
+    shown = [bubbles.bubble(message) for message in reversed(history.messages)]
     window = contact["window_closes_at"]
     return {
         "now": account.service.now(),
         "contact": contact,
         "selected": identity,
         "open": True,
-        "bubbles": [bubbles.bubble(message) for message in reversed(history.messages)],
+        "bubbles": shown,
         "partial": history.partial,
-        "more": limit + SHOWN if len(history.messages) == limit < MOST_SHOWN else None,
-        "owed": await account.service.outbox(Query(kind=Kind.REPLY, identity=identity, limit=1)),
+        "before": before,
+        "older": (shown[0].id or shown[0].outbox_id) if len(shown) == SHOWN else None,
+        "reply_to": next((one for one in shown if one.id and one.id == request.query.get("reply_to")), None),
+        "owed": () if before else await account.service.outbox(Query(kind=Kind.REPLY, identity=identity, limit=1)),
         "window": window,
         "templates": () if window else await template_form.approved(account),
     }

@@ -1,4 +1,4 @@
-// What the pages of the console do in the browser beside htmx: times in the browser's own zone, a list that submits
+// What the pages of the console do in the browser beside htmx: times in the browser's own zone, keys, a list that submits
 // itself, and a talk that stays at its end.
 (function () {
   "use strict";
@@ -36,6 +36,39 @@
       event.preventDefault();
       event.target.form.requestSubmit();
     }
+  });
+  function isTyping(element) {
+    return element.matches("input, textarea, select") || element.isContentEditable;
+  }
+
+  function step(by) {  // j and k: through the links of a list, from the one that has the focus or is shown
+    const links = Array.from(document.querySelectorAll(".contact-list a, main .list .row > .grow > a, main tbody tr > :first-child a"));
+    const here = links.indexOf(document.activeElement);
+    const shown = links.findIndex(function (link) { return link.getAttribute("aria-current"); });
+    const next = links[here >= 0 ? here + by : shown >= 0 ? shown + by : 0];
+    if (next) next.focus();
+  }
+
+  const KEYS = {
+    "/": function () { const field = document.querySelector("main input[type=search]"); if (field) field.focus(); return field; },
+    "j": function () { step(1); return true; },
+    "k": function () { step(-1); return true; },
+    "w": function () { const field = document.querySelector(".write textarea"); if (field) field.focus(); return field; },
+    "?": function () { const help = document.getElementById("keys"); if (help) help.showModal(); return help; },
+    "Escape": function () { const back = document.querySelector("main .only-phone a"); if (back) back.click(); return back; },
+  };
+
+  document.addEventListener("keydown", function (event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
+    if (isTyping(event.target)) {
+      if (event.key === "Escape") event.target.blur();
+    } else if (Object.hasOwn(KEYS, event.key) && KEYS[event.key]()) {
+      event.preventDefault();
+    }
+  });
+  document.addEventListener("click", function (event) {
+    const opener = event.target.closest("[data-open]");
+    if (opener) document.getElementById(opener.dataset.open).showModal();
   });
   document.addEventListener("dragover", function (event) {
     if (event.target.closest("[data-drop]")) event.preventDefault();
