@@ -135,6 +135,26 @@ async def test_a_file_whose_name_is_no_utf_8_is_known_like_others(
         assert "ffnungszeiten.md: It is not text in UTF-8" in what
 
 
+async def test_what_is_no_file_is_told_and_waited_for_by_nobody(tmp_path: Path, aiohttp_server: AiohttpServer) -> None:
+    model, facts = OpenAIStandIn(), tmp_path / "facts"
+    facts.mkdir()
+    chosen = await of(aiohttp_server, model, knowledge_dir=facts)
+    async with business(tmp_path / "data", assistant=chosen, first_contact=AI) as b:
+        os.mkfifo(facts / "pipe.md")
+        (facts / "folder.txt").mkdir()
+        await until(lambda: problems(b))
+        (what,) = await problems(b)
+        assert "folder.txt: It is not a file; " in what
+        assert "pipe.md: It is not a file" in what
+        (facts / "hours.md").write_text("We open at nine.", "utf-8")
+
+        async def is_known() -> bool:
+            await answer(b, "And now?")
+            return "We open at nine." in told(model)
+
+        await until(is_known)
+
+
 async def test_what_windows_writes_before_a_text_is_no_part_of_it(
     tmp_path: Path, aiohttp_server: AiohttpServer
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.business import ANA, BEN, EVA, Business, business
 from tests.process import eventually
 from tests.web.shapes import refusal
+from wabot.core.message_check import MEDIA, TYPES
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import accept, error
 
@@ -84,6 +85,49 @@ async def test_any_of_metas_messages_is_sent_as_it_is_and_quotes(
     assert payload[message["type"]] == message[message["type"]]
     newest = (await wabot.post("/get", {"number": ANA, "limit": 1})).json["messages"][0]
     assert (newest["body"], newest["type"]) == (body, message["type"])
+
+
+EVERY_TYPE: list[dict[str, Any]] = [
+    {"type": "text", "text": {"body": "Hi", "preview_url": True}},
+    *({"type": kind, kind: {"link": f"https://example.com/{kind}"}} for kind in MEDIA),
+    {"type": "template", "template": {"name": "hello_world", "language": {"code": "en_US"}}},
+    {"type": "location", "location": {"latitude": "52.5", "longitude": 13.4, "name": "Shop", "address": "Here 1"}},
+    {"type": "contacts", "contacts": [{"name": {"formatted_name": "Ben", "first_name": "Ben"}}]},
+    {"type": "reaction", "reaction": {"message_id": "wamid.x", "emoji": "👍"}},
+    {"type": "reaction", "reaction": {"message_id": "wamid.x", "emoji": ""}},
+    {
+        "type": "interactive",
+        "interactive": {
+            "type": "list", "body": {"text": "Which day?"},
+            "action": {"button": "Days", "sections": [{"rows": [{"id": "1", "title": "Monday"}]}]},
+        },
+    },
+    {
+        "type": "interactive",
+        "interactive": {
+            "type": "cta_url", "body": {"text": "See"},
+            "action": {"name": "cta_url", "parameters": {"display_text": "Shop", "url": "https://example.com"}},
+        },
+    },
+    {
+        "type": "interactive",
+        "interactive": {
+            "type": "location_request_message", "body": {"text": "Where are you?"}, "action": {"name": "send_location"},
+        },
+    },
+]  # fmt: skip
+
+
+async def test_every_type_of_metas_messages_is_taken_and_sent_as_it_is(wabot: Business) -> None:
+    await write(wabot)
+    for message in EVERY_TYPE:
+        answer = await ask(wabot, message=message)
+        assert (answer.status, answer.json["status"]) == (200, "sent"), (message, answer.json)
+        sent = wabot.meta.sent[-1].payload
+        assert (sent["type"], sent[message["type"]]) == (message["type"], message[message["type"]])
+    assert {message["type"] for message in EVERY_TYPE} == set(TYPES)
+    told = (await wabot.post("/get", {"number": ANA, "limit": len(EVERY_TYPE)})).json["messages"]
+    assert [one["type"] for one in reversed(told)] == [message["type"] for message in EVERY_TYPE]
 
 
 async def test_a_template_reaches_anybody(wabot: Business) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import TypeAlias
 
 from wabot.core.whatsapp_text import sendable
@@ -79,8 +80,10 @@ class Files:
             )
 
     def _look_at(self, path: Path) -> None:
-        stat = path.stat()
-        signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        found = path.stat()
+        if not S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            raise OSError(0, "It is not a file", str(path))
+        signature = (found.st_mtime_ns, found.st_size, found.st_ino)
         known = self._read.get(path)
         if known is not None and known[0] == signature:
             return
