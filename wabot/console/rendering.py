@@ -32,7 +32,11 @@ def _environment() -> Environment:
 
 
 def html(request: web.Request, template: str, values: Mapping[str, Any]) -> str:
-    """A template as HTML. Every template gets `t` (texts), `here` (an address of the same account) and the request."""
+    """A template as HTML.
+
+    Every template gets `t` (texts), `said` (what wabot says elsewhere), `here` (an address of the same account), and
+    what it needs of the request.
+    """
     account = named_account(request)
     language = texts.language_of(request)
     return (
@@ -41,6 +45,7 @@ def html(request: web.Request, template: str, values: Mapping[str, Any]) -> str:
         .render(
             t=texts.translator(language),
             known=texts.has,
+            said=texts.speaker(language),
             language=language,
             languages=texts.LANGUAGES,
             pages=PAGES,

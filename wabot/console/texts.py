@@ -1,12 +1,15 @@
 """The texts of the pages in several languages: languages/en.toml and its like, section by section.
 
-What Meta, the models and the problems say is in their own words, which are English.
+What wabot says everywhere, such as problems and remedies, is written once, in English, where it belongs; for another
+language, languages/es_sentences.toml and its like have it sentence by sentence. What Meta and the models say stays in
+their own words.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ FOLDER = Path(__file__).parent / "languages"
 LANGUAGES = {"en": "English", "es": "Español"}
 DEFAULT = "en"
 COOKIE = "wabot_language"
+_NAME = re.compile(r"\\\{([a-z]+)\\\}")
 
 
 @cache
@@ -44,6 +48,29 @@ def translator(language: str) -> Callable[..., str]:
         return str(text).format(**values) if values else str(text)
 
     return t
+
+
+def speaker(language: str) -> Callable[[str | None], str]:
+    """The function `said(text)`: what wabot says in English, in this language as far as it is known."""
+
+    def said(text: str | None) -> str:
+        for pattern, other in _sentences(language):
+            if found := pattern.fullmatch(text or ""):
+                return other.format(**{name: said(value) for name, value in found.groupdict().items()})
+        return text or ""
+
+    return said
+
+
+@cache
+def _sentences(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Patterns of English sentences, those without a {name} first, each with the same in a language."""
+    file = FOLDER / f"{language}_sentences.toml"
+    known = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+    return [
+        (re.compile(_NAME.sub(r"(?P<\1>.+?)", re.escape(english))), other)
+        for english, other in sorted(known.items(), key=lambda pair: (pair[0].count("{"), -len(pair[0])))
+    ]
 
 
 def has(key: str) -> bool:
