@@ -120,7 +120,8 @@ class OpenAIStandIn(ModelStandIn):
             for index, (name, arguments) in enumerate(calls)
         ]
         message = {"role": "assistant", "content": None, "tool_calls": called}
-        return {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+        usage = {"prompt_tokens": self.input_tokens, "completion_tokens": self.output_tokens}
+        return {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage}
 
     def results(self) -> list[str]:
         return [message["content"] for message in self.asked[-1].json["messages"] if message["role"] == "tool"]

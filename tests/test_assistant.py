@@ -123,6 +123,17 @@ async def test_what_goes_wrong_with_a_tool_is_told_to_the_model_as_such(
     assert failed == "Error: the tool answered HTTP 500"
 
 
+async def test_the_tokens_of_an_answer_that_fails_are_counted(tmp_path: Path, aiohttp_server: AiohttpServer) -> None:
+    shop, slow, second = Shop(), OpenAIStandIn(calls=[[ORDER]], delay=0.4), OpenAIStandIn(text="Sorry.")
+    fallbacks = [await of(aiohttp_server, second, "second")]
+    tools = [await shop.tool(aiohttp_server)]
+    chosen = await of(aiohttp_server, slow, fallbacks=fallbacks, tools=tools, timeout_seconds=0.7)
+    async with business(tmp_path, assistant=chosen, first_contact={"answer": "ai"}) as b:
+        assert (await answer(b, "Where is it?"))["text"]["body"] == "Sorry."
+        metrics = (await b.get("/metrics")).body.decode()
+    assert 'wabot_model_tokens_total{direction="input",model="first",provider="openai"} 120.0' in metrics
+
+
 async def test_what_a_customer_said_is_in_no_log_of_a_tool_that_fails(
     tmp_path: Path, aiohttp_server: AiohttpServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,12 +97,13 @@ async def test_the_models_time_is_told(metrics: Metrics) -> None:
 
 async def test_tokens_time_and_failures_are_told_for_each_model(metrics: Metrics) -> None:
     first, second = ModelName("openai", "gpt"), ModelName("gemini", "flash", "assistant.fallbacks[0]")
-    metrics.model_failed(first, 2.0, AssistantFailed("HTTP 500"))
+    metrics.model_failed(first, 2.0, AssistantFailed("empty answer", tokens=(30, 4)))
     for _ in range(2):
         metrics.model_answered(second, 1.0, ModelAnswer("Yes.", 120, 7))
     samples = await told(metrics)
     assert samples["wabot_model_failures_total", labelled(provider="openai", model="gpt")] == 1
     assert samples["wabot_model_seconds_sum", labelled(provider="openai", model="gpt")] == 2
+    assert samples["wabot_model_tokens_total", labelled(provider="openai", model="gpt", direction="input")] == 30
     of_second = {"provider": "gemini", "model": "flash"}
     assert samples["wabot_model_seconds_count", labelled(**of_second)] == 2
     assert samples["wabot_model_tokens_total", labelled(**of_second, direction="input")] == 240

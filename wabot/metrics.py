@@ -99,14 +99,17 @@ class Metrics:
 
     def model_answered(self, name: ModelName, seconds: float, answer: ModelAnswer) -> None:
         """A model answered."""
-        self._models.seconds.labels(name.provider, name.model).observe(seconds)
-        self._models.tokens.labels(name.provider, name.model, "input").inc(answer.input_tokens)
-        self._models.tokens.labels(name.provider, name.model, "output").inc(answer.output_tokens)
+        self._model_asked(name, seconds, (answer.input_tokens, answer.output_tokens))
 
-    def model_failed(self, name: ModelName, seconds: float, _failure: AssistantFailed) -> None:
+    def model_failed(self, name: ModelName, seconds: float, failure: AssistantFailed) -> None:
         """A model failed."""
-        self._models.seconds.labels(name.provider, name.model).observe(seconds)
+        self._model_asked(name, seconds, failure.tokens)
         self._models.failures.labels(name.provider, name.model).inc()
+
+    def _model_asked(self, name: ModelName, seconds: float, tokens: tuple[int, int]) -> None:
+        self._models.seconds.labels(name.provider, name.model).observe(seconds)
+        for direction, count in zip(("input", "output"), tokens, strict=True):
+            self._models.tokens.labels(name.provider, name.model, direction).inc(count)
 
     def reply_capped(self, cap: str) -> None:
         """A contact was over the cap of an "hour" or a "day", or the account over that of its "calls"."""

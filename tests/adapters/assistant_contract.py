@@ -97,6 +97,12 @@ class RemoteAssistantContract(AssistantContract):
         answer = await assistant.answer(TALK)
         assert (answer.input_tokens, answer.output_tokens) == (endpoint.input_tokens, endpoint.output_tokens)
 
+    async def test_an_empty_answer_costs_what_it_costs(self, assistant: Assistant, endpoint: ModelStandIn) -> None:
+        endpoint.text = " "
+        with pytest.raises(AssistantFailed) as failed:
+            await assistant.answer(TALK)
+        assert failed.value.tokens == (endpoint.input_tokens, endpoint.output_tokens)
+
     async def test_it_does_not_wait_longer_than_its_time_out(self, hasty: Assistant, endpoint: ModelStandIn) -> None:
         endpoint.delay = 30
         began = time.monotonic()

@@ -69,7 +69,11 @@ class Gemini:
         tokens = token_count(used.prompt_token_count), token_count(written)
         if use.may_call and (calls := _calls(response)):
             return ModelAnswer("", *tokens, calls, said=response.candidates[0].content)
-        return ModelAnswer(_text(response), *tokens)
+        try:
+            return ModelAnswer(_text(response), *tokens)
+        except AssistantFailed as failure:
+            failure.tokens = tokens
+            raise
 
     async def close(self) -> None:
         """Close the connections; threads that wait for an answer end with their timeout."""

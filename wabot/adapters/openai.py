@@ -143,7 +143,11 @@ def _read(answer: bytes) -> ModelAnswer:
     tokens = token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens"))
     if calls := _calls(completion):
         return ModelAnswer("", *tokens, calls, said=completion["choices"][0]["message"])
-    return ModelAnswer(_text(completion), *tokens)
+    try:
+        return ModelAnswer(_text(completion), *tokens)
+    except AssistantFailed as failure:
+        failure.tokens = tokens
+        raise
 
 
 def _calls(completion: Any) -> tuple[Call, ...]:

@@ -57,11 +57,14 @@ class MediumMissing(WabotError):
 
 
 class AssistantFailed(WabotError):
-    """The model returned no usable text: a timeout, an error or an empty answer. `status`: the HTTP status, if any."""
+    """The model returned no usable text: a timeout, an error or an empty answer. `status`: the HTTP status, if any.
 
-    def __init__(self, reason: str, status: int | None = None) -> None:
+    `tokens`: what it cost nevertheless, (input, output) as its provider counts them.
+    """
+
+    def __init__(self, reason: str, status: int | None = None, tokens: tuple[int, int] = (0, 0)) -> None:
         super().__init__(reason)
-        self.status = status
+        self.status, self.tokens = status, tokens
 
 
 class CallsSpent(WabotError):

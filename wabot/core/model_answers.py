@@ -36,6 +36,19 @@ class ModelAnswer:
     said: Any = None
 
 
+@dataclass(slots=True)
+class Tokens:
+    """What the requests for one answer cost together."""
+
+    input: int = 0
+    output: int = 0
+
+    def add(self, input_: int, output: int) -> None:
+        """One more request."""
+        self.input += input_
+        self.output += output
+
+
 def token_count(value: object) -> int:
     """A provider's number of tokens; 0 for anything that cannot be one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else 0

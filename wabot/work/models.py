@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Job
-from wabot.core.model_answers import ModelAnswer, ModelName
+from wabot.core.model_answers import ModelAnswer, ModelName, Tokens
 from wabot.core.model_circuit import ModelCircuit, in_turn
 from wabot.core.prompt_media import MediaRefusals, senses_in, without, without_media
 from wabot.core.tools import ToolUse
@@ -98,35 +98,41 @@ class Models:
 
     async def _ask(self, ranked: RankedModel, prompt: Prompt, job: Job) -> str:
         """The text of one model, within its time and the reply's."""
-        began = self._clock()
+        began, used = self._clock(), Tokens()
         seconds = min(ranked.seconds, job.expires_at - began) if job.expires_at is not None else ranked.seconds
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._converse(ranked, prompt, job)
+                answer = await self._converse(ranked, prompt, job, used)
         except TimeoutError:
             failure = AssistantFailed(f"no answer within {seconds:g} s")
         except AssistantFailed as error:
             failure = error
         else:
+            answer = replace(answer, input_tokens=used.input, output_tokens=used.output)
             for observer in self._observers:
                 observer.model_answered(ranked.name, self._clock() - began, answer)
             return answer.text
+        failure.tokens = used.input, used.output
         for observer in self._observers:
             observer.model_failed(ranked.name, self._clock() - began, failure)
         raise failure
 
-    async def _converse(self, ranked: RankedModel, prompt: Prompt, job: Job) -> ModelAnswer:
+    async def _converse(self, ranked: RankedModel, prompt: Prompt, job: Job, used: Tokens) -> ModelAnswer:
         """The answer of one model; without the media, if it refuses them."""
         refusals = self._refusals[ranked.name]
         shown = refusals.shown(prompt)
         try:
-            answer = await answer_with_tools(ranked.model, shown, self._tools, job, self._calls_left)
+            answer = await answer_with_tools(
+                ranked.model, shown, self._tools, job, calls_left=self._calls_left, used=used
+            )
         except AssistantFailed as failure:
             if not refusals.may_be(failure, shown):
                 raise
             log.info("model.refused_media", model=str(ranked.name), reason=str(failure), job=job.id)
             bare = without(shown, senses_in(shown))
-            answer = await answer_with_tools(ranked.model, bare, self._tools, job, self._calls_left)
+            answer = await answer_with_tools(
+                ranked.model, bare, self._tools, job, calls_left=self._calls_left, used=used
+            )
             refusals.refused(failure, shown)
         else:
             refusals.accepted(shown)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Protocol
 
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Job
 from wabot.core.messages import Contact
-from wabot.core.model_answers import ModelAnswer
+from wabot.core.model_answers import ModelAnswer, Tokens
 from wabot.core.tools import MOST_CALLS, NO_TOOLS, NOT_CALLED, Call, Result, Round, Tool, ToolUse
 from wabot.log import get_logger
 
@@ -57,20 +56,17 @@ class CallsLeft:
 
 
 async def answer_with_tools(
-    model: Model, prompt: Prompt, tools: Tools | None, job: Job, calls_left: CallsLeft
+    model: Model, prompt: Prompt, tools: Tools | None, job: Job, *, calls_left: CallsLeft, used: Tokens
 ) -> ModelAnswer:
-    """The model's answer, with the tokens of all requests. It may call the tools that the reply has left, several at
-    once.
+    """The model's answer. It may call tools as often as the reply has left, several at once.
 
-    Raises AssistantFailed.
+    `used` counts the tokens of all requests. Raises AssistantFailed.
     """
     use = ToolUse(tools.tools, may_call=calls_left.of(job) > 0) if tools else NO_TOOLS
-    used = [0, 0]
     while True:
-        answer = await model.answer(prompt, use)
-        used = [used[0] + answer.input_tokens, used[1] + answer.output_tokens]
+        answer = await _ask(model, prompt, use, used)
         if not answer.calls:
-            return replace(answer, input_tokens=used[0], output_tokens=used[1])
+            return answer
         if tools is None or not use.may_call:
             raise AssistantFailed("it calls tools instead of answering")
         allowed = answer.calls[: calls_left.of(job)]
@@ -79,6 +75,16 @@ async def answer_with_tools(
         results = (*done, *[NOT_CALLED] * (len(answer.calls) - len(done)))
         rounds = (*use.rounds, Round(answer.calls, results, answer.said))
         use = ToolUse(tools.tools, rounds, may_call=calls_left.of(job) > 0)
+
+
+async def _ask(model: Model, prompt: Prompt, use: ToolUse, used: Tokens) -> ModelAnswer:
+    try:
+        answer = await model.answer(prompt, use)
+    except AssistantFailed as failure:
+        used.add(*failure.tokens)
+        raise
+    used.add(answer.input_tokens, answer.output_tokens)
+    return answer
 
 
 async def _call(tools: Tools, call: Call, contact: Contact) -> Result:
