@@ -143,3 +143,20 @@ async def test_the_console_counts_as_the_api_does(shop: Business, template: str,
         table = f"number,1\n+{ANA},Ana\n+{BEN},Ben\n"
         page = await v.post("/console/batches/new", {"table": table, "template": f"{template}/en_US", "send_at": ""})
         assert [word for word in words if word not in page.text] == []
+
+
+async def test_the_consoles_figures_add_up(shop: Business) -> None:
+    shop.meta.behaviour.always(EVA, error(131026))
+    await shop.post("/messages", {"number": EVA, "template": HELLO})
+    async with visitor(shop) as v:
+        table = f"number,1\n+{ANA},Ana\n+{ANA},Ana\n+{BEN},Ben\n+{EVA},Eva\n12,Nobody\n"
+        page = await v.post("/console/batches/new", {"table": table, "template": "invitation/en_US", "send_at": ""})
+    figures = [
+        "Would be sent 1",
+        "Lines 5",
+        "Given twice 1",
+        "No phone number 1",
+        "Opted out 1",
+        "Not reachable by Meta before 1",
+    ]
+    assert [figure for figure in figures if figure not in page.text] == []

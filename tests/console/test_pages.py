@@ -13,6 +13,8 @@ import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
 from tests.console.signed_in import Visitor, visitor
+from tests.process import served
+from tests.stand_ins import OpenAIStandIn
 from wabot.console import conversations, now, texts
 from wabot.console.routes import ROUTES
 from wabot.sandbox.behaviour import error
@@ -210,6 +212,19 @@ async def test_the_knowledge_page_shows_what_the_model_would_say(tmp_path: Path)
         assert "The answer" in page.text
         assert "Tulips cost 12 euros." in page.text
         assert not b.meta.sent
+
+
+async def test_the_try_out_shows_what_a_contact_would_get(tmp_path: Path) -> None:
+    model = OpenAIStandIn("Tulips or roses?\n[[buttons: Tulips | Roses]]")
+    async with served(model.app()) as url:
+        assistant = {"provider": "openai", "base_url": url, "model": "m"}
+        async with business(tmp_path / "data", assistant=assistant) as b, visitor(b) as v:
+            page = await v.post("/console/knowledge", {"question": "What do you have?"})
+            assert "Tulips or roses? Tulips Roses" in page.text
+            model.text = "Let me ask.\n[[handoff]]"
+            page = await v.post("/console/knowledge", {"question": "Can I talk to somebody?"})
+            assert b.settings.handoff.notice in page.text
+            assert "Let me ask." not in page.text
 
 
 async def test_setup_shows_checks_and_settings_but_no_secret(tmp_path: Path) -> None:
