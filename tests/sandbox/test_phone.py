@@ -83,6 +83,9 @@ async def test_a_customer_talks_with_wabot_and_sees_ticks(tmp_path: Path) -> Non
         wire = {(each["kind"], each["path"].split("/")[-1]) for each in state["wire"]}
         assert {("webhook", "webhook"), ("graph", "messages")} <= wire
         sent = next(each for each in state["wire"] if '"A visit costs' in each["asked"])
+        abouts = [each["about"] for each in state["wire"]]
+        assert {"message “how much is it?”", "read, and typing …", "receipt: delivered"} <= set(abouts)
+        assert sent["about"].startswith("send “A visit costs")
         assert "wamid." in sent["answered"]
         (replayed,) = [each for each in state["wire"] if '"how much is it?"' in each["asked"]]
         assert await p.do("replay", number=replayed["number"]) == 200

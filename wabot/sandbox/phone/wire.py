@@ -6,11 +6,14 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import web
+
+from wabot.core.complaint import part, parts, text_of
+from wabot.core.json_values import dict_of
 
 ENTRIES, LONGEST = 400, 20_000
 """How many exchanges are kept, and how many characters of each body."""
@@ -20,12 +23,16 @@ _QUIET = ("/phone", "/sandbox", "/favicon.ico", "/model")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and its answer. `kind`: webhook or graph. `status` 0: no answer. `at`: Unix seconds."""
+    """A request and its answer. `kind`: webhook or graph. `status` 0: no answer. `at`: Unix seconds.
+
+    `about`: what it is, in few words.
+    """
 
     number: int
     kind: str
     method: str
     path: str
+    about: str
     status: int
     asked: str
     answered: str
@@ -80,11 +87,44 @@ class Wire:
     def _add(self, kind: str, method: str, path: str, *, status: int, body: bytes, answered: str, began: float) -> None:
         self._count += 1
         exchange = Exchange(
-            self._count, kind, method, "/" + path, status, _text(body), answered[:LONGEST], time.time(),
-            round((time.monotonic() - began) * 1000, 1), body,
+            self._count, kind, method, "/" + path, _about(kind, path, body), status, _text(body), answered[:LONGEST],
+            time.time(), round((time.monotonic() - began) * 1000, 1), body,
         )  # fmt: skip
         self._exchanges.append(exchange)
         self.on_news(exchange)
+
+
+def _about(kind: str, path: str, body: bytes) -> str:
+    """What a request is, for people who read a list of them."""
+    try:
+        asked = dict_of(json.loads(body))
+    except ValueError:
+        asked = {}
+    if kind == "webhook":
+        changes = [{**part(change, "value"), "field": change.get("field")} for entry in parts(asked, "entry")
+                   for change in parts(entry, "changes")]  # fmt: skip
+        return ", ".join(dict.fromkeys(filter(None, map(_news, changes)))) or "webhook"
+    if "status" in asked:
+        return "read, and typing …" if "typing_indicator" in asked else "read"
+    if path.partition("?")[0].endswith("/messages") and asked:
+        return f"send {_said(asked)}"
+    return ""
+
+
+def _news(value: Mapping[str, Any]) -> str:
+    """What one change of a webhook tells."""
+    said = [f"message {_said(message)}" for message in parts(value, "messages")]
+    echoes = [f"staff wrote {_said(message)}" for message in parts(value, "message_echoes")]
+    receipts = [f"receipt: {text_of(status, 'status')}" for status in parts(value, "statuses")]
+    return ", ".join(dict.fromkeys([*said, *echoes, *receipts])) or text_of(value, "field")
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    """The words of a message, or of what kind it is."""
+    kind = text_of(message, "type") or "text"
+    content = part(message, kind)
+    words = text_of(content, "body") or text_of(content, "name")
+    return f"“{words[:40]}{'…' if len(words) > 40 else ''}”" if kind == "text" and words else f"{kind} {words}".strip()
 
 
 def _is_json(request: web.Request) -> bool:

@@ -121,22 +121,22 @@
     const inbound = each.kind === "webhook";
     const bad = each.status === 0 || each.status >= 400;
     const summary = element("summary", {},
-      element("span", { className: "arrow" }, inbound ? "→ " : "← "), inbound ? "webhook " : each.method + " ",
-      each.path.split("?")[0] + " ", element("span", { className: bad ? "badly" : "" }, each.status || "no answer"),
+      element("span", { className: "arrow" }, inbound ? "→ " : "← "),
+      (each.about || each.method + " " + each.path.split("?")[0]) + " ", element("span", { className: bad ? "badly" : "" }, each.status || "no answer"),
       " " + each.ms + " ms");
     const details = element("details", {}, summary);
     details.addEventListener("toggle", () => {
       if (!details.open || details.dataset.filled) return;
       details.dataset.filled = "1";
       details.append(
-        element("div", { className: "dim" }, new Date(each.at * 1000).toLocaleTimeString() + " " + each.path),
+        element("div", { className: "dim" }, new Date(each.at * 1000).toLocaleTimeString() + " " + each.method + " " + each.path),
         each.asked ? element("pre", { tabIndex: 0 }, each.asked) : "",
         element("div", { className: "dim" }, "answered"),
         element("pre", { tabIndex: 0 }, each.answered || "(nothing)"),
         element("button", { type: "button", onclick: () => post("/phone/replay", { number: each.number }) }, "Replay"));
     });
     const item = element("li", {}, details);
-    item.dataset.text = (each.path + " " + each.asked + " " + each.answered + " " + each.status).toLowerCase();
+    item.dataset.text = (each.about + " " + each.path + " " + each.asked + " " + each.answered + " " + each.status).toLowerCase();
     return item;
   }
 
