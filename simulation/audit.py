@@ -30,7 +30,7 @@ class Audit:
     def __init__(self, world: Any) -> None:
         self._world = world
         self._witness: Witness = world.witness
-        self._witness.on_acknowledged = lambda word: actor(self._answered_soon(word)) and None
+        self._witness.on_acknowledged.append(lambda word: actor(self._answered_soon(word)))
         self._asked_until = 0.0
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class Audit:
             return
         partial = found.json.get("partial", False)
         said = bodies_of(found.json["messages"]) + " "
-        replies = await self._ended_replies(number)
+        replies = await self._recorded_replies(number)
         for word in words:
             there = f"{word.text} " in said or f"{word.text}?" in said or f'{word.text}"' in said
             expected = word.jobs or word.text.startswith("w")
@@ -86,12 +86,13 @@ class Audit:
             ):
                 self._witness.found("unanswered", f"{word.text} has no answer, and nothing says why", person)
 
-    async def _ended_replies(self, number: str | None) -> list[dict[str, Any]]:
-        ended = []
-        for state in ENDED:
+    async def _recorded_replies(self, number: str | None) -> list[dict[str, Any]]:
+        """Those that ended without an answer, and those that are still tried, which must end by the end of the run."""
+        recorded = []
+        for state in (*ENDED, *OPEN):
             path = f"/outbox?kind=reply&state={state}&number={number}&limit=200"
-            ended += (await self._world.operators.surely("GET", path)).json["outbox"]
-        return ended
+            recorded += (await self._world.operators.surely("GET", path)).json["outbox"]
+        return recorded
 
     def _explained(self, word: Word, messages: Iterable[dict[str, Any]], replies: Iterable[dict[str, Any]]) -> bool:
         """Whether it is recorded why a word has no answer."""

@@ -15,7 +15,7 @@ from wabot.sandbox.people import Customer
 
 DAY = 86400.0
 COUNTRIES = ("9198765{:05d}", "491512{:07d}", "1415231{:04d}", "551198{:07d}", "52551{:07d}")
-STOP, START = "STOP", "Start!"
+STOP, START, ASKS = "STOP", "Start!", "Human"
 GRACE_SECONDS = 600.0
 """For so long after a change was acknowledged, what was on its way to an old address may still arrive there."""
 
@@ -28,9 +28,11 @@ class Person:
     customer: Customer
     words: int = 0
     stopped: bool = False
+    asks: int = 0
     moved_at: float = float("-inf")
     changing: bool = False
     inherited: bool = False
+    left: bool = False
 
 
 @dataclass
@@ -114,6 +116,9 @@ class Customers:
                 await self._move(person)
             elif luck < self._weights.moves + self._weights.stops and "stops" not in self._without:
                 await self._stop_or_start(person)
+            elif self._dice.random() < self._weights.asks and "asks" not in self._without:
+                await self._talk(person)
+                actor(self._ask_for_somebody(person))
             else:
                 await self._talk(person)
 
@@ -140,6 +145,15 @@ class Customers:
         await asyncio.sleep(1.0)  # Meta's times are whole seconds: within one nobody can tell what came first
         actor(self._tell(person, payloads.text(STOP if person.stopped else START), wamid))
         await asyncio.sleep(1.0)
+
+    async def _ask_for_somebody(self, person: Person) -> None:
+        """They want a person to answer."""
+        word = f"h{person.id}.{person.asks}"
+        person.asks += 1
+        wamid = self._new_wamid(person)
+        self._world.takeovers.asks(word, person.id)
+        self._witness.said(word, person.id, wamid, must_be_answered=False)
+        await self._tell(person, payloads.text(ASKS), wamid)
 
     async def _move(self, person: Person) -> None:
         """A new number, and with it a new BSUID; or a new BSUID alone."""

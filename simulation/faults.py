@@ -245,11 +245,11 @@ def kinds_in(weights: Weights) -> dict[str, Kind]:
 
 
 class Faults:
-    """Lets all kinds happen, except those that are left out, until `end`. `troubles`: what happened so far."""
+    """Lets all `kinds` happen, except those that are left out, until `end`. `troubles`: what happened so far."""
 
     def __init__(self, world: Any, without: Iterable[str], weights: Weights) -> None:
         self._world = world
-        self._kinds = {name: kind for name, kind in kinds_in(weights).items() if name not in without}
+        self.kinds = {name: kind for name, kind in kinds_in(weights).items() if name not in without}
         self.troubles: list[Trouble] = []
         self.layers = Layers()
         self.ending = asyncio.Event()
@@ -261,7 +261,7 @@ class Faults:
 
     def start(self) -> None:
         """Begin."""
-        for name, kind in self._kinds.items():
+        for name, kind in self.kinds.items():
             actor(self._again_and_again(name, kind, self._world.dice(f"fault {name}")))
 
     async def _again_and_again(self, name: str, kind: Kind, dice: Random) -> None:

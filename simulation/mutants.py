@@ -97,6 +97,40 @@ MUTANTS: dict[str, Mutant] = {
     "a probe that gets through ends no pause": Mutant(
         "wabot.work.lane", "            elif outcome.event is Event.SUCCEED and self._pausing.succeeded(seen, self._clock()):\n",
         "            elif False:\n", "outages"),
+    # A person answers
+    "a takeover withdraws no queued reply": Mutant(
+        "wabot.journal.takeover", "    for job_id, state in db.execute(_SENDS, {\"contact\": contact_id}).fetchall():\n", "    for job_id, state in ():\n",
+        "people step in", Mutant(
+        "wabot.core.may_send", "    silent = job.contact.is_paused(now) or job.id <= job.contact.silent_upto\n", "    silent = False\n")),
+    "a reply that is being made is said all the same": Mutant(
+        "wabot.journal.takeover", "    for job_id, state in db.execute(_REPLIES, (contact_id,) * 2).fetchall():\n", "    for job_id, state in ():\n",
+        "people step in"),
+    "what is in doubt is sent again in a takeover": Mutant(
+        "wabot.core.may_send", "    silent = job.contact.is_paused(now) or job.id <= job.contact.silent_upto\n", "    silent = False\n",
+        "people step in"),
+    "what was owed before a takeover is sent after it": Mutant(
+        "wabot.core.may_send", " or job.id <= job.contact.silent_upto\n", "\n", "people step in", Mutant(
+        "wabot.journal.takeover", "    for job_id, state in db.execute(_SENDS, {\"contact\": contact_id}).fetchall():\n", "    for job_id, state in ():\n")),
+    "what a colleague writes in the phone app is nothing": Mutant(
+        "wabot.journal.handoffs", "    if db.execute(ours, (contact_id, body)).fetchone() is None:\n", "    if False:\n", "people step in"),
+    "a message with takeover takes nothing over": Mutant(
+        "wabot.journal.single_messages", "    if single.takeover_seconds:\n", "    if False:\n", "people step in"),
+    "who asks for a person is answered by the assistant": Mutant(
+        "wabot.core.handoff", "        return word in self.words\n", "        return False\n", "people step in"),
+    "what is said in a takeover is answered": Mutant(
+        "wabot.journal.accept", "author.stopped is Stop.ALL or author.paused or wish is Wish.STOP", "author.stopped is Stop.ALL or wish is Wish.STOP",
+        "people step in", Mutant(
+        "wabot.core.may_send", "    silent = job.contact.is_paused(now) or job.id <= job.contact.silent_upto\n", "    silent = False\n")),
+    "a takeover outlives that it is given back": Mutant(
+        "wabot.journal.takeover", "\"UPDATE contacts SET paused_until = NULL, paused_reason = NULL WHERE id = ?\"", "\"UPDATE contacts SET paused_reason = NULL WHERE id = ?\"",
+        "people step in"),
+    "a takeover lasts for ever": Mutant(
+        "wabot.core.messages", "        return self.paused_until is not None and now < self.paused_until\n", "        return self.paused_until is not None\n",
+        "people step in", Mutant("wabot.journal.takeover", "WHERE paused_until <= ? ORDER BY", "WHERE paused_until <= 0 * ? ORDER BY")),
+    "who waits is told so again and again": Mutant(
+        "wabot.journal.handoffs", "SET reminded_at = :now, alert_due", "SET alert_due", "people step in"),
+    "who waits is never told": Mutant(
+        "wabot.journal.handoffs", "        if rules.unanswered_notice and may_be_told:\n", "        if False:\n", "people step in"),
     # What the owner's programs are told
     "an event that was refused is given up": Mutant(
         "wabot.core.owner_events", "    if now >= expires_at:\n        return Outcome(Event.GIVE_UP, error=error)\n    due",

@@ -58,6 +58,7 @@ class Requests:
         person = self._whose(words, owners, event)
         self._check_wishes(event, person, job)
         self._check_limits(event, person)
+        self._world.takeovers.check(event, person, job, words)
         if job not in self._first:
             self._first[job] = witness.now()
             self._check_order(event, person, job)
@@ -147,7 +148,7 @@ class Requests:
             if known is None:
                 continue
             known.jobs.setdefault(job, witness.now())
-            alive = [one for one in known.jobs if not self._is_undone(one)]
+            alive = [one for one in known.jobs if not self._is_undone(one, known.person)]
             if len(alive) > 1:
                 witness.found("answered twice", f"{word} in {alive}", known.person)
 
@@ -174,9 +175,16 @@ class Requests:
         """Whether nothing of these sends is alive: receipts said that each of their copies failed."""
         return all(copy.failed and copy.proved_at is None for job in jobs for copy in self._copies[job])
 
-    def _is_undone(self, job: str) -> bool:
-        """Whether its message failed, so that the model answers again, or a person had it sent again."""
-        return job in self._witness.retried_by_hand or all(copy.failed for copy in self._copies[job])
+    def _is_undone(self, job: str, person: int) -> bool:
+        """Whether its message failed, so that the model answers again, or a person had it sent again.
+
+        What was in doubt when a colleague stepped in is withdrawn: wabot does not know that it was said.
+        """
+        return job in self._witness.retried_by_hand or all(
+            copy.failed
+            or (copy.hidden and copy.proved_at is None and self._world.takeovers.began_since(person, copy.at))
+            for copy in self._copies[job]
+        )
 
     def _check_again(self, person: int, job: str, earlier: Sequence[Copy]) -> None:
         """Meta accepts a send for another time: only where its answer was hidden, and no receipt proved it."""

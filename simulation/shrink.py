@@ -9,7 +9,7 @@ from dataclasses import replace
 from simulation.faults import KINDS
 from simulation.world import Plan, Run, run
 
-ACTORS = ("operators", "moves", "stops")
+ACTORS = ("operators", "moves", "stops", "asks", "colleagues")
 
 
 def shrunk(found: Run) -> Run:

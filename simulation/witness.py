@@ -94,7 +94,9 @@ class Witness:
         self.on_finding: Callable[[], None] = lambda: None
         self.disk_is_well: Callable[[], bool] = lambda: False
         self.on_said: Callable[[], None] = lambda: None
-        self.on_acknowledged: Callable[[Word], None] = lambda _word: None
+        self.on_acknowledged: list[Callable[[Word], object]] = []
+        self.may_be_silent: Callable[[int], bool] = lambda _person: False
+        self.last_speaker = 0
 
     def found(self, kind: str, text: str, about: object = "") -> None:
         """A promise is broken."""
@@ -109,6 +111,8 @@ class Witness:
         """A person says something."""
         wish = self.wishes.get(person)
         settled = not must_be_answered or (wish is not None and wish.since is None)  # does wabot know they came back?
+        settled = settled or self.may_be_silent(person)
+        self.last_speaker = person
         said = Word(word, person, self.now(), wamid, settled=settled)
         self.words[word] = self.by_wamid[wamid] = said
         self._said[person].append(said)
@@ -180,7 +184,8 @@ class Witness:
         if said is not None and said.acknowledged_at is None:
             said.acknowledged_at = self.now()
             self.trace("acknowledged", word=said.text)
-            self.on_acknowledged(said)
+            for follows in self.on_acknowledged:
+                follows(said)
         for person, wish in self.wishes.items():
             if wish.wamid == wamid and wish.since is None:
                 wish.since = self.now()

@@ -12,6 +12,7 @@ from typing import Any
 
 from simulation.archive import Archive
 from simulation.audit import Audit
+from simulation.colleagues import Colleagues
 from simulation.customers import Customers
 from simulation.disk import Disk
 from simulation.faults import Faults
@@ -22,6 +23,7 @@ from simulation.outbox_watch import OutboxWatch
 from simulation.programs import Programs
 from simulation.requests import Requests
 from simulation.supervisor import Supervisor
+from simulation.takeovers import Takeovers
 from simulation.timeline import START, actor, run_to_its_end
 from simulation.trace import Trace
 from simulation.wires import Front, Response, Server, Session
@@ -140,6 +142,9 @@ class World:
         self.supervisor.on_crash = self.faults.note_crash
         self.customers = Customers(self, self.dice("customers"), weights, count=plan.people)
         self.operators = Operators(self, self.dice("operators"), weights, key=KEY)
+        self.takeovers = Takeovers(self)
+        self.witness.may_be_silent = self.takeovers.may_be_silent
+        self.colleagues = Colleagues(self, self.dice("colleagues"), weights)
         self.outbox_watch = OutboxWatch(self, weights.look_seconds)
         self.requests, self.audit = Requests(self), Audit(self)
         self.meta.subscribe(self.requests)
@@ -203,6 +208,8 @@ class World:
         self.outbox_watch.start()
         if "operators" not in self.plan.without:
             self.operators.start()
+        if "colleagues" not in self.plan.without:
+            self.colleagues.start()
         actor(self._then_rest(done))
         await done.wait()
         await self.supervisor.kill()
@@ -210,7 +217,7 @@ class World:
     async def _then_rest(self, done: asyncio.Event) -> None:
         busy = min(self.plan.days, self._weights.busy_days)
         await asyncio.sleep(busy * DAY)
-        self.customers.quiet = self.operators.quiet = True
+        self.customers.quiet = self.operators.quiet = self.colleagues.quiet = True
         await asyncio.sleep((self.plan.days - busy) * DAY)
         self.faults.ending.set()
         await asyncio.sleep(REST_SECONDS)

@@ -25,7 +25,9 @@ DAY = 86400.0
 class Weights:
     """What a world is like. `faults`: by kind, how many a day and the seconds that each lasts; with `only`, there are
     no others. `settings` by "section.key". `hands_a_day`: how often an operator
-    retries or cancels. `busy_days`: after so many nobody writes any more. `look_seconds`: how often
+    retries or cancels. `takeovers_a_day`: how often a colleague steps in. `asks`: the share of talks in which somebody
+    asks for one. `busy_days`: after so many nobody writes any more. `takeovers_a_day`: how often a
+    colleague steps in. `asks`: the share of talks in which somebody asks for one. `look_seconds`: how often
     the outbox is looked at. `days`: of a run in which a mutant is hunted.
     """
 
@@ -37,6 +39,8 @@ class Weights:
     talks_a_day: float = 4.0
     batches_a_day: float = 5.0
     hands_a_day: float = 6.0
+    takeovers_a_day: float = 2.0
+    asks: float = 0.02
     stops: float = 0.08
     moves: float = 0.04
     busy_days: float = float("inf")
@@ -126,6 +130,12 @@ WORLDS: Mapping[str, Weights] = {
         {"program away for days": (0.5, 4 * DAY), "crash": (2.0, 0.0)}, only=True, events=True,
         days=8.0, batches_a_day=2.0,
     ),
+    "people step in": Weights(
+        {"model slow": (8.0, HOUR), "meta cuts": (4.0, HOUR), "meta outage": (4.0, HOUR / 2),
+         "meta bounces": (2.0, HOUR), "crash": (4.0, 0.0), "webhooks repeated": (2.0, HOUR),
+         "receipts lost": (2.0, HOUR)},
+        only=True, takeovers_a_day=60.0, asks=0.2, talks_a_day=12.0, moves=0.01,
+    ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},
     ),
@@ -157,6 +167,7 @@ def settings(dice: Random, data_dir: Path, weights: Weights) -> Settings:
     }  # fmt: skip
     if dice.random() < 0.15 if weights.events is None else weights.events:
         sections["events"] = _programs()
+    sections["handoff"] = {"resume_hours": dice.choice((1, 12)), "unanswered_minutes": dice.choice((0, 20))}
     for name, value in weights.settings.items():
         section, _, key = name.partition(".")
         sections[section][key] = value

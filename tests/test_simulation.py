@@ -22,7 +22,10 @@ DAYS = float(os.environ.get("WABOT_SIMULATED_DAYS", "3"))
 FIXED = range(1, 7)
 FRESH = [secrets.randbelow(10**9) for _ in range(2)]
 """Other seeds each time. A finding is repeated with its seed, which is in what the test prints."""
-ONCE_FOUND = [("the owner's programs are away for days", 3, 7.5)]
+ONCE_FOUND = [
+    ("the owner's programs are away for days", 3, 7.5),
+    ("the model is away for days", 101, 6.0),
+]
 """(world, seed, days) of runs that had a finding once, which was understood and mended."""
 
 
@@ -50,6 +53,13 @@ def test_the_promises_hold(number: int) -> None:
 def test_what_was_found_once_is_mended(world: str, seed: int, days: float) -> None:
     ended = simulate("--world", world, "--seed", str(seed), "--days", str(days))
     assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}"
+
+
+@pytest.mark.parametrize("world", ["people step in"])
+def test_the_promises_hold_in_a_weighted_world(world: str) -> None:
+    seed = str(FRESH[0])
+    ended = simulate("--world", world, "--seed", seed, "--days", "2")
+    assert ended.returncode == 0, f"python -m simulation --world '{world}' --seed {seed} --days 2\n{ended.stdout}"
 
 
 def test_a_fault_is_found_with_its_seed_and_a_trace() -> None:
