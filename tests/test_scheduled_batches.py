@@ -58,6 +58,16 @@ async def test_a_dry_run_knows_of_people_who_were_forgotten_and_no_category_with
     assert answer.json["seconds"] == 0
 
 
+async def test_a_scheduled_batch_that_is_asked_for_again_after_its_time_is_the_same_batch(wabot: Business) -> None:
+    asked = {"numbers": [ANA], "send_at": at(2)}
+    first = await wabot.post("/initiate-bulk", asked, headers={"Idempotency-Key": "k"})
+    assert first.status == 202
+    await eventually(lambda: len(wabot.meta.sent) == 1)
+    again = await wabot.post("/initiate-bulk", asked, headers={"Idempotency-Key": "k"})
+    assert (again.status, again.json.get("batch_id")) == (200, first.json["batch_id"])
+    assert len(wabot.meta.sent) == 1
+
+
 async def test_a_scheduled_batch_leaves_when_its_time_has_come_also_after_a_restart(tmp_path: Path) -> None:
     async with business(tmp_path / "data") as b:
         begun, due = time.monotonic(), time.time() + 6

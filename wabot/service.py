@@ -91,9 +91,9 @@ class Service(Operations):
         category = None
         if not await self._is_queued(bulk.key):
             category = await self._category(bulk.template or self._template, await self._judge(bulk))
-        if bulk.send_at is not None and bulk.send_at <= self._clock():
-            bulk = replace(bulk, send_at=None)
         batch = await self._offload(new_batch, bulk, self._template, new_id(self._noise, 16), category)
+        if batch.send_at is not None and batch.send_at <= self._clock():
+            batch = replace(batch, send_at=None)  # what was asked stays in the fingerprint
         queued = await self._journal.queue_batch(batch, self._clock())
         _refuse_conflict(queued)
         if not queued.known:
