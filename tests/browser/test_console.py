@@ -123,6 +123,30 @@ async def test_by_keyboard_one_finds_opens_and_answers_a_contact(tmp_path: Path)
         await w.page.wait_for_url("**/conversations")
 
 
+async def test_the_focus_stays_while_the_list_changes_under_it(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations")
+        link = w.page.get_by_role("link", name="Ana García")
+        await link.evaluate("link => { link.focus(); link.dataset.old = 'yes'; }")
+        await b.meta.say("Are you open?", from_=ANA, name="Ana García")
+        await w.page.wait_for_function("!document.querySelector('.contact-list [data-old]')")
+        assert "Ana García" in await w.page.evaluate("document.activeElement.textContent")
+
+
+async def test_who_reads_further_up_stays_there_and_what_is_new_is_announced(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        for n in range(12):
+            await b.meta.say(f"Line {n}\n" * 8, from_=BEN, name="Ben")
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations/{BEN}")
+        talk = w.page.get_by_role("log")
+        await talk.evaluate("talk => { talk.scrollTop = 100; }")
+        await b.meta.say("Hello again?", from_=BEN, name="Ben")
+        await w.page.locator("#news", has_text="Hello again?").wait_for(state="attached")
+        assert await talk.evaluate("talk => talk.scrollTop") == 100
+
+
 async def test_an_answer_quotes_the_message_that_it_answers(tmp_path: Path) -> None:
     async with shop(tmp_path / "data") as b, window() as w:
         wamid, _ = await b.meta.say("Do you have lilies?", from_=ANA, name="Ana García")

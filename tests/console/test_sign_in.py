@@ -108,6 +108,29 @@ async def test_a_form_without_the_token_of_the_session_changes_nothing(wabot: Bu
     assert (await wabot.get(f"/contacts/{ANA}")).json["assistant"]["state"] == "paused"
 
 
+async def test_no_form_of_the_console_is_taken_without_its_token(wabot: Business) -> None:
+    posts = [route.path for route in ROUTES if getattr(route, "method", "") == "POST"]  # type: ignore[union-attr]
+    posts.remove("/console/sign-in")  # which begins a session: pages of other sites are refused before it
+    async with visitor(wabot) as v:
+        for path in posts:
+            page = await v.post(re.sub(r"{\w+}", ANA, path), {"form_token": ""})
+            assert page.status == 403, path
+            assert "not from a page of your session" in page.text, path
+    assert len(posts) > 10
+
+
+async def test_no_command_of_the_api_is_taken_from_a_page_of_another_site(wabot: Business) -> None:
+    headers = {"Origin": "https://evil.example"}
+    described = (await wabot.get("/openapi.json")).json["paths"]
+    commands = [(m, path) for path, one in described.items() for m in one if m in ("post", "delete", "put", "patch")]
+    async with visitor(wabot) as v:
+        for method, path in commands:
+            if not path.startswith("/webhook"):  # which is signed, and knows no session
+                async with v.session.request(method, re.sub(r"{\w+}", ANA, path), headers=headers, json={}) as answer:
+                    assert answer.status == 403, (method, path)
+    assert len(commands) > 10
+
+
 async def test_a_session_ends_after_a_week_and_with_its_key(wabot: Business, monkeypatch: pytest.MonkeyPatch) -> None:
     key = sessions.ApiKey(KEY.encode())
     cookie = sessions.Sessions([key]).begin(key)

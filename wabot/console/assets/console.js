@@ -86,9 +86,28 @@
       event.target.files[0].text().then(function (text) { document.getElementById(into).value = text; });
     }
   });
+
+  let before = null;  // of a talk whose messages are being replaced: where it was read, and the last thing that was said
+
+  function lastSaid(root) {
+    const said = root.querySelectorAll("[data-said]");
+    return said.length ? said[said.length - 1] : null;
+  }
+
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    const talk = event.target.matches("[data-keep-end]") && event.target.querySelector("[data-end]");
+    if (!talk) return;
+    const below = talk.scrollHeight - talk.scrollTop - talk.clientHeight;
+    const last = lastSaid(talk);
+    before = { top: below > 40 ? talk.scrollTop : null, said: last ? last.dataset.said : "" };
+  });
   document.addEventListener("htmx:afterSwap", function (event) {
     localise(event.target);
-    if (event.target.matches("[data-keep-end]")) toEnd(event.target);
+    if (!before || !event.target.matches("[data-keep-end]")) return;
+    if (before.top === null) toEnd(event.target);
+    else event.target.querySelector("[data-end]").scrollTop = before.top;
+    const last = lastSaid(event.target);  // a screen reader hears what is new, and not the whole talk again
+    if (last && last.dataset.said !== before.said) document.getElementById("news").textContent = last.textContent;
   });
   document.addEventListener("error", function (event) {  // a picture that was not kept
     if (event.target.matches && event.target.matches(".bubble img")) event.target.replaceWith("[" + event.target.alt + "]");
