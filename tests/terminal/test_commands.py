@@ -245,27 +245,6 @@ async def test_watch_shows_what_is_said_as_it_happens_also_across_a_restart(w: W
         await child.communicate()
 
 
-async def test_watch_misses_nothing_of_a_burst(w: World) -> None:
-    await w.meta.say("Hello", from_=BEN)
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(RUN), "--config", str(w.config), "watch", "--json",
-        cwd=w.place, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert child.stdout is not None
-    try:
-        async with asyncio.timeout(2 * PATIENCE):
-            assert json.loads(await child.stdout.readline())["body"] == "Hello"
-            said = {(ANA, f"word {number}") for number in range(60)}
-            said |= {(f"49171000{number:04}", "me too") for number in range(130)}
-            await asyncio.gather(*(w.meta.say(text, from_=number) for number, text in said))
-            while said:
-                one = json.loads(await child.stdout.readline())
-                said.discard((one["number"], one["body"]))
-    finally:
-        child.terminate()
-        await child.communicate()
-
-
 async def test_the_commands_need_the_address_and_the_key_only(w: World) -> None:
     """Neither a token nor a secret, nor that the rest of the configuration is complete."""
     bare = w.place / "bare.toml"
