@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.journal.scene import ANA, BEN, DAY, Scene, said
+from tests.journal.scene import ANA, BEN, DAY, RULES, Scene, said
 from tests.journal.test_after_restore import put_back
-from wabot.core.handoff import Handoff, Reason
+from wabot.core.handoff import Handoff, HandoffRules, Reason
 from wabot.core.jobs import Kind, State
 from wabot.core.messages import ForeignPart, Webhook
+from wabot.core.owner_events import Endpoint
 from wabot.journal import backup, foreign_webhooks, takeover
+from wabot.journal.event_writing import EventWriter
 
 OURS, OTHER = "999000999000999", "7"
 
@@ -94,6 +97,30 @@ async def test_who_also_wrote_lately_is_answered_and_needs_no_person(scene: Scen
     assert waiting == [{"wa_id": BEN}], "Ana's last message came in time, in a later step"
     scene.now += 60
     assert [job.contact.wa_id for job in await scene.claim(Kind.REPLY, limit=9)] == [ANA]
+
+
+async def test_old_news_asks_for_nobody_where_nobody_would_have_answered_and_tells_of_nobody_who_is_answered(
+    scene: Scene,
+) -> None:
+    with_a_colleague, owner = "491711234501", "491711234502"
+    await scene.journal.close()
+    await scene.open(rules=replace(RULES, handoff=HandoffRules(alert_number=owner, alert_template="t")))
+    endpoint = Endpoint("http://a", "", ("contact.handoff",))
+    writer = EventWriter("main", [endpoint], clock=lambda: scene.now, noise=lambda: 0.5, wake=lambda _: None)
+    await scene.journal.tell_programs(writer, [endpoint.url], scene.now)
+    await scene.journal.pause(with_a_colleague, scene.now + 9 * DAY, None, scene.now)
+    await kept(
+        scene, *(payload(text(f"wamid.{who}", scene.now, who=who)) for who in (ANA, BEN, with_a_colleague, owner))
+    )
+    scene.now += 13 * 3600
+    await kept(scene, payload(text("wamid.fresh", scene.now, who=ANA)))
+    await reclaim(scene)
+    waiting = scene.rows("SELECT wa_id FROM contacts WHERE attention_at IS NOT NULL OR alert_due IS NOT NULL")
+    assert waiting == [{"wa_id": BEN}]
+    told = scene.rows(
+        "SELECT c.wa_id FROM events e JOIN contacts c ON c.id = e.contact_id WHERE type = 'contact.handoff'"
+    )
+    assert told == [{"wa_id": BEN}]
 
 
 async def test_who_waits_for_a_person_already_goes_on_waiting_as_before(scene: Scene) -> None:

@@ -16,7 +16,7 @@ from wabot.core import webhook
 from wabot.core.handoff import HandoffRules, Reason
 from wabot.core.json_values import dict_of, list_of
 from wabot.core.messages import Contact, ForeignPart, Inbound, Stop, Webhook
-from wabot.journal import contacts, takeover
+from wabot.journal import contacts, indexes, takeover
 from wabot.journal.accept import Rules, accept
 from wabot.journal.after_restore import restored_at
 from wabot.journal.receipts import ReceiptRules
@@ -141,25 +141,32 @@ def accept_kept(
     """Process stored webhooks, as if they had just arrived; how many new messages they had."""
     rules, receipt_rules = both_rules
     silent, stored = replace(rules, consent=replace(rules.consent, confirmation="", welcome_back="")), 0
+    missed = list[Inbound]()
     for one in step:
         incoming = webhook.parse(one.raw.encode(), {number: ""})[number]
         answered_from = math.inf if one.restored else now - ANSWERED_SECONDS
         old, fresh = _by_age(incoming, one.received_at, answered_from)
-        missed = accept(db, old, now, silent, receipt_rules).stored
-        if missed and not one.restored:
+        new = accept(db, old, now, silent, receipt_rules).stored
+        if new and not one.restored:
             ids = {message.wamid for message in old.messages}
-            asked = [message for message in incoming.messages if message.answerable and message.wamid in ids]
-            _leave_to_a_person(db, asked, rules.handoff, now)
-        stored += missed + accept(db, fresh, now, rules, receipt_rules).stored
+            missed += [message for message in incoming.messages if message.answerable and message.wamid in ids]
+        stored += new + accept(db, fresh, now, rules, receipt_rules).stored
         for contact in _authors(db, [message for message in fresh.messages if message.answerable]):
             takeover.needs_nobody_after_all(db, contact.id, Reason.OLD_NEWS, now)  # both are answered together
+    _leave_to_a_person(db, missed, rules.handoff, now)
     return stored
 
 
 def _leave_to_a_person(db: sqlite3.Connection, messages: Sequence[Inbound], rules: HandoffRules, now: float) -> None:
-    """Nobody answers these any more, as with a reply that comes too late: a person sees to who wrote them."""
+    """Nobody answers these any more, as with a reply that comes too late: a person sees to who wrote them.
+
+    Not to whoever is owed a reply, since they wrote later too, nor to whom the assistant answers nothing.
+    """
+    owed = f"SELECT 1 FROM jobs WHERE contact_id = ? AND {indexes.JOINABLE}"
     for contact in _authors(db, messages):
-        if contact.stopped is not Stop.ALL:
+        silent = contact.stopped is Stop.ALL or contact.is_paused(now)
+        is_owner = contact.wa_id is not None and contact.wa_id == rules.alert_number
+        if not silent and not is_owner and db.execute(owed, (contact.id,)).fetchone() is None:
             takeover.hand_off(db, contact.id, rules.begin(Reason.OLD_NEWS), now)
 
 
