@@ -434,6 +434,7 @@ def interactive(kind: str, part: Any) -> dict[str, Any]:
         (said(type="image", image=None), "[image]", False),
         (said(text={"body": ""}), "[text]", False),
         (said(text={"body": " \u200b\u2060\u2800\n"}), " \u200b\u2060\u2800\n", False),
+        (said(type="image", image={"caption": "\u200b"}), "[image]", True),
         (said(text={"body": "\U0001fae9"}), "\U0001fae9", True),  # newer than Python 3.11
         (said(text=None), "[text]", False),
         (said(type=None), "[unsupported message]", False),

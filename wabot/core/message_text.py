@@ -87,7 +87,7 @@ def _captioned(message: Mapping[str, Any]) -> str:
     kind = text_of(message.get("type"))
     part = dict_of(message.get(kind)) if kind in ("image", "video", "document") else {}
     name = _short(text_of(part.get("filename")))
-    return (f"{kind}: {name}" if name else kind) if text_of(part.get("caption")) else ""
+    return (f"{kind}: {name}" if name else kind) if _caption(part) else ""
 
 
 def _referral(referral: Any) -> str:
@@ -111,8 +111,14 @@ def _field(name: str) -> Reader:
     return lambda part: text_of(dict_of(part).get(name))
 
 
+def _caption(part: Any) -> str:
+    """Of a medium; "" where there is nothing to see in it."""
+    caption = text_of(dict_of(part).get("caption"))
+    return caption if _says_something(caption) else ""
+
+
 def _media(kind: str) -> Reader:
-    return lambda part: text_of(dict_of(part).get("caption")) or f"[{kind}]"
+    return lambda part: _caption(part) or f"[{kind}]"
 
 
 def _document(document: Any) -> str:
