@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -396,3 +397,24 @@ async def test_a_message_that_its_own_revoke_overtook_is_never_kept(scene: Scene
         {"wamid": "wamid.2", "body": "and this"},
     ]
     assert "my secret" not in scene.path.with_name("wabot.db-wal").read_bytes().decode(errors="replace")
+
+
+async def test_who_deletes_a_message_deletes_its_edits_too(scene: Scene) -> None:
+    edit = {"type": "edit", "edit": {"original_message_id": "wamid.1"}}
+    await scene.hear(said("wamid.1", body="My pin is 1"), said("wamid.other", body="Hello"))
+    await scene.hear(said("wamid.edit", body="My pin is 2", type="edit", answerable=False, raw=json.dumps(edit)))
+    await scene.hear(said("wamid.revoke", type="revoke", body="", answerable=False, revokes="wamid.1"))
+    scene.now += 5
+    talk = await scene.journal.talk(await scene.claim_one(Kind.REPLY), 20)
+    assert [one.body for one in talk.said if one.body] == ["Hello"]
+    assert scene.rows("SELECT wamid FROM messages WHERE body LIKE '%pin is%' OR raw LIKE '%pin is%'") == []
+
+
+async def test_an_edit_that_arrives_after_the_deletion_brings_nothing_back(scene: Scene) -> None:
+    edit = {"type": "edit", "edit": {"original_message_id": "wamid.1"}}
+    await scene.hear(said("wamid.1", body="My pin is 1"), said("wamid.other", body="Hello"))
+    await scene.hear(said("wamid.revoke", type="revoke", body="", answerable=False, revokes="wamid.1"))
+    await scene.hear(said("wamid.edit", body="My pin is 2", type="edit", answerable=False, raw=json.dumps(edit)))
+    scene.now += 5
+    talk = await scene.journal.talk(await scene.claim_one(Kind.REPLY), 20)
+    assert [one.body for one in talk.said if one.body] == ["Hello"]

@@ -210,13 +210,15 @@ def _insert(db: sqlite3.Connection, contact_id: int, message: Inbound, at: float
 
 
 def _delete_content(db: sqlite3.Connection, contact_id: int, revoke: Inbound, at: float) -> None:
-    """The person deleted a message: delete its content.
+    """The person deleted a message: delete its content, and that of its edits, which came after it.
 
     If the message arrives after its deletion, it counts as a repetition, since a row has its wamid already.
     """
     db.execute(
-        "UPDATE messages SET body = '', raw = '{}', version = version + 1 WHERE wamid = ? AND contact_id = ?",
-        (revoke.revokes, contact_id),
+        "UPDATE messages SET body = '', raw = '{}', version = version + 1 WHERE contact_id = :contact AND timestamp >="
+        " (SELECT timestamp FROM messages WHERE wamid = :wamid AND wamid IS NOT NULL)"
+        """ AND (wamid = :wamid OR (type = 'edit' AND instr(raw, '"' || :wamid || '"')))""",
+        {"contact": contact_id, "wamid": revoke.revokes},
     )
     _insert(db, contact_id, revoke._replace(wamid=revoke.revokes, type="unknown", body="", raw="{}"), at)
 

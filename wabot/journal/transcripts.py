@@ -131,10 +131,13 @@ def _read(
 
 
 def _edits(rows: Sequence[sqlite3.Row]) -> dict[str, str]:
-    """What stands in the place of messages that their author edited: by the wamid, the body of the last edit."""
-    here = {row["wamid"] for row in rows if row["wamid"]}
+    """What stands in the place of messages that their author edited: by the wamid, the body of the last edit.
+
+    In the place of a deleted one stands nothing, though an edit may arrive after the deletion.
+    """
+    here = {row["wamid"]: row["body"] for row in rows if row["wamid"]}
     edits = ((_edited(row), row["body"]) for row in rows if row["type"] == "edit")
-    return {wamid: body for wamid, body in edits if wamid in here}
+    return {wamid: here[wamid] and body for wamid, body in edits if wamid in here}
 
 
 def _edited(row: sqlite3.Row) -> str:
