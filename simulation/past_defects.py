@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulation.mutation import Mutant
 
-_SMALL_SLICES = Mutant("wabot.journal.batches", "SLICE, SLICE_SIZE = 250,", "SLICE, SLICE_SIZE = 2,")
+_SMALL_SLICES = Mutant("wabot.journal.batches", "SLICE, SLICE_SIZE = 500,", "SLICE, SLICE_SIZE = 2,")
 """Batches of the simulation are small; with it they are queued in slices, as large ones are."""
 
 PAST_DEFECTS: dict[str, Mutant] = {

@@ -389,7 +389,7 @@ async def test_a_slice_ends_where_it_would_become_long() -> None:
     assert batches.parts(batch(1, 1, 1)) == [range(3)]
     assert batches.parts(batch(3 << 20, 1, 3 << 20)) == [range(1), range(1, 2), range(2, 3)]
     assert batches.parts(batch(*[1 << 19] * 5)) == [range(2), range(2, 4), range(4, 5)]
-    assert batches.parts(batch(*[1] * 601)) == [range(250), range(250, 500), range(500, 601)]
+    assert batches.parts(batch(*[1] * 1101)) == [range(500), range(500, 1000), range(1000, 1101)]
     assert batches.is_light(batch(*[6000] * 10))
     assert not batches.is_light(batch(*[7000] * 10))
     assert not batches.is_light(batch(*[1] * 11))
