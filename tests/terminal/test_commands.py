@@ -245,6 +245,32 @@ async def test_watch_shows_what_is_said_as_it_happens_also_across_a_restart(w: W
         await child.communicate()
 
 
+async def test_watch_misses_nothing_of_a_burst_of_many_people_and_of_one(w: World) -> None:
+    """Many more than it reads at once, between two looks."""
+    await w.meta.say("Before", from_=EVA)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(RUN), "--config", str(w.config), "watch", "--json",
+        cwd=w.place, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert child.stdout is not None
+    people = [f"9198765{n:05}" for n in range(250)]
+    missing = {f"from {person}" for person in people} | {f"Eva's {n}" for n in range(250)}
+    try:
+        async with asyncio.timeout(3 * PATIENCE):
+            assert json.loads(await child.stdout.readline())["body"] == "Before"
+            await asyncio.gather(
+                *(w.meta.say(f"from {person}", from_=person) for person in people),
+                *(w.meta.say(f"Eva's {n}", from_=EVA) for n in range(250)),
+            )
+            while missing:
+                missing.discard(json.loads(await child.stdout.readline())["body"])
+    except TimeoutError:
+        raise AssertionError(f"{len(missing)} are missing, such as {min(missing)}") from None
+    finally:
+        child.terminate()
+        await child.communicate()
+
+
 async def test_the_commands_need_the_address_and_the_key_only(w: World) -> None:
     """Neither a token nor a secret, nor that the rest of the configuration is complete."""
     bare = w.place / "bare.toml"

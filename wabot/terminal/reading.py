@@ -37,15 +37,20 @@ class Reading:
         more = {"next_cursor": str(page.cursor)} if page.cursor is not None else {}
         return {"count": len(page.contacts), "contacts": page.contacts, **more}
 
-    async def talk(self, number: str, limit: int) -> dict[str, Any]:
-        """As `POST /get`, with what waits or failed. Raises Refused, InvalidNumber, JournalDown."""
+    async def talk(self, number: str, limit: int, before: str | None = None) -> dict[str, Any]:
+        """As `POST /get`, with what waits or failed; `before`: an id or outbox id.
+
+        Raises Refused, InvalidNumber, JournalDown.
+        """
         try:
             body = {"number": number, "limit": limit, "include": ["queued", "failed"]}
-            return await self._calls("POST", "/get", body=body)
+            return await self._calls("POST", "/get", body=body | ({"before": before} if before else {}))
         except NotRunning as away:
             self._say(away)
         async with JournalFile.open(self._data_dir) as journal:
-            messages = await journal.talk(_identity(number), limit)
+            messages = await journal.talk(_identity(number), 0 if before else limit)
+        if before:
+            messages = _after(before, messages)[:limit]
         return {"count": len(messages), "messages": messages}
 
     async def outbox(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -89,6 +94,12 @@ class Reading:
         if not self._said:
             printing.note(f"{away} What follows is from the journal.")
             self._said = True
+
+
+def _after(before: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages that follow the one of this id or outbox id."""
+    place = next((n for n, one in enumerate(messages) if before in (one["id"], one.get("outbox_id"))), len(messages))
+    return messages[place + 1 :]
 
 
 def _identity(number: str) -> str:
