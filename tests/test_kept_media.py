@@ -86,6 +86,15 @@ async def test_a_restart_goes_on_where_it_was_and_drops_the_files_of_nobody(tmp_
         await eventually(lambda: kept(tmp_path) == {b"mp4", b"jpeg", b"not ours"})
 
 
+async def test_files_of_nobody_go_also_when_nothing_is_kept_any_more(tmp_path: Path) -> None:
+    async with business(tmp_path, **KEEP) as b:
+        await b.meta.say(payloads.video(), from_=ANA, content=b"mp4")
+        await eventually(lambda: kept(tmp_path) == {b"mp4"})
+    (tmp_path / "media" / "77-1.jpg").write_bytes(b"of somebody who was forgotten")
+    async with business(tmp_path, meta=b.meta):
+        assert kept(tmp_path) == {b"mp4"}
+
+
 class Library:
     """Meta, which fails as told before it hands out a picture."""
 

@@ -309,6 +309,8 @@ async def by_hand_and_by_time(scene: Scene) -> None:
         await scene.journal.retry_counts(retry)
         await scene.journal.retry_all(retry, scene.now)
     await scene.journal.kept_file(ANA, "1")
+    (scene.data_dir / "media").mkdir(exist_ok=True)
+    await scene.journal.drop_files_of_nobody()
     await scene.journal.begin_to_keep_media()
     await scene.journal.media_to_keep(scene.now)
     await scene.journal.media_are_kept(0)

@@ -15,6 +15,7 @@ from wabot.assembly import factories
 from wabot.assembly.adapters import Adapters
 from wabot.assembly.events import event_posts, write_events
 from wabot.assembly.lanes import working_lanes
+from wabot.core.exceptions import JournalDown
 from wabot.journal.connections import Connect
 from wabot.journal.journal import Journal, open_journal
 from wabot.journal.opening import Purpose
@@ -180,6 +181,10 @@ async def _models(
 async def _recover(journal: Journal, number: str, clock: Clock) -> None:
     """Recover the journal from a crash, and accept webhooks kept for a number that is configured now."""
     again, doubtful = await journal.recover(clock())
+    try:
+        await journal.drop_files_of_nobody()
+    except JournalDown as error:  # the next start tries again
+        log.warning("media.not_dropped", reason=str(error))
     log.info("journal.opened", journal=journal.name, replies_again=again, sends_in_doubt=doubtful)
     webhooks, stored, now = 0, 0, clock()
     while (step := await journal.reclaim(number, now)).webhooks:

@@ -31,8 +31,16 @@ class KeepsMedia:
     _path: Path
 
     async def begin_to_keep_media(self) -> None:
-        """Keep what comes from now on, if it is the first time; drop files whose contacts are not here any more."""
+        """Keep what comes from now on, if it is the first time."""
         await self.writer(_begin)
+
+    async def drop_files_of_nobody(self) -> None:
+        """Delete the files whose contacts are not here any more: wabot was killed while one was written.
+
+        To be called before anything is kept. Raises JournalDown.
+        """
+        if not (self._path.parent / FOLDER).is_dir():
+            return
         known = await self._read_long(_contacts_of_files)
         try:
             await asyncio.to_thread(delete_all_but, self._path, known)
