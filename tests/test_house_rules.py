@@ -79,7 +79,18 @@ def test_every_rule_can_fail(rule: Rule) -> None:
 
 
 def test_starting_the_service_loads_nothing_that_was_not_chosen() -> None:
-    heavy = ("google.generativeai", "grpc", "motor", "pymongo", "wabot.sandbox")
+    libraries = (
+        "google.generativeai",
+        "grpc",
+        "jinja2",
+        "jsonschema",
+        "motor",
+        "prompt_toolkit",
+        "pymongo",
+        "pypdf",
+        "rich",
+    )
+    heavy = (*libraries, "wabot.console.serving", "wabot.rehearsal", "wabot.sandbox", "wabot.web.reference")
     code = f"import sys, wabot.cli, wabot.assembly.start_and_stop; print([m for m in {heavy} if m in sys.modules])"
 
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
