@@ -179,7 +179,7 @@ class Customers:
         person.moved_at = asyncio.get_running_loop().time()
         person.changing = False
         for address in old:
-            if address.isdigit():
+            if address.isdigit() and not self._world.schedules.awaited(address):
                 self.free_numbers.append(address)
             known = self.addresses[address]
             for owner in known.before:

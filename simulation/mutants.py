@@ -131,6 +131,16 @@ MUTANTS: dict[str, Mutant] = {
         "wabot.journal.handoffs", "SET reminded_at = :now, alert_due", "SET alert_due", "people step in"),
     "who waits is never told": Mutant(
         "wabot.journal.handoffs", "        if rules.unanswered_notice and may_be_told:\n", "        if False:\n", "people step in"),
+    # Schedules
+    "a scheduled batch leaves at once": Mutant(
+        "wabot.journal.batches", "    if batch.send_at is not None:\n        db.execute(\"UPDATE batches SET send_at = ?", "    if False:\n        db.execute(\"UPDATE batches SET send_at = ?", "schedules"),
+    "a scheduled batch never leaves": Mutant(
+        "wabot.journal.batches", "(coalesce(send_at, 0) <= :now OR cancelled_at IS NOT NULL)", "(send_at IS NULL OR cancelled_at IS NOT NULL)", "schedules"),
+    "a batch that was cancelled before its time leaves": Mutant(
+        "wabot.journal.batches", "SET cancelled_at = coalesce(cancelled_at, ?), next_position = 0 WHERE id = ?", "SET cancelled_at = coalesce(NULL, ?), next_position = 0 WHERE id = ? AND send_at IS NULL", "schedules"),
+    "quiet hours are none": Mutant("wabot.assembly.factories", "        bulk_waits=quiet.wait,\n", "", "schedules"),
+    "quiet hours end at midnight": Mutant(
+        "wabot.quiet_hours", "timedelta(days=self.end <= self.start)", "timedelta(days=0)", "schedules"),
     # What the owner's programs are told
     "an event that was refused is given up": Mutant(
         "wabot.core.owner_events", "    if now >= expires_at:\n        return Outcome(Event.GIVE_UP, error=error)\n    due",

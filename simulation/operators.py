@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from simulation.timeline import actor
+from simulation.timeline import START, actor
 from simulation.wires import Answer
 from simulation.witness import Witness
 from simulation.worlds import Weights
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 ASK_AGAIN_SECONDS = 5.0
+TOO_LATE_SECONDS = 3700.0
+"""A batch whose time comes so soon may be too late by a clock that is wrong."""
 
 
 class Operators:
@@ -69,23 +72,47 @@ class Operators:
                                "components": [{"type": "body", "parameters": parameters}]})  # fmt: skip
         if self._dice.random() < 0.3:
             recipients.append(self._dice.choice((recipients[0], {"number": "12", "components": []})))
+        words = [f"b{number}.{person.id}" for person in people]
         body = {"recipients": recipients, "template": {"name": "invitation", "language": "en_US"}}
+        if lies_ahead := self._lies_ahead():
+            body["send_at"] = self._schedule(words, [str(person.customer.number) for person in people], lies_ahead)
         headers = {"Idempotency-Key": f"key-{number}", "Prefer": self._dice.choice(("respond-async", "wait=5"))}
         found = await self._surely_ask(body, headers)
         self._world.trace("batch", number=number, status=found.status)
+        if found.status == 422 and self._is_too_late(words):
+            return
         if found.status not in (200, 202):
             self._witness.found("bulk refused", f"batch {number}: {found.status} {found.json}")
             return
         batch_id = str(found.json["batch_id"])
-        self._witness.batched(batch_id, number, [f"b{number}.{person.id}" for person in people])
+        self._witness.batched(batch_id, number, words)
         if self._dice.random() < 0.3:
-            await asyncio.sleep(self._dice.choice((1.0, 3600.0)) * self._dice.random())
+            await asyncio.sleep(self._dice.choice((1.0, 3600.0, 1.2 * lies_ahead)) * self._dice.random())
             again = await self._surely_ask(body, headers)
             if again.json.get("batch_id") != batch_id:
                 self._witness.found("idempotency", f"key-{number} gave {batch_id}, then {again.json}")
-        if self._dice.random() < 0.1:
+        if self._dice.random() < (0.4 if lies_ahead else 0.1):
+            await asyncio.sleep(1.1 * lies_ahead * self._dice.random())
             cancelled = await self.surely("POST", f"/batches/{batch_id}/cancel")
             self._world.trace("batch.cancelled", batch=number, status=cancelled.status)
+            if cancelled.status == 200:
+                self._world.schedules.cancelled(words)
+
+    def _lies_ahead(self) -> float:
+        """In how many seconds a batch is to leave; 0: now."""
+        if self._dice.random() >= self._weights.scheduled:
+            return 0.0
+        return TOO_LATE_SECONDS + float(int(self._dice.choice((600.0, 6 * 3600.0, DAY)) * self._dice.random()))
+
+    def _schedule(self, words: list[str], numbers: list[str], lies_ahead: float) -> str:
+        at = int(self._world.now() + lies_ahead)
+        self._world.schedules.scheduled(words, numbers, at - START)
+        return datetime.fromtimestamp(at, UTC).isoformat()
+
+    def _is_too_late(self, words: list[str]) -> bool:
+        """Whether a batch may have been asked for when its time was over, by a clock that may be wrong."""
+        due = self._world.schedules.due.get(words[0])
+        return due is not None and self._witness.now() > due - TOO_LATE_SECONDS + 60.0
 
     async def _surely_ask(self, body: Any, headers: Mapping[str, str]) -> Answer:
         return await self.surely("POST", "/initiate-bulk", body, **headers)

@@ -178,12 +178,20 @@ class Programs:
                 self._check_send(told, url, f"{job} with {word.text}", word.person, job, at)
         for batch_id, words in self._witness.batches.items():
             if batch_id not in told["batch.settled"] and url == self._urls[0]:
-                at = self._witness.words[words[0]].acknowledged_at or 0.0
-                self._missing(url, "batch.settled", batch_id, -1, at)
+                if not self._world.schedules.may_wait(words):
+                    self._missing(url, "batch.settled", batch_id, -1, self._settled_at(words))
         for person, wish in self._witness.wishes.items():
             if wish.stop and wish.since is not None and str(person) not in told["contact.opted_out"]:
                 if url == self._urls[0]:
                     self._missing(url, "contact.opted_out", f"the STOP of {person}", person, wish.since)
+
+    def _settled_at(self, words: list[str]) -> float:
+        """About when a batch was settled."""
+        known = [self._witness.words[word] for word in words]
+        due: float = self._world.schedules.due.get(words[0], 0.0)
+        return max(
+            due, *(word.acknowledged_at or 0.0 for word in known), *(at for w in known for at in w.jobs.values())
+        )
 
     def _check_send(self, told: dict[str, set[str]], url: str, what: str, person: int, job: str, at: float) -> None:
         copies = self._world.requests.copies_of(job)

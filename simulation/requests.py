@@ -49,6 +49,7 @@ class Requests:
             weather = self._world.weather
             witness.tried(f"{tag[1]}-{tag[2]}", hopeless=event.code == 190 or weather.outage == 1.0)
         if event.code == 190:
+            self._world.schedules.leaves(words)
             return
         if tag is None:
             witness.found("tag", f"a request without a valid tag: {event.tag}", event.to)
@@ -59,6 +60,8 @@ class Requests:
         self._check_wishes(event, person, job)
         self._check_limits(event, person)
         self._world.takeovers.check(event, person, job, words)
+        if job not in witness.retried_by_hand:
+            self._world.schedules.check(event, person, words)
         if job not in self._first:
             self._first[job] = witness.now()
             self._check_order(event, person, job)
@@ -68,6 +71,7 @@ class Requests:
 
     def may_not_arrive(self, body: bytes, *, hopeless: bool) -> None:
         """A request to Meta, which cannot be reached, or not always."""
+        self._world.schedules.leaves(WORD.findall(body.decode()))
         if (tag := TAG.search(body.decode())) is not None:
             self._witness.tried(f"{tag[1]}-{tag[2]}", hopeless=hopeless)
 

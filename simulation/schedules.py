@@ -27,12 +27,18 @@ class Schedules:
         self._world, self._witness = world, world.witness
         self._has_quiet_hours = bool(world.settings.bulk.quiet_hours)
         self.due: dict[str, float] = {}
+        self._due_there: dict[str, float] = {}
         self._cancelled: dict[str, float] = {}
         self._left: set[str] = set()
 
-    def scheduled(self, words: Iterable[str], due: float) -> None:
-        """These are to leave at a time."""
+    def scheduled(self, words: Iterable[str], numbers: Iterable[str], due: float) -> None:
+        """These are to leave at a time, for these numbers."""
         self.due |= dict.fromkeys(words, due)
+        self._due_there |= {number: max(due, self._due_there.get(number, due)) for number in numbers}
+
+    def awaited(self, number: str) -> bool:
+        """Whether something is to leave for a number later, which goes to that number, whoever has it then."""
+        return self._witness.now() < self._due_there.get(number, 0.0) + CLOCK_SECONDS
 
     def cancelled(self, words: Iterable[str]) -> None:
         """wabot said that it cancelled what had not left of these."""
@@ -54,9 +60,9 @@ class Schedules:
         since = (START + at + ZONE_SECONDS - QUIET_FROM) % DAY
         return margin <= since < (QUIET_TO - QUIET_FROM) % DAY - margin
 
-    def check(self, event: Sent, person: int, words: Sequence[str], *, clock_is_right: bool) -> None:
+    def check(self, event: Sent, person: int, words: Sequence[str]) -> None:
         """A request arrived at Meta."""
-        now, error = self._witness.now(), 1.0 if clock_is_right else CLOCK_SECONDS
+        now, error = self._witness.now(), self._clock_error()
         for word in words:
             if now < self.due.get(word, 0.0) - error:
                 text = f"{word} leaves {self.due[word] - now:.0f} s before its time"
@@ -67,3 +73,10 @@ class Schedules:
             if self.is_quiet(now, margin=LEAVING_SECONDS + error):
                 self._witness.found("quiet hours", f"{' '.join(words)} leaves in quiet hours", person)
         self.leaves(words)
+
+    def _clock_error(self) -> float:
+        """How wrong the clock of wabot may be: it goes on ahead where the machine's was set back since it started."""
+        now, starts = self._witness.now(), self._world.supervisor.starts
+        started = starts[-1] if starts else now
+        right = self._world.faults.calm(started, now, margin=60.0, kinds=("clock jumps", "clock hiccup"))
+        return 1.0 if right else CLOCK_SECONDS

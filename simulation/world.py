@@ -22,6 +22,7 @@ from simulation.operators import Operators
 from simulation.outbox_watch import OutboxWatch
 from simulation.programs import Programs
 from simulation.requests import Requests
+from simulation.schedules import Schedules
 from simulation.supervisor import Supervisor
 from simulation.takeovers import Takeovers
 from simulation.timeline import START, actor, run_to_its_end
@@ -142,7 +143,7 @@ class World:
         self.supervisor.on_crash = self.faults.note_crash
         self.customers = Customers(self, self.dice("customers"), weights, count=plan.people)
         self.operators = Operators(self, self.dice("operators"), weights, key=KEY)
-        self.takeovers = Takeovers(self)
+        self.takeovers, self.schedules = Takeovers(self), Schedules(self)
         self.witness.may_be_silent = self.takeovers.may_be_silent
         self.colleagues = Colleagues(self, self.dice("colleagues"), weights)
         self.outbox_watch = OutboxWatch(self, weights.look_seconds)

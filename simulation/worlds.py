@@ -19,6 +19,7 @@ KEY = "the-key-of-the-simulation"
 GRAPH, MODEL, PROGRAM = "graph.simulated", "model.simulated", "program.simulated"
 PROGRAM_KEY = b"the key of the owner's programs"
 DAY = 86400.0
+QUIET_HOURS, ZONE = "21:00-08:00", "Asia/Kolkata"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Weights:
     """What a world is like. `faults`: by kind, how many a day and the seconds that each lasts; with `only`, there are
     no others. `settings` by "section.key". `hands_a_day`: how often an operator
     retries or cancels. `takeovers_a_day`: how often a colleague steps in. `asks`: the share of talks in which somebody
-    asks for one. `busy_days`: after so many nobody writes any more. `takeovers_a_day`: how often a
+    asks for one. `scheduled`: the share of batches that are to leave later. `quiet_hours`: how likely there are any.
+    `busy_days`: after so many nobody writes any more. `takeovers_a_day`: how often a
     colleague steps in. `asks`: the share of talks in which somebody asks for one. `look_seconds`: how often
     the outbox is looked at. `days`: of a run in which a mutant is hunted.
     """
@@ -41,6 +43,8 @@ class Weights:
     hands_a_day: float = 6.0
     takeovers_a_day: float = 2.0
     asks: float = 0.02
+    scheduled: float = 0.2
+    quiet_hours: float = 0.2
     stops: float = 0.08
     moves: float = 0.04
     busy_days: float = float("inf")
@@ -136,6 +140,15 @@ WORLDS: Mapping[str, Weights] = {
          "receipts lost": (2.0, HOUR)},
         only=True, takeovers_a_day=60.0, asks=0.2, talks_a_day=12.0, moves=0.01,
     ),
+    "schedules": Weights(
+        {"crash": (12.0, 0.0), "crash in commit": (12.0, 0.0), "token dead": (2.0, HOUR),
+         "template paused": (2.0, HOUR), "meta cuts": (2.0, HOUR), "disk fails": (2.0, HOUR / 2)},
+        only=True, batches_a_day=40.0, scheduled=0.8, quiet_hours=0.7, hands_a_day=20.0,
+    ),
+    "schedules by a wrong clock": Weights(
+        {"clock jumps": (6.0, HOUR), "clock hiccup": (20.0, 20.0), "crash": (4.0, 0.0)},
+        only=True, batches_a_day=40.0, scheduled=0.8, quiet_hours=0.7,
+    ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},
     ),
@@ -168,6 +181,8 @@ def settings(dice: Random, data_dir: Path, weights: Weights) -> Settings:
     if dice.random() < 0.15 if weights.events is None else weights.events:
         sections["events"] = _programs()
     sections["handoff"] = {"resume_hours": dice.choice((1, 12)), "unanswered_minutes": dice.choice((0, 20))}
+    if dice.random() < weights.quiet_hours:
+        sections["bulk"] = {"quiet_hours": QUIET_HOURS, "timezone": ZONE}
     for name, value in weights.settings.items():
         section, _, key = name.partition(".")
         sections[section][key] = value

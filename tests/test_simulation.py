@@ -55,7 +55,7 @@ def test_what_was_found_once_is_mended(world: str, seed: int, days: float) -> No
     assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}"
 
 
-@pytest.mark.parametrize("world", ["people step in"])
+@pytest.mark.parametrize("world", ["people step in", "schedules", "schedules by a wrong clock"])
 def test_the_promises_hold_in_a_weighted_world(world: str) -> None:
     seed = str(FRESH[0])
     ended = simulate("--world", world, "--seed", seed, "--days", "2")
