@@ -162,6 +162,25 @@ async def test_an_answer_quotes_the_message_that_it_answers(tmp_path: Path) -> N
         assert answer["context"] == {"message_id": wamid}
 
 
+async def test_a_template_is_chosen_filled_in_and_seen_before_it_is_sent(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        b.meta.templates.add("parcel", "en_US", "UTILITY", [{
+            "type": "BODY", "text": "Dear {{1}}, your parcel comes on {{2}}.",
+            "example": {"body_text": [["Ana", "Monday"]]},
+        }])  # fmt: skip
+        await b.get("/templates", params={"refresh": "true"})
+        await b.post("/messages", {"number": "491711234568", "template": {"name": "hello_world", "language": "en_US"}})
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations/491711234568")
+        await w.page.get_by_label("Template").select_option("parcel (en_US)")
+        await w.page.get_by_label("Value 1").fill("<b>Eva</b>")
+        await w.page.get_by_label("Value 2").fill("Friday")
+        await w.page.get_by_text("Dear <b>Eva</b>, your parcel comes on Friday.").wait_for()
+        await w.page.get_by_role("button", name="Send", exact=True).click()
+        await w.page.get_by_text("The message is on its way").wait_for()
+        await until(lambda: any("Friday" in str(each.payload) for each in b.meta.sent))
+
+
 async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path) -> None:
     async with shop(tmp_path / "data") as b, window() as w:
         await sign_in(w, b)

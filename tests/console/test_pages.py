@@ -93,11 +93,24 @@ async def test_where_the_window_is_closed_only_a_template_can_be_sent(tmp_path: 
             refused = await v.post(f"/console/conversations/{EVA}/write", {"text": "too late"})
             assert refused.status == 422
             assert "has not written within 24 hours" in refused.text
-            page = await v.post(f"/console/conversations/{EVA}/write", {"template": "hello_world/en_US", "values": ""})
+            page = await v.post(f"/console/conversations/{EVA}/write", {"template": "hello_world/en_US"})
             assert "on its way" in page.text
             assert (await v.post(f"/console/conversations/{EVA}/write", {"template": "no/en_US"})).status == 422
             while len(b.meta.sent) == before:
                 await asyncio.sleep(0.01)
+
+
+async def test_a_person_sends_a_file_by_its_link(wabot: Business, owner: Visitor) -> None:
+    await wabot.meta.say("Hello", from_=ANA)
+    await _answered(wabot, ANA)
+    write = f"/console/conversations/{ANA}/write"
+    file = {"kind": "image", "link": "https://example.com/tulips.jpg", "caption": "Our tulips"}
+    assert (await owner.post(write, file)).status == 200
+    while (sent := wabot.meta.sent[-1].payload).get("type") != "image":
+        await asyncio.sleep(0.01)
+    assert sent["image"] == {"link": "https://example.com/tulips.jpg", "caption": "Our tulips"}
+    for wrong in ({**file, "kind": "template"}, {**file, "link": "javascript:alert(1)"}):
+        assert (await owner.post(write, wrong)).status == 422
 
 
 async def test_the_buttons_of_a_contact(wabot: Business, owner: Visitor) -> None:

@@ -21,6 +21,8 @@ from wabot.web.answers import Refusal
 from wabot.web.auth import ACCOUNTS
 from wabot.web.request_account import account_of
 
+FILES = ("image", "video", "audio", "document")
+"""What a person can send by its link."""
 LISTED, WAITING, SHOWN = 40, 100, 50
 """Contacts on a page, those who wait for a person above them, and messages of a talk on a page."""
 
@@ -58,19 +60,31 @@ async def medium(request: web.Request) -> web.StreamResponse:
 
 
 async def write(request: web.Request) -> web.StreamResponse:
-    """POST /console/conversations/{number}/write: a text, or a template where the window is closed."""
+    """POST /console/conversations/{number}/write: a text, a file by its link, or a template if the window is closed."""
     account, number, form = account_of(request), request.match_info["number"], await request.post()
     takeover = "takeover" in form
     if "template" in form:
         chosen = await template_form.read(account, form)
         message = template_message(chosen, Origin.STAFF)
         await account.service.send(OneMessage(number, message, {"template": chosen}, takeover=takeover))
+    elif "link" in form:
+        asked = _file(form)
+        message = message_building.message(asked, None)
+        await account.service.send(OneMessage(number, message, {"message": asked}, takeover=takeover))
     else:
         text = str(form.get("text", "")).strip()
         reply_to = str(form.get("reply_to", "")) or None
         message = message_building.text(text, reply_to)
         await account.service.send(OneMessage(number, message, {"text": text}, quotes=reply_to, takeover=takeover))
     return _back(request, "sent")
+
+
+def _file(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Meta's message object of a file that lies in the web. Raises Refusal."""
+    kind, link, caption = str(form.get("kind", "")), str(form["link"]).strip(), str(form.get("caption", "")).strip()
+    if kind not in FILES or not link.startswith(("https://", "http://")):
+        raise Refusal(422, "A file needs its kind and its address in the web, from which Meta fetches it.")
+    return {"type": kind, kind: {"link": link, **({"caption": caption} if caption and kind != "audio" else {})}}
 
 
 async def act(request: web.Request) -> web.StreamResponse:
@@ -147,6 +161,8 @@ async def _talk(account: Account, identity: str, request: web.Request) -> dict[s
     history = await account.service.history(identity, SHOWN, ("queued", "failed"), before=before)
     shown = [bubbles.bubble(message) for message in reversed(history.messages)]
     window = contact["window_closes_at"]
+    templates = () if window else await template_form.approved(account)
+    template, fields = template_form.chosen(templates, request.query.get("template", ""))
     return {
         "now": account.service.now(),
         "contact": contact,
@@ -159,5 +175,8 @@ async def _talk(account: Account, identity: str, request: web.Request) -> dict[s
         "reply_to": next((one for one in shown if one.id and one.id == request.query.get("reply_to")), None),
         "owed": () if before else await account.service.outbox(Query(kind=Kind.REPLY, identity=identity, limit=1)),
         "window": window,
-        "templates": () if window else await template_form.approved(account),
+        "files": FILES,
+        "templates": templates,
+        "template": template,
+        "fields": fields,
     }

@@ -11,6 +11,9 @@ from wabot.core.templates import APPROVED, Template
 from wabot.template_list import CannotAsk
 from wabot.web.answers import Refusal
 
+VALUE = "value_"
+"""How the fields begin that have a value of the template."""
+
 
 async def approved(account: Account) -> Sequence[Template]:
     """The templates that Meta would send; none if it cannot be asked."""
@@ -26,6 +29,12 @@ def key(template: Template) -> str:
     return f"{template.name}/{template.language}"
 
 
+def chosen(templates: Sequence[Template], asked: str) -> tuple[Template | None, Sequence[str]]:
+    """The template that is asked for, else the first, and the values that it needs."""
+    found = next((each for each in templates if key(each) == asked), templates[0] if templates else None)
+    return found, template_values.fields_of(found) if found else ()
+
+
 async def named(account: Account, chosen: str) -> Template:
     """The template of a form's choice. Raises Refusal."""
     name, _, language = chosen.rpartition("/")
@@ -38,10 +47,9 @@ async def named(account: Account, chosen: str) -> Template:
 async def read(account: Account, form: Mapping[str, Any]) -> dict[str, Any]:
     """The template of a form as `{name, language, components}`. Raises Refusal if a value is missing."""
     template = await named(account, str(form.get("template", "")))
-    typed = str(form.get("values", "")).splitlines()
-    values = dict(zip(template_values.fields_of(template), typed, strict=False))
+    values = {field: str(form.get(f"{VALUE}{field}", "")) for field in template_values.fields_of(template)}
     if absent := template_values.missing(template, values):
-        raise Refusal(422, f"These values of {template.name} are missing, one a line: {', '.join(absent)}")
+        raise Refusal(422, f"These values of {template.name} are missing: {', '.join(absent)}")
     return {
         "name": template.name,
         "language": template.language,

@@ -70,6 +70,15 @@
     const opener = event.target.closest("[data-open]");
     if (opener) document.getElementById(opener.dataset.open).showModal();
   });
+  document.addEventListener("input", function (event) {  // a template as its recipient will read it
+    const form = event.target.closest("form[data-filled]");
+    if (!form) return;
+    const shown = form.querySelector("[data-preview]");
+    shown.textContent = shown.dataset.preview.replace(/\{\{\s*(\w+)\s*\}\}/g, function (whole, name) {
+      const field = form.querySelector('[data-fills="' + name + '"]');
+      return (field && field.value.trim()) || whole;
+    });
+  });
   document.addEventListener("dragover", function (event) {
     if (event.target.closest("[data-drop]")) event.preventDefault();
   });
