@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,40 @@ async def test_a_batch_from_a_file(tmp_path: Path) -> None:
         await w.page.get_by_role("button", name="Send 2 messages").click()
         await w.page.get_by_text("2 sent, 0 failed, 0 still to be sent").wait_for()
         assert {each.to for each in b.meta.sent} >= {"491711234568", "491711234569"}
+
+
+async def test_a_stranger_finds_why_there_was_no_answer_and_answers_by_hand(tmp_path: Path) -> None:
+    """Two clicks by what is written on the page: the first page says why, and its button leads to the talk."""
+    assistant = {"provider": "openai", "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9"}
+    async with business(tmp_path / "data", assistant=assistant, first_contact={"answer": "ai"}) as b, window() as w:
+        await b.meta.say("Do you have tulips?", from_=ANA, name="Ana")
+        await b.meta.say("agent", from_=ANA, name="Ana")
+        await sign_in(w, b)
+        await w.page.get_by_text("The model m (openai) does not answer").wait_for()
+        await w.page.get_by_role("link", name="Answer").first.click()
+        await w.page.get_by_label("Write as a person").fill("Yes, red ones.")
+        await w.page.get_by_role("button", name="Send", exact=True).click()
+        await w.page.get_by_text("The message is on its way").wait_for()
+
+
+async def test_a_stranger_stops_a_batch_and_sees_what_meta_said(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        later = datetime.now(UTC) + timedelta(days=1)
+        people = {"numbers": ["491711234568", "491711234569"], "send_at": later.isoformat()}
+        batch = (await b.post("/initiate-bulk", people)).json["batch_id"]
+        await sign_in(w, b)
+        await w.page.get_by_role("link", name="Batches").click()
+        await w.page.get_by_role("link", name="2 messages").first.click()
+        w.page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+        await w.page.get_by_role("button", name="Stop this batch").click()
+        await w.page.get_by_text("What had not left was cancelled").wait_for()
+        assert (await b.get(f"/batches/{batch}")).json["state"] == "cancelled"
+        await w.page.get_by_role("link", name="Outbox").click()
+        await w.page.keyboard.press("j")
+        assert await w.page.get_by_role("link", name=f"+{EVA}").evaluate("link => link === document.activeElement")
+        await w.page.get_by_role("link", name="What Meta said").click()
+        said = w.page.locator("section", has=w.page.get_by_role("heading", name="What Meta said"))
+        await said.get_by_text("(#131053) Media upload error").wait_for()
 
 
 async def test_forgetting_asks_first(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@
   }
 
   function step(by) {  // j and k: through the links of a list, from the one that has the focus or is shown
-    const links = Array.from(document.querySelectorAll(".contact-list a, main .list .row > .grow > a, main tbody tr > :first-child a"));
+    const links = Array.from(document.querySelectorAll(".contact-list a, main .list .row > .grow > a, main .list .row > .grow > p:first-child > a, main tbody tr > :first-child a"));
     const here = links.indexOf(document.activeElement);
     const shown = links.findIndex(function (link) { return link.getAttribute("aria-current"); });
     const next = links[here >= 0 ? here + by : shown >= 0 ? shown + by : 0];
