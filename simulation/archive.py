@@ -11,7 +11,7 @@ from typing import Any
 from simulation.timeline import alive
 from tests.fakes import MemoryArchive
 from wabot.core.exceptions import ArchiveDown
-from wabot.core.span import ALWAYS, Span
+from wabot.core.history_span import ALWAYS, Span
 
 
 class Archive(MemoryArchive):

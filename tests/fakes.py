@@ -10,13 +10,13 @@ from typing import Any
 from wabot.adapters.mongo_documents import is_theirs
 from wabot.core.conversation import Prompt
 from wabot.core.exceptions import ArchiveDown, AssistantFailed, DeliveryError, JournalDown
+from wabot.core.history_span import ALWAYS, Span
 from wabot.core.jobs import Job, Kind, Outcome, State, move
 from wabot.core.json_values import blanked
 from wabot.core.messages import Contact
 from wabot.core.meta_errors import Accepted
 from wabot.core.model_answers import ModelAnswer
 from wabot.core.outgoing import Origin, Outgoing
-from wabot.core.span import ALWAYS, Span
 from wabot.core.tools import NO_TOOLS, ToolUse
 
 TEXT = Outgoing({"type": "text", "text": {"body": "words that nobody logs"}}, "words that nobody logs", Origin.AI)

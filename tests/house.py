@@ -126,7 +126,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.web": (
         "wabot.histories",
         "wabot.accounts", "wabot.batch_building", "wabot.console.routes", "wabot.core", "wabot.journal.bulk_retry",
-        "wabot.journal.contact_list", "wabot.journal.event_queue", "wabot.journal.outbox_list",
+        "wabot.journal.contact_list_and_search", "wabot.journal.event_queue", "wabot.journal.outbox_list",
         "wabot.journal.single_messages", "wabot.message_building",
         "wabot.journal.merge_undo", "wabot.journal.retry_and_cancel", "wabot.log", "wabot.metrics",
         "wabot.monitor.readiness", "wabot.offload", "wabot.running_address", "wabot.service", "wabot.template_list",
@@ -134,7 +134,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.console": (
         "wabot.accounts", "wabot.batch_building", "wabot.console", "wabot.core", "wabot.journal.bulk_retry",
-        "wabot.journal.contact_list", "wabot.journal.event_queue", "wabot.journal.gauges",
+        "wabot.journal.contact_list_and_search", "wabot.journal.event_queue", "wabot.journal.gauges",
         "wabot.journal.outbox_list", "wabot.message_building", "wabot.monitor.rates",
         "wabot.service", "wabot.settings.loading", "wabot.template_list", "wabot.web",
     ),
@@ -142,7 +142,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.sandbox": ("wabot.core", "wabot.sandbox"),
     "wabot.sandbox.phone.model": ("wabot.adapters.canned",),
     "wabot.terminal": (
-        "wabot.api_keys", "wabot.core", "wabot.journal.contact_list", "wabot.journal.from_outside",
+        "wabot.api_keys", "wabot.core", "wabot.journal.contact_list_and_search", "wabot.journal.from_outside",
         "wabot.journal.outbox_list", "wabot.running_address", "wabot.settings", "wabot.terminal",
     ),
     "wabot.doctor": (
@@ -167,7 +167,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.settings", "wabot.work",
     ),
     "wabot.assembly.ask": (
-        "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal.talk_so_far",
+        "wabot.assembly.adapters", "wabot.assembly.factories", "wabot.core", "wabot.journal.talk_from_outside",
         "wabot.service", "wabot.settings", "wabot.work.models", "wabot.work.trial",
     ),
     "wabot.assembly.account": (

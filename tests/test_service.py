@@ -13,9 +13,9 @@ import pytest
 from tests.business import ANA, BEN, EVA, Business, business
 from wabot.batch_building import Asked, Bulk
 from wabot.core.exceptions import ArchiveDown
+from wabot.core.history_span import ALWAYS, Span
 from wabot.core.messages import Status
 from wabot.core.phone_numbers import InvalidNumber
-from wabot.core.span import ALWAYS, Span
 from wabot.log import configure
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error, undelivered

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from wabot.core.answer_size import Room
 from wabot.core.exceptions import ArchiveDown, InvalidInput
+from wabot.core.history_span import ALWAYS, Span, second
 from wabot.core.json_values import seconds_of
 from wabot.core.messages import Contact
-from wabot.core.span import ALWAYS, Span, second
 from wabot.journal.journal import Journal
 from wabot.offload import MANY, Offload
 

@@ -19,7 +19,7 @@ from wabot.core.template_check import Components
 from wabot.core.templates import Template
 from wabot.histories import Histories, History, HistoryArchive
 from wabot.journal.batches import Queued
-from wabot.journal.contact_list import Question
+from wabot.journal.contact_list_and_search import Question
 from wabot.journal.erasure import Erased
 from wabot.journal.journal import Journal
 from wabot.journal.single_messages import NewSingle, NotQueued, Reason

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from wabot.core import credentials, doctor_verdicts
-from wabot.core.credentials import Credentials
+from wabot.core import credential_shapes, doctor_verdicts
+from wabot.core.credential_shapes import Credentials
 from wabot.core.doctor_verdicts import DAY, State
 
 NOW = 1_790_000_000.0
@@ -81,7 +81,7 @@ def test_what_graph_refuses_names_the_place_to_mend_it(code: int, place: str) ->
 
 def test_nothing_of_a_secret_is_shown() -> None:
     given = Credentials("EAAGshort", "1", "1", "not-a-secret-of-metas", "")
-    check = credentials.check(given)
+    check = credential_shapes.check(given)
     assert check.state is State.BROKEN
     assert "EAAGshort" not in check.detail + check.remedy
     assert "not-a-secret" not in check.detail + check.remedy

@@ -12,7 +12,7 @@ from wabot.core.messages import Direction
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import HIGHEST, ReplyCaps
 from wabot.core.whatsapp_text import MAX_BODY
-from wabot.journal.talk_so_far import talk_so_far
+from wabot.journal.talk_from_outside import talk_so_far
 
 
 async def answered(scene: Scene, says: str, wamid: str, origin: Origin = Origin.AI) -> None:

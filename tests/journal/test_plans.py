@@ -24,7 +24,7 @@ from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import ForeignPart, Notice, Person, Preference, Status, TemplateNews, Webhook
 from wabot.core.outgoing import Origin
 from wabot.core.owner_events import Endpoint
-from wabot.journal import connections, contact_list, indexes, owner_alerts
+from wabot.journal import connections, contact_list_and_search, indexes, owner_alerts
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.event_queue import EventQuery
 from wabot.journal.event_writing import EventWriter
@@ -265,7 +265,11 @@ async def questions(scene: Scene) -> None:
     await journal.single_result("one")
     await journal.knows_key("key")
     await journal.contact(EVA, scene.now)
-    for question in (contact_list.Question(), contact_list.Question("49", attention=True), contact_list.Question("x")):
+    for question in (
+        contact_list_and_search.Question(),
+        contact_list_and_search.Question("49", attention=True),
+        contact_list_and_search.Question("x"),
+    ):
         await journal.contacts(question, scene.now)
     await journal.results("big")
     for cursor in (None, "big", "nothing"):

@@ -11,8 +11,8 @@ from typing import Any
 
 from wabot.adapters.mongo_documents import completed, is_theirs, whole, with_somebody, within
 from wabot.core.exceptions import ArchiveDown
+from wabot.core.history_span import ALWAYS, Span
 from wabot.core.json_values import blanked, text_of
-from wabot.core.span import ALWAYS, Span
 from wabot.lean_imports import without
 
 with without("pymongo.pyopenssl_context"):  # costs 8 MB, and Python's own ssl is enough

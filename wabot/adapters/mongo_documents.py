@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wabot.core.history_span import Span
 from wabot.core.json_values import loads, seconds_of, text_of
 from wabot.core.messages import Direction, Status
 from wabot.core.outgoing import Origin
 from wabot.core.phone_numbers import is_bsuid
-from wabot.core.span import Span
 
 
 def with_somebody(names: Sequence[str], contact: str | None) -> dict[str, Any]:

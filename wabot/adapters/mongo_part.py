@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
-from wabot.core.span import ALWAYS, Span
+from wabot.core.history_span import ALWAYS, Span
 
 Documents = list[dict[str, Any]]
 

@@ -14,7 +14,7 @@ from wabot.core import remedies
 from wabot.core.conversation import Said
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.model_answers import ModelAnswer, ModelName
-from wabot.journal.talk_so_far import NOBODY, talk_so_far
+from wabot.journal.talk_from_outside import NOBODY, talk_so_far
 from wabot.service import identify
 from wabot.settings.loading import Settings
 from wabot.work.models import Models

@@ -13,7 +13,7 @@ from wabot.console import bubbles, rendering, template_form
 from wabot.console.serving import to
 from wabot.core.jobs import Kind
 from wabot.core.outgoing import Origin, template_message
-from wabot.journal.contact_list import Question
+from wabot.journal.contact_list_and_search import Question
 from wabot.journal.outbox_list import Query
 from wabot.message_building import OneMessage
 from wabot.service import identify

@@ -11,7 +11,7 @@ from wabot.accounts import Account
 from wabot.console import chart, rendering
 from wabot.console.serving import to
 from wabot.core.jobs import Kind
-from wabot.journal.contact_list import Question
+from wabot.journal.contact_list_and_search import Question
 from wabot.journal.gauges import Depth
 from wabot.journal.outbox_list import Query
 from wabot.web.answers import Refusal

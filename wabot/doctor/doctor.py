@@ -15,9 +15,9 @@ from typing import Protocol
 import aiohttp
 
 from wabot.adapters.graph_api import GraphApi, Unreachable
-from wabot.core import credentials, doctor_verdicts, remedies
+from wabot.core import credential_shapes, doctor_verdicts, remedies
 from wabot.core.conversation import Prompt, Role, Turn
-from wabot.core.credentials import Credentials
+from wabot.core.credential_shapes import Credentials
 from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
 from wabot.core.model_answers import ModelAnswer, ModelName
@@ -145,7 +145,7 @@ class Doctor:
         )
         known = {check.name for check in (token, number) if check.state in (State.OK, State.WARNING)}
         known |= {"secret"} if self._meta.secret_accepted else set()
-        found = credentials.check(given, known=known)
+        found = credential_shapes.check(given, known=known)
         return self._meta.secret() if self._meta.secret_accepted is False and found.state is not State.BROKEN else found
 
     async def _disk(self) -> Check:

@@ -11,7 +11,7 @@ from typing import Any
 from wabot.core.exceptions import JournalDown
 from wabot.journal import history, message_documents, outbox_documents, outbox_list
 from wabot.journal.connections import OnLoop
-from wabot.journal.contact_list import ContactLists
+from wabot.journal.contact_list_and_search import ContactLists
 from wabot.journal.journal import FILE_NAME
 from wabot.journal.outbox_list import Query
 from wabot.journal.sqlite import Reader

@@ -14,10 +14,9 @@ from wabot.core.handoff import BY_REQUEST, IN_WORDS, STILL_WAITS, HandoffRules, 
 from wabot.core.messages import Person, Stop
 from wabot.core.outgoing import Origin, template_message, text_message
 from wabot.journal import contacts, indexes, owner_alerts, takeover
+from wabot.journal.owner_alerts import SUMMARY_SECONDS
 from wabot.journal.queue import enqueue
 
-SUMMARY_SECONDS = 600.0
-"""The least time between two messages to the owner."""
 AT_ONCE = 50
 NAMED = 3
 """The contacts that a summary names."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from wabot.core.answer_size import Room
+from wabot.core.history_span import ALWAYS, Span
 from wabot.core.jobs import Job, State
 from wabot.core.json_values import stored_text
 from wabot.core.messages import Contact, Stop
 from wabot.core.outgoing import Origin
 from wabot.core.reply_caps import ANSWERS, HIGHEST
-from wabot.core.span import ALWAYS, Span
 from wabot.journal import contacts, indexes, transcripts
 from wabot.journal.message_documents import MESSAGE, document
 from wabot.journal.sqlite import Reader

@@ -38,7 +38,7 @@ from wabot.journal.batch_queueing import Slices
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.between_accounts import BetweenAccounts
 from wabot.journal.connections import Connect, Connection, OnDemand, Threads
-from wabot.journal.contact_list import ContactLists
+from wabot.journal.contact_list_and_search import ContactLists
 from wabot.journal.costs import Costs
 from wabot.journal.event_queue import TellsPrograms
 from wabot.journal.first_messages import FirstMessages

@@ -1,4 +1,4 @@
-"""What the owner was told of a person, in the talk with the owner's own number: forgotten with the person."""
+"""Alerts to the owner: how often, whom they name, and that they are forgotten with the person."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from wabot.core.json_values import blanked
 from wabot.journal import indexes
 from wabot.journal.transitions import apply_event, fail_message, promote
 
+ALERT_SECONDS = 3600.0
+"""The least time between two alerts about one contact. That a contact still waits is told without waiting for it."""
+SUMMARY_SECONDS = 600.0
+"""The least time between two messages to the owner."""
 STEP = 50
 """Messages to the owner that one commit changes."""
 

@@ -14,12 +14,11 @@ from wabot.core.may_send import TAKEN_OVER
 from wabot.core.messages import Person
 from wabot.core.outgoing import OF_ASSISTANT
 from wabot.journal import contacts, indexes, opt_outs
+from wabot.journal.owner_alerts import ALERT_SECONDS
 from wabot.journal.queue import UNSENT
 from wabot.journal.transitions import apply_event, fail_message, promote
 
 UNTIL_RESUMED = 1e18
-ALERT_SECONDS = 3600.0
-"""The least time between two alerts about one contact. That a contact still waits is told without waiting for it."""
 AT_ONCE = 50
 """Pauses that one step ends."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wabot.core.jobs import Kind, State
 from wabot.core.phone_numbers import is_bsuid, normalize_number
-from wabot.journal.contact_list import Question
+from wabot.journal.contact_list_and_search import Question
 from wabot.journal.from_outside import JournalFile
 from wabot.journal.outbox_list import Query
 from wabot.settings.loading import Settings

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from wabot.journal.contact_list import Question
+from wabot.journal.contact_list_and_search import Question
 from wabot.web.answers import Refusal
 from wabot.web.auth import ACCOUNTS
 from wabot.web.history import QUESTION_LIMIT

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from wabot.core.exceptions import ArchiveDown
-from wabot.core.span import ALWAYS, Span
+from wabot.core.history_span import ALWAYS, Span
 from wabot.log import get_logger
 
 T = TypeVar("T")
