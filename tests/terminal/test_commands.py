@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.business import ANA, BEN, EVA
-from tests.process import PATIENCE, RUN, World, environment, eventually, world
+from tests.process import PATIENCE, RUN, World, environment, eventually, free_port, world
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error
 
@@ -223,6 +223,24 @@ _READS = (
     ("conversations", BEN, "--json"),
     ("outbox", "list", "--json", "--number", BEN),
 )
+
+
+async def test_events_are_listed_from_the_journal_when_wabot_is_down(tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    endpoint = {"url": address, "secret": "whsec_" + "c2VjcmV0" * 5, "types": ["message.received"]}
+    async with world(tmp_path) as w:
+        await w.start(WABOT_EVENTS=json.dumps([endpoint]))
+        await w.meta.say("Hello", from_=BEN)
+        up = (await run(w, "outbox", "list", "--kind", "event", "--json")).json
+        await w.wabot.stop()
+
+        down = await run(w, "outbox", "list", "--kind", "event", "--number", BEN, "--json")
+        shown = await run(w, "outbox", "list", "--kind", "event")
+
+    assert [one["outbox_id"] for one in down.json["outbox"]] == [one["outbox_id"] for one in up["outbox"]] != []
+    assert (down.status, down.json["outbox"][0]["number"], down.json["outbox"][0]["kind"]) == (0, BEN, "event")
+    assert "What follows is from the journal." in down.err
+    assert (shown.status, BEN in shown.out) == (0, True)
 
 
 async def test_watch_shows_what_is_said_as_it_happens_also_across_a_restart(w: World) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from wabot.core.exceptions import JournalDown
-from wabot.journal import history, message_documents, outbox_documents, outbox_list
+from wabot.core.jobs import Kind
+from wabot.journal import event_queue, history, message_documents, outbox_documents, outbox_list
 from wabot.journal.connections import OnLoop
 from wabot.journal.contact_list_and_search import ContactLists
+from wabot.journal.event_queue import EventQuery
 from wabot.journal.journal import FILE_NAME
 from wabot.journal.outbox_list import Query
 from wabot.journal.sqlite import Reader
@@ -44,8 +46,12 @@ class JournalFile(ContactLists):
         return [message_documents.shown(one) for one in page.messages]
 
     async def outbox(self, query: Query) -> list[dict[str, Any]]:
-        """Sends or replies, newest first."""
-        return await self._read_long(outbox_list.listing, query, self._name)
+        """Sends, replies or events, newest first."""
+        if query.kind is not Kind.EVENT:
+            return await self._read_long(outbox_list.listing, query, self._name)
+        events = EventQuery(query.state, query.limit, query.before, query.identity)
+        found = await self._read_long(event_queue.listing, events)
+        return [{"outbox_id": f"{self._name}-{one.pop('id')}", "kind": str(Kind.EVENT), **one} for one in found]
 
     async def outbox_one(self, outbox_id: str) -> dict[str, Any] | None:
         """One send or reply; None if it is not of this journal."""

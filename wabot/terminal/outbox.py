@@ -41,7 +41,8 @@ async def _retry_many(calls: ServiceCalls, args: argparse.Namespace) -> None:
 def _print_list(answer: dict[str, Any]) -> None:
     for job in answer["outbox"]:
         made = printing.clock(job["created_at"])
-        error = f"{job['error']} ({job['error_code']})" if job["error"] else ""
+        code = f" ({job['error_code']})" if job.get("error_code") else ""
+        error = f"{job['error']}{code}" if job["error"] else ""
         became = f"{job['message_status']}  {error}" if job["kind"] == "send" else job.get("why") or error
         printing.line(f"{job['outbox_id']:<16} {made}  {job['number'] or '?':<16} {job['state']:<9} {became}".rstrip())
     if "next_cursor" in answer:

@@ -54,12 +54,10 @@ class Reading:
         return {"count": len(messages), "messages": messages}
 
     async def outbox(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """As `GET /outbox`. Events are listed by the running service alone. Raises NotRunning, Refused, JournalDown."""
+        """As `GET /outbox`. Raises Refused, JournalDown."""
         try:
             return await self._calls("GET", "/outbox", query)
         except NotRunning as away:
-            if query.get("kind") == Kind.EVENT:
-                raise
             self._say(away)
         try:
             asked = Query(
