@@ -82,6 +82,24 @@ async def test_a_person_answers_by_hand_and_hands_back(wabot: Business, owner: V
     assert "The assistant answers" in page.text
 
 
+async def test_a_second_click_sends_nothing_and_other_words_are_another_message(
+    wabot: Business, owner: Visitor
+) -> None:
+    await wabot.meta.say("Hello", from_=ANA, name="Ana")
+    await _answered(wabot, ANA)
+    page = await owner.get(f"/console/conversations/{ANA}")
+    key = re.search(r'name="key" value="([^"]+)"', page.html)
+    assert key is not None
+    for text in ("Yes!", "Yes!", "And tulips, too"):
+        page = await owner.post(f"/console/conversations/{ANA}/write", {"text": text, "key": key[1]})
+        assert "The message is on its way" in page.text
+    said: list[str] = []
+    while "And tulips, too" not in said:
+        await asyncio.sleep(0.01)
+        said = [each.payload.get("text", {}).get("body", "") for each in wabot.meta.sent if each.to == ANA]
+    assert said.count("Yes!") == 1
+
+
 async def test_where_the_window_is_closed_only_a_template_can_be_sent(tmp_path: Path) -> None:
     async with business(tmp_path / "data", whatsapp={"business_account_id": "200000000000002"}) as b:
         await b.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -65,18 +67,25 @@ async def write(request: web.Request) -> web.StreamResponse:
     takeover = "takeover" in form
     if "template" in form:
         chosen = await template_form.read(account, form)
-        message = template_message(chosen, Origin.STAFF)
-        await account.service.send(OneMessage(number, message, {"template": chosen}, takeover=takeover))
+        message = OneMessage(number, template_message(chosen, Origin.STAFF), {"template": chosen}, takeover=takeover)
     elif "link" in form:
         asked = _file(form)
-        message = message_building.message(asked, None)
-        await account.service.send(OneMessage(number, message, {"message": asked}, takeover=takeover))
+        message = OneMessage(number, message_building.message(asked, None), {"message": asked}, takeover=takeover)
     else:
         text = str(form.get("text", "")).strip()
         reply_to = str(form.get("reply_to", "")) or None
-        message = message_building.text(text, reply_to)
-        await account.service.send(OneMessage(number, message, {"text": text}, quotes=reply_to, takeover=takeover))
+        said = message_building.text(text, reply_to)
+        message = OneMessage(number, said, {"text": text, "reply_to": reply_to}, quotes=reply_to, takeover=takeover)
+    await account.service.send(replace(message, key=_key(form, message)))
     return _back(request, "sent")
+
+
+def _key(form: Mapping[str, Any], message: OneMessage) -> str | None:
+    """The same form with the same words is the same message: a second click sends nothing.
+
+    Other words are another message: who goes back in the browser may get the old form again.
+    """
+    return f"console-{form['key']}-{message.fingerprint[:16]}" if form.get("key") else None
 
 
 def _file(form: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +177,7 @@ async def _talk(account: Account, identity: str, request: web.Request) -> dict[s
         "contact": contact,
         "selected": identity,
         "open": True,
+        "key": secrets.token_urlsafe(16),
         "bubbles": shown,
         "partial": history.partial,
         "before": before,
