@@ -170,6 +170,7 @@ async def after_one_page(library: Library, journal: Messages, folder: Folder) ->
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media_keeper, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr(media_keeper, "OUTAGE_SECONDS", 0.0)
+    monkeypatch.setattr(media_keeper, "OUTAGE_TRIES", 25)
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -180,6 +181,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         ([Missing.LATER] * 3, False),
         ([Missing.OUTAGE] * 20 + [Missing.LATER] * 2, True),
         ([Missing.GONE], False),
+        ([Missing.OUTAGE] * 30, False),
     ],
 )
 async def test_how_often_it_is_tried(failures: list[Missing], found: bool) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import repeat
 from typing import Protocol, TypeVar
 
 from wabot.core.exceptions import JournalDown, MediumMissing, Missing
@@ -14,7 +15,8 @@ from wabot.work.attachments import Library, Room, content_of
 
 PAUSES = (5.0, 30.0, 120.0, 600.0)
 """Seconds until each further try for a medium that Meta does not hand out. In an outage no try is spent."""
-OUTAGE_SECONDS = 30.0
+OUTAGE_SECONDS, OUTAGE_TRIES = 30.0, 2880
+"""In an outage: a day. What Meta refuses for as long may be refused for good, and must not keep later media waiting."""
 LOOK_SECONDS, IDLE_SECONDS = 1.0, 3600.0
 AT_ONCE = 4
 
@@ -67,20 +69,22 @@ class MediaKeeper:
                 await self._journal.changed(seen, IDLE_SECONDS)
 
     async def _keep(self, message_id: int, contact_id: int, medium: Medium) -> None:
-        """Keep one medium, unless it cannot be had. In an outage that uses up no try."""
-        pauses = iter(PAUSES)
-        while not await asyncio.to_thread(self._files.has, contact_id, medium):
+        """Keep one medium, unless it cannot be had, or its sender is forgotten meanwhile."""
+        there, pauses, first = partial(self._journal.has_message, message_id), Pauses(), True
+        while not await asyncio.to_thread(self._files.has, contact_id, medium) and await _when_it_works(there):
             try:
                 async with self._turns:
                     await self._fetch(message_id, contact_id, medium)
                 return
             except MediumMissing as error:
-                pause, reason = _pause(error.missing, pauses), str(error)
+                pause, reason = pauses.after(error.missing), str(error)
             except OSError as error:  # such as a full disk
-                pause, reason = OUTAGE_SECONDS, error.strerror or type(error).__name__
-            log.warning("media.not_kept", medium=medium.kind, reason=reason, again_in_seconds=pause)
+                pause, reason = pauses.after(Missing.OUTAGE), error.strerror or type(error).__name__
+            if first or pause is None:
+                log.warning("media.not_kept", medium=medium.kind, reason=reason, again_in_seconds=pause)
             if pause is None:
                 return
+            first = False
             await asyncio.sleep(pause)
 
     async def _fetch(self, message_id: int, contact_id: int, medium: Medium) -> None:
@@ -97,11 +101,17 @@ class MediaKeeper:
             await asyncio.to_thread(self._files.drop, contact_id, medium)
 
 
-def _pause(missing: Missing, pauses: Iterator[float]) -> float | None:
-    """Seconds until the next try; None if there is none."""
-    if missing is Missing.OUTAGE:
-        return OUTAGE_SECONDS
-    return next(pauses, None) if missing is Missing.LATER else None
+class Pauses:
+    """How long to wait until the next try for one medium. An outage uses up no try, but lasts a day at the most."""
+
+    def __init__(self) -> None:
+        self._tries, self._outage = iter(PAUSES), repeat(OUTAGE_SECONDS, OUTAGE_TRIES)
+
+    def after(self, missing: Missing) -> float | None:
+        """Seconds until the next try; None if there is none."""
+        if missing is Missing.GONE:
+            return None
+        return next(self._outage if missing is Missing.OUTAGE else self._tries, None)
 
 
 async def _when_it_works(ask: Callable[[], Awaitable[T]]) -> T:
