@@ -74,10 +74,11 @@ class WebhookIntake:
             parts = {number: incoming for number, incoming in parts.items() if number not in refused}
             if all(incoming == Webhook() for incoming in parts.values()):
                 raise BadSignature()
-        if len(parts) == 1:
-            ((number, incoming),) = parts.items()
-            return await self._accept(number, incoming)
-        some = [self._accept(number, incoming) for number, incoming in parts.items() if incoming != Webhook()]
+        if len(parts) > 1:  # the first account's is there even if nothing is for it
+            parts = {number: incoming for number, incoming in parts.items() if incoming != Webhook()}
+        some = [self._accept(number, incoming) for number, incoming in parts.items()]
+        if len(some) == 1:
+            return await some[0]  # nearly always so; `gather` would make it a task
         done = await asyncio.gather(*some, return_exceptions=True)  # one account's trouble stops no other's part
         for one in done:
             if isinstance(one, BaseException):
