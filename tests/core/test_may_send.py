@@ -68,7 +68,8 @@ def test_a_template_needs_no_window() -> None:
 @pytest.mark.parametrize("origin", list(Origin))
 @pytest.mark.parametrize("template", [True, False])
 def test_who_opted_out_gets_nothing_but_the_confirmation(origin: Origin, template: bool) -> None:
-    expected = None if origin is Origin.SERVICE else (Event.GIVE_UP, "opted_out")
+    tells_owner = origin is Origin.SERVICE and template
+    expected = None if origin is Origin.CONFIRMATION or tells_owner else (Event.GIVE_UP, "opted_out")
     assert told(of(origin, stopped=Stop.ALL, template=template)) == expected
 
 

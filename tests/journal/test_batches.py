@@ -440,7 +440,7 @@ async def test_an_answer_overtakes_a_batch_that_is_being_queued(scene: Scene) ->
     await scene.journal.tend(NOW)
     first, *others = await scene.claim(limit=20)
     assert first.outgoing is not None
-    assert first.outgoing.origin is Origin.SERVICE
+    assert first.outgoing.origin is Origin.CONFIRMATION
     assert len(others) == 10
 
 

@@ -30,7 +30,7 @@ wait, and what arrives meanwhile is answered together."""
 
 _CUT = "…"
 
-_NOT_SHOWN = frozenset({Origin.FALLBACK, Origin.SERVICE, Origin.LIMIT})
+_NOT_SHOWN = frozenset({Origin.FALLBACK, Origin.SERVICE, Origin.CONFIRMATION, Origin.LIMIT})
 """Fixed texts: a model that sees them as its own words begins to imitate them."""
 
 

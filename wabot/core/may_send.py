@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wabot.core.jobs import Event, Job, Outcome
 from wabot.core.messages import Stop
-from wabot.core.outgoing import OF_ASSISTANT, Origin
+from wabot.core.outgoing import OF_ASSISTANT, Origin, Outgoing
 
 TAKEN_OVER = "A person answers this contact"
 
@@ -52,7 +52,7 @@ def check(job: Job, now: float, *, attempts: int, bulk_waits: BulkWaits = never)
         return Outcome(Event.EXPIRE, spent=False, error="Too late to be of use", code="expired")
     if not job.contact.address:
         return Outcome(Event.GIVE_UP, spent=False, error="This number is somebody else's now", code="passed_on")
-    if job.contact.stopped is Stop.ALL and outgoing.origin is not Origin.SERVICE:
+    if job.contact.stopped is Stop.ALL and not _ignores_opt_out(outgoing):
         return _given_up(OPTED_OUT)
     silent = job.contact.is_paused(now) or job.id <= job.contact.silent_upto
     if silent and outgoing.origin in OF_ASSISTANT:
@@ -71,6 +71,12 @@ def check(job: Job, now: float, *, attempts: int, bulk_waits: BulkWaits = never)
         event = Event.GIVE_UP if job.pause.refuse else Event.HOLD
         return Outcome(event, due_at=job.pause.until, spent=False, error=job.pause.reason, code=job.pause.code)
     return None
+
+
+def _ignores_opt_out(outgoing: Outgoing) -> bool:
+    """Whether it is the confirmation, or tells the owner."""
+    tells_owner = outgoing.origin is Origin.SERVICE and outgoing.template is not None
+    return outgoing.origin is Origin.CONFIRMATION or tells_owner
 
 
 def unwanted(stopped: Stop | None, category: str | None, *, bulk: bool) -> Why | None:

@@ -15,7 +15,10 @@ from wabot.core.quick_replies import Choices
 
 
 class Origin(StrEnum):
-    """Who wrote a message."""
+    """Who wrote a message.
+
+    CONFIRMATION: of STOP or START. SERVICE: any other text of wabot's own, and the templates that tell the owner.
+    """
 
     PERSON = "person"
     AI = "ai"
@@ -23,6 +26,7 @@ class Origin(StrEnum):
     TEMPLATE = "template"
     BULK = "bulk"
     SERVICE = "service"
+    CONFIRMATION = "confirmation"
     STAFF = "staff"
     LIMIT = "limit"
 

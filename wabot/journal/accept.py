@@ -250,7 +250,7 @@ def _apply_wish(db: sqlite3.Connection, author: Author, wish: Wish, *, at: float
     text = rules.consent.answer(wish)
     if not changed or not text:
         return False
-    confirmation = text_message(text, Origin.SERVICE)
+    confirmation = text_message(text, Origin.CONFIRMATION)
     enqueue(db, author.id, confirmation, now=now, expires_at=now + rules.reply_expires_seconds)
     return True
 
