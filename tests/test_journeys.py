@@ -756,7 +756,8 @@ async def test_the_outbox_can_be_worked_from_the_terminal_while_wabot_runs(tmp_p
 
         assert '"state": "cancelled"' in await _terminal_says(w, port, "outbox", "cancel", last)
         assert '"attempts": 1' in await _terminal_says(w, port, "outbox", "show", first)
-        assert '"state": "queued"' in await _terminal_says(w, port, "outbox", "retry", first)
+        retried = await _terminal_says(w, port, "outbox", "retry", first)
+        assert re.search(r'"state": "(queued|running|done)"', retried), "it may have left by now"
         await has(w, "[hello_world]")
         await has(w, "[hello_world]", number=BEN)
 
