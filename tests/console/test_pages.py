@@ -221,6 +221,23 @@ async def test_a_batch_from_a_table_is_checked_started_once_and_stopped(tmp_path
             assert (await v.get("/console/batches/nothing")).status == 404
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("+919876543210,Ana\n+919876543211,Ben", "The first line of the table has a number, +919876543210"),
+        ("number,number,name\n+919876543210,+919876543211,Ana", "Two columns of the table are called number"),
+        ('number,name\n+919876543210,"Ana\n+919876543211,Ben', "of the table is no CSV"),
+        ('number,name\n+919876543210,"Ana\n+919876543211,Ben"', "a value of several lines"),
+        (f'number,name\n+919876543210,"{"x" * 140_000}"', "of the table is no CSV"),
+    ],
+)
+async def test_a_table_that_would_leave_out_or_mix_up_people_is_refused(tmp_path: Path, table: str, words: str) -> None:
+    async with business(tmp_path / "data", whatsapp={"business_account_id": "200000000000002"}) as b, visitor(b) as v:
+        page = await v.post("/console/batches/new", {"table": table, "template": "invitation/en_US"})
+        assert words in page.text
+        assert "Send one message" not in page.text
+
+
 async def test_a_table_of_ten_thousand_people_fits_into_the_form(tmp_path: Path) -> None:
     async with business(tmp_path / "data", whatsapp={"business_account_id": "200000000000002"}) as b, visitor(b) as v:
         b.meta.templates.add("welcome", "en_US", "UTILITY", [{"type": "BODY", "text": "Welcome, {{1}}!"}])

@@ -17,6 +17,7 @@ from wabot.console import rendering, template_form
 from wabot.console.serving import to
 from wabot.core import template_values
 from wabot.core.exceptions import InvalidInput
+from wabot.core.phone_numbers import InvalidNumber, normalize_number
 from wabot.core.templates import Template
 from wabot.web.answers import Refusal
 from wabot.web.request_account import account_of
@@ -83,14 +84,38 @@ def read_table(text: str) -> Table:
         raise Refusal(422, "The table is empty: its first line names the columns, and one of them is the number.")
     first = text.splitlines()[0]
     delimiter = max(",;\t", key=first.count)
-    lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    try:
+        lines = list(reader)
+    except csv.Error as error:
+        raise Refusal(
+            422, f"Line {reader.line_num} of the table is no CSV: {error}. Is a quotation mark open?"
+        ) from None
     columns = [name.strip() for name in lines[0]]
+    _check_names(columns)
     rows = [dict(zip(columns, (cell.strip() for cell in line), strict=False)) for line in lines[1:] if any(line)]
     if not rows:
         raise Refusal(422, "The table has no rows under the names of its columns.")
     if len(rows) > MAX_RECIPIENTS:
         raise Refusal(422, f"The table has {len(rows)} rows; one batch takes {MAX_RECIPIENTS}.")
     return Table(columns, rows)
+
+
+def _check_names(columns: Sequence[str]) -> None:
+    """Raises Refusal where nobody could say what a column is: then somebody is left out, or gets another's message."""
+    for name in columns:
+        if name and columns.count(name) > 1:
+            raise Refusal(422, f"Two columns of the table are called {name}: give each a name of its own.")
+        if _is_number(name):
+            raise Refusal(422, f"The first line of the table has a number, {name}: it must name the columns.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        normalize_number(text)
+    except InvalidNumber:
+        return False
+    return True
 
 
 async def _template(account: Account, form: Mapping[str, Any]) -> Template:
@@ -121,6 +146,8 @@ def _bulk(
         values = _values(row, columns)
         if absent := template_values.missing(template, values):
             raise Refusal(422, f"Line {place} of the table has no value for {', '.join(absent)}.")
+        if any("\n" in value or "\r" in value for value in values.values()):
+            raise Refusal(422, f"Line {place} of the table has a value of several lines: is a quotation mark open?")
         recipients.append(Asked(values[NUMBER], template_values.components(template, values)))
     named = {"name": template.name, "language": template.language, "components": []}
     at = str(form.get("send_at", "")).strip()
