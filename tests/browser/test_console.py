@@ -102,6 +102,49 @@ async def test_a_half_typed_answer_stays_when_a_message_comes(tmp_path: Path) ->
         assert await w.page.get_by_label("Write as a person").input_value() == "Half of what I"
 
 
+async def test_a_pasted_text_that_is_too_long_is_neither_cut_nor_sent(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations/{ANA}")
+        field = w.page.get_by_label("Write as a person")
+        await field.fill("z" * 5000)
+        await w.page.get_by_role("button", name="Send", exact=True).click()
+        await w.page.locator("textarea:invalid").wait_for()
+        assert len(await field.input_value()) == 5000
+        await field.fill("z" * 4096)
+        await field.press("Enter")
+        await w.page.get_by_text("The message is on its way").wait_for()
+        said = [each.payload["text"]["body"] for each in b.meta.sent if each.to == ANA and each.type == "text"]
+        assert not [text for text in said if text.startswith("zz") and len(text) != 4096]
+
+
+async def test_long_names_and_numbers_leave_what_is_beside_them_in_its_place(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window() as w:
+        await b.meta.say("Hello", from_="491711234599", name="Maximiliana-" + "ohneleerzeichen" * 8)
+        await b.post("/initiate-bulk", {"numbers": ["491711234597", EVA]})
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/conversations")
+        line = w.page.locator(".contact", has_text="Maximiliana")
+        name, time = await line.locator("strong").bounding_box(), await line.locator("time").bounding_box()
+        around = await line.bounding_box()
+        assert name is not None
+        assert time is not None
+        assert around is not None
+        assert name["x"] + name["width"] <= time["x"]
+        assert time["x"] + time["width"] <= around["x"] + around["width"]
+        assert time["height"] < 30
+        await w.page.goto(f"{b.url}/console/batches")
+        await w.page.get_by_role("link", name="messages").first.click()
+        number = await w.page.get_by_role("link", name="491711234597").bounding_box()
+        assert number is not None
+        assert number["height"] < 30, "a number is one line"
+        await w.page.set_viewport_size({"width": 390, "height": 800})
+        await w.page.goto(f"{b.url}/console/outbox")
+        words = await w.page.locator(".row.bad .grow").first.bounding_box()
+        assert words is not None
+        assert words["width"] > 300, "the button stands below the words"
+
+
 async def test_by_keyboard_one_finds_opens_and_answers_a_contact(tmp_path: Path) -> None:
     async with shop(tmp_path / "data") as b, window() as w:
         await sign_in(w, b)

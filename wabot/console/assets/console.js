@@ -27,6 +27,10 @@
   document.addEventListener("change", function (event) {
     if (event.target.matches("[data-submit]")) event.target.form.submit();
   });
+  document.addEventListener("input", function (event) {  // what was pasted is not cut in silence, as by a maxlength
+    const field = event.target;
+    if (field.dataset.most) field.setCustomValidity(field.value.length > field.dataset.most ? field.dataset.tooLong : "");
+  });
   document.addEventListener("submit", function (event) {
     const question = event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
