@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from wabot.console import texts
+from wabot import message_building
+from wabot.console import batches, conversations, events, new_batch, now, outbox, serving, template_form, texts
 from wabot.core import may_send, remedies, waiting_reasons
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Kind, State
@@ -32,6 +34,10 @@ def sentences() -> Iterator[str]:
                 said = waiting_reasons.why(kind, state, due_at=due, now=1.0, attempts=0, error=error, paused=paused)
                 assert said is not None
                 yield said
+    for module in (batches, conversations, events, new_batch, now, outbox, serving, template_form):
+        for words in re.findall(r'Refusal\(\d+, f?"([^"]+)"\)', Path(str(module.__file__)).read_text("utf-8")):
+            yield re.sub(r"\{[^}]*\}", "7", words)
+    yield from message_building._WORDS.values()
     yield from (may_send.TAKEN_OVER, may_send.OPTED_OUT[0], "Quiet hours until 08:00", "Waits for the pair limit")
 
 
