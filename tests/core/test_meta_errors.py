@@ -330,6 +330,8 @@ def test_an_error_beside_messages_is_an_error() -> None:
         ({"message": "Rate limit hit", "error_data": {"details": "Too fast."}}, "Rate limit hit: Too fast."),
         ({"message": "Rate limit hit", "error_data": "Too fast."}, "Rate limit hit: Too fast."),
         ({"title": "Undeliverable", "message": "(#131026) Undeliverable"}, "Undeliverable"),
+        ({"title": "Not delivered.", "error_data": {"details": "Too many."}}, "Not delivered: Too many."),
+        ({"title": "Not delivered", "error_data": {"details": "Not Delivered."}}, "Not delivered"),
         ({"message": "Same", "error_data": {"details": "Same"}}, "Same"),
         ({"error_data": {"details": "Only this"}}, "Only this"),
         ({"message": " \n ", "error_data": {"details": None}}, "Meta gave no reason"),

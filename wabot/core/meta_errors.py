@@ -266,7 +266,8 @@ def _reason(error: Mapping[str, Any]) -> str:
     parts: list[str] = []
     for value in (error.get("title") or error.get("message"), details):
         text = " ".join(sendable(value).split()) if isinstance(value, str) else ""
-        if text and text not in parts:
+        if text and text.rstrip(".").casefold() not in (part.rstrip(".").casefold() for part in parts):
             parts.append(text)
-    masked = _SENSITIVE.sub(lambda found: mask(found[0]), ": ".join(parts))
+    whole = ": ".join([*(part.rstrip(".") for part in parts[:-1]), *parts[-1:]])
+    masked = _SENSITIVE.sub(lambda found: mask(found[0]), whole)
     return masked[:REASON_LIMIT] or "Meta gave no reason"
