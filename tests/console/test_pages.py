@@ -6,6 +6,7 @@ import asyncio
 import html
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -337,6 +338,42 @@ async def test_the_pages_speak_the_language_of_the_browser_or_of_a_choice(wabot:
     assert chosen.path == "/console/outbox"
     assert 'lang="es"' in chosen.html
     assert quote("/console/outbox") in chosen.html
+
+
+async def test_what_is_counted_and_what_became_of_it_is_said_in_the_language_of_the_page(
+    wabot: Business, owner: Visitor
+) -> None:
+    await wabot.meta.say("Hello", from_=ANA, name="Ana")
+    await _answered(wabot, ANA)
+    spanish = {"Accept-Language": "es"}
+    while "nada que cueste" in (page := await owner.get("/console", headers=spanish)).text:
+        await asyncio.sleep(0.02)
+    assert re.search(r"Último webhook hace \d+ s", page.text)
+    assert re.search(r"\d (servicio|utilidad|publicidad)", page.text)
+    while "leído" not in (page := await owner.get(f"/console/conversations/{ANA}", headers=spanish)).text:
+        await asyncio.sleep(0.02)
+    assert "read" not in page.text.split()
+    listed = await owner.get("/console/outbox", params={"view": "all"}, headers=spanish)
+    assert "· plantilla" in listed.text
+
+
+async def test_while_nothing_is_sent_a_message_is_not_called_on_its_way(wabot: Business, owner: Visitor) -> None:
+    await wabot.meta.say("Hello", from_=ANA, name="Ana")
+    await _answered(wabot, ANA)
+    wabot.meta.behaviour.always(EVA, error(190))
+    await wabot.post("/messages", {"number": EVA, "template": {"name": "hello_world"}}, headers={"Prefer": "wait=0"})
+    while "Nothing is sent" not in (page := await owner.get("/console")).text:
+        await asyncio.sleep(0.02)
+    assert "Meta: works" not in page.text
+    page = await owner.post(f"/console/conversations/{ANA}/write", {"text": "Anna here"})
+    assert "The message waits: nothing is sent at present" in page.text
+
+
+async def test_a_scheduled_batch_is_listed_with_its_time(wabot: Business, owner: Visitor) -> None:
+    at = datetime.now(UTC) + timedelta(days=2)
+    await wabot.post("/initiate-bulk", {"numbers": [ANA], "send_at": at.isoformat()})
+    page = await owner.get("/console/batches")
+    assert f"scheduled Is sent at {at:%H:%M}" in page.text
 
 
 async def test_all_of_a_talk_can_be_read_page_by_page(

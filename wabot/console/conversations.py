@@ -77,7 +77,7 @@ async def write(request: web.Request) -> web.StreamResponse:
         said = message_building.text(text, reply_to)
         message = OneMessage(number, said, {"text": text, "reply_to": reply_to}, quotes=reply_to, takeover=takeover)
     await account.service.send(replace(message, key=_key(form, message)))
-    return _back(request, "sent")
+    return _back(request, "sent_later" if account.lanes[Kind.SEND].paused else "sent")
 
 
 def _key(form: Mapping[str, Any], message: OneMessage) -> str | None:
