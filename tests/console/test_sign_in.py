@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -35,6 +36,22 @@ async def test_a_key_signs_in_and_the_page_that_was_asked_for_comes(wabot: Busin
         assert (page.status, page.path) == (200, "/console/outbox")
         for elsewhere in ("https://evil.example/", "//evil.example", "/get", "/console\\evil", "/consoled"):
             assert (await v.sign_in(KEY, elsewhere)).path == "/console"
+
+
+async def test_whose_session_ended_under_a_form_comes_back_to_the_page_of_the_form(wabot: Business) -> None:
+    await wabot.meta.say("Hello", from_=ANA)
+    talk = f"/console/conversations/{ANA}"
+    async with visitor(wabot) as v:
+        v.session.cookie_jar.clear()
+        for came_from, onward in ((f"{wabot.url}{talk}", talk), ("https://evil.example/console/outbox", "/console")):
+            asked = await v.post(f"{talk}/write", {"text": "Hi"}, {"Referer": came_from})
+            assert asked.status == 401
+            (found,) = re.findall(r'name="next" value="([^"]+)"', asked.html)
+            assert found == onward
+        assert (await v.sign_in(KEY, talk)).path == talk
+        refused = await v.post(f"{talk}/write", {"text": ""}, {"Referer": f"{wabot.url}{talk}"})
+        assert refused.status == 422
+        assert f"next={talk}" in unquote(refused.html), "another language is chosen there"
 
 
 async def test_the_cookie_is_for_nobody_else(wabot: Business) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wabot.console import texts, words
-from wabot.web.auth import ACCOUNTS, GATE, OPENED
+from wabot.web.auth import ACCOUNTS, GATE, OPENED, READING
 from wabot.web.request_account import named_account
 from wabot.web.sessions import COOKIE
 
@@ -50,6 +51,7 @@ def html(request: web.Request, template: str, values: Mapping[str, Any]) -> str:
             languages=texts.LANGUAGES,
             pages=PAGES,
             path=request.path,
+            where=where(request),
             account=account,
             accounts=_accounts(request),
             signed_in=request.app[GATE].is_signed_in(request),
@@ -60,6 +62,14 @@ def html(request: web.Request, template: str, values: Mapping[str, Any]) -> str:
             **values,
         )
     )
+
+
+def where(request: web.Request) -> str:
+    """The page to come back to, such as after a sign-in: this one, or the one whose form was sent, if it is ours."""
+    if request.method in READING:
+        return request.path_qs
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    return came_from._replace(scheme="", netloc="").geturl() if came_from.netloc == request.host else "/console"
 
 
 def page(request: web.Request, template: str, values: Mapping[str, Any], *, status: int = 200) -> web.Response:

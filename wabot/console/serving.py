@@ -37,7 +37,8 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     gate = request.app[GATE]
     if request.path != SIGN_IN and not gate.is_signed_in(request):
         status = 200 if request.path == "/console" else 401  # what asks for a part of a page keeps what it has
-        response: web.StreamResponse = rendering.page(request, "sign_in.html", {"next": request.path_qs}, status=status)
+        onward = {"next": rendering.where(request)}
+        response: web.StreamResponse = rendering.page(request, "sign_in.html", onward, status=status)
     else:
         try:
             _choose_account(request)
