@@ -164,7 +164,7 @@
     const days = Math.round(process.ahead / 86400);
     $("process").textContent = "wabot " + (process.state === "running" ? "runs" : "is " + process.state)
       + (process.pid && process.state === "running" ? " (pid " + process.pid + ")" : "")
-      + (process.kills ? " · killed " + process.kills + "×" : "") + (days ? " · " + days + " days later" : "");
+      + (process.kills ? " · killed " + process.kills + "×" : "") + (days ? " · " + days + (days === 1 ? " day later" : " days later") : "");
   }
 
   function showTrouble(trouble) {
