@@ -93,6 +93,18 @@ async def test_a_customer_talks_with_wabot_and_sees_ticks(tmp_path: Path) -> Non
         assert heard(again) == heard(state), "Meta may deliver twice; the answer comes once"
 
 
+async def test_what_is_said_by_a_program_is_on_the_phone_too(tmp_path: Path) -> None:
+    async with phone(tmp_path) as p:
+        asked = {"from": "919876500100", "text": "how much is it?"}
+        async with p.client.post(f"{p.url}/sandbox/say", json=asked) as answer:
+            assert answer.status == 200
+        state = await p.until(heard)
+        await p.say("and on Sundays?")
+        state = await p.until(lambda state: len(heard(state)) == 2)
+        said = [bubble["text"] for bubble in state["talks"][0]["bubbles"] if bubble["mine"]]
+        assert said == ["how much is it?", "and on Sundays?"]
+
+
 async def test_kill_9_while_an_answer_is_made_and_it_comes_all_the_same_once(tmp_path: Path) -> None:
     async with phone(tmp_path) as p:
         before = (await p.state())["process"]["pid"]

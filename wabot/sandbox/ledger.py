@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from wabot.core.messages import Receipt
+from wabot.sandbox.people import Customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,17 @@ class Seen:
     typing: bool
 
 
-Event = Sent | Seen | Receipt
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A customer said something. `took`: the business answered the webhook with 200."""
+
+    wamid: str
+    customer: Customer
+    said: Mapping[str, Any]
+    took: bool
+
+
+Event = Sent | Seen | Said | Receipt
 
 
 class Ledger:

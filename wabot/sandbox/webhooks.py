@@ -14,7 +14,7 @@ from typing import Any
 from wabot.core.complaint import part, parts
 from wabot.sandbox import graph, payloads
 from wabot.sandbox.account import Account
-from wabot.sandbox.ledger import Ledger
+from wabot.sandbox.ledger import Ledger, Said
 from wabot.sandbox.media import Store
 from wabot.sandbox.people import Customer, People
 from wabot.sandbox.template import Template
@@ -189,7 +189,10 @@ class Webhooks(Ledger):
         if not self.account.receives("messages"):
             return wamid, NO_ANSWER
         answers = await asyncio.gather(*(self.deliver(body, attempts=attempts) for _ in range(times)))
-        return wamid, max(status for status, _ in answers)
+        status = max(status for status, _ in answers)
+        if not system:
+            self.record(Said(wamid, customer, said, took=status == 200))
+        return wamid, status
 
     async def echo(self, text: str, *, to: str) -> tuple[str, int]:
         """Staff writes to a number in the phone app: the message's id, and the HTTP status.

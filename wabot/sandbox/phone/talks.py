@@ -9,7 +9,7 @@ from typing import Any
 from wabot.core.complaint import part, text_of
 from wabot.core.messages import Receipt
 from wabot.sandbox import payloads
-from wabot.sandbox.ledger import Event, Seen, Sent
+from wabot.sandbox.ledger import Event, Said, Seen, Sent
 from wabot.sandbox.meta import Meta
 from wabot.sandbox.on_screen import readable
 from wabot.sandbox.people import Customer
@@ -111,6 +111,10 @@ class Talks:
                 self._heard(event)
             case Seen():
                 self._seen(event)
+            case Said():  # by the terminal or a program, unless the phone has it already
+                talk = self.of(event.customer)
+                if not any(bubble.id == event.wamid for bubble in talk.bubbles):
+                    self.taken(talk, self.say(talk, event.wamid, event.said), took=event.took)
             case Receipt(person=person) if person:
                 for talk in self._talks.values():
                     for bubble in talk.bubbles:
