@@ -145,6 +145,19 @@ async def test_long_names_and_numbers_leave_what_is_beside_them_in_its_place(tmp
         assert words["width"] > 300, "the button stands below the words"
 
 
+async def test_a_button_in_a_tile_stays_within_it_in_spanish_on_a_phone(tmp_path: Path) -> None:
+    async with shop(tmp_path / "data") as b, window(width=390) as w:
+        b.meta.behaviour.always(BEN, error(190))
+        await b.post("/messages", {"number": BEN, "text": "Hello"}, headers={"Prefer": "wait=0"})
+        await sign_in(w, b)
+        await w.page.goto(f"{b.url}/console/language?to=es&next=/console")
+        tile = w.page.locator(".tile", has_text="Intentar ahora")
+        around, button = await tile.bounding_box(), await tile.get_by_role("button").bounding_box()
+        assert around is not None
+        assert button is not None
+        assert button["x"] + button["width"] < around["x"] + around["width"] - 8, "the padding is kept"
+
+
 async def test_by_keyboard_one_finds_opens_and_answers_a_contact(tmp_path: Path) -> None:
     async with shop(tmp_path / "data") as b, window() as w:
         await sign_in(w, b)
