@@ -59,7 +59,8 @@ class Audit:
     async def everything_is_there(self, *, until: float) -> None:
         """What was acknowledged before `until` is in the history, and answered, or it is recorded why not."""
         begin, self._asked_until = self._asked_until, max(until, self._asked_until)
-        words = [w for w in self._witness.words.values() if begin <= (w.acknowledged_at or -1.0) < self._asked_until]
+        all_words = [word for word in self._witness.words.values() if not word.forgotten]
+        words = [w for w in all_words if begin <= (w.acknowledged_at or -1.0) < self._asked_until]
         for person in sorted({word.person for word in words}):
             await self._check_person(person, [word for word in words if word.person == person])
 
@@ -138,6 +139,7 @@ class Audit:
                 self._check_batch(batch_id, found.json)
         await self.everything_is_there(until=self._witness.now() - 3600.0)
         self._check_archive()
+        self._world.forgettings.at_rest()
         await self._world.programs.at_rest()
 
     def _check_batch(self, batch_id: str, batch: dict[str, Any]) -> None:
@@ -158,6 +160,8 @@ class Audit:
         texts = bodies_of(list(archive.documents.values()))
         since = max(archive.emptied_at - DAY, 0.0)
         for word in self._witness.words.values():
+            if word.forgotten:
+                continue
             if word.text.startswith("w") and since < (word.acknowledged_at or -1.0) < self._witness.now() - 3600.0:
                 if f"{word.text}?" not in texts:
                     self._witness.found("archive", f"{word.text} is not in the archive", word.person)

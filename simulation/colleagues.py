@@ -41,13 +41,18 @@ class Colleagues:
                 person = self._world.customers.people[self._witness.last_speaker]
             else:
                 person = self._dice.choice(self._world.customers.people)
-            if not self.quiet and person.id not in self._busy and self._may_be_looked_after(person):
+            if not self.quiet and not self.looks_after(person) and self._may_be_looked_after(person):
                 self._busy.add(person.id)
                 actor(self._look_after(person))
 
+    def looks_after(self, person: Person) -> bool:
+        """Whether somebody is looking after a person."""
+        return person.id in self._busy
+
     def _may_be_looked_after(self, person: Person) -> bool:
         """Whether the world knows under which number wabot knows a person."""
-        return not (person.changing or person.inherited or person.left or self._world.requests.moved(person.id))
+        moved = person.changing or person.inherited or person.left or self._world.requests.moved(person.id)
+        return not (person.leaving or moved)
 
     async def _look_after(self, person: Person) -> None:
         for _ in range(self._dice.choice((1, 2, 3))):

@@ -33,6 +33,7 @@ class Person:
     changing: bool = False
     inherited: bool = False
     left: bool = False
+    leaving: bool = False
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Customers:
     async def _live(self, person: Person) -> None:
         while True:
             await asyncio.sleep(self._dice.expovariate(self._weights.talks_a_day / DAY))
-            if self.quiet:
+            if self.quiet or person.leaving:
                 continue
             luck = self._dice.random()
             if luck < self._weights.moves and "moves" not in self._without:
@@ -132,6 +133,8 @@ class Customers:
             await asyncio.sleep(self._dice.choice((5.0, 30.0, 120.0)) * self._dice.random())
 
     async def _say(self, person: Person) -> None:
+        if person.leaving:
+            return
         word = f"w{person.id}.{person.words}"
         person.words += 1
         wamid = self._new_wamid(person)

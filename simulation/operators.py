@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from random import Random
@@ -15,6 +16,7 @@ from simulation.witness import Witness
 from simulation.worlds import Weights
 
 if TYPE_CHECKING:
+    from simulation.customers import Person
     from simulation.world import World
 
 DAY = 86400.0
@@ -31,6 +33,7 @@ class Operators:
         self._witness: Witness = world.witness
         self._weights, self._key = weights, key
         self._batches = 0
+        self._asked_for = Counter[int]()
         self.quiet = False
 
     def start(self) -> None:
@@ -62,7 +65,20 @@ class Operators:
     async def _batch(self) -> None:
         number = self._batches
         self._batches += 1
-        people = self._dice.sample(self._world.customers.people, self._dice.choice((1, 2, 4, 8)))
+        chosen = self._dice.sample(self._world.customers.people, self._dice.choice((1, 2, 4, 8)))
+        if not (people := [person for person in chosen if not person.leaving]):
+            return
+        self._asked_for.update(ids := [person.id for person in people])
+        try:
+            await self._send_batch(number, people)
+        finally:
+            self._asked_for.subtract(ids)
+
+    def asks_for(self, person: int) -> bool:
+        """Whether a batch with a person is being asked for, or may be again."""
+        return self._asked_for[person] > 0
+
+    async def _send_batch(self, number: int, people: list[Person]) -> None:
         recipients: list[dict[str, Any]] = []
         for person in people:
             word = f"b{number}.{person.id}"

@@ -170,7 +170,7 @@ class Programs:
         told = self._told[url]
         until = self._witness.now() - 3600.0
         for word in self._witness.words.values():
-            if word.acknowledged_at is None or word.acknowledged_at > until:
+            if word.forgotten or word.acknowledged_at is None or word.acknowledged_at > until:
                 continue
             if word.wamid and word.wamid not in told["message.received"]:
                 self._missing(url, "message.received", word.text, word.person, word.acknowledged_at)

@@ -62,6 +62,7 @@ class Requests:
         self._world.takeovers.check(event, person, job, words)
         if job not in witness.retried_by_hand:
             self._world.schedules.check(event, person, words)
+            self._world.forgettings.check(person, job, words)
         if job not in self._first:
             self._first[job] = witness.now()
             self._check_order(event, person, job)

@@ -135,6 +135,10 @@ class Takeovers:
         self._witness.settle_all(person)
         self._witness.trace("given.back", person=person)
 
+    def forgotten(self, person: int) -> None:
+        """wabot has forgotten a person: they are as new."""
+        self._of[person], self._awaiting[person] = Silence(), Awaiting()
+
     def staff_spoke(self, person: int) -> None:
         """wabot knows that a colleague spoke to a person, or that nobody is needed: they wait no more."""
         self._awaiting[person].staff_at = self._witness.now()

@@ -35,6 +35,7 @@ class Word:
     """Something that a person said, or that an operator sent. Times are seconds of the run.
 
     `jobs`: those whose request with it Meta accepted, each with the time. `settled`: it needs no answer of its own.
+    `forgotten`: with who said it.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Word:
     jobs: dict[str, float] = field(default_factory=dict)
     settled: bool = False
     late: bool = False
+    forgotten: bool = False
 
 
 @dataclass

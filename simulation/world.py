@@ -16,6 +16,7 @@ from simulation.colleagues import Colleagues
 from simulation.customers import Customers
 from simulation.disk import Disk
 from simulation.faults import Faults
+from simulation.forgettings import Forgettings
 from simulation.meta import Courier, Moods, Weather, graph
 from simulation.model import Model
 from simulation.operators import Operators
@@ -146,6 +147,7 @@ class World:
         self.takeovers, self.schedules = Takeovers(self), Schedules(self)
         self.witness.may_be_silent = self.takeovers.may_be_silent
         self.colleagues = Colleagues(self, self.dice("colleagues"), weights)
+        self.forgettings = Forgettings(self, self.dice("forgettings"), weights)
         self.outbox_watch = OutboxWatch(self, weights.look_seconds)
         self.requests, self.audit = Requests(self), Audit(self)
         self.meta.subscribe(self.requests)
@@ -211,6 +213,8 @@ class World:
             self.operators.start()
         if "colleagues" not in self.plan.without:
             self.colleagues.start()
+        if "forgettings" not in self.plan.without:
+            self.forgettings.start()
         actor(self._then_rest(done))
         await done.wait()
         await self.supervisor.kill()
@@ -218,7 +222,7 @@ class World:
     async def _then_rest(self, done: asyncio.Event) -> None:
         busy = min(self.plan.days, self._weights.busy_days)
         await asyncio.sleep(busy * DAY)
-        self.customers.quiet = self.operators.quiet = self.colleagues.quiet = True
+        self.customers.quiet = self.operators.quiet = self.colleagues.quiet = self.forgettings.quiet = True
         await asyncio.sleep((self.plan.days - busy) * DAY)
         self.faults.ending.set()
         await asyncio.sleep(REST_SECONDS)

@@ -26,7 +26,8 @@ QUIET_HOURS, ZONE = "21:00-08:00", "Asia/Kolkata"
 class Weights:
     """What a world is like. `faults`: by kind, how many a day and the seconds that each lasts; with `only`, there are
     no others. `settings` by "section.key". `hands_a_day`: how often an operator
-    retries or cancels. `takeovers_a_day`: how often a colleague steps in. `asks`: the share of talks in which somebody
+    retries or cancels. `takeovers_a_day`: how often a colleague steps in. `forgets_a_day`: how
+    often somebody wants to be forgotten. `asks`: the share of talks in which somebody
     asks for one. `scheduled`: the share of batches that are to leave later. `quiet_hours`: how likely there are any.
     `busy_days`: after so many nobody writes any more. `takeovers_a_day`: how often a
     colleague steps in. `asks`: the share of talks in which somebody asks for one. `look_seconds`: how often
@@ -42,6 +43,7 @@ class Weights:
     batches_a_day: float = 5.0
     hands_a_day: float = 6.0
     takeovers_a_day: float = 2.0
+    forgets_a_day: float = 0.0
     asks: float = 0.02
     scheduled: float = 0.2
     quiet_hours: float = 0.2
@@ -148,6 +150,12 @@ WORLDS: Mapping[str, Weights] = {
     "schedules by a wrong clock": Weights(
         {"clock jumps": (6.0, HOUR), "clock hiccup": (20.0, 20.0), "crash": (4.0, 0.0)},
         only=True, batches_a_day=40.0, scheduled=0.8, quiet_hours=0.7,
+    ),
+    "people are forgotten": Weights(
+        {"crash": (12.0, 0.0), "crash in commit": (8.0, 0.0), "webhooks late": (2.0, HOUR),
+         "webhooks repeated": (6.0, HOUR), "model slow": (6.0, HOUR), "meta cuts": (4.0, HOUR),
+         "archive away": (4.0, HOUR)},
+        only=True, forgets_a_day=30.0, talks_a_day=12.0, batches_a_day=10.0, moves=0.0,
     ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},

@@ -10,6 +10,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, receipt, said, sent, text
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import ForeignPart, Notice, Person, Status, Stop, Webhook
+from wabot.journal import batch_results
 from wabot.journal.erasure import Erased
 from wabot.journal.forgotten import REMEMBERED_SECONDS
 
@@ -85,6 +86,22 @@ async def test_a_wamid_is_recognised_for_thirty_days(scene: Scene) -> None:
     while await scene.journal.prune(before=later, now=later):
         pass
     assert (await scene.hear(said("wamid.1"))).stored == 1
+
+
+async def test_who_was_in_a_batch_twice_or_in_one_that_was_cancelled_is_in_neither(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_results, "RESULTS", 2)
+    await scene.batch(BEN, ANA, BEN, ANA)
+    await scene.journal.writer(
+        lambda db: db.execute(
+            "INSERT INTO recipients (batch_id, position, number, error, error_code)"
+            " VALUES ('b0', 0, ?, 'Cancelled', 'cancelled')", (ANA,),
+        ).rowcount
+    )  # fmt: skip
+    await forget(scene, ANA)
+    assert traces(scene, ANA) == []
+    assert {row["number"] for row in scene.rows("SELECT number FROM recipients")} == {"", BEN}
 
 
 async def test_their_place_in_a_batch_stays_without_them(scene: Scene) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from wabot.core.jobs import State
 from wabot.journal import copies
@@ -142,3 +143,27 @@ def _result(row: sqlite3.Row) -> RecipientResult:
         error=error,
         error_code=code,
     )
+
+
+RESULTS = 2_000
+"""Results that one commit looks through."""
+Place: TypeAlias = tuple[str, int]
+FIRST: Place = ("", -1)
+
+
+def forget(db: sqlite3.Connection, names: Sequence[str], after: Place) -> Place | None:
+    """Remove a person from results that no job of theirs leads to: those cancelled, or given twice.
+
+    Some results after a place; where to go on, None at the end.
+    """
+    rows = db.execute(
+        "SELECT batch_id, position, number FROM recipients WHERE (batch_id, position) > (?, ?)"
+        " ORDER BY batch_id, position LIMIT ?",
+        (*after, RESULTS),
+    ).fetchall()
+    db.executemany(
+        "UPDATE recipients SET number = '', error = 'The person was forgotten', error_code = 'forgotten'"
+        " WHERE batch_id = ? AND position = ?",
+        [(row["batch_id"], row["position"]) for row in rows if row["number"] in names],
+    )
+    return (rows[-1]["batch_id"], rows[-1]["position"]) if len(rows) == RESULTS else None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wabot.journal import (
+    batch_results,
     contacts,
     contents,
     event_queue,
@@ -119,6 +120,11 @@ def look_through(db: sqlite3.Connection, forgetting: int, after: tuple[int, int]
         if named.search(row["raw"]):
             foreign_webhooks.rewrite(db, row["id"], foreign_webhooks.without(row["raw"], named))
     return (last_notice, last_webhook) if (last_notice, last_webhook) != after else None
+
+
+def leave_results(db: sqlite3.Connection, forgetting: int, after: batch_results.Place) -> batch_results.Place | None:
+    """Remove a person from results of batches; where to go on, None at the end."""
+    return batch_results.forget(db, _list(db, forgetting, "names"), after)
 
 
 def leave_alerts(db: sqlite3.Connection, forgetting: int, now: float) -> bool:

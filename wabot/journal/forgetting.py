@@ -15,7 +15,7 @@ from pathlib import Path
 
 from wabot.core.exceptions import JournalDown
 from wabot.core.messages import Person
-from wabot.journal import erasure, forgotten, kept_media
+from wabot.journal import batch_results, erasure, forgotten, kept_media
 from wabot.journal.accept import Rules
 from wabot.journal.batch_waiters import Watchers
 from wabot.journal.connections import Connection
@@ -99,6 +99,9 @@ class ForgetsPeople:
         after: tuple[int, int] | None = (0, 0)
         while after is not None:
             after = await self.writer(erasure.look_through, forgetting, after)
+        place: batch_results.Place | None = batch_results.FIRST
+        while place is not None:
+            place = await self.writer(erasure.leave_results, forgetting, place)
         while await self.writer(erasure.leave_alerts, forgetting, now):
             pass
         await self._delete_files(forgetting)
