@@ -21,9 +21,15 @@ from wabot.journal.batch_waiters import Watchers
 from wabot.journal.connections import Connection
 from wabot.journal.erasure import Erased, Forgetting
 from wabot.journal.sqlite import Reader, Writer
+from wabot.log import get_logger
 
+REWRITTEN = 64 << 20
+"""The most bytes of a journal that is written anew for a person: some tenths of a second."""
 PEOPLE_AT_ONCE = 1000
 """People who are looked for in one commit among those who were forgotten."""
+
+
+log = get_logger()
 
 
 class ForgetsPeople:
@@ -106,7 +112,7 @@ class ForgetsPeople:
             pass
         await self._delete_files(forgetting)
         await self.writer(erasure.end, forgetting)
-        if await self._connection.run(_empty_wal):
+        if await self._connection.run(_rewrite) and await self._connection.run(_empty_wal):
             await self.writer(erasure.erased, forgetting, now, archive=archive)
             await self._connection.run(_empty_wal)  # of the names
             await self._learn_who_leaves()
@@ -122,6 +128,22 @@ class ForgetsPeople:
 
     async def _learn_who_leaves(self) -> None:
         self.leaving = await self._read_long(erasure.being_forgotten)
+
+
+def _rewrite(db: sqlite3.Connection) -> bool:
+    """Write the file anew, if it is small; False if that is not possible now.
+
+    Where SQLite has moved rows from one page to another, the old bytes stay between the rows, which secure_delete does
+    not clear. A large file would stop the writer for too long: there they are overwritten as others need the place.
+    """
+    (pages,), (size,) = db.execute("PRAGMA page_count").fetchone(), db.execute("PRAGMA page_size").fetchone()
+    if pages * size <= REWRITTEN:
+        try:
+            db.execute("VACUUM")
+        except sqlite3.Error as error:
+            log.warning("journal.not_rewritten", reason=str(error))
+            return False
+    return True
 
 
 def _empty_wal(db: sqlite3.Connection) -> bool:
