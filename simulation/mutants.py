@@ -163,6 +163,13 @@ MUTANTS: dict[str, Mutant] = {
     "an event that cannot be told yet lets the next one pass": Mutant(
         "wabot.core.owner_events", "    return Outcome(Event.RETRY, due_at=min(due, expires_at), error=error)\n",
         "    return Outcome(Event.SUCCEED)\n", "the owner's programs come and go"),
+    # Forgetting
+    "old bytes stay between rows": Mutant(
+        "wabot.journal.forgetting", "if pages * size <= REWRITTEN:", "if False:", "people are forgotten"),
+    "what is delivered again brings back who is forgotten": Mutant(
+        "wabot.journal.forgotten", "for wamid in wamids if wamid]", "for wamid in () if wamid]", "people are forgotten"),
+    "the WAL keeps who is forgotten": Mutant(
+        "wabot.journal.forgetting", "    busy, _, _ = db.execute(\"PRAGMA wal_checkpoint(TRUNCATE)\").fetchone()\n    return not busy\n", "    return True\n", "people are forgotten"),
     **PAST_DEFECTS,
 }  # fmt: skip
 """By what is wrong then."""

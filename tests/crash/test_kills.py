@@ -127,7 +127,7 @@ async def test_with_park_it_is_never_sent_again_by_itself_but_waits_for_a_person
 
         status, answer = await w.post(f"/outbox/{send['outbox_id']}/retry", {})
 
-        assert (status, answer["state"]) == (200, "queued")
+        assert (status, answer["state"] in ("queued", "running", "done")) == (200, True), "it may have left by now"
         await w.meta.until(lambda meta: len(meta.sent) == 2)
 
 

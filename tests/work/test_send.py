@@ -195,7 +195,7 @@ async def test_what_may_not_leave_does_not_and_costs_nothing(job: Job, event: Ev
 
 
 async def test_a_confirmation_reaches_who_opted_out() -> None:
-    job = replace(JOB, contact=replace(CONTACT, stopped=Stop.ALL), outgoing=replace(TEXT, origin=Origin.SERVICE))
+    job = replace(JOB, contact=replace(CONTACT, stopped=Stop.ALL), outgoing=replace(TEXT, origin=Origin.CONFIRMATION))
     assert (await desk().hand(job)).event is Event.SUCCEED
 
 
