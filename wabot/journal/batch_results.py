@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from wabot.core.jobs import State
 from wabot.journal import copies
+from wabot.journal.transitions import SAYS_FORGOTTEN
 
 SENT, QUEUED, FAILED = "sent", "queued", "failed"
 """What became of a recipient: Meta accepted the message and did not fail it; it is still to be sent; or neither."""
@@ -162,8 +163,7 @@ def forget(db: sqlite3.Connection, names: Sequence[str], after: Place) -> Place 
         (*after, RESULTS),
     ).fetchall()
     db.executemany(
-        "UPDATE recipients SET number = '', error = 'The person was forgotten', error_code = 'forgotten'"
-        " WHERE batch_id = ? AND position = ?",
+        f"UPDATE recipients SET number = '', {SAYS_FORGOTTEN} WHERE batch_id = ? AND position = ?",
         [(row["batch_id"], row["position"]) for row in rows if row["number"] in names],
     )
     return (rows[-1]["batch_id"], rows[-1]["position"]) if len(rows) == RESULTS else None

@@ -25,13 +25,12 @@ from wabot.journal import (
     opt_outs,
     owner_alerts,
 )
+from wabot.journal.transitions import SAYS_FORGOTTEN
 
 STEP, JOBS_STEP = 200, 10
 """Messages and jobs that one commit deletes. The place of a job in its batch of up to 10 000 must be found."""
 LOOKED_THROUGH = 200
 """Stored webhooks and notices that one commit looks through."""
-
-_ERROR = "error = 'The person was forgotten', error_code = 'forgotten'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +264,7 @@ def _delete_jobs(db: sqlite3.Connection, forgetting: int, ids: Iterable[int], sa
         gone = db.execute("DELETE FROM jobs WHERE id = ? RETURNING batch_id", (job_id,)).fetchall()
         for row in gone:
             db.execute(
-                f"UPDATE recipients SET number = '', job_id = NULL, {_ERROR} WHERE batch_id = ? AND job_id = ?",
+                f"UPDATE recipients SET number = '', job_id = NULL, {SAYS_FORGOTTEN} WHERE batch_id = ? AND job_id = ?",
                 (row["batch_id"], job_id),
             )
         count += len(gone)
@@ -280,7 +279,7 @@ def _leave_batches(db: sqlite3.Connection, names: Iterable[str]) -> None:
         (json.dumps(list(names)),),
     ).fetchall()
     db.executemany(
-        f"UPDATE recipients SET number = '', content_id = NULL, {_ERROR} WHERE batch_id = ? AND position = ?",
+        f"UPDATE recipients SET number = '', content_id = NULL, {SAYS_FORGOTTEN} WHERE batch_id = ? AND position = ?",
         [(row["batch_id"], row["position"]) for row in rows],
     )
     contents.drop_unused(db, {row["content_id"] for row in rows if row["content_id"] is not None})

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 
+from wabot.core.messages import SERVICE_WINDOW_SECONDS
 from wabot.core.messaging_limit import CODE
 from wabot.journal import indexes
 from wabot.journal.sqlite import Reader, Writer
 
-WINDOW = 86400.0
-
 _WRITTEN_FIRST = [
     f"SELECT m.person, {at} FROM jobs JOIN messages m ON m.job_id = jobs.id WHERE {left}"
     " AND m.type = 'template' AND m.status <> 'failed' AND NOT EXISTS (SELECT 1 FROM messages i"
-    f" WHERE i.contact_id = m.contact_id AND i.timestamp > {at} - {WINDOW} AND i.timestamp <= {at}"
+    f" WHERE i.contact_id = m.contact_id AND i.timestamp > {at} - {SERVICE_WINDOW_SECONDS} AND i.timestamp <= {at}"
     " AND i.direction = 'in')"
     for at, left in (
         ("settled_at", "settled_at > :since AND kind = 'send' AND state = 'done'"),

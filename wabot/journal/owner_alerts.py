@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from wabot.core.jobs import Event, State
 from wabot.core.json_values import blanked
 from wabot.journal import indexes
-from wabot.journal.transitions import apply_event, fail_message, promote
+from wabot.journal.transitions import FORGOTTEN, SAYS_FORGOTTEN, apply_event, fail_message, promote
 
 ALERT_SECONDS = 3600.0
 """The least time between two alerts about one contact. That a contact still waits is told without waiting for it."""
@@ -71,7 +71,6 @@ def _blanked_json(text: str, words: str) -> str:
 def _cancel(db: sqlite3.Connection, job_id: int, now: float) -> None:
     row = db.execute(f"SELECT contact_id, state FROM jobs WHERE id = ? AND {_NOT_SENT}", (job_id,)).fetchone()
     if row is not None:
-        why = "error = 'The person was forgotten', error_code = 'forgotten'"
-        apply_event(db, job_id, State(row["state"]), Event.CANCEL, now, also=why)
-        fail_message(db, job_id, "The person was forgotten", "forgotten")
+        apply_event(db, job_id, State(row["state"]), Event.CANCEL, now, also=SAYS_FORGOTTEN)
+        fail_message(db, job_id, *FORGOTTEN)
         promote(db, row["contact_id"], now)

@@ -19,6 +19,10 @@ _MERGES_WAIT = "EXISTS (SELECT 1 FROM merges WHERE done_at IS NULL AND contact_i
 _HAS_HEAD = f"EXISTS (SELECT 1 FROM jobs WHERE {indexes.HEAD} AND contact_id = :contact)"
 _IS_ANSWERED = f"EXISTS (SELECT 1 FROM jobs WHERE {indexes.ANSWERING} AND contact_id = :contact)"
 
+FORGOTTEN = "The person was forgotten", "forgotten"
+"""What stands in jobs, messages and results of batches that were somebody's who was forgotten: words and code."""
+SAYS_FORGOTTEN = "error = '{}', error_code = '{}'".format(*FORGOTTEN)
+
 
 class Moved(NamedTuple):
     """A job that was moved: its state now, its contact now, and whether the contact waits to be merged."""
