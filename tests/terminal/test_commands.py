@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -243,50 +244,50 @@ async def test_events_are_listed_from_the_journal_when_wabot_is_down(tmp_path: P
     assert (shown.status, BEN in shown.out) == (0, True)
 
 
-async def test_watch_shows_what_is_said_as_it_happens_also_across_a_restart(w: World) -> None:
-    await w.meta.say("Hello", from_=BEN)
+@asynccontextmanager
+async def watching(w: World) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """What `watch` prints, from its start on."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, str(RUN), "--config", str(w.config), "watch", "--json",
         cwd=w.place, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     assert child.stdout is not None
+    said = (json.loads(line) async for line in child.stdout)
     try:
-        async with asyncio.timeout(PATIENCE):
-            assert json.loads(await child.stdout.readline())["body"] == "Hello"
-            await w.restart()
-            await w.meta.say("Are you there?", from_=ANA)
-            while (one := json.loads(await child.stdout.readline()))["body"] != "Are you there?":
-                pass
-            assert (one["number"], one["direction"]) == (ANA, "in")
+        yield said
     finally:
+        await said.aclose()
         child.terminate()
         await child.communicate()
+
+
+async def test_watch_shows_what_is_said_as_it_happens_also_across_a_restart(w: World) -> None:
+    await w.meta.say("Hello", from_=BEN)
+    async with watching(w) as said, asyncio.timeout(PATIENCE):
+        assert (await anext(said))["body"] == "Hello"
+        await w.restart()
+        await w.meta.say("Are you there?", from_=ANA)
+        while (one := await anext(said))["body"] != "Are you there?":
+            pass
+        assert (one["number"], one["direction"]) == (ANA, "in")
 
 
 async def test_watch_misses_nothing_of_a_burst_of_many_people_and_of_one(w: World) -> None:
     """Many more than it reads at once, between two looks."""
     await w.meta.say("Before", from_=EVA)
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(RUN), "--config", str(w.config), "watch", "--json",
-        cwd=w.place, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert child.stdout is not None
     people = [f"9198765{n:05}" for n in range(250)]
     missing = {f"from {person}" for person in people} | {f"Eva's {n}" for n in range(250)}
     try:
-        async with asyncio.timeout(3 * PATIENCE):
-            assert json.loads(await child.stdout.readline())["body"] == "Before"
+        async with watching(w) as said, asyncio.timeout(3 * PATIENCE):
+            assert (await anext(said))["body"] == "Before"
             await asyncio.gather(
                 *(w.meta.say(f"from {person}", from_=person) for person in people),
                 *(w.meta.say(f"Eva's {n}", from_=EVA) for n in range(250)),
             )
             while missing:
-                missing.discard(json.loads(await child.stdout.readline())["body"])
+                missing.discard((await anext(said))["body"])
     except TimeoutError:
         raise AssertionError(f"{len(missing)} are missing, such as {min(missing)}") from None
-    finally:
-        child.terminate()
-        await child.communicate()
 
 
 async def test_the_commands_need_the_address_and_the_key_only(w: World) -> None:
