@@ -12,7 +12,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wabot.console import texts, words
-from wabot.web.auth import ACCOUNTS, GATE, OPENED, READING
+from wabot.web.auth import ACCOUNTS, GATE, READING
 from wabot.web.request_account import named_account
 from wabot.web.sessions import COOKIE
 
@@ -79,7 +79,7 @@ def page(request: web.Request, template: str, values: Mapping[str, Any], *, stat
 
 def _accounts(request: web.Request) -> list[str]:
     """The names of the accounts that somebody may see, where there are several."""
-    accounts, opened = request.app[ACCOUNTS], request.get(OPENED)
+    accounts, key = request.app[ACCOUNTS], request.app[GATE].sessions.key_of(request.cookies.get(COOKIE))
     if not accounts.several:
         return []
-    return [one.name for one in accounts.identities if opened is None or one.name in opened]
+    return [one.name for one in accounts.identities if key is None or key.accounts is None or one.name in key.accounts]

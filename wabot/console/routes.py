@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,18 @@ def _lazily(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]
 
     handler.__doc__ = name
     return handler
+
+
+def is_of_console(request: web.Request) -> bool:
+    """Whether what is answered is shown to a person: everything at /console and below, also where nothing is."""
+    return request.path == "/console" or request.path.startswith("/console/")
+
+
+def error_page(request: web.Request, status: int, words: str | None, headers: Mapping[str, str]) -> web.Response:
+    """The page that says why something did not work; without words, what the status means."""
+    found: web.Response = import_module("wabot.console.serving").error_page(request, status, words)
+    found.headers.update(headers)
+    return found
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Serves a page of the console: signs in first, sets the headers that keep other sites out, shows errors as pages."""
+"""Serves a page of the console: signs in first, and sets the headers that keep other sites out. Errors are pages."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from wabot.accounts import UnknownAccount
-from wabot.console import rendering
-from wabot.core.exceptions import InvalidInput, JournalDown
+from wabot.console import rendering, texts
 from wabot.web.answers import Refusal
 from wabot.web.auth import ACCOUNTS, GATE, OPENED, READING
 from wabot.web.request_account import NAMED, named_account
@@ -33,20 +31,17 @@ SIGN_IN = "/console/sign-in"
 
 
 async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The answer of a handler, or of the sign-in, or an error, as a page."""
+    """The answer of a handler, or the sign-in. What it raises becomes a page, too: see `error_page`."""
     gate = request.app[GATE]
     if request.path != SIGN_IN and not gate.is_signed_in(request):
         status = 200 if request.path == "/console" else 401  # what asks for a part of a page keeps what it has
         onward = {"next": rendering.where(request)}
         response: web.StreamResponse = rendering.page(request, "sign_in.html", onward, status=status)
     else:
-        try:
-            _choose_account(request)
-            if request.method not in READING and request.path != SIGN_IN:
-                await _check_form(request)
-            response = await handler(request)
-        except (Refusal, InvalidInput, UnknownAccount, JournalDown) as error:
-            response = _error_page(request, error)
+        _choose_account(request)
+        if request.method not in READING and request.path != SIGN_IN:
+            await _check_form(request)
+        response = await handler(request)
     if not response.prepared:
         response.headers.update(HEADERS)
     return response
@@ -67,10 +62,15 @@ async def _check_form(request: web.Request) -> None:
         raise Refusal(403, "This form is not from a page of your session. Open the page again, and send it again.")
 
 
-def _error_page(request: web.Request, error: Exception) -> web.Response:
-    status = {Refusal: getattr(error, "status", 422), UnknownAccount: 404, JournalDown: 503}.get(type(error), 422)
-    words = error.message if isinstance(error, Refusal) else str(error)
-    return rendering.page(request, "error.html", {"status": status, "words": words}, status=status)
+def error_page(request: web.Request, status: int, words: str | None) -> web.Response:
+    """Why something did not work: in its own words, else by its status."""
+    meaning = f"errors.{status}"
+    values = {"status": status, "words": words, "meaning": meaning if texts.has(meaning) else "errors.other"}
+    response = rendering.page(request, "error.html", values, status=status)
+    response.headers.update(HEADERS)
+    if status == 413:
+        response.force_close()  # the rest of the body is not read
+    return response
 
 
 def to(path: str, request: web.Request, **asked: Any) -> web.Response:

@@ -86,7 +86,7 @@ class Gate:
 
     def is_signed_in(self, request: web.Request) -> bool:
         """Whether the pages of the console may be shown."""
-        return self._is_open_to(request) or self._of_session(request) is not None
+        return self._is_open_to(request) or self.sessions.key_of(request.cookies.get(COOKIE)) is not None
 
     def _of_session(self, request: web.Request) -> ApiKey | None:
         key = self.sessions.key_of(request.cookies.get(COOKIE))

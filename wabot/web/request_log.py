@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from wabot.accounts import UnknownAccount
+from wabot.console.routes import error_page, is_of_console
 from wabot.core.exceptions import InvalidInput, JournalDown
 from wabot.core.phone_numbers import InvalidNumber
 from wabot.core.signature import BadSignature
@@ -32,7 +33,8 @@ STATUS: dict[type[InvalidInput], int] = {
 }  # fmt: skip
 """The HTTP status of each error of the service."""
 
-CONSOLE = "/console"
+_REFUSALS = (Refusal, UnknownAccount, InvalidInput, JournalDown, web.HTTPException)
+"""What a handler raises to refuse a request; anything else is a fault of ours."""
 
 _BEARER = {"WWW-Authenticate": "Bearer"}
 
@@ -52,23 +54,14 @@ def serving(gate: Gate) -> Middleware:
         started = time.perf_counter()
         try:
             refusal = await gate.refuses(request)
-            if refusal and not answers.route_pattern(request).startswith(CONSOLE):  # whose pages let one sign in
-                response: web.StreamResponse = answers.error(401, refusal, headers=_BEARER)
-            else:
-                response = await handler(request)
-        except Refusal as refused:
-            response = answers.error(refused.status, refused.message, details=refused.details, headers=refused.headers)
-        except UnknownAccount as unknown:
-            response = answers.error(404, str(unknown))
-        except InvalidInput as refused:
-            response = answers.error(STATUS.get(type(refused), 422), str(refused), details=refused.details)
-        except JournalDown as down:
-            response = answers.error(503, str(down), headers=answers.RETRY_AFTER)
-        except web.HTTPException as http:
-            response = answers.error(http.status, http.reason, headers=_allow(http))
+            if refusal and not is_of_console(request):  # whose pages let one sign in
+                raise Refusal(401, refusal, headers=_BEARER)
+            response = await handler(request)
+        except _REFUSALS as error:
+            response = _refused(request, _refusal(error), own_words=not isinstance(error, web.HTTPException))
         except Exception:
             log.exception("request.broken", method=request.method, route=answers.route_pattern(request))
-            response = answers.error(500, "internal error; see the log")
+            response = _refused(request, Refusal(500, "internal error; see the log"), own_words=False)
         log.info(
             "request.served",
             method=request.method,
@@ -80,6 +73,27 @@ def serving(gate: Gate) -> Middleware:
         return response
 
     return answer
+
+
+def _refused(request: web.Request, refusal: Refusal, *, own_words: bool) -> web.Response:
+    """The answer to a request that failed: a page below /console, where only our own words are shown, else JSON."""
+    if not is_of_console(request):
+        return answers.error(refusal.status, refusal.message, details=refusal.details, headers=refusal.headers)
+    return error_page(request, refusal.status, refusal.message if own_words else None, refusal.headers or {})
+
+
+def _refusal(error: Exception) -> Refusal:
+    """What an exception of _REFUSALS means to the caller."""
+    match error:
+        case Refusal():
+            return error
+        case UnknownAccount():
+            return Refusal(404, str(error))
+        case InvalidInput():
+            return Refusal(STATUS.get(type(error), 422), str(error), details=error.details)
+        case web.HTTPException():
+            return Refusal(error.status, error.reason, headers=_allow(error))
+    return Refusal(503, str(error), headers=answers.RETRY_AFTER)
 
 
 def _allow(http: web.HTTPException) -> dict[str, str]:
