@@ -102,8 +102,11 @@ async def test_an_invalid_number_given_twice_is_no_duplicate_of_a_message(wabot:
 
 
 @pytest.mark.parametrize(
-    "written", ["+91 92165 98210", "91-9216-598210", "+91 (9216) 598210", "0091 9216598210", int(ANA)], ids=str
-)
+    "written",
+    ["+91 92165 98210", "91-9216-598210", "+91\u00a092165\u201398210", "+91 (9216) 598210", "+91 [9216] 598210",
+     "0091 9216598210", int(ANA)],
+    ids=str,
+)  # fmt: skip
 async def test_numbers_are_taken_as_people_write_them_and_returned_as_digits(wabot: Business, written: object) -> None:
     result = (await ask(wabot, {"numbers": [written]})).json["results"][0]
     assert (result["number"], result["status"]) == (ANA, "sent")

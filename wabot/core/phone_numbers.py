@@ -10,7 +10,8 @@ import phonenumbers
 from wabot.core.exceptions import InvalidInput
 
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
-_SPELLING = re.compile(r"[+\d\s().\-/]{1,40}")
+_SPELLING = re.compile(r"[+\d\s()\[\]./\-\u2010-\u2015\u2212]{1,40}")
+"""The last ones are the dashes and the minus that word processors and web pages write instead of a hyphen."""
 _PLAIN = re.compile(r"\+?([1-9]\d{4,16})", re.ASCII)
 _NOTHING = "(?!)"
 _OLD_MEXICAN = re.compile(r"521\d{10}", re.ASCII)
