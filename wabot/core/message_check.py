@@ -16,6 +16,8 @@ MEDIA = ("image", "audio", "video", "document", "sticker")
 TYPES = (*MEDIA, "text", "template", "location", "contacts", "interactive", "reaction")
 
 LONGEST_CAPTION = 1024
+_ONLY_OF = {"caption": ("image", "video", "document"), "filename": ("document",)}
+"""Fields that Meta takes with some kinds of media; with another kind it refuses the whole message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,14 @@ def complaint(message: Mapping[str, Any], known: Known = ANYTHING) -> Complaint 
 
 
 def _about_media(kind: str, content: Mapping[str, Any], known: Known) -> Complaint | None:
-    id_, caption = text_of(content, "id"), content.get("caption", "")
-    if not id_ and not text_of(content, "link"):
+    id_, link, caption = text_of(content, "id"), text_of(content, "link"), content.get("caption", "")
+    if not id_ and not link:
         return required(f"{kind}['id'] or ['link']")
+    if link and not link.startswith(("http://", "https://")):
+        return Complaint(100, f"Param {kind}['link'] is not a valid URI.")
+    for name, kinds in _ONLY_OF.items():
+        if name in content and kind not in kinds:
+            return Complaint(100, f"Unexpected key '{name}' on param '{kind}'.")
     if id_ and not known.has_media(id_):
         return Complaint(100, f"Param {kind}['id'] is not a valid whatsapp business account media attachment ID.")
     if not isinstance(caption, str) or len(caption) > LONGEST_CAPTION:
