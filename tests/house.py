@@ -40,7 +40,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "prometheus_client": ("wabot.metrics",),
     "pydantic": (
         "wabot.console.setup", "wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies",
-        "wabot.web.reference.*",
+        "wabot.web.reference.*", "wabot.web.validation",
     ),
     "pymongo": ("wabot.adapters.mongo",),
     "pypdf": ("wabot.knowledge.pdf_text",),
@@ -144,6 +144,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.terminal": (
         "wabot.api_keys", "wabot.core", "wabot.journal.contact_list_and_search", "wabot.journal.from_outside",
         "wabot.journal.outbox_list", "wabot.running_address", "wabot.settings", "wabot.terminal",
+        "wabot.web.request_models", "wabot.web.validation",
     ),
     "wabot.doctor": (
         "wabot.adapters.graph_api", "wabot.core", "wabot.doctor", "wabot.journal.inspection", "wabot.settings",

@@ -226,6 +226,28 @@ _READS = (
 )
 
 
+async def test_what_cannot_be_read_is_refused_in_the_same_words_when_wabot_is_down(w: World) -> None:
+    up = [await run(w, *command) for command in _UNREADABLE]
+    await w.wabot.stop()
+    down = [await run(w, *command) for command in _UNREADABLE]
+
+    assert [ran.status for ran in up + down] == [1] * 2 * len(_UNREADABLE)
+    assert all(ran.err.count("\n") == 1 for ran in up), up
+    assert [ran.err.splitlines()[-1] for ran in down] == [ran.err.strip() for ran in up]
+
+
+_UNREADABLE = (
+    ("conversations", "--limit", "0"),
+    ("conversations", "--cursor", "abc"),
+    ("conversations", ANA, "--limit", "-1"),
+    ("outbox", "list", "--limit", "0"),
+    ("outbox", "list", "--limit", "1001"),
+    ("outbox", "list", "--state", "gone"),
+    ("outbox", "list", "--cursor", "abc"),
+    ("outbox", "list", "--kind", "event", "--number", "12"),
+)
+
+
 async def test_events_are_listed_from_the_journal_when_wabot_is_down(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     endpoint = {"url": address, "secret": "whsec_" + "c2VjcmV0" * 5, "types": ["message.received"]}

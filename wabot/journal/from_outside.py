@@ -55,10 +55,14 @@ class JournalFile(ContactLists):
 
     async def outbox_one(self, outbox_id: str) -> dict[str, Any] | None:
         """One send or reply; None if it is not of this journal."""
+        job_id = self.job_id(outbox_id)
+        return None if job_id is None else await self._read_long(outbox_documents.one, job_id, self._name)
+
+    def job_id(self, outbox_id: str) -> int | None:
+        """The job id in an outbox id; None if it is not one of this journal."""
         name, _, number = outbox_id.partition("-")
-        if name != self._name or not (number.isascii() and number.isdigit() and len(number) <= 18):
-            return None
-        return await self._read_long(outbox_documents.one, int(number), self._name)
+        ours = name == self._name and number.isascii() and number.isdigit() and len(number) <= 18
+        return int(number) if ours else None
 
 
 def _file(data_dir: Path) -> Path:

@@ -16,7 +16,7 @@ async def outbox(settings: Settings, args: argparse.Namespace) -> int:
     reading, calls = Reading(settings, args.account), ServiceCalls(settings, args.account)
     if args.verb == "list":
         names = ("kind", "message", "state", "number", "batch_id", "cursor", "limit")
-        answer = await reading.outbox({name: str(getattr(args, name)) for name in names if getattr(args, name)})
+        answer = await reading.outbox({name: str(getattr(args, name)) for name in names if getattr(args, name) != ""})
         printing.as_json(answer) if args.json else _print_list(answer)
     elif args.verb == "show":
         printing.as_json(await reading.outbox_one(args.id))

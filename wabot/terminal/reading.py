@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from wabot.core.jobs import Kind, State
 from wabot.core.phone_numbers import is_bsuid, normalize_number
@@ -14,6 +14,10 @@ from wabot.journal.outbox_list import Query
 from wabot.settings.loading import Settings
 from wabot.terminal import printing
 from wabot.terminal.service_calls import NotRunning, Refused, ServiceCalls
+from wabot.web.request_models import ContactsQuery, Get, Model, OutboxQuery
+from wabot.web.validation import InvalidFields, validated
+
+M = TypeVar("M", bound=Model)
 
 
 class Reading:
@@ -30,10 +34,10 @@ class Reading:
             return await self._calls("GET", "/contacts", question)
         except NotRunning as away:
             self._say(away)
-        before = int(question["cursor"]) if question.get("cursor", "").lstrip("-").isdigit() else None
-        asked = Question(question.get("search", ""), "attention" in question, int(question["limit"]), before)
+        asked = _validated(ContactsQuery, question)
+        before = None if asked.cursor is None else int(asked.cursor)
         async with JournalFile.open(self._data_dir) as journal:
-            page = await journal.contacts(asked, time.time())
+            page = await journal.contacts(Question(asked.search, asked.attention, asked.limit, before), time.time())
         more = {"next_cursor": str(page.cursor)} if page.cursor is not None else {}
         return {"count": len(page.contacts), "contacts": page.contacts, **more}
 
@@ -42,11 +46,13 @@ class Reading:
 
         Raises Refused, InvalidNumber, JournalDown.
         """
+        body = {"number": number, "limit": limit, "include": ["queued", "failed"]}
+        body |= {"before": before} if before else {}
         try:
-            body = {"number": number, "limit": limit, "include": ["queued", "failed"]}
-            return await self._calls("POST", "/get", body=body | ({"before": before} if before else {}))
+            return await self._calls("POST", "/get", body=body)
         except NotRunning as away:
             self._say(away)
+        _validated(Get, body)
         async with JournalFile.open(self._data_dir) as journal:
             messages = await journal.talk(_identity(number), 0 if before else limit)
         if before:
@@ -54,25 +60,26 @@ class Reading:
         return {"count": len(messages), "messages": messages}
 
     async def outbox(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """As `GET /outbox`. Raises Refused, JournalDown."""
+        """As `GET /outbox`. Raises Refused, InvalidNumber, JournalDown."""
         try:
             return await self._calls("GET", "/outbox", query)
         except NotRunning as away:
             self._say(away)
-        try:
-            asked = Query(
-                kind=Kind(query.get("kind", Kind.SEND)),
-                state=State(query["state"]) if "state" in query else None,
-                identity=_identity(query["number"]) if "number" in query else "",
-                batch_id=query.get("batch_id", ""),
-                message=query.get("message"),  # type: ignore[arg-type]  # one of the choices of the argument
-                limit=int(query.get("limit", 50)),
-                before=int(query["cursor"].rpartition("-")[2]) if "cursor" in query else None,
-            )
-        except ValueError as error:
-            raise Refused(str(error), 422) from error
+        asked = _validated(OutboxQuery, query)
         async with JournalFile.open(self._data_dir) as journal:
-            jobs = await journal.outbox(asked)
+            if asked.cursor and journal.job_id(asked.cursor) is None:
+                raise Refused("cursor: not an outbox id", 422)
+            jobs = await journal.outbox(
+                Query(
+                    kind=Kind(asked.kind),
+                    state=State(asked.state) if asked.state else None,
+                    identity=_identity(asked.number) if asked.number else "",
+                    batch_id=asked.batch_id,
+                    message=asked.message,
+                    limit=asked.limit,
+                    before=journal.job_id(asked.cursor),
+                )
+            )
         more = {"next_cursor": jobs[-1]["outbox_id"]} if len(jobs) == asked.limit else {}
         return {"count": len(jobs), "outbox": jobs, **more}
 
@@ -92,6 +99,14 @@ class Reading:
         if not self._said:
             printing.note(f"{away} What follows is from the journal.")
             self._said = True
+
+
+def _validated(model: type[M], asked: Mapping[str, Any]) -> M:
+    """What was asked, as the service reads it. Raises Refused."""
+    try:
+        return validated(model, asked)
+    except InvalidFields as invalid:
+        raise Refused(str(invalid), 422, invalid.problems) from invalid
 
 
 def _after(before: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from wabot.core import json_limits
 from wabot.offload import Offload
 from wabot.web.answers import RETRY_AFTER, Refusal
 from wabot.web.auth import ACCOUNTS
 from wabot.web.request_account import NAMED
+from wabot.web.validation import PROBLEMS, InvalidFields, validated
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
 ACCOUNT_LIMIT = 4096
@@ -27,8 +28,8 @@ IN_FLIGHT = 64 << 20
 """The most bytes of bodies being received: this much for webhooks, and as much for all other requests."""
 READ_SECONDS = 30.0
 NESTING = 32
-FIELD_LENGTH, FIELDS, PROBLEMS = 100, 256, 50
-"""The most characters of a field's name in an error, fields of one object, and errors that are listed."""
+FIELDS = 256
+"""The most fields of one object."""
 
 OFFLOAD = web.AppKey("offload", Offload)
 
@@ -166,7 +167,7 @@ def _understand(body: bytes, shape: Callable[[Mapping[str, Any]], T]) -> tuple[s
         raise Refusal(400, "the body is not JSON in UTF-8") from None
     account = value.pop("account", None)
     if account is not None and not isinstance(account, str):
-        raise _invalid([{"field": "account", "message": "must be the name of an account"}])
+        raise _invalid(InvalidFields([{"field": "account", "message": "must be the name of an account"}]))
     return account, shape(value)
 
 
@@ -178,9 +179,9 @@ def validate_query(model: type[M], request: web.Request) -> M:
 def validate(model: type[M], value: Mapping[str, Any]) -> M:
     """`value` as a `model`, or 422 with all invalid fields."""
     try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise _invalid(_problems(error)) from None
+        return validated(model, value)
+    except InvalidFields as invalid:
+        raise _invalid(invalid) from None
 
 
 def validate_each(model: type[M], values: Sequence[Any], field: str) -> list[M]:
@@ -189,33 +190,21 @@ def validate_each(model: type[M], values: Sequence[Any], field: str) -> list[M]:
     Validated one by one: pydantic would validate all entries in one call, without a pause for others.
     """
     found: list[M] = []
-    problems: list[dict[str, str]] = []
+    problems: list[Mapping[str, str]] = []
     for index, value in enumerate(values):
         try:
-            found.append(model.model_validate(value))
-        except ValidationError as error:
-            problems += _problems(error, field, index)
+            found.append(validated(model, value, field, index))
+        except InvalidFields as invalid:
+            problems += invalid.problems
             if len(problems) >= PROBLEMS:
                 break
     if problems:
-        raise _invalid(problems[:PROBLEMS])
+        raise _invalid(InvalidFields(problems[:PROBLEMS]))
     return found
 
 
-def _problems(error: ValidationError, *above: object) -> list[dict[str, str]]:
-    return [
-        {
-            "field": ".".join(map(str, (*above, *problem["loc"])))[:FIELD_LENGTH],
-            "message": problem["msg"].removeprefix("Value error, "),
-        }
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)[:PROBLEMS]
-    ]
-
-
-def _invalid(problems: Sequence[Mapping[str, str]]) -> Refusal:
-    first = problems[0]
-    message = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
-    return Refusal(422, message, details=problems)
+def _invalid(invalid: InvalidFields) -> Refusal:
+    return Refusal(422, str(invalid), details=invalid.problems)
 
 
 def _too_large(limit: int) -> Refusal:
