@@ -23,6 +23,7 @@ from wabot.core.after_failure import after_bounce, after_failure, after_hold
 from wabot.core.jobs import OF_CONTACTS, OPEN, TRANSITIONS, Event, Job, Kind, Outcome, State, move
 from wabot.core.messages import Person, Status, Webhook, is_news
 from wabot.core.meta_errors import meaning
+from wabot.core.outgoing import Origin
 from wabot.journal.archiving import Held
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.bulk_retry import RETRIED, Retry
@@ -58,7 +59,7 @@ ends = st.fixed_dictionaries(
 
 @dataclass
 class Entry:
-    """A job as the model sees it. `wamid` and `status` are its message's; `upto` is a running reply's.
+    """A job as the model sees it. `origin`, `wamid` and `status` are its message's; `upto` is a running reply's.
 
     `rejoined`: it left its contact's queue and came back, so it may stand behind younger ones. `copies`: what became
     of those that the message does not show, by wamid, each with the code of its failure. `lost`: the attempts whose
@@ -69,7 +70,8 @@ class Entry:
     who: str
     state: State
     due: float
-    priority: int = 0
+    origin: Origin | None = None
+    batch: str | None = None
     expires: float | None = None
     since: int = 0
     upto: int = 0
@@ -82,6 +84,10 @@ class Entry:
     rejoined: bool = False
     copies: dict[str, tuple[Status, int | None]] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
+
+    @property
+    def priority(self) -> int:
+        return 1 if self.origin is Origin.BULK else 0
 
     @property
     def is_head(self) -> bool:
@@ -105,6 +111,8 @@ class Heard:
 class JournalMachine(RuleBasedStateMachine):
     """Both, step by step."""
 
+    our_rules = RULES
+
     @initialize()
     def open(self) -> None:
         self.runner = asyncio.Runner()
@@ -115,6 +123,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.heard: dict[str, Heard] = {}
         self.told: dict[str, tuple[str, float]] = {}
         self.stopped = set[str]()
+        self.paused = dict[str, float]()
+        self.last_heard = dict[str, float]()
         self.kept = dict[tuple[str, Status], tuple[float, int | None]]()
         self.claims: list[Job] = []
         self.stale: list[Job] = []
@@ -144,7 +154,8 @@ class JournalMachine(RuleBasedStateMachine):
         taken = self.run(self.journal.accept(Webhook(messages=tuple(messages)), self.now))
         assert taken.stored == count
         self.told |= dict.fromkeys(wamids, (who, self.now))
-        if answerable and who not in self.stopped:
+        self.last_heard[who] = self.now
+        if answerable and who not in self.stopped and not self.is_paused(who):
             ids = [self.one("SELECT id FROM messages WHERE wamid = ?", wamid) for wamid in wamids]
             self.heard |= {wamid: Heard(who, row) for wamid, row in zip(wamids, ids, strict=True)}
             self.owe_reply(who, ids[0])
@@ -167,7 +178,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.run(self.journal.queue_batch(batch, self.now))
         for number in asked:
             if number not in self.stopped:
-                self.enqueue(number, priority=1)
+                self.enqueue(number, Origin.BULK, batch=batch.id)
 
     @precondition(lambda self: self.queued())
     @rule(data=st.data(), limit=limits)
@@ -343,12 +354,13 @@ class JournalMachine(RuleBasedStateMachine):
         )
         assert (taken.stored, taken.sends, taken.replies) == (1, 1, 0)
         self.told[wamid] = who, self.now
+        self.last_heard[who] = self.now
         if stops:
             self.stopped.add(who)
             self.silence(who, (State.WAITING, State.QUEUED, State.HELD), Event.CANCEL)
         else:
             self.stopped.discard(who)
-        self.enqueue(who, expires=self.now + RULES.reply_expires_seconds)
+        self.enqueue(who, Origin.CONFIRMATION, expires=self.now + RULES.reply_expires_seconds)
 
     @precondition(lambda self: self.seldom("week"))
     @rule()
@@ -462,7 +474,7 @@ class JournalMachine(RuleBasedStateMachine):
             self.answer(entry)
         self.move(job.id, event)
         for _ in range(says):
-            self.enqueue(entry.who, expires=job.expires_at)
+            self.enqueue(entry.who, Origin.AI, expires=job.expires_at)
         self.promote_reply(entry.who)
 
     # What must be so
@@ -556,10 +568,10 @@ class JournalMachine(RuleBasedStateMachine):
             state = State.WAITING if running else State.QUEUED
             self.born.append(Entry(Kind.REPLY, who, state, self.now, since=since))
 
-    def enqueue(self, who: str, *, priority: int = 0, expires: float | None = None) -> None:
+    def enqueue(self, who: str, origin: Origin, *, batch: str | None = None, expires: float | None = None) -> None:
         headed = any(entry.is_head and entry.who == who for entry in [*self.jobs.values(), *self.born])
         state = State.WAITING if headed else State.QUEUED
-        self.born.append(Entry(Kind.SEND, who, state, self.now, priority, expires))
+        self.born.append(Entry(Kind.SEND, who, state, self.now, origin, batch, expires))
 
     def promote(self, who: str) -> None:
         mine = [(job_id, entry) for job_id, entry in self.of(Kind.SEND) if entry.who == who]
@@ -605,9 +617,10 @@ class JournalMachine(RuleBasedStateMachine):
         for job_id, entry in self.of(Kind.SEND):
             if entry.state is State.HELD and entry.due <= self.now:
                 self.move(job_id, Event.RELEASE)
-        for who in PEOPLE:
+        known = {entry.who for entry in self.jobs.values()}
+        for who in known:
             self.promote(who)
-        for who in PEOPLE:
+        for who in known:
             self.silence(who, (State.WAITING, State.QUEUED, State.HELD), Event.EXPIRE, by=self.now)
             self.promote(who)
 
@@ -695,6 +708,9 @@ class JournalMachine(RuleBasedStateMachine):
 
     # Odds and ends
 
+    def is_paused(self, who: str) -> bool:
+        return self.now < self.paused.get(who, 0.0)
+
     def seldom(self, what: str) -> bool:
         """Whether something that ends much at once is not too frequent: once for every dozen steps."""
         return self.steps >= 12 * (1 + self.done.get(what, 0))
@@ -711,7 +727,7 @@ class JournalMachine(RuleBasedStateMachine):
         return self.runner.run(work)
 
     async def opened(self) -> Journal:
-        return await open_journal(Path(self.folder.name, "data"), rules=RULES, policy=POLICY)
+        return await open_journal(Path(self.folder.name, "data"), rules=self.our_rules, policy=POLICY)
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         return self.db.execute(sql, values).fetchall()

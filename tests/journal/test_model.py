@@ -5,13 +5,17 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.journal.machine import JournalMachine
+from tests.journal.machine_of_talks import TalksMachine
 from wabot.journal import batches
 
 
-def test_the_journal_does_what_a_small_model_of_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("machine", [JournalMachine, TalksMachine])
+def test_the_journal_does_what_a_small_model_of_it_does(
+    machine: type[JournalMachine], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batches, "SLICE", 1)  # a batch for two is queued in slices, one for one is not
     run_state_machine_as_test(
-        JournalMachine,
+        machine,
         settings=settings(
             max_examples=150,
             stateful_step_count=50,

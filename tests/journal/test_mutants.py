@@ -16,6 +16,7 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.journal.machine import JournalMachine
+from tests.journal.machine_of_talks import TalksMachine
 from wabot.journal import archiving, connections, receipts
 
 
@@ -58,6 +59,47 @@ MUTANTS = {
     ),
 }
 
+OF_TALKS = {
+    "a pause leaves what was queued": Fault("WHERE m.origin IN ('ai'", "WHERE 0 AND m.origin IN ('ai'"),
+    "a pause takes what staff queued": Fault("WHERE m.origin IN ('ai'", "WHERE 1 OR m.origin IN ('ai'"),
+    "a pause leaves the reply that is being made": Fault(
+        "UNION ALL SELECT id, state FROM jobs WHERE contact_id = ? AND",
+        "UNION ALL SELECT id, state FROM jobs WHERE 0 = ? AND",
+    ),
+    "what came back is sent although a person stepped in": Fault(
+        "silent_upto = coalesce((SELECT max(id) FROM jobs), silent_upto)", "silent_upto = silent_upto"
+    ),
+    "resuming ends no pause": Fault(
+        "SET paused_until = NULL, paused_reason = NULL WHERE id = ?", "SET paused_reason = NULL WHERE id = ?"
+    ),
+    "a plan is kept too early": Fault("coalesce(send_at, 0) <= :now", "coalesce(send_at, 0) <= :now + 60"),
+    "what comes back of a cancelled batch is tried again": Fault(
+        "UPDATE jobs SET expires_at = ? WHERE id = ? AND state IN ('running', 'in_doubt', 'done')",
+        "UPDATE jobs SET expires_at = ? WHERE id = ? AND state IN ('done')",
+    ),
+    "a cancelled plan is kept": Fault("SET cancelled_at = coalesce(cancelled_at, ?), next", "SET send_at = ?, next"),
+    "the owner is told of one contact again at once": Fault("max(:now, coalesce(alerted_at, 0) + :seconds)", ":now"),
+    "who waits is not reminded": Fault(
+        "WHERE attention_at IS NOT NULL AND reminded_at IS NULL AND attention_at <=",
+        "WHERE 0 AND attention_at IS NOT NULL AND reminded_at IS NULL AND attention_at <=",
+    ),
+    "the owner is told although staff came": Fault(
+        "reminded_at = NULL, alert_due = NULL WHERE", "reminded_at = NULL WHERE"
+    ),
+    "who is forgotten did not stop": Fault(
+        "SELECT stopped, stopped_at FROM contacts WHERE id = ?", "SELECT NULL, NULL FROM contacts WHERE id = ?"
+    ),
+    "what Meta repeats of the forgotten is heard": Fault(
+        "INSERT OR IGNORE INTO forgotten_messages (hash, forgotten_at) VALUES (?, ?)",
+        "INSERT OR IGNORE INTO forgotten_messages (hash, forgotten_at) VALUES ('-' || ?, ?)",
+    ),
+    "a plan keeps who is forgotten": Fault("SET number = '', content_id = NULL,", "SET content_id = content_id,"),
+    "the owner keeps the name of who is forgotten": Fault(
+        "UPDATE messages SET body = ?, raw = ?, version = version + 1 WHERE id = ?",
+        "UPDATE messages SET body = coalesce(body, ?), raw = coalesce(raw, ?), version = version + 1 WHERE id = ?",
+    ),
+}
+
 
 def mutate(monkeypatch: pytest.MonkeyPatch, genuine: str, mutant: str) -> list[str]:
     """Let every connection run `mutant` where `genuine` is written; the statements that were changed."""
@@ -84,9 +126,9 @@ def mutate(monkeypatch: pytest.MonkeyPatch, genuine: str, mutant: str) -> list[s
     return changed
 
 
-def run_the_model() -> None:
+def run_the_model(machine: type[JournalMachine] = JournalMachine) -> None:
     run_state_machine_as_test(
-        JournalMachine,
+        machine,
         settings=settings(
             max_examples=150,
             stateful_step_count=50,
@@ -100,11 +142,11 @@ def run_the_model() -> None:
     )
 
 
-@pytest.mark.parametrize("fault", MUTANTS)
+@pytest.mark.parametrize("fault", [*MUTANTS, *OF_TALKS])
 def test_the_model_notices_when(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = mutate(monkeypatch, *MUTANTS[fault])
-    with pytest.raises((AssertionError, sqlite3.Error, Flaky)):
-        run_the_model()
+    changed = mutate(monkeypatch, *{**MUTANTS, **OF_TALKS}[fault])
+    with pytest.raises((AssertionError, sqlite3.Error, ValueError, Flaky)):
+        run_the_model(TalksMachine if fault in OF_TALKS else JournalMachine)
     assert changed, "no statement reads so any more"
 
 
