@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 DAY = 86400.0
+SAID, BEFORE_WORDS = re.compile(rb"[wb]\d+\.\d+"), b' "'
+"""A word, as bytes, and what stands before it in texts and templates: numbers of a file may look like a word."""
 GIVES_UP_SECONDS = 3600.0
 """For so long it is waited until wabot knows all that a person said."""
 
@@ -83,15 +85,15 @@ class Forgettings:
         return unknown or self._world.operators.asks_for(person.id)
 
     def _search(self, words: list[Word], *names: str) -> None:
-        """Whether one of these words or names is anywhere."""
-        whole = [*(word.text for word in words), *filter(None, names)]
-        if not whole:
-            return
-        anywhere = re.compile("|".join(rf"(?<![\w.]){re.escape(text)}(?![\w.])" for text in whole).encode())
+        """Whether one of these words or names is anywhere. In a file, values stand side by side without a border."""
+        texts = {word.text.encode() for word in words}
         about = words[0].person if words else ""
-        for name, content in self._kept():
-            if found := anywhere.search(content):
-                self._witness.found("not forgotten", f"{found[0].decode()} is in {name}", about)
+        for place, content in self._kept():
+            there = [name for name in names if name and name.encode() in content]
+            said = SAID.finditer(content) if texts else ()
+            there += [one[0].decode() for one in said if one[0] in texts and content[one.start() - 1] in BEFORE_WORDS]
+            if there:
+                self._witness.found("not forgotten", f"{there[0]} is in {place}", about)
 
     def _kept(self) -> list[tuple[str, bytes]]:
         files = [self._world.data_dir / f"wabot.db{suffix}" for suffix in ("", "-wal")]

@@ -170,6 +170,11 @@ MUTANTS: dict[str, Mutant] = {
         "wabot.journal.forgotten", "for wamid in wamids if wamid]", "for wamid in () if wamid]", "people are forgotten"),
     "the WAL keeps who is forgotten": Mutant(
         "wabot.journal.forgetting", "    busy, _, _ = db.execute(\"PRAGMA wal_checkpoint(TRUNCATE)\").fetchone()\n    return not busy\n", "    return True\n", "people are forgotten"),
+    "results of batches keep who is forgotten": Mutant(
+        "wabot.journal.batch_results", " for row in rows if row[\"number\"] in names],", " for row in ()],", "people are forgotten"),
+    "the archive forgets nobody": Mutant(
+        "wabot.work.archiver", "            documents = await self._archive.forget(person.names, person.keys)\n",
+        "            documents = 0\n", "people are forgotten"),
     **PAST_DEFECTS,
 }  # fmt: skip
 """By what is wrong then."""

@@ -155,7 +155,7 @@ WORLDS: Mapping[str, Weights] = {
         {"crash": (12.0, 0.0), "crash in commit": (8.0, 0.0), "webhooks late": (2.0, HOUR),
          "webhooks repeated": (6.0, HOUR), "model slow": (6.0, HOUR), "meta cuts": (4.0, HOUR),
          "archive away": (4.0, HOUR)},
-        only=True, forgets_a_day=30.0, talks_a_day=12.0, batches_a_day=10.0, moves=0.0,
+        only=True, forgets_a_day=30.0, talks_a_day=12.0, batches_a_day=10.0, moves=0.0, days=1.0,
     ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},

@@ -18,6 +18,8 @@ from simulation.mutation import changed
 from simulation.worlds import WORLDS
 from tests.house import ROOT
 
+WEIGHTED = ["people step in", "schedules", "schedules by a wrong clock", "people are forgotten"]
+"""Worlds whose parts the usual one has little or nothing of."""
 DAYS = float(os.environ.get("WABOT_SIMULATED_DAYS", "3"))
 FIXED = range(1, 7)
 FRESH = [secrets.randbelow(10**9) for _ in range(2)]
@@ -55,7 +57,7 @@ def test_what_was_found_once_is_mended(world: str, seed: int, days: float) -> No
     assert ended.returncode == 0, f"{ended.stdout}{ended.stderr}"
 
 
-@pytest.mark.parametrize("world", ["people step in", "schedules", "schedules by a wrong clock"])
+@pytest.mark.parametrize("world", WEIGHTED)
 def test_the_promises_hold_in_a_weighted_world(world: str) -> None:
     seed = str(FRESH[0])
     ended = simulate("--world", world, "--seed", seed, "--days", "2")
