@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.business import business
+from tests.process import RUN, environment
 from wabot import cli, running_address
 from wabot.log import configure, get_logger
 from wabot.settings.journald import is_journald
@@ -57,6 +64,55 @@ async def test_where_nothing_is_set_up_a_command_finds_the_sandbox_that_runs(tmp
         assert settings.whatsapp.graph_api_base == wabot.settings.whatsapp.graph_api_base
         assert running_address.of_running(settings.server.data_dir)["wabot"] == wabot.url
     assert not cli._settings(cli._arguments(["outbox", "list"])).whatsapp.access_token
+
+
+async def test_beside_a_sandbox_a_question_is_asked_with_the_assistant_of_config_toml(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[server]\nport = 1\n[assistant]\nprompt_file = "p.txt"\nprovider = "gemini"\n'
+    )
+    async with business(tmp_path / "data" / "sandbox", sandbox=True) as wabot:
+        settings = cli._settings(cli._arguments(["ask", "How much is a haircut?"]))
+        assert (settings.assistant.provider, str(settings.assistant.prompt_file)) == ("gemini", "p.txt")
+        assert running_address.of_running(settings.server.data_dir)["wabot"] == wabot.url
+
+
+def started(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    env = environment(WABOT_ASSISTANT__PROVIDER="canned")
+    return subprocess.run(
+        [sys.executable, *command], env=env, stderr=subprocess.PIPE, text=True, check=False, **options
+    )
+
+
+def test_without_its_packages_it_says_how_to_install_them() -> None:
+    bare = started("-S", RUN, "--sandbox")  # -S: without site-packages
+
+    assert bare.returncode == 1
+    (said,) = bare.stderr.splitlines()
+    assert said.startswith("wabot: phonenumbers is not installed for ")
+    assert ".venv/bin/pip install -q -r requirements.txt" in said
+
+
+def test_an_older_python_is_told_what_is_needed() -> None:
+    pretend = f"import runpy, sys; sys.version_info = (3, 8); runpy.run_path({str(RUN)!r}, run_name='__main__')"
+    old = started("-c", pretend)
+
+    assert (old.returncode, old.stderr.partition(";")[0]) == (1, "wabot: needs Python 3.11 or later")
+    assert ast.parse(RUN.read_text("utf-8"), feature_version=(3, 4))
+
+
+def test_who_has_read_enough_of_the_output_ends_it_in_silence() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        cut = started(RUN, "ask", "Hello", stdout=gone)
+
+    assert (cut.returncode, cut.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_closed_standard_stream_is_no_error() -> None:
+    closed = started(RUN, "ask", "Hello", preexec_fn=partial(os.closerange, 0, 2))
+
+    assert (closed.returncode, closed.stderr) == (0, "")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -26,6 +26,7 @@ from wabot.ownership import whose  # noqa: E402
 from wabot.settings.errors import SettingsError  # noqa: E402
 from wabot.settings.journald import is_journald  # noqa: E402
 from wabot.settings.loading import Settings, load  # noqa: E402
+from wabot.settings.sources import config_here  # noqa: E402
 from wabot.terminal import arguments, outbox_arguments  # noqa: E402
 
 Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
@@ -43,6 +44,7 @@ _ACCOUNT = "one of [[accounts]]; default: the first"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv`. Returns the exit status."""
+    _fill_standard_streams()
     args = _arguments(argv)
     # glibc gives every thread a pool of its own, some 40 KB for an idle one; ours run in turn anyway.
     _mallopt(_M_ARENA_MAX, 1)
@@ -55,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WabotError as error:
         _complain(str(error))
         return MISUSED if isinstance(error, SettingsError) else FAILED
+    except BrokenPipeError:  # whoever read the output, such as `head`, has enough of it
+        return 128 + signal.SIGPIPE
     except OSError as error:
         place = f"{whose(error.filename)}: " if isinstance(error.filename, str) else ""
         _complain(f"{place}{error.strerror or error}")
@@ -63,13 +67,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
+def _fill_standard_streams() -> None:
+    """Open /dev/null for each that is closed, as by `>&-`: the next file would take its number, and uvloop aborts."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def _settings(args: argparse.Namespace) -> Settings:
-    """The settings. A command needs fewer than the service; with nothing set up, it uses those of a running sandbox."""
+    """The settings. A command needs fewer than the service.
+
+    While Meta is not set up and a sandbox runs, it uses the sandbox's, with what the sandbox takes of config.toml.
+    """
     settings = load(args.config, sandbox=args.sandbox, whole=args.command is None)
     if args.command is None:
         return settings
     if not args.sandbox and not settings.accounts and not settings.whatsapp.access_token:
-        sandbox = load(None, sandbox=True)
+        sandbox = load(args.config or config_here(), sandbox=True, whole=False)
         if running_address.of_running(sandbox.server.data_dir):
             args.sandbox, settings = True, sandbox
     if args.sandbox and (graph := running_address.of_running(settings.server.data_dir).get("graph")):

@@ -52,7 +52,7 @@ from wabot.settings.sections import (
     Server,
     WhatsApp,
 )
-from wabot.settings.sources import Layer, merged, read_dotenv, read_toml
+from wabot.settings.sources import Layer, config_here, merged, read_dotenv, read_toml
 
 Place = tuple[str, str]
 """The place of a setting: section and key."""
@@ -168,8 +168,8 @@ def load(
     `.env`; of `config` and the environment it uses only PORT, the sections of SANDBOX_TAKES and, with `config`,
     GOOGLE_API_KEY: it must not touch a real address, journal, database, token or key.
     """
-    if config is None and not sandbox and Path("config.toml").is_file():
-        config = Path("config.toml")
+    if config is None and not sandbox:
+        config = config_here()
     table = {} if config is None else read_toml(config)
     dotenv = {} if sandbox or env_file is None else read_dotenv(env_file)
     problems = list(_unknown_names({**environ, **dotenv}))

@@ -17,6 +17,12 @@ Layer = dict[str, Any]
 """The settings of one source: section → key → value."""
 
 
+def config_here() -> Path | None:
+    """config.toml of the current directory, if it exists."""
+    here = Path("config.toml")
+    return here if here.is_file() else None
+
+
 def read_toml(path: Path) -> Layer:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
