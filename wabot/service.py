@@ -100,13 +100,16 @@ class Service(Operations):
             log.info("batch.queued", batch=queued.id, recipients=len(batch.recipients))
         return queued.id, queued.known
 
-    def limits_used(self) -> dict[str, Any]:
-        """Meta's limits: messages per second (0: none), and how many new people of how many (None: no limit known)."""
+    async def limits_used(self) -> dict[str, Any]:
+        """Meta's limits: messages per second (0: none), how many new people of how many (None: no limit known), and how
+        many contacts wait for the limit of messages to one person.
+        """
         people, most = self._limits.people, self._limits.people.most
         return {
             "per_second": self._limits.bucket.allowed,
             "new_people": people.used(self._clock()),
             "most_new_people": int(most) if most < math.inf else None,
+            "held_by_pair_limit": await self._journal.held_by_pair_limit(self._clock()),
         }
 
     async def dry_run(self, bulk: Bulk) -> dict[str, Any]:

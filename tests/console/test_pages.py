@@ -216,7 +216,7 @@ async def test_a_batch_from_a_table_is_checked_started_once_and_stopped(tmp_path
             missing = await v.post("/console/batches/new", {**values, "table": "number,1\n+491711234567,Ana\n"})
             assert "has no value for 2" in missing.text
             listed = await v.get("/console/batches")
-            assert "3 messages" in listed.text
+            assert "3 messages order_update (en_US) settled" in listed.text
             stopped = await v.post(f"{started.path}/cancel")
             assert stopped.status == 200
             assert (await v.get("/console/batches/nothing")).status == 404
@@ -399,3 +399,51 @@ async def test_limits_of_metas_are_shown_as_far_as_they_are_known(wabot: Busines
     assert await wabot.meta.set_limit(250) == 200
     await wabot.post("/initiate-bulk", {"numbers": [ANA, BEN]})
     assert "2 new people in 24 hours of 250" in (await owner.get("/console")).text
+
+
+async def test_who_waits_for_the_limit_of_messages_to_one_person_is_counted(tmp_path: Path) -> None:
+    limits = {"pair_interval_seconds": 60, "pair_burst": 2}
+    async with business(tmp_path / "data", delivery=limits) as b, visitor(b) as v:
+        assert "0 contacts wait: Meta takes no more to one person at once" in (await v.get("/console")).text
+        for number in (ANA, BEN):
+            for _ in range(4):
+                template = {"name": "hello_world"}
+                await b.post("/messages", {"number": number, "template": template}, headers={"Prefer": "wait=0"})
+        while "2 contacts wait: Meta takes no more" not in (await v.get("/console")).text:
+            await asyncio.sleep(0.02)
+        b.meta.behaviour.always(EVA, error(131056))
+        await b.post("/messages", {"number": EVA, "template": {"name": "hello_world"}}, headers={"Prefer": "wait=0"})
+        while "3 contacts wait" not in (await v.get("/console")).text:
+            await asyncio.sleep(0.02)
+
+
+async def test_where_there_are_several_accounts_a_batch_names_its_own(tmp_path: Path) -> None:
+    accounts = [{"name": "north", "phone_number_id": "100000000000009", "access_token": "sandbox-token",
+                 "app_secret": "sandbox-secret", "verify_token": "v"}]  # fmt: skip
+    async with business(tmp_path / "data", accounts=accounts) as b, visitor(b) as v:
+        for name in ("main", "north"):
+            await b.post("/initiate-bulk", {"numbers": [ANA], "account": name})
+            page = await v.get("/console/batches", params={"account": name})
+            assert f"Account {name} ·" in page.text
+
+
+async def test_a_talk_that_is_shown_anew_asks_meta_for_nothing(tmp_path: Path) -> None:
+    async with business(tmp_path / "data", whatsapp={"business_account_id": "200000000000002"}) as b, visitor(b) as v:
+        await b.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
+        await b.get("/templates", params={"refresh": "true"})
+        asked = 0
+
+        async def away(name: str) -> None:
+            nonlocal asked
+            asked += 1
+
+        b.running.account.service.templates.changed()
+        b.running.account.service.templates._ask = away  # type: ignore[assignment]
+        for _ in range(3):
+            page = await v.get(f"/console/conversations/{EVA}/talk")
+            assert "The 24 hours are over" in page.text
+        assert asked == 0
+        for _ in range(3):
+            page = await v.get(f"/console/conversations/{EVA}")
+        assert "hello_world/en_US" in page.html, "what Meta listed last is kept"
+        assert asked == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -118,3 +119,18 @@ async def test_a_settled_batch_has_nothing_to_cancel(wabot: Business) -> None:
     batch = await queue(wabot, ANA)
     answer = await wabot.post(f"/batches/{batch['batch_id']}/cancel")
     assert (answer.json["state"], answer.json["successful"]) == ("settled", 1)
+
+
+async def test_a_batch_names_its_template_before_and_after_it_has_left(patient: Business) -> None:
+    template = {"name": "hello_world", "language": "en_US"}
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for more in ({"send_at": later}, {}):
+        batch = await patient.post("/initiate-bulk", {"numbers": ["12", ANA], "template": template, **more})
+        assert batch.json["template"] == template
+        (listed,) = (await patient.get("/batches", params={"limit": "1"})).json["batches"]
+        assert listed["template"] == template
+    long = [{"type": "body", "parameters": [{"type": "text", "text": "x" * 2000}]}]
+    people = {"recipients": [{"number": EVA, "components": long}], "template": template}
+    assert (await patient.post("/initiate-bulk", people)).json["template"] == template
+    nobody = await patient.post("/initiate-bulk", {"numbers": ["12"], "template": template})
+    assert "template" not in nobody.json

@@ -19,13 +19,15 @@ LISTED, RESULTS = 20, 200
 
 async def page(request: web.Request) -> web.StreamResponse:
     """GET /console/batches: the newest."""
-    service = account_of(request).service
+    account = account_of(request)
+    service = account.service
     found = await service.batches(LISTED, request.query.get("cursor") or None)
     if found is None:
         raise Refusal(404, "no such batch")
     values = {
         "batches": found,
         "cursor": found[-1]["batch_id"] if len(found) == LISTED else None,
+        "name_of_account": account.name,
         "now": service.now(),
     }
     return rendering.page(request, "batches.html", values)
@@ -56,4 +58,4 @@ async def _batch(account: Account, request: web.Request) -> Mapping[str, Any]:
         raise Refusal(404, "no such batch")
     order = {"failed": 0, "queued": 1, "sent": 2}
     results = sorted(found["results"], key=lambda result: order.get(result["status"], 3))[:RESULTS]
-    return {"batch": {**found, "results": results}, "now": account.service.now()}
+    return {"batch": {**found, "results": results}, "name_of_account": account.name, "now": account.service.now()}

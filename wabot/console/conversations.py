@@ -33,8 +33,10 @@ async def page(request: web.Request) -> web.StreamResponse:
     """GET /console/conversations, and /console/conversations/{number}: the list, and one talk beside it."""
     account, number = account_of(request), request.match_info.get("number")
     values = await _list(account, request.query)
-    talk = {"contact": None, "open": False} if number is None else await _talk(account, identify(number), request)
-    return rendering.page(request, "conversations.html", {**values, **talk})
+    if number is None:
+        return rendering.page(request, "conversations.html", {**values, "contact": None, "open": False})
+    talk = await _talk(account, identify(number), request)
+    return rendering.page(request, "conversations.html", {**values, **talk, **await _writing(account, talk, request)})
 
 
 async def list_fragment(request: web.Request) -> web.StreamResponse:
@@ -161,7 +163,7 @@ async def _list(account: Account, asked: Mapping[str, str]) -> dict[str, Any]:
 async def _talk(account: Account, identity: str, request: web.Request) -> dict[str, Any]:
     """One contact with a page of the messages, oldest first, and the replies that are still to be made.
 
-    `before`: the message after which the page begins; `reply_to`: the message that is going to be quoted.
+    `before`: the message after which the page begins.
     """
     contact = await account.service.contact(identity)
     if contact is None:
@@ -169,22 +171,31 @@ async def _talk(account: Account, identity: str, request: web.Request) -> dict[s
     before = request.query.get("before") or None
     history = await account.service.history(identity, SHOWN, ("queued", "failed"), before=before)
     shown = [bubbles.bubble(message) for message in reversed(history.messages)]
-    window = contact["window_closes_at"]
-    templates = () if window else await template_form.approved(account)
-    template, fields = template_form.chosen(templates, request.query.get("template", ""))
     return {
         "now": account.service.now(),
         "contact": contact,
         "selected": identity,
-        "open": True,
-        "key": secrets.token_urlsafe(16),
         "bubbles": shown,
         "partial": history.partial,
         "before": before,
         "older": (shown[0].id or shown[0].outbox_id) if len(shown) == SHOWN else None,
-        "reply_to": next((one for one in shown if one.id and one.id == request.query.get("reply_to")), None),
         "owed": () if before else await account.service.outbox(Query(kind=Kind.REPLY, identity=identity, limit=1)),
-        "window": window,
+        "window": contact["window_closes_at"],
+    }
+
+
+async def _writing(account: Account, talk: Mapping[str, Any], request: web.Request) -> dict[str, Any]:
+    """What a person can write in a talk: Meta is asked for its templates where nothing else would be delivered.
+
+    `reply_to`: the message that is going to be quoted.
+    """
+    templates = () if talk["window"] else await template_form.approved(account)
+    template, fields = template_form.chosen(templates, request.query.get("template", ""))
+    quoted = request.query.get("reply_to")
+    return {
+        "open": True,
+        "key": secrets.token_urlsafe(16),
+        "reply_to": next((one for one in talk["bubbles"] if one.id and one.id == quoted), None),
         "files": FILES,
         "templates": templates,
         "template": template,

@@ -53,7 +53,7 @@ async def _state(account: Account) -> Mapping[str, Any]:
         "owed": await _owed(account, owed, now),
         "lanes": [_lane(account, kind, [each for each in depths if each.kind == kind], now) for kind in account.lanes],
         "chart": chart.of(minutes := account.rates.minutes(now)),
-        "limits": account.service.limits_used(),
+        "limits": await account.service.limits_used(),
         "per_second": minutes[-2].sends / 60,
         "costs": await account.service.costs(None),
     }

@@ -14,6 +14,10 @@ PAUSE_MAX_SECONDS = 3600.0
 """The longest pause, however long Meta asks us to wait: an app's calls are counted by the hour.
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting"""
 
+PAIR_LIMIT, PAIR_LIMIT_HIT = "pair_limit", 131056
+"""The codes of a send that waits for the limit of its person: as we keep it, and as Meta names it.
+https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes"""
+
 LATE_SECONDS = 10.0
 """If a time is earlier than the latest one seen by up to this, it is a late report; by more, the clock was set back."""
 

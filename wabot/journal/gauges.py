@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from wabot.core.rate_limits import PAIR_LIMIT, PAIR_LIMIT_HIT
 from wabot.journal import indexes
 
 _OPEN = (
@@ -36,6 +37,14 @@ def depths(db: sqlite3.Connection) -> list[Depth]:
         oldest = db.execute("SELECT created_at FROM jobs WHERE id = ?", (first,)).fetchone() if first else None
         found.append(Depth(kind, state, count, oldest[0] if oldest else None))
     return found
+
+
+def held_by_pair_limit(db: sqlite3.Connection, now: float) -> int:
+    """Contacts whose next message waits, since Meta takes no more to one person at present: a queued send is the only
+    one of its contact. Codes: ours where we kept the limit, Meta's where Meta named it.
+    """
+    sql = f"SELECT count(*) FROM jobs WHERE kind = 'send' AND priority IN (0, 1) AND {indexes.READY} AND due_at > ?"
+    return int(db.execute(f"{sql} AND error_code IN ('{PAIR_LIMIT}', {PAIR_LIMIT_HIT})", (now,)).fetchone()[0])
 
 
 def archive_lag(db: sqlite3.Connection) -> int:

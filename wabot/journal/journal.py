@@ -208,6 +208,10 @@ class Journal(
         """The open jobs by kind and state."""
         return await self._read_long(gauges.depths)
 
+    async def held_by_pair_limit(self, now: float) -> int:
+        """How many contacts wait because of Meta's limit of messages to one person."""
+        return await self._read_long(gauges.held_by_pair_limit, now)
+
     async def archive_lag(self) -> int:
         """Messages that the archive does not have as they are."""
         return await self._read_long(gauges.archive_lag)

@@ -15,7 +15,7 @@ from wabot.core.jobs import Event, Halt, Job, Outcome, Policy
 from wabot.core.may_send import BulkWaits, Wait, never
 from wabot.core.messaging_limit import CODE, MessagingLimit
 from wabot.core.outage_detection import Blame, Outages, concerns
-from wabot.core.rate_limits import Bucket, PairLedger
+from wabot.core.rate_limits import PAIR_LIMIT, Bucket, PairLedger
 from wabot.core.sends_in_flight import MOST, SendsInFlight
 
 
@@ -115,7 +115,7 @@ class Sends:
         free_at = self._limits.pairs.free_at(job.contact.id, now)
         if free_at <= now:
             return None
-        return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Waits for the pair limit", code="pair_limit")
+        return Outcome(Event.RETRY, due_at=free_at, spent=False, error="Waits for the pair limit", code=PAIR_LIMIT)
 
     def _place_wait(self, job: Job, now: float) -> Outcome | None:
         people = self._limits.people

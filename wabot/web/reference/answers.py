@@ -73,6 +73,13 @@ class Sent(Line, OfAccount):
     """What became of one message to one person."""
 
 
+class TemplateName(Shape):
+    """A template of Meta's."""
+
+    name: str
+    language: str
+
+
 class BatchCounts(OfAccount):
     """A batch, with what became of its recipients in numbers."""
 
@@ -81,6 +88,8 @@ class BatchCounts(OfAccount):
     created_at: Seconds
     send_at: Seconds = absent()
     """When a scheduled batch is sent, or was."""
+    template: TemplateName = absent()
+    """What all of them get; absent where nothing of it is known any more, since all were invalid or forgotten."""
     total: int
     successful: int
     failed: int
