@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ LANGUAGES = {"en": "English", "es": "Español"}
 DEFAULT = "en"
 COOKIE = "wabot_language"
 _NAME = re.compile(r"\\\{([a-z]+)\\\}")
+_PLACE = re.compile(r"\{[a-z]+\}")
+_SAID = {"why", "what", "state"}
+"""The places in a sentence where wabot says something else; in others are names, numbers and words of others."""
+_JOINTS = tuple(map(re.compile, (r"(; )", r"(?<=[.!?…])( )", r"(: )")))
+_OF_WHATSAPP, _OF_WHATSAPP_ESCAPED = re.compile(r"\bwhatsapp\.(?=[a-z{])"), re.compile(r"\bwhatsapp\\\.(?=[a-z\\])")
 
 
 @cache
@@ -52,25 +57,50 @@ def translator(language: str) -> Callable[..., str]:
 
 def speaker(language: str) -> Callable[[str | None], str]:
     """The function `said(text)`: what wabot says in English, in this language as far as it is known."""
+    return lambda text: _said(language, text or "")
 
-    def said(text: str | None) -> str:
-        for pattern, other in _sentences(language):
-            if found := pattern.fullmatch(text or ""):
-                return other.format(**{name: said(value) for name, value in found.groupdict().items()})
-        return text or ""
 
-    return said
+@lru_cache(maxsize=512)  # of a page of failures most have the same reason
+def _said(language: str, text: str) -> str:
+    """Where several things are said, one after the other, each is looked up by itself."""
+    whole = _known(language, text)
+    return whole or next(filter(None, (_said_apart(language, text, joint) for joint in _JOINTS)), text)
+
+
+def _known(language: str, text: str) -> str | None:
+    for pattern, other in _sentences(language):
+        if found := pattern.fullmatch(text):
+            values = found.groupdict()
+            return other.format(**values | {name: _said(language, values[name]) for name in _SAID & values.keys()})
+    return None
+
+
+def _said_apart(language: str, text: str, joint: re.Pattern[str]) -> str | None:
+    """A text by its pieces; None if none of them is known."""
+    pieces = joint.split(text)
+    others = [_said(language, piece) if " " in piece and piece != text else piece for piece in pieces]
+    return None if others == pieces else "".join(others)
 
 
 @cache
 def _sentences(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
-    """Patterns of English sentences, those without a {name} first, each with the same in a language."""
+    """Patterns of English sentences, those first of which least is left open, each with the same in a language."""
     file = FOLDER / f"{language}_sentences.toml"
     known = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-    return [
-        (re.compile(_NAME.sub(r"(?P<\1>.+?)", re.escape(english))), other)
-        for english, other in sorted(known.items(), key=lambda pair: (pair[0].count("{"), -len(pair[0])))
-    ]
+    by_what_is_fixed = sorted(known.items(), key=lambda pair: -len(_PLACE.sub("", pair[0])))
+    return [(_pattern(english), _OF_WHATSAPP.sub("{whose}.", other)) for english, other in by_what_is_fixed]
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    """The settings of a further account stand for those of [whatsapp], as remedies name them."""
+    first = True
+
+    def whose(_found: re.Match[str]) -> str:
+        nonlocal first
+        first, is_first = False, first
+        return r"(?P<whose>whatsapp|accounts\.[\w-]+)\." if is_first else r"(?P=whose)\."
+
+    return re.compile(_NAME.sub(r"(?P<\1>.+?)", _OF_WHATSAPP_ESCAPED.sub(whose, re.escape(english))), re.DOTALL)
 
 
 def has(key: str) -> bool:

@@ -38,6 +38,7 @@ WANTED_FIELDS = (
 """Optional fields of the app's webhook: without them wabot notices problems only when requests fail."""
 
 SYSTEM_USERS = "Business settings > System users"
+TEMPLATE_MANAGER = "WhatsApp Manager > Message templates"
 RENEW = f"Generate a token that never expires in {SYSTEM_USERS}, put it into whatsapp.access_token and restart wabot."
 
 
@@ -231,19 +232,19 @@ def subscription(apps: Sequence[Any], app_id: str, fields: Sequence[str] | None)
 def template(found: Iterable[Any], *, name: str, language: str, given: int) -> Check:
     """The first-contact template, looked up in `found` (Graph's list). `given`: body parameters in the settings."""
     called = f"{name} ({language})"
-    manager = "WhatsApp Manager > Message templates"
     same_name = [dict_of(one) for one in found if dict_of(one).get("name") == name]
     mine = next((one for one in same_name if one.get("language") == language), None)
     if mine is None:
         there = ", ".join(sorted({text_of(one.get("language")) for one in same_name}))
         detail = f"{called} does not exist" + (f"; it exists in {there}" if there else "")
         remedy = (
-            f"Create it in {manager}, or correct first_contact.template and first_contact.language and restart wabot."
+            f"Create it in {TEMPLATE_MANAGER}, or correct first_contact.template and first_contact.language and"
+            " restart wabot."
         )
         return broken("template", detail, remedy)
     status = text_of(mine.get("status"))
     if status != "APPROVED":
-        remedy = f"See {manager} for why, or name another in first_contact.template and restart wabot."
+        remedy = f"See {TEMPLATE_MANAGER} for why, or name another in first_contact.template and restart wabot."
         return broken("template", f"{called} is {status or 'not approved'}", remedy)
     wanted = parameters_of(mine)
     if wanted != given:
