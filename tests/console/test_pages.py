@@ -14,10 +14,12 @@ import pytest
 
 from tests.business import ANA, BEN, EVA, Business, business
 from tests.console.signed_in import Visitor, visitor
+from tests.console.trouble import bad_day
 from tests.process import served
 from tests.stand_ins import OpenAIStandIn
 from wabot.console import conversations, now, texts
 from wabot.console.routes import ROUTES
+from wabot.core.jobs import State
 from wabot.sandbox.behaviour import error
 
 
@@ -447,3 +449,18 @@ async def test_a_talk_that_is_shown_anew_asks_meta_for_nothing(tmp_path: Path) -
             page = await v.get(f"/console/conversations/{EVA}")
         assert "hello_world/en_US" in page.html, "what Meta listed last is kept"
         assert asked == 1
+
+
+def test_every_state_of_a_send_and_of_a_reply_has_its_words() -> None:
+    assert [
+        name for state in State for name in (f"states.{state}", f"reply_states.{state}") if not texts.has(name)
+    ] == []
+
+
+async def test_a_reply_that_is_owed_is_not_called_on_its_way_to_meta(tmp_path: Path) -> None:
+    async with bad_day(tmp_path) as b, visitor(b) as v:
+        page = await v.get("/console/outbox", params={"view": "replies"})
+        assert "is still to be made: no connection (ClientConnectorError) " in page.text
+        assert "on its way to Meta" not in page.text
+        parked = await v.get("/console/outbox", params={"view": "parked"})
+        assert "the connection to Meta broke (ServerDisconnectedError) What Meta said" in parked.text, "no code of ours"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.console.sentences import VARIES, sentences_in
-from wabot import accounts, message_building, service, template_list
+from wabot import accounts, message_building, operations, service, template_list
 from wabot.adapters import gemini, graph_api, mongo, openai, signed_post, whatsapp
 from wabot.console import (
     batches,
@@ -46,7 +46,8 @@ from wabot.work import archive_circuit, event_posts, models, reply, send, tool_c
 OTHERS = [language for language in texts.LANGUAGES if language != texts.DEFAULT]
 
 SPEAKERS = (
-    accounts, message_building, service, template_list, gemini, graph_api, mongo, openai, signed_post, whatsapp,
+    accounts, message_building, operations, service, template_list,
+    gemini, graph_api, mongo, openai, signed_post, whatsapp,
     batches, conversations, events, knowledge, new_batch, now, outbox, setup, sign_in, template_form,
     account_news, credential_shapes, doctor_verdicts, may_send, meta_errors, remedies, template_check, waiting_reasons,
     doctor, event_endpoints, public_address, questions_to_meta,

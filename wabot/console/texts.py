@@ -76,18 +76,23 @@ def _known(language: str, text: str) -> str | None:
 
 
 def _said_apart(language: str, text: str, joint: re.Pattern[str]) -> str | None:
-    """A text by its pieces; None if none of them is known."""
-    pieces = joint.split(text)
+    """A text by its first piece and the rest; None if neither is known."""
+    pieces = joint.split(text, maxsplit=1)
     others = [_said(language, piece) if " " in piece and piece != text else piece for piece in pieces]
     return None if others == pieces else "".join(others)
 
 
 @cache
-def _sentences(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
-    """Patterns of English sentences, those first of which least is left open, each with the same in a language."""
+def known(language: str) -> Mapping[str, str]:
+    """English sentences, as they are in the source with {names} for what varies, each with the same in a language."""
     file = FOLDER / f"{language}_sentences.toml"
-    known = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-    by_what_is_fixed = sorted(known.items(), key=lambda pair: -len(_PLACE.sub("", pair[0])))
+    return tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+
+
+@cache
+def _sentences(language: str) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Patterns of the English sentences, those first of which least is left open."""
+    by_what_is_fixed = sorted(known(language).items(), key=lambda pair: -len(_PLACE.sub("", pair[0])))
     return [(_pattern(english), _OF_WHATSAPP.sub("{whose}.", other)) for english, other in by_what_is_fixed]
 
 
