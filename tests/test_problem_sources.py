@@ -16,9 +16,9 @@ from tests.business import ANA, BEN, Business, business
 from tests.doctor.test_doctor import WHATSAPP, meta
 from tests.process import eventually
 from tests.virtual_time import START, clock, virtual_time
-from wabot.core import doctor_verdicts
-from wabot.core.doctor_verdicts import Check
+from wabot.core import health_checks
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.health_checks import Check
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.monitor.problem_sources import ASKED_SECONDS, Watch
@@ -278,14 +278,14 @@ async def test_doctor_comes_hourly_sooner_where_it_found_something_and_at_once_w
         await asyncio.sleep(1)
     assert [round(at) for at in doctor.at[2:]] == [4000, 4030]
 
-    doctor.finds = [doctor_verdicts.broken("template", "it is PAUSED", "See there.")]
+    doctor.finds = [health_checks.broken("template", "it is PAUSED", "See there.")]
     watch.examine_soon(ASKED_SECONDS)
     await asyncio.sleep(700)
     watch.job_settled(failed)  # it is named already
     await asyncio.sleep(1)
     assert [round(at) for at in doctor.at[4:]] == [4041, 4641]
 
-    doctor.finds = [doctor_verdicts.ok("template", "it is approved")]
+    doctor.finds = [health_checks.ok("template", "it is approved")]
     watch.template_changed()
     await asyncio.sleep(3000)
     assert [round(at) for at in doctor.at[6:]] == [4741]

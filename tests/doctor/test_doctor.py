@@ -13,9 +13,9 @@ from aiohttp import ClientSession
 
 from tests.business import Business, business
 from tests.process import free_port
-from wabot.core import doctor_verdicts
-from wabot.core.doctor_verdicts import Check, State
+from wabot.core import health_checks
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
+from wabot.core.health_checks import Check, State
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.doctor.doctor import ArchiveToExamine, Doctor, Surroundings
 from wabot.journal.inspection import inspect
@@ -91,7 +91,7 @@ async def examined(
     async with ClientSession() as session:
         around = Surroundings(session, journal or look, archive, models or {MAIN: Model()})
         checks = await Doctor(chosen, around, clock=clock, url=url).examine(fix=fix)
-    assert tuple(check.name for check in checks) == doctor_verdicts.NAMES
+    assert tuple(check.name for check in checks) == health_checks.NAMES
     yield {check.name: check for check in checks}
 
 
@@ -116,7 +116,7 @@ def broken(checks: Mapping[str, Check]) -> set[str]:
 async def test_where_all_is_well_nothing_is_to_do(b: Business) -> None:
     async with examined(b, archive=Store()) as checks:
         states = {name: check.state for name, check in checks.items()}
-        assert states == dict.fromkeys(doctor_verdicts.NAMES, State.OK) | {"events": State.SKIPPED}
+        assert states == dict.fromkeys(health_checks.NAMES, State.OK) | {"events": State.SKIPPED}
         assert not any(check.remedy for check in checks.values())
         assert "only Meta's own webhook proves" in checks["webhook"].detail
 
@@ -298,5 +298,5 @@ async def test_a_damaged_journal_is_found_from_outside(b: Business, tmp_path: Pa
 
 
 async def test_a_full_disk_is_broken_before_it_is_full() -> None:
-    assert doctor_verdicts.disk(10 << 20, 1 << 40, "/data").state is State.BROKEN
-    assert doctor_verdicts.disk(300 << 20, 1 << 40, "/data").state is State.WARNING
+    assert health_checks.disk(10 << 20, 1 << 40, "/data").state is State.BROKEN
+    assert health_checks.disk(300 << 20, 1 << 40, "/data").state is State.WARNING

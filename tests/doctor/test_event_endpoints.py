@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import ClientSession, web
 
 from tests.process import free_port, served
-from wabot.core.doctor_verdicts import State
+from wabot.core.health_checks import State
 from wabot.doctor.event_endpoints import reach
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.business import business
 from tests.doctor.test_doctor import WHATSAPP, meta
 from tests.house import ROOT
-from wabot.core import doctor_verdicts
+from wabot.core import health_checks
 
 
 async def doctor(*arguments: str, config: Path) -> tuple[int, str]:
@@ -42,7 +42,7 @@ async def test_it_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
         status, out = await doctor("--json", config=file)
         told = json.loads(out)
         assert (status, told["ok"]) == (1, False)
-        assert [check["name"] for check in told["checks"]] == list(doctor_verdicts.NAMES)
+        assert [check["name"] for check in told["checks"]] == list(health_checks.NAMES)
         assert [check["name"] for check in told["checks"] if check["state"] == "broken"] == ["subscription"]
 
         status, out = await doctor("--fix", config=file)

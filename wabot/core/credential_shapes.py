@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from wabot.core.doctor_verdicts import SYSTEM_USERS, Check, State, ok
+from wabot.core.health_checks import SYSTEM_USERS, Check, State, ok
 from wabot.core.phone_numbers import InvalidNumber, normalize_number
 
 _PLACEHOLDER = re.compile(r"your|xxx|change.?me|placeholder|example|token|secret|[<>{}…]", re.IGNORECASE)

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wabot.core.conversation import Prompt
-from wabot.core.doctor_verdicts import NEEDED_SCOPES, RENEW, SYSTEM_USERS, Check, broken, ok, warning
 from wabot.core.exceptions import AssistantFailed
+from wabot.core.health_checks import NEEDED_SCOPES, RENEW, SYSTEM_USERS, Check, broken, ok, warning
 from wabot.core.model_answers import ModelName
 from wabot.core.whatsapp_text import sendable
 

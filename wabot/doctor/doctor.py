@@ -1,7 +1,7 @@
 """Runs all checks in order, each with a time limit.
 
 The terminal runs them on demand; the service runs them at its start and every hour, for `/readyz`. Then it calls no
-model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/doctor_verdicts.py.
+model (that costs money) and sends nothing to anybody. What the findings mean is decided in core/health_checks.py.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Protocol
 import aiohttp
 
 from wabot.adapters.graph_api import GraphApi, Unreachable
-from wabot.core import credential_shapes, doctor_verdicts, remedies
+from wabot.core import credential_shapes, health_checks, remedies
 from wabot.core.conversation import Prompt, Role, Turn
 from wabot.core.credential_shapes import Credentials
-from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import ArchiveDown, AssistantFailed
+from wabot.core.health_checks import Check, State
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.doctor.event_endpoints import reach
 from wabot.doctor.public_address import knock
@@ -110,7 +110,7 @@ class Doctor:
         if self._meta.most_people is not None:
             self._around.on_limit(self._meta.most_people, self._meta.portfolio)
         found["settings"] = self._settings_check(found["token"], found["number"])
-        return [found[name] for name in doctor_verdicts.NAMES]
+        return [found[name] for name in health_checks.NAMES]
 
     async def _bounded(self, name: str, check: Callable[[], Awaitable[Check]]) -> Check:
         """The result of a check, within its time limit."""
@@ -118,14 +118,14 @@ class Doctor:
             async with asyncio.timeout(CHECK_SECONDS):
                 return await check()
         except TimeoutError:
-            return doctor_verdicts.broken(
+            return health_checks.broken(
                 name, f"no answer within {CHECK_SECONDS:g} s", "Run it again; look at the network."
             )
         except Unreachable as error:
             if name != "token":
-                return doctor_verdicts.skipped(name, str(error))
+                return health_checks.skipped(name, str(error))
             host = self._settings.whatsapp.graph_api_base
-            return doctor_verdicts.broken(
+            return health_checks.broken(
                 name, str(error), f"Check that this machine reaches {host}: DNS, firewall, proxy."
             )
 
@@ -134,7 +134,7 @@ class Doctor:
         try:
             self._settings.refuse_unsafe()
         except SettingsError as error:
-            return doctor_verdicts.broken("settings", "; ".join(error.problems), "Put it into config.toml.")
+            return health_checks.broken("settings", "; ".join(error.problems), "Put it into config.toml.")
         meta = self._settings.whatsapp
         given = Credentials(
             access_token=meta.access_token.get_secret_value(),
@@ -152,16 +152,16 @@ class Doctor:
         folder = self._settings.server.data_dir.absolute()
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         usage = await asyncio.to_thread(shutil.disk_usage, nearest)
-        return doctor_verdicts.disk(usage.free, usage.total, str(folder))
+        return health_checks.disk(usage.free, usage.total, str(folder))
 
     async def _clock_check(self) -> Check:
-        return doctor_verdicts.clock(self._meta.skew)
+        return health_checks.clock(self._meta.skew)
 
     async def _webhook(self) -> Check:
         address = self._callback()
         if not address:
             remedy = "Set server.public_url, or pass --url https://…"
-            return doctor_verdicts.skipped("webhook", "the public address is not known", remedy)
+            return health_checks.skipped("webhook", "the public address is not known", remedy)
         whatsapp = self._settings.whatsapp
         return await knock(
             self._around.session,
@@ -172,19 +172,19 @@ class Doctor:
 
     async def _mongo(self) -> Check:
         if self._around.archive is None:
-            return doctor_verdicts.skipped("mongo", "embedded: the journal is the archive")
+            return health_checks.skipped("mongo", "embedded: the journal is the archive")
         try:
             missing = await self._around.archive.examine()
         except ArchiveDown as error:
-            return doctor_verdicts.broken("mongo", str(error), remedies.MONGO)
+            return health_checks.broken("mongo", str(error), remedies.MONGO)
         if missing:
             detail = f"indexes are missing: {', '.join(missing)}"
-            return doctor_verdicts.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
-        return doctor_verdicts.ok("mongo", "writes, reads and has its indexes")
+            return health_checks.warning("mongo", detail, "Give the user of mongo.uri the right to create indexes.")
+        return health_checks.ok("mongo", "writes, reads and has its indexes")
 
     async def _model(self) -> Check:
         if self._around.models is None:
-            return self._around.model() or doctor_verdicts.skipped("model", "no answer was asked for yet")
+            return self._around.model() or health_checks.skipped("model", "no answer was asked for yet")
         failures = await asyncio.gather(*map(_failure, self._around.models.values()))
         return remedies.check_of_models(dict(zip(self._around.models, failures, strict=True)))
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from wabot.core import doctor_verdicts
-from wabot.core.doctor_verdicts import Check
+from wabot.core import health_checks
+from wabot.core.health_checks import Check
 from wabot.core.owner_events import GONE, shown_address
 
 SECONDS = 9.0
@@ -17,13 +17,13 @@ SECONDS = 9.0
 async def reach(session: aiohttp.ClientSession, urls: Sequence[str]) -> Check:
     """Whether something answers at each address; whether it takes an event, only an event shows."""
     if not urls:
-        return doctor_verdicts.skipped("events", "no endpoints are configured")
+        return health_checks.skipped("events", "no endpoints are configured")
     faults = [fault for fault in await asyncio.gather(*(_fault(session, url) for url in urls)) if fault]
     if faults:
         remedy = "Start the program there, or correct its url; its events wait for three days."
-        return doctor_verdicts.warning("events", "; ".join(faults), remedy)
+        return health_checks.warning("events", "; ".join(faults), remedy)
     count = f"{len(urls)} endpoints answer" if len(urls) > 1 else "the endpoint answers"
-    return doctor_verdicts.ok("events", f"{count}; whether it takes an event, only an event shows")
+    return health_checks.ok("events", f"{count}; whether it takes an event, only an event shows")
 
 
 async def _fault(session: aiohttp.ClientSession, url: str) -> str | None:

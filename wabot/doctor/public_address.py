@@ -8,8 +8,8 @@ import secrets
 
 import aiohttp
 
-from wabot.core import doctor_verdicts
-from wabot.core.doctor_verdicts import Check
+from wabot.core import health_checks
+from wabot.core.health_checks import Check
 
 SECONDS = 9.0
 NO_OP = b'{"object":"whatsapp_business_account","entry":[]}'
@@ -27,7 +27,7 @@ async def knock(session: aiohttp.ClientSession, address: str, *, verify_token: s
         return await _handshake(session, address, verify_token) or await _deliver(session, address, app_secret)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         detail = f"{address} cannot be reached from here ({type(error).__name__})"
-        return doctor_verdicts.broken(
+        return health_checks.broken(
             "webhook", detail, "Check the name, the certificate and the proxy, and that wabot runs."
         )
 
@@ -38,10 +38,10 @@ async def _handshake(session: aiohttp.ClientSession, address: str, verify_token:
     async with session.get(address, params=query, timeout=_timeout(), allow_redirects=False) as response:
         text = (await response.content.read(1024)).decode(errors="replace")
         if response.status == 403:
-            return doctor_verdicts.broken("webhook", f"{address} does not know the verify token", _RESTART)
+            return health_checks.broken("webhook", f"{address} does not know the verify token", _RESTART)
         if response.status != 200 or text != challenge:
             detail = f"{address} answers Meta's handshake with HTTP {response.status}, and not with the challenge"
-            return doctor_verdicts.broken("webhook", detail, "Let the proxy pass GET and POST /webhook to wabot.")
+            return health_checks.broken("webhook", detail, "Let the proxy pass GET and POST /webhook to wabot.")
     return None
 
 
@@ -52,14 +52,14 @@ async def _deliver(session: aiohttp.ClientSession, address: str, app_secret: str
         address, data=NO_OP, headers=headers, timeout=_timeout(), allow_redirects=False
     ) as response:
         if response.status == 401:
-            return doctor_verdicts.broken("webhook", f"{address} refuses what this app secret signed", _RESTART)
+            return health_checks.broken("webhook", f"{address} refuses what this app secret signed", _RESTART)
         if response.status != 200:
             detail = f"{address} answers a signed webhook with HTTP {response.status}"
-            return doctor_verdicts.broken(
+            return health_checks.broken(
                 "webhook", detail, "Let the proxy pass POST /webhook with its body and headers."
             )
     detail = f"{address} answers; that Meta reaches it and signs with the same secret, only Meta's own webhook proves"
-    return doctor_verdicts.ok("webhook", detail)
+    return health_checks.ok("webhook", detail)
 
 
 def _timeout() -> aiohttp.ClientTimeout:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wabot.adapters.graph_api import Answer, GraphApi
-from wabot.core import doctor_verdicts
+from wabot.core import health_checks
 from wabot.core.account_news import most_people
-from wabot.core.doctor_verdicts import Check, State
+from wabot.core.health_checks import Check, State
 from wabot.core.json_values import dict_of, list_of, text_of
 from wabot.settings.loading import Settings
 
@@ -59,18 +59,16 @@ class Meta:
         if self._token is None:
             return await self.meet()
         if self._token.error is not None:
-            return doctor_verdicts.refused("token", self._token.error)
+            return health_checks.refused("token", self._token.error)
         about = self._about_token
-        found = (
-            doctor_verdicts.token(about, self._clock()) if "is_valid" in about else doctor_verdicts.unanswered("token")
-        )
+        found = health_checks.token(about, self._clock()) if "is_valid" in about else health_checks.unanswered("token")
         if self._token_error is not None and found.state is not State.BROKEN:
-            return doctor_verdicts.refused("token", self._token_error)
+            return health_checks.refused("token", self._token_error)
         return found
 
     def secret(self) -> Check:
         """The check for an app secret that Meta refused."""
-        return doctor_verdicts.secret_refused(self._app_id)
+        return health_checks.secret_refused(self._app_id)
 
     async def number(self) -> Check:
         """The phone number: registration, quality, throughput, messaging limit."""
@@ -78,7 +76,7 @@ class Meta:
         if answer.error is not None:
             return self._refused("number", answer.error)
         self.most_people = most_people(answer.data.get(_LIMIT))
-        return doctor_verdicts.number(answer.data) if "id" in answer.data else doctor_verdicts.unanswered("number")
+        return health_checks.number(answer.data) if "id" in answer.data else health_checks.unanswered("number")
 
     async def account(self) -> Check:
         """The WhatsApp Business Account: its review, and whether it may send."""
@@ -90,7 +88,7 @@ class Meta:
         if answer.error is not None:
             return self._refused("account", answer.error)
         self.portfolio = text_of(dict_of(answer.data.get("owner_business_info")).get("id"))
-        return doctor_verdicts.account(answer.data) if "id" in answer.data else doctor_verdicts.unanswered("account")
+        return health_checks.account(answer.data) if "id" in answer.data else health_checks.unanswered("account")
 
     async def subscription(self) -> Check:
         """Whether the token's app gets the account's webhooks, and which fields."""
@@ -100,25 +98,25 @@ class Meta:
         if apps.error is not None:
             return self._refused("subscription", apps.error)
         if not isinstance(apps.data.get("data"), list) or not self._app_id:
-            return doctor_verdicts.unanswered("subscription")
-        return doctor_verdicts.subscription(list_of(apps.data.get("data")), self._app_id, self._fields)
+            return health_checks.unanswered("subscription")
+        return health_checks.subscription(list_of(apps.data.get("data")), self._app_id, self._fields)
 
     async def template(self) -> Check:
         """Whether the first-contact template is approved and has as many parameters as the settings."""
         first = self._settings.first_contact
         if first.answer == "ai":
-            return doctor_verdicts.skipped("template", "first_contact.answer is ai: no template is sent")
+            return health_checks.skipped("template", "first_contact.answer is ai: no template is sent")
         if not self._account:
             return _no_account("template")
         answer = await self._graph.get(f"{self._account}/message_templates", name=first.template, limit="100")
         if answer.error is not None:
             return self._refused("template", answer.error)
         if not isinstance(answer.data.get("data"), list):
-            return doctor_verdicts.unanswered("template")
+            return health_checks.unanswered("template")
         bodies = [part for part in first.components if text_of(part.get("type")).lower() == "body"]
         given = sum(len(list_of(body.get("parameters"))) for body in bodies)
         found = list_of(answer.data.get("data"))
-        return doctor_verdicts.template(found, name=first.template, language=first.language, given=given)
+        return health_checks.template(found, name=first.template, language=first.language, given=given)
 
     async def subscribe(self, callback: str) -> Check:
         """`--fix`: subscribe the app to the account, and (with a `callback`) its webhook to all fields."""
@@ -126,7 +124,7 @@ class Meta:
             return _no_account("subscription")
         await self._graph.post(f"{self._account}/subscribed_apps")
         if self._fields is not None and callback:
-            wanted = {*self._fields, *doctor_verdicts.NEEDED_FIELDS, *doctor_verdicts.WANTED_FIELDS}
+            wanted = {*self._fields, *health_checks.NEEDED_FIELDS, *health_checks.WANTED_FIELDS}
             await self._graph.post(
                 f"{self._app_id}/subscriptions",
                 token=self._app_token,
@@ -140,10 +138,10 @@ class Meta:
 
     def _refused(self, name: str, error: Mapping[str, Any]) -> Check:
         """A dead token is one problem, and not one for each request; it may have died since the examination began."""
-        if doctor_verdicts.is_of_the_token(error):
+        if health_checks.is_of_the_token(error):
             self._token_error = error
-            return doctor_verdicts.skipped(name, "Meta answers nothing to this token")
-        return doctor_verdicts.refused(name, error)
+            return health_checks.skipped(name, "Meta answers nothing to this token")
+        return health_checks.refused(name, error)
 
     async def _learn_callback(self) -> None:
         """Read the address and the fields of the app's webhook; the fields stay None if they cannot be read."""
@@ -151,7 +149,7 @@ class Meta:
             return
         answer = await self._graph.get(f"{self._app_id}/subscriptions", token=self._app_token)
         if answer.error is not None:
-            self.secret_accepted = False if doctor_verdicts.is_of_the_token(answer.error) else None
+            self.secret_accepted = False if health_checks.is_of_the_token(answer.error) else None
             return
         self.secret_accepted, self._fields = True, []
         for subscription in map(dict_of, list_of(answer.data.get("data"))):
@@ -175,6 +173,4 @@ class Meta:
 
 
 def _no_account(name: str) -> Check:
-    return doctor_verdicts.skipped(
-        name, "whatsapp.business_account_id is not set", "Copy it from WhatsApp > API setup."
-    )
+    return health_checks.skipped(name, "whatsapp.business_account_id is not set", "Copy it from WhatsApp > API setup.")

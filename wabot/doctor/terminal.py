@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from wabot.core.doctor_verdicts import Check, State
+from wabot.core.health_checks import Check, State
 from wabot.core.remedies import of_account
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect

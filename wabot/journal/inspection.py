@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from wabot.core import doctor_verdicts
-from wabot.core.doctor_verdicts import Check
+from wabot.core import health_checks
+from wabot.core.health_checks import Check
 from wabot.journal.journal import FILE_NAME
 
 LARGE = 1 << 30
@@ -20,7 +20,7 @@ def inspect(data_dir: Path, *, whole: bool = True) -> Check:
     """Whether the journal of `data_dir` is there, ours to read, and sound; `whole`: every page is read."""
     path = data_dir.absolute() / FILE_NAME
     if not path.exists():
-        return doctor_verdicts.ok("journal", f"{path} will be made at the first start")
+        return health_checks.ok("journal", f"{path} will be made at the first start")
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -29,9 +29,9 @@ def inspect(data_dir: Path, *, whole: bool = True) -> Check:
             )
     except (sqlite3.OperationalError, OSError) as error:
         owner = f"Run this as the user of wabot; {path} must be a file of that user."
-        return doctor_verdicts.broken("journal", f"{path} cannot be read ({error})", owner)
+        return health_checks.broken("journal", f"{path} cannot be read ({error})", owner)
     except sqlite3.DatabaseError as error:
-        return doctor_verdicts.broken("journal", f"{path} is damaged ({error})", _RESTORE)
+        return health_checks.broken("journal", f"{path} is damaged ({error})", _RESTORE)
     if verdict != "ok":
-        return doctor_verdicts.broken("journal", f"{path} is damaged ({verdict})", _RESTORE)
-    return doctor_verdicts.ok("journal", f"{path} is sound (schema {version}, {path.stat().st_size >> 20} MB)")
+        return health_checks.broken("journal", f"{path} is damaged ({verdict})", _RESTORE)
+    return health_checks.ok("journal", f"{path} is sound (schema {version}, {path.stat().st_size >> 20} MB)")

@@ -1,4 +1,9 @@
-"""Alerts to the owner: how often, whom they name, and that they are forgotten with the person."""
+"""Alerts to the owner: how often, in which words, whom they name, and that they are forgotten with the person.
+
+The owner gets at most one message in SUMMARY_SECONDS. Whoever needs a person meanwhile is in the next one. About one
+contact, the owner is told at most once in ALERT_SECONDS; the exception is that the contact still waits after
+`unanswered_seconds`, which is told once for each handoff.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +11,59 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from wabot.core.handoff import BY_REQUEST, IN_WORDS, STILL_WAITS, HandoffRules, Reason
 from wabot.core.jobs import Event, State
 from wabot.core.json_values import blanked
-from wabot.journal import indexes
+from wabot.core.messages import Person
+from wabot.core.outgoing import Origin, template_message
+from wabot.journal import contacts, indexes
+from wabot.journal.queue import enqueue
 from wabot.journal.transitions import FORGOTTEN, SAYS_FORGOTTEN, apply_event, fail_message, promote
 
 ALERT_SECONDS = 3600.0
 """The least time between two alerts about one contact. That a contact still waits is told without waiting for it."""
 SUMMARY_SECONDS = 600.0
 """The least time between two messages to the owner."""
+NAMED = 3
+"""The contacts that a message names; the others are counted."""
+AT_ONCE = 50
+"""The contacts that one message is about."""
 STEP = 50
 """Messages to the owner that one commit changes."""
 
+LAST_TOLD = "SELECT CAST(value AS REAL) FROM meta WHERE key = 'owner_told_at'"
+"""When the owner was told last."""
+
 _NOT_SENT = f"({indexes.WAITING} OR {indexes.QUEUED_HEAD} OR {indexes.HELD})"
+
+
+def tell(db: sqlite3.Connection, rules: HandoffRules, now: float) -> int:
+    """Queue one message for all whose alert is due; how many were queued."""
+    last = db.execute(LAST_TOLD).fetchone()
+    if not rules.alerts or (last is not None and last[0] <= now < last[0] + SUMMARY_SECONDS):
+        return 0
+    rows = db.execute(
+        "SELECT id AS contact_id, * FROM contacts WHERE alert_due IS NOT NULL AND alert_due <= ? ORDER BY alert_due"
+        " LIMIT ?",
+        (now, AT_ONCE),
+    ).fetchall()
+    if not rows:
+        return 0
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('owner_told_at', ?)", (str(now),))
+    db.executemany(
+        "UPDATE contacts SET alert_due = NULL, alerted_at = ? WHERE id = ?", [(now, row["contact_id"]) for row in rows]
+    )
+    named = [(row["contact_id"], _in_words(row)) for row in rows[:NAMED]]
+    who, why = _named([words for _, words in named], len(rows)), _reasons(rows)
+    parameters = [{"type": "text", "text": text} for text in (who, why)]
+    template = {
+        "name": rules.alert_template,
+        "language": rules.language,
+        "components": [{"type": "body", "parameters": parameters}],
+    }
+    owner = contacts.resolve(db, Person(wa_id=rules.alert_number), now, now)
+    note(db, enqueue(db, owner, template_message(template, Origin.SERVICE), now=now), named)
+    return 1
 
 
 def note(db: sqlite3.Connection, job_id: int, named: Iterable[tuple[int, str]]) -> None:
@@ -74,3 +119,28 @@ def _cancel(db: sqlite3.Connection, job_id: int, now: float) -> None:
         apply_event(db, job_id, State(row["state"]), Event.CANCEL, now, also=SAYS_FORGOTTEN)
         fail_message(db, job_id, *FORGOTTEN)
         promote(db, row["contact_id"], now)
+
+
+def _named(named: list[str], people: int) -> str:
+    """Who needs a person."""
+    return ", ".join(named) + (f" and {people - NAMED} more" if people > NAMED else "")
+
+
+def _in_words(row: sqlite3.Row) -> str:
+    """A contact. Without line breaks, which Meta refuses in parameters."""
+    return " ".join(f"{row['name']} {_number(row)}".split())
+
+
+def _reasons(rows: list[sqlite3.Row]) -> str:
+    """Why they need a person."""
+    reasons = {STILL_WAITS if _waits(row) else IN_WORDS[Reason(row["attention_reason"])] for row in rows}
+    return "; ".join(sorted(reasons))
+
+
+def _number(row: sqlite3.Row) -> str:
+    return f"(+{row['wa_id']})" if row["wa_id"] else f"({row['bsuid'] or ''})"
+
+
+def _waits(row: sqlite3.Row) -> bool:
+    """Whether the owner was told before: a person is to take over, and nobody has."""
+    return row["reminded_at"] is not None and row["attention_reason"] in BY_REQUEST

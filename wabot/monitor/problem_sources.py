@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, Protocol
 
-from wabot.core import doctor_verdicts, remedies
+from wabot.core import health_checks, remedies
 from wabot.core.account_news import WARNING_SECONDS, AccountNews, Standing
-from wabot.core.doctor_verdicts import Check, State
 from wabot.core.exceptions import AssistantFailed, JournalDown
+from wabot.core.health_checks import Check, State
 from wabot.core.jobs import Halt, Outcome
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.log import get_logger
@@ -205,7 +205,7 @@ class Watch:
             usage = shutil.disk_usage(self._data_dir)
         except OSError:
             return
-        check = doctor_verdicts.disk(usage.free, usage.total, str(self._data_dir))
+        check = health_checks.disk(usage.free, usage.total, str(self._data_dir))
         self._report(check, by="look")
 
     def _look_at_journal(self) -> None:

@@ -1,4 +1,4 @@
-"""What `doctor` concludes: each function turns facts into one Check, without any I/O.
+"""What `doctor` and the hourly look at itself conclude: each function turns facts into one Check, without any I/O.
 
 Facts are JSON from the Graph API or plain numbers. The shapes of Graph's JSON:
 https://developers.facebook.com/documentation/business-messaging/whatsapp/reference (phone number, account, templates)
