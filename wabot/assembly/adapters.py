@@ -75,10 +75,10 @@ class Clients:
         self._numbers[name] = numbers
         if self._archive is None or len(self._accounts) == 1:
             return self._archive
-        from wabot.adapters.mongo_part import MongoPart  # noqa: PLC0415
+        from wabot.adapters.mongo_account import MongoAccount  # noqa: PLC0415
 
         first = name == next(iter(self._accounts))
-        return MongoPart(self._archive, name, ours=numbers, others=partial(self._others, name) if first else None)
+        return MongoAccount(self._archive, name, ours=numbers, others=partial(self._others, name) if first else None)
 
     def _others(self, name: str) -> Set[str]:
         return {number for other, numbers in self._numbers.items() if other != name for number in numbers()}

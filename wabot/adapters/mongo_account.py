@@ -34,7 +34,7 @@ class Whole(Protocol):
     ) -> dict[str, Any] | None: ...
 
 
-class MongoPart:
+class MongoAccount:
     """The archive of one account.
 
     Documents without an account are older. They belong to the account whose number is their `from` or `to`, else to the
