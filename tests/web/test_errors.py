@@ -71,6 +71,14 @@ async def test_every_wrong_place_is_named_and_long_lists_of_them_are_cut(wabot: 
     assert len(answer.json["error"]["details"]) == 50
 
 
+async def test_each_recipient_that_is_not_well_formed_is_named_by_index(wabot: Business) -> None:
+    recipients = [{"number": ANA} if place % 2 else {"number": ANA, "components": "x"} for place in range(300)]
+    answer = await wabot.post("/initiate-bulk", {"recipients": recipients})
+    assert refusal(answer, 422).startswith("recipients.0.components")
+    assert [one["index"] for one in answer.json["error"]["details"]] == list(range(0, 200, 2))
+    assert (await wabot.get("/outbox")).json["count"] == 0
+
+
 async def test_what_was_wrong_is_not_repeated(wabot: Business) -> None:
     answer = await wabot.post("/get", {"number": "<script>" + "x" * 100_000})
     refusal(answer, 422)

@@ -15,11 +15,12 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from wabot.core import json_limits
+from wabot.core.template_check import MOST_NAMED
 from wabot.offload import Offload
 from wabot.web.answers import RETRY_AFTER, Refusal
 from wabot.web.auth import ACCOUNTS
 from wabot.web.request_account import NAMED
-from wabot.web.validation import PROBLEMS, InvalidFields, validated
+from wabot.web.validation import InvalidFields, validated
 
 WEBHOOK_LIMIT, API_LIMIT = 4 << 20, 16 << 20
 ACCOUNT_LIMIT = 4096
@@ -185,21 +186,21 @@ def validate(model: type[M], value: Mapping[str, Any]) -> M:
 
 
 def validate_each(model: type[M], values: Sequence[Any], field: str) -> list[M]:
-    """The entries of the list `field` as models, or 422 with the first invalid fields.
+    """The entries of the list `field` as models, or 422 with the first invalid fields and the `index` of their entry.
 
     Validated one by one: pydantic would validate all entries in one call, without a pause for others.
     """
     found: list[M] = []
-    problems: list[Mapping[str, str]] = []
+    problems: list[Mapping[str, Any]] = []
     for index, value in enumerate(values):
         try:
             found.append(validated(model, value, field, index))
         except InvalidFields as invalid:
-            problems += invalid.problems
-            if len(problems) >= PROBLEMS:
+            problems += [{**problem, "index": index} for problem in invalid.problems]
+            if len(problems) >= MOST_NAMED:
                 break
     if problems:
-        raise _invalid(InvalidFields(problems[:PROBLEMS]))
+        raise _invalid(InvalidFields(problems[:MOST_NAMED]))
     return found
 
 

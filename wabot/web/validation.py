@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 class InvalidFields(Exception):
     """What a model refuses: `problems` has the `field` and the `message` of each; the text is the first."""
 
-    def __init__(self, problems: Sequence[Mapping[str, str]]) -> None:
+    def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
         first = problems[0]
         super().__init__(f"{first['field']}: {first['message']}" if first["field"] else first["message"])
         self.problems = problems
