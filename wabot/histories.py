@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wabot.core.answer_size import Room
-from wabot.core.exceptions import ArchiveDown, InvalidInput
+from wabot.core.exceptions import ArchiveDown, InvalidField
 from wabot.core.history_span import ALWAYS, Span, second
 from wabot.core.json_values import seconds_of
 from wabot.core.messages import Contact
@@ -25,7 +25,7 @@ ENVELOPE = 600
 Messages = list[dict[str, Any]]
 
 
-class UnknownMessage(InvalidInput):
+class UnknownMessage(InvalidField):
     """The message that a page is to begin after is not one of this talk."""
 
 
@@ -78,7 +78,7 @@ class Histories:
             return await self._messages(asked, ALWAYS)
         at = await self._time_of(identity, before)
         if at is None:
-            raise UnknownMessage("before: not the id of a message with this person")
+            raise UnknownMessage("before", "not the id of a message with this person")
         same, older = await self._messages(asked, second(at), 0), await self._messages(asked, Span(below=int(at)))
         place = next((n for n, message in enumerate(same.messages) if before in _names(message)), -1)
         found = same.messages[place + 1 :] + older.messages

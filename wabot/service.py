@@ -10,7 +10,7 @@ from typing import Any
 
 from wabot.batch_building import Bulk, dry_run, new_batch
 from wabot.core.answer_size import Room
-from wabot.core.exceptions import InvalidInput
+from wabot.core.exceptions import InvalidField, InvalidInput
 from wabot.core.jobs import Kind
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
@@ -120,10 +120,10 @@ class Service(Operations):
         return dry_run(batch, stops, partial(self._limits.seconds, now=self._clock()))
 
     async def _judge(self, bulk: Bulk) -> Template | None:
-        """The template of a batch, if Meta can be asked. Raises TemplateRefused, and InvalidInput for its time."""
+        """The template of a batch, if Meta can be asked. Raises TemplateRefused, and InvalidField for its time."""
         now = self._clock()
         if bulk.send_at is not None and not now - LATE_SECONDS <= bulk.send_at <= now + AHEAD_SECONDS:
-            raise InvalidInput("send_at: must not be in the past, and at most 30 days ahead")
+            raise InvalidField("send_at", "must not be in the past, and at most 30 days ahead")
         template = bulk.template or self._template
         shared = template.get("components") or ()
         each = [shared if one.components is None else one.components for one in bulk.recipients if bulk.by_recipient]
@@ -137,7 +137,7 @@ class Service(Operations):
         try:
             identity = identify(message.number)
         except InvalidNumber as error:
-            raise NotSendable(Reason.INVALID_NUMBER) from error
+            raise NotSendable(Reason.INVALID_NUMBER, "number") from error
         template, category = message.outgoing.content.get("template"), None
         if template is not None and not await self._is_queued(message.key):
             named = {"name": template["name"], "language": template["language"]["code"]}

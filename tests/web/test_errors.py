@@ -71,6 +71,31 @@ async def test_every_wrong_place_is_named_and_long_lists_of_them_are_cut(wabot: 
     assert len(answer.json["error"]["details"]) == 50
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "value", "field"),
+    [
+        ("POST", "/get", {"number": "12"}, "number"),
+        ("POST", "/get", {"number": "9" * 201}, "number"),
+        ("POST", "/get", {"number": ANA, "before": "wamid.of-nobody"}, "before"),
+        ("POST", "/messages", {"number": "12", "text": "Hi"}, "number"),
+        ("POST", "/initiate-bulk", {"numbers": [ANA], "send_at": "2020-01-01T00:00:00Z"}, "send_at"),
+        ("GET", "/contacts/12", None, "number"),
+        ("GET", "/outbox?cursor=junk", None, "cursor"),
+        ("GET", "/batches?cursor=junk", None, "cursor"),
+        ("GET", "/events?cursor=junk", None, "cursor"),
+    ],
+)
+async def test_what_is_wrong_in_one_field_names_it(
+    wabot: Business, method: str, path: str, value: Any, field: str
+) -> None:
+    answer = await wabot.ask(method, path, **({} if value is None else {"json": value}))
+    said = refusal(answer, 422)
+    (detail,) = answer.json["error"]["details"]
+    assert detail["field"] == field
+    assert detail["message"] in said
+    assert "item" not in said, "what is counted are characters"
+
+
 async def test_each_recipient_that_is_not_well_formed_is_named_by_index(wabot: Business) -> None:
     recipients = [{"number": ANA} if place % 2 else {"number": ANA, "components": "x"} for place in range(300)]
     answer = await wabot.post("/initiate-bulk", {"recipients": recipients})

@@ -32,6 +32,14 @@ class InvalidInput(WabotError):
     details: Sequence[Mapping[str, Any]] = ()
 
 
+class InvalidField(InvalidInput):
+    """One field of what the caller sent is invalid; the text begins with its name."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.details = ({"field": field, "message": message},)
+
+
 class JournalDown(WabotError):
     """The journal cannot be used now (disk full, locked, I/O error); nothing was changed."""
 

@@ -24,6 +24,8 @@ _SAME_END, _SAME_START, _PIECE = 7, 2, 2
 class InvalidNumber(InvalidInput):
     """The text cannot be a phone number."""
 
+    details = ({"field": "number", "message": "Invalid phone number"},)
+
 
 def normalize_number(text: str) -> str:
     """`text` as digits with country code ("+91 92165-98210" → "919216598210").

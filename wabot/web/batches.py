@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from wabot.core.exceptions import InvalidField
 from wabot.web.answers import Refusal
 from wabot.web.initiate_bulk import reply_batch
 from wabot.web.request_account import answer, service_of
@@ -28,7 +29,7 @@ async def listing(request: web.Request) -> web.Response:
     asked = validate_query(BatchesQuery, request)
     found = await service_of(request).batches(asked.limit, asked.cursor or None)
     if found is None:
-        raise Refusal(422, "cursor: not a batch id")
+        raise InvalidField("cursor", "not a batch id")
     more = {"next_cursor": found[-1]["batch_id"]} if len(found) == asked.limit else {}
     return answer(request, {"count": len(found), "batches": found, **more})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from wabot.core.exceptions import InvalidField
 from wabot.core.jobs import State
 from wabot.journal.event_queue import EventQuery
 from wabot.web.answers import Refusal
@@ -18,7 +19,7 @@ async def listing(request: web.Request) -> web.Response:
     service = service_of(request)
     before = service.job_id(asked.cursor) if asked.cursor else None
     if asked.cursor and before is None:
-        raise Refusal(422, "cursor: not the id of an event")
+        raise InvalidField("cursor", "not the id of an event")
     query = EventQuery(State(asked.state) if asked.state else None, asked.limit, before)
     events = await service.events(query)
     more = {"next_cursor": events[-1]["id"]} if len(events) == asked.limit else {}

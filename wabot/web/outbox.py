@@ -7,6 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
+from wabot.core.exceptions import InvalidField
 from wabot.core.jobs import Kind, State
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.event_queue import EventQuery
@@ -25,7 +26,7 @@ async def listing(request: web.Request) -> web.Response:
     service = service_of(request)
     before = service.job_id(asked.cursor) if asked.cursor else None
     if asked.cursor and before is None:
-        raise Refusal(422, "cursor: not an outbox id")
+        raise InvalidField("cursor", "not an outbox id")
     if asked.kind == "event":
         identity = identify(asked.number) if asked.number else ""
         query = EventQuery(State(asked.state) if asked.state else None, asked.limit, before, identity)

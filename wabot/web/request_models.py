@@ -89,8 +89,9 @@ ErrorCode = Annotated[
 ]
 Number = Annotated[
     str,
+    Field(max_length=200),
     BeforeValidator(_digits, json_schema_input_type=Annotated[str, Field(max_length=200)] | int),
-    Field(max_length=200, description="A phone number, with `+`, spaces, dashes and brackets or without; or a BSUID"),
+    Field(description="A phone number, with `+`, spaces, dashes and brackets or without; or a BSUID"),
 ]
 Instant = Annotated[
     float | None,
