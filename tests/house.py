@@ -39,8 +39,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "phonenumbers": ("wabot.core.phone_numbers",),
     "prometheus_client": ("wabot.metrics",),
     "pydantic": (
-        "wabot.console.setup", "wabot.settings.*", "wabot.web.request_models", "wabot.web.request_bodies",
-        "wabot.web.reference.*", "wabot.web.validation",
+        "wabot.console.setup", "wabot.settings.*", "wabot.web.request_fields", "wabot.web.request_models",
+        "wabot.web.request_bodies", "wabot.web.reference.*", "wabot.web.validation",
     ),
     "pymongo": ("wabot.adapters.mongo",),
     "pypdf": ("wabot.knowledge.pdf_text",),

@@ -16,7 +16,7 @@ from aiohttp import web
 from tests.business import ANA, KEY, Business, business
 from tests.web.shapes import refusal, wire
 from wabot.service import Service
-from wabot.web import history, request_bodies, request_models, server
+from wabot.web import history, request_bodies, request_fields, server
 
 JSON = {"Content-Type": "application/json"}
 FORGED = f"X-Hub-Signature-256: sha256={'0' * 64}\r\n"
@@ -162,7 +162,7 @@ async def test_an_object_of_very_many_fields_is_refused_as_such(wabot: Business)
 
 
 async def test_a_message_far_beyond_what_meta_takes_is_refused(wabot: Business) -> None:
-    component = {"type": "body", "parameters": [{"type": "text", "text": "x" * request_models.MAX_CONTENT}]}
+    component = {"type": "body", "parameters": [{"type": "text", "text": "x" * request_fields.MAX_CONTENT}]}
     template = {"name": "a", "components": [component]}
     assert "characters" in refusal(await wabot.post("/initiate-bulk", {"numbers": [ANA], "template": template}), 422)
     recipients = [{"number": ANA, "components": [component]}]

@@ -21,7 +21,8 @@ from wabot.core.phone_numbers import InvalidNumber, normalize_number
 from wabot.core.templates import Template
 from wabot.web.answers import Refusal
 from wabot.web.request_account import account_of
-from wabot.web.request_models import MAX_RECIPIENTS, instant
+from wabot.web.request_fields import instant
+from wabot.web.request_models import MAX_RECIPIENTS
 
 COLUMN = "column_"
 """How the fields begin that say which column has a value."""
