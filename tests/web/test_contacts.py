@@ -134,7 +134,9 @@ async def test_a_pause_has_hours_or_none(wabot: Business, body: Any) -> None:
     assert until is None if hours is None else abs(until - time.time() - hours * 3600) < 60
 
 
-@pytest.mark.parametrize("body", [{"hours": 0}, {"hours": -1}, {"hours": "x"}, {"hour": 1}, {"reason": ""}])
+@pytest.mark.parametrize(
+    "body", [{"hours": 0}, {"hours": -1}, {"hours": "x"}, {"hours": True}, {"hour": 1}, {"reason": ""}]
+)
 async def test_a_pause_is_well_formed(wabot: Business, body: Any) -> None:
     refusal(await wabot.post(f"/contacts/{ANA}/pause", body), 422)
 

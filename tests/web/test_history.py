@@ -161,6 +161,7 @@ async def test_an_invalid_number_is_refused(wabot: Business, number: str) -> Non
         {"number": ANA, "limit": 1.5},
         {"number": ANA, "limit": 10**30},
         {"number": ANA, "limit": None},
+        {"number": ANA, "limit": True},
         {"number": ANA, "include": ["sent"]},
         {"number": ANA, "include": "failed"},
         {"number": ANA, "offset": 3},

@@ -69,6 +69,7 @@ async def test_pages_follow_one_another_and_lose_nothing(wabot: Business) -> Non
     [
         {"state": "lost"}, {"limit": "0"}, {"limit": "1001"}, {"limit": "-1"}, {"limit": "x"}, {"number": "12"},
         {"kind": "letter"}, {"message": "lost"}, {"kind": "reply", "message": "unread"},
+        {"kind": "event", "batch_id": "any"},
         {"cursor": "junk"}, {"cursor": "-"}, {"cursor": "x-1"}, {"cursor": "1"}, {"cursor": "x" * 101}, {"page": "2"},
     ],
     ids=str,

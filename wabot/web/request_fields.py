@@ -21,6 +21,13 @@ def _digits(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
+def _count(value: object) -> object:
+    """A number of something; true and false are none, although Python takes them for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
 def _parameters(component: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(component.get("parameters", []), list):
         raise ValueError("parameters must be a list")
@@ -96,7 +103,8 @@ Instant = Annotated[
         instant, json_schema_input_type=Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None
     ),
 ]
-Limit = Annotated[int, Field(ge=0, le=1_000_000_000, description="0: all")]
+Limit = Annotated[int, Field(ge=0, le=1_000_000_000, description="0: all"), BeforeValidator(_count)]
+Hours = Annotated[float, Field(gt=0, le=24 * 366), BeforeValidator(_count)]
 Cursor = Annotated[str, Field(max_length=100, description="The `next_cursor` of the page before")]
 Component = Annotated[dict[str, Any], AfterValidator(_parameters)]
 Components = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wabot.core.whatsapp_text import MAX_BODY
-from wabot.web.request_fields import Components, Cursor, ErrorCode, Instant, Limit, Message, Month, Number
+from wabot.web.request_fields import Components, Cursor, ErrorCode, Hours, Instant, Limit, Message, Month, Number
 
 MAX_RECIPIENTS, MAX_HISTORIES = 10_000, 1_000
 
@@ -84,9 +84,7 @@ class SendMessage(Model):
 class Pause(Model):
     """`POST /contacts/{number}/pause`: `hours` None = until resumed."""
 
-    hours: Annotated[
-        Annotated[float, Field(gt=0, le=24 * 366)] | None, Field(description="null: until it is resumed")
-    ] = 12
+    hours: Annotated[Hours | None, Field(description="null: until it is resumed")] = 12
     reason: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
@@ -167,9 +165,11 @@ class OutboxQuery(Model):
     cursor: Cursor = ""
 
     @model_validator(mode="after")
-    def _message_of_a_send(self) -> Self:
+    def _what_the_kind_has(self) -> Self:
         if self.message and self.kind != "send":
             raise ValueError("message: only for sends; leave out kind")
+        if self.batch_id and self.kind == "event":
+            raise ValueError("batch_id: no event belongs to a batch")
         return self
 
 
