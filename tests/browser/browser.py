@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+needs_browser = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.asyncio(loop_scope="module"),  # the browser's own
+]
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -34,9 +37,13 @@ class Window:
     faults: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
-    async def assert_accessible(self) -> None:
-        """No finding of axe-core that is serious or worse. https://github.com/dequelabs/axe-core"""
-        found = await Axe().run(self.page)
+    async def assert_accessible(self, *, contrast: bool = True) -> None:
+        """No finding of axe-core that is serious or worse. https://github.com/dequelabs/axe-core
+
+        `contrast`: of colours, too, which takes longer than all else on a page of thousands of elements.
+        """
+        rules = {"color-contrast": {"enabled": contrast}}
+        found = await Axe().run(self.page, options={"resultTypes": ["violations"], "rules": rules})
         serious = [
             f"{each['id']}: {each['nodes'][0]['html'][:200]} {each['nodes'][0]['failureSummary'][:300]}"
             for each in found.response["violations"]
@@ -46,18 +53,16 @@ class Window:
 
 
 @asynccontextmanager
-async def window(*, theme: Any = "light", width: int = 1280, **context: Any) -> AsyncIterator[Window]:
-    """A browser with one page. At the end nothing may have gone wrong in it, nor another host been asked."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        around = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme, **context)
+async def window(browser: Browser, *, theme: Any = "light", width: int = 1280, **context: Any) -> AsyncIterator[Window]:
+    """One page, with cookies of its own. At the end nothing may have gone wrong in it, nor another host been asked."""
+    around = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme, **context)
+    async with around:
         page = await around.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         found = Window(page, around)
         page.on("pageerror", lambda error: found.faults.append(str(error)))
         page.on("console", lambda said: found.faults.append(said.text) if said.type == "error" else None)
         page.on("request", lambda request: found.hosts.add(urlsplit(request.url).hostname or ""))
         yield found
-        await browser.close()
     assert found.faults == []
     assert found.hosts <= {"127.0.0.1", ""}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from tests.browser.browser import THEMES, WIDTHS, Window, needs_browser, window
 from tests.business import ANA, BEN, EVA, KEY, Business, business
@@ -52,8 +53,10 @@ async def sign_in(w: Window, b: Business) -> None:
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-async def test_every_page_is_fit_for_all_in_both_themes_and_sizes(tmp_path: Path, theme: str, width: int) -> None:
-    async with shop(tmp_path / "data") as b, window(theme=theme, width=width) as w:
+async def test_every_page_is_fit_for_all_in_both_themes_and_sizes(
+    tmp_path: Path, browser: Browser, theme: str, width: int
+) -> None:
+    async with shop(tmp_path / "data") as b, window(browser, theme=theme, width=width) as w:
         await w.page.goto(f"{b.url}/console")
         await w.assert_accessible()
         await sign_in(w, b)
@@ -66,16 +69,18 @@ async def test_every_page_is_fit_for_all_in_both_themes_and_sizes(tmp_path: Path
             assert not await w.page.evaluate(too_wide), path
 
 
-async def test_the_seven_pages_are_links(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_the_seven_pages_are_links(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         for name in ("Conversations", "Outbox", "Batches", "Knowledge", "Setup", "Events", "Now"):
             await w.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
             await w.page.get_by_role("heading", level=1, name=name).wait_for()
 
 
-async def test_a_person_takes_over_and_hands_back_while_messages_appear_by_themselves(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_a_person_takes_over_and_hands_back_while_messages_appear_by_themselves(
+    tmp_path: Path, browser: Browser
+) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         await w.page.get_by_role("link", name="Ben").first.click()
         await w.page.get_by_text("asks for a person").wait_for()
@@ -92,8 +97,8 @@ async def test_a_person_takes_over_and_hands_back_while_messages_appear_by_thems
         await w.page.get_by_role("log").get_by_text("assistant ·").last.wait_for()
 
 
-async def test_a_half_typed_answer_stays_when_a_message_comes(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_a_half_typed_answer_stays_when_a_message_comes(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         await w.page.goto(f"{b.url}/console/conversations/{ANA}")
         await w.page.get_by_label("Write as a person").fill("Half of what I")
@@ -102,8 +107,8 @@ async def test_a_half_typed_answer_stays_when_a_message_comes(tmp_path: Path) ->
         assert await w.page.get_by_label("Write as a person").input_value() == "Half of what I"
 
 
-async def test_a_pasted_text_that_is_too_long_is_neither_cut_nor_sent(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_a_pasted_text_that_is_too_long_is_neither_cut_nor_sent(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         await w.page.goto(f"{b.url}/console/conversations/{ANA}")
         field = w.page.get_by_label("Write as a person")
@@ -118,8 +123,8 @@ async def test_a_pasted_text_that_is_too_long_is_neither_cut_nor_sent(tmp_path: 
         assert not [text for text in said if text.startswith("zz") and len(text) != 4096]
 
 
-async def test_long_names_and_numbers_leave_what_is_beside_them_in_its_place(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_long_names_and_numbers_leave_what_is_beside_them_in_its_place(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await b.meta.say("Hello", from_="491711234599", name="Maximiliana-" + "ohneleerzeichen" * 8)
         await b.post("/initiate-bulk", {"numbers": ["491711234597", EVA]})
         await sign_in(w, b)
@@ -145,8 +150,8 @@ async def test_long_names_and_numbers_leave_what_is_beside_them_in_its_place(tmp
         assert words["width"] > 300, "the button stands below the words"
 
 
-async def test_a_button_in_a_tile_stays_within_it_in_spanish_on_a_phone(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window(width=390) as w:
+async def test_a_button_in_a_tile_stays_within_it_in_spanish_on_a_phone(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser, width=390) as w:
         b.meta.behaviour.always(BEN, error(190))
         await b.post("/messages", {"number": BEN, "text": "Hello"}, headers={"Prefer": "wait=0"})
         await sign_in(w, b)
@@ -158,8 +163,8 @@ async def test_a_button_in_a_tile_stays_within_it_in_spanish_on_a_phone(tmp_path
         assert button["x"] + button["width"] < around["x"] + around["width"] - 8, "the padding is kept"
 
 
-async def test_by_keyboard_one_finds_opens_and_answers_a_contact(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_by_keyboard_one_finds_opens_and_answers_a_contact(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         await w.page.goto(f"{b.url}/console/conversations")
         await w.page.keyboard.press("?")
@@ -180,8 +185,8 @@ async def test_by_keyboard_one_finds_opens_and_answers_a_contact(tmp_path: Path)
         await w.page.wait_for_url("**/conversations")
 
 
-async def test_the_focus_stays_while_the_list_changes_under_it(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_the_focus_stays_while_the_list_changes_under_it(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         await w.page.goto(f"{b.url}/console/conversations")
         link = w.page.get_by_role("link", name="Ana García")
@@ -191,8 +196,8 @@ async def test_the_focus_stays_while_the_list_changes_under_it(tmp_path: Path) -
         assert await link.evaluate("link => link === document.activeElement")
 
 
-async def test_who_reads_further_up_stays_there_and_what_is_new_is_announced(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_who_reads_further_up_stays_there_and_what_is_new_is_announced(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         for n in range(12):
             await b.meta.say(f"Line {n}\n" * 8, from_=BEN, name="Ben")
         await sign_in(w, b)
@@ -204,8 +209,8 @@ async def test_who_reads_further_up_stays_there_and_what_is_new_is_announced(tmp
         assert await talk.evaluate("talk => talk.scrollTop") == 100
 
 
-async def test_an_answer_quotes_the_message_that_it_answers(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_an_answer_quotes_the_message_that_it_answers(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         wamid, _ = await b.meta.say("Do you have lilies?", from_=ANA, name="Ana García")
         await sign_in(w, b)
         await w.page.goto(f"{b.url}/console/conversations/{ANA}")
@@ -219,8 +224,8 @@ async def test_an_answer_quotes_the_message_that_it_answers(tmp_path: Path) -> N
         assert answer["context"] == {"message_id": wamid}
 
 
-async def test_a_template_is_chosen_filled_in_and_seen_before_it_is_sent(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_a_template_is_chosen_filled_in_and_seen_before_it_is_sent(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         b.meta.templates.add("parcel", "en_US", "UTILITY", [{
             "type": "BODY", "text": "Dear {{1}}, your parcel comes on {{2}}.",
             "example": {"body_text": [["Ana", "Monday"]]},
@@ -238,8 +243,8 @@ async def test_a_template_is_chosen_filled_in_and_seen_before_it_is_sent(tmp_pat
         await until(lambda: any("Friday" in str(each.payload) for each in b.meta.sent))
 
 
-async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         await w.page.get_by_role("link", name="Outbox").click()
         await w.page.get_by_text("Meta could not fetch the file").wait_for()
@@ -250,10 +255,10 @@ async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path) -> Non
         await until(lambda: any(each.to == EVA and each.wamid for each in b.meta.sent))
 
 
-async def test_a_batch_from_a_file(tmp_path: Path) -> None:
+async def test_a_batch_from_a_file(tmp_path: Path, browser: Browser) -> None:
     file = tmp_path / "people.csv"
     file.write_text("number,1\n+49 171 1234568,Lea\n+49 171 1234569,Tom\n", "utf-8")
-    async with shop(tmp_path / "data") as b, window() as w:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         b.meta.templates.add("welcome", "en_US", "UTILITY", [{"type": "BODY", "text": "Welcome, {{1}}!"}])
         await sign_in(w, b)
         await w.page.get_by_role("link", name="Batches").click()
@@ -268,10 +273,13 @@ async def test_a_batch_from_a_file(tmp_path: Path) -> None:
         assert {each.to for each in b.meta.sent} >= {"491711234568", "491711234569"}
 
 
-async def test_a_stranger_finds_why_there_was_no_answer_and_answers_by_hand(tmp_path: Path) -> None:
+async def test_a_stranger_finds_why_there_was_no_answer_and_answers_by_hand(tmp_path: Path, browser: Browser) -> None:
     """Two clicks by what is written on the page: the first page says why, and its button leads to the talk."""
     assistant = {"provider": "openai", "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9"}
-    async with business(tmp_path / "data", assistant=assistant, first_contact={"answer": "ai"}) as b, window() as w:
+    async with (
+        business(tmp_path / "data", assistant=assistant, first_contact={"answer": "ai"}) as b,
+        window(browser) as w,
+    ):
         await b.meta.say("Do you have tulips?", from_=ANA, name="Ana")
         await b.meta.say("agent", from_=ANA, name="Ana")
         await sign_in(w, b)
@@ -282,8 +290,8 @@ async def test_a_stranger_finds_why_there_was_no_answer_and_answers_by_hand(tmp_
         await w.page.get_by_text("The message is on its way").wait_for()
 
 
-async def test_a_stranger_stops_a_batch_and_sees_what_meta_said(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_a_stranger_stops_a_batch_and_sees_what_meta_said(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         later = datetime.now(UTC) + timedelta(days=1)
         people = {"numbers": ["491711234568", "491711234569"], "send_at": later.isoformat()}
         batch = (await b.post("/initiate-bulk", people)).json["batch_id"]
@@ -302,8 +310,8 @@ async def test_a_stranger_stops_a_batch_and_sees_what_meta_said(tmp_path: Path) 
         await said.get_by_text("(#131053) Media upload error").wait_for()
 
 
-async def test_forgetting_asks_first(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data") as b, window() as w:
+async def test_forgetting_asks_first(tmp_path: Path, browser: Browser) -> None:
+    async with shop(tmp_path / "data") as b, window(browser) as w:
         await sign_in(w, b)
         await w.page.goto(f"{b.url}/console/conversations/{ANA}")
         w.page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.dismiss()))

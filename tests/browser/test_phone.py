@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from tests.browser.browser import THEMES, WIDTHS, needs_browser, window
 from tests.sandbox.test_phone import phone
@@ -14,8 +15,8 @@ from tests.sandbox.test_phone import phone
 pytestmark = needs_browser
 
 
-async def test_chat_kill_and_the_answer_comes_all_the_same_once(tmp_path: Path) -> None:
-    async with phone(tmp_path) as p, window() as w:
+async def test_chat_kill_and_the_answer_comes_all_the_same_once(tmp_path: Path, browser: Browser) -> None:
+    async with phone(tmp_path) as p, window(browser) as w:
         await w.page.goto(f"{p.url}/")
         await w.page.get_by_role("button", name="Ana").wait_for()
         message = w.page.get_by_label("Message")
@@ -38,8 +39,10 @@ async def test_chat_kill_and_the_answer_comes_all_the_same_once(tmp_path: Path) 
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-async def test_the_phone_is_fit_for_all_in_both_themes_and_sizes(tmp_path: Path, theme: str, width: int) -> None:
-    async with phone(tmp_path) as p, window(theme=theme, width=width) as w:
+async def test_the_phone_is_fit_for_all_in_both_themes_and_sizes(
+    tmp_path: Path, browser: Browser, theme: str, width: int
+) -> None:
+    async with phone(tmp_path) as p, window(browser, theme=theme, width=width) as w:
         await w.page.goto(f"{p.url}/")
         await w.page.get_by_label("Message").fill("hello")
         await w.page.keyboard.press("Enter")
@@ -53,8 +56,8 @@ async def test_the_phone_is_fit_for_all_in_both_themes_and_sizes(tmp_path: Path,
         assert not await w.page.evaluate(too_wide)
 
 
-async def test_a_new_customer_buttons_and_the_wire(tmp_path: Path) -> None:
-    async with phone(tmp_path) as p, window() as w:
+async def test_a_new_customer_buttons_and_the_wire(tmp_path: Path, browser: Browser) -> None:
+    async with phone(tmp_path) as p, window(browser) as w:
         await w.page.goto(f"{p.url}/")
         await w.page.get_by_label("New customer").fill("Bo")
         await w.page.get_by_label("hides the number").check()
