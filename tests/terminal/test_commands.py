@@ -326,6 +326,21 @@ async def test_the_commands_need_the_address_and_the_key_only(w: World) -> None:
     assert out.decode().startswith(f"{BEN}: sent")
 
 
+async def test_the_accounts_that_a_command_may_name_are_those_of_the_running_service(tmp_path: Path) -> None:
+    """A configuration of address and key does not have them; what else there is of it, only the service knows."""
+    shop = {"name": "shop", "phone_number_id": "111", "access_token": "shop-token", "app_secret": "shop-secret"}
+    async with world(tmp_path) as w:
+        await w.start(WABOT_ACCOUNTS=json.dumps([shop]))
+
+        talks = await run(w, "conversations", "--account", "shop", "--json")
+        sends = await run(w, "outbox", "list", "--account", "shop", "--json")
+        nobody = await run(w, "conversations", "--account", "shed")
+
+    assert (talks.status, talks.json["account"], talks.json["contacts"]) == (0, "shop", [])
+    assert (sends.status, sends.json["account"], sends.json["outbox"]) == (0, "shop", [])
+    assert (nobody.status, nobody.err) == (1, "wabot: no account is called 'shed'\n")
+
+
 @pytest.mark.parametrize("command", ["send", "campaign", "conversations", "watch", "outbox"])
 async def test_help_has_examples(tmp_path: Path, command: str) -> None:
     child = await asyncio.create_subprocess_exec(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from wabot.core.jobs import Kind, State
@@ -25,7 +26,7 @@ class Reading:
 
     def __init__(self, settings: Settings, account: str) -> None:
         self._calls = ServiceCalls(settings, account)
-        self._data_dir = settings.of_accounts()[settings.account_named(account)].server.data_dir
+        self._settings, self._account = settings, account
         self._said = False
 
     async def contacts(self, question: Mapping[str, str]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ class Reading:
             self._say(away)
         asked = _validated(ContactsQuery, question)
         before = None if asked.cursor is None else int(asked.cursor)
-        async with JournalFile.open(self._data_dir) as journal:
+        async with self._journal() as journal:
             page = await journal.contacts(Question(asked.search, asked.attention, asked.limit, before), time.time())
         more = {"next_cursor": str(page.cursor)} if page.cursor is not None else {}
         return {"count": len(page.contacts), "contacts": page.contacts, **more}
@@ -53,7 +54,7 @@ class Reading:
         except NotRunning as away:
             self._say(away)
         _validated(Get, body)
-        async with JournalFile.open(self._data_dir) as journal:
+        async with self._journal() as journal:
             messages = await journal.talk(_identity(number), 0 if before else limit)
         if before:
             messages = _after(before, messages)[:limit]
@@ -66,7 +67,7 @@ class Reading:
         except NotRunning as away:
             self._say(away)
         asked = _validated(OutboxQuery, query)
-        async with JournalFile.open(self._data_dir) as journal:
+        async with self._journal() as journal:
             if asked.cursor and journal.job_id(asked.cursor) is None:
                 raise Refused("cursor: not an outbox id", 422)
             jobs = await journal.outbox(
@@ -89,11 +90,16 @@ class Reading:
             return await self._calls("GET", f"/outbox/{outbox_id}")
         except NotRunning as away:
             self._say(away)
-        async with JournalFile.open(self._data_dir) as journal:
+        async with self._journal() as journal:
             found = await journal.outbox_one(outbox_id)
         if found is None:
             raise Refused("no such send in the outbox", 404)
         return found
+
+    def _journal(self) -> AbstractAsyncContextManager[JournalFile]:
+        """The account's journal. Raises SettingsError if the settings have no such account, JournalDown."""
+        account = self._settings.of_accounts()[self._settings.account_named(self._account)]
+        return JournalFile.open(account.server.data_dir)
 
     def _say(self, away: NotRunning) -> None:
         if not self._said:
