@@ -49,7 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # glibc gives every thread a pool of its own, some 40 KB for an idle one; ours run in turn anyway.
     _mallopt(_M_ARENA_MAX, 1)
     try:
-        settings = _settings(args)
+        try:
+            settings = _settings(args)
+        except SettingsError as error:
+            if args.command != "doctor":
+                raise
+            return _doctor_without_settings(error, args)
         level = "warning" if args.quiet else _LOGGED.get(args.command, settings.log.level)
         log.configure(settings.log.model_copy(update={"level": level}), journald=is_journald(1))
         log.hide(settings.secrets())
@@ -92,6 +97,12 @@ def _settings(args: argparse.Namespace) -> Settings:
         pointed = settings.whatsapp.model_copy(update={"graph_api_base": graph})
         settings = settings.model_copy(update={"whatsapp": pointed})
     return settings
+
+
+def _doctor_without_settings(error: SettingsError, args: argparse.Namespace) -> int:
+    from wabot.doctor import terminal  # noqa: PLC0415
+
+    return terminal.without_settings(error, as_json=args.json)
 
 
 def _complain(text: str) -> None:

@@ -47,3 +47,20 @@ async def test_it_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
 
         status, out = await doctor("--fix", config=file)
         assert (status, b.meta.account.subscribed) == (0, True), out
+
+
+async def test_settings_that_cannot_be_read_are_what_is_broken(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[server]\nprot = 8080\n", "utf-8")
+
+    status, told = await doctor("--json", config=file)
+    _, said = await doctor(config=file)
+
+    first, *others = json.loads(told)["checks"]
+    assert (status, json.loads(told)["ok"]) == (1, False)
+    assert (first["name"], first["state"]) == ("settings", "broken")
+    assert first["detail"] == "server.prot: unknown key (did you mean port?)"
+    assert [(check["name"], check["state"]) for check in others] == [
+        (name, "skipped") for name in health_checks.NAMES[1:]
+    ]
+    assert said.startswith("BROKEN   settings      server.prot: unknown key")

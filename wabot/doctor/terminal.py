@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -14,11 +14,13 @@ from typing import Any
 
 import aiohttp
 
+from wabot.core import health_checks
 from wabot.core.health_checks import Check, State
 from wabot.core.remedies import of_account
 from wabot.doctor.doctor import Doctor, Surroundings
 from wabot.journal.inspection import inspect
 from wabot.settings.accounts import MAIN
+from wabot.settings.errors import SettingsError
 from wabot.settings.loading import Settings
 
 _MARKS = {State.OK: "ok     ", State.WARNING: "warning", State.BROKEN: "BROKEN ", State.SKIPPED: "skipped"}
@@ -51,9 +53,22 @@ async def run(
                 )
                 checks = await Doctor(one, around, clock=time.time, url=args.url).examine(fix=args.fix)
                 examined[name] = [_in_words_of(name, check) for check in checks]
+    return _told(examined, named=len(accounts) > 1, as_json=args.json)
+
+
+def without_settings(error: SettingsError, *, as_json: bool) -> int:
+    """Print what is wrong with settings that cannot be read, without which nothing else can be examined. Returns 1."""
+    first, *others = health_checks.NAMES
+    remedy = "Correct it in config.toml, .env or the environment, where it is set."
+    checks = [health_checks.broken(first, "; ".join(error.problems), remedy)]
+    checks += [health_checks.skipped(name, "the settings cannot be read") for name in others]
+    return _told({MAIN: checks}, named=False, as_json=as_json)
+
+
+def _told(examined: Mapping[str, Sequence[Check]], *, named: bool, as_json: bool) -> int:
+    """Print the checks by account; `named`: with its name. Returns 1 if anything is broken, else 0."""
     healthy = all(check.state is not State.BROKEN for checks in examined.values() for check in checks)
-    named = len(accounts) > 1
-    if args.json:
+    if as_json:
         found = [
             {**({"account": name} if named else {}), **check.document()}
             for name, checks in examined.items()
