@@ -274,6 +274,8 @@ async def test_the_sandbox_refuses_them_on_every_route(sandbox: Business) -> Non
     [
         "Forwarded: for=127.0.0.1", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: localhost",
         "X-Forwarded-Proto: http", "X-Forwarded-Port: 80", "x-forwarded-anything: at all", "X-FORWARDED-FOR: ",
+        "CF-Connecting-IP: 127.0.0.1", "cf-ray: 8a", "CDN-Loop: cloudflare", "True-Client-IP: 127.0.0.1",
+        "X-Client-IP: 127.0.0.1",
         "forwarded: ", "X-Real-IP: 127.0.0.1",
         "Via: 1.1 proxy", "Origin: https://example.com", "Origin: null", "Origin: http://localhost.example.com",
         "Origin: http://localhost@example.com", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: ", "Sec-Fetch-Site: x",

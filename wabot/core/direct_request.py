@@ -12,7 +12,11 @@ import re
 from collections.abc import Iterable
 
 _AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.]+?)\.?)(?::[0-9]+)?", re.IGNORECASE | re.ASCII)
-_PROXY_HEADERS = frozenset({"forwarded", "x-real-ip", "via"})
+_PROXY_HEADERS = frozenset(
+    {"forwarded", "x-real-ip", "via", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cdn-loop"}
+)
+_OF_PROXIES = ("x-forwarded-", "cf-")
+"""How other headers begin that proxies add; cf-: Cloudflare's, whose tunnel may lead to this machine."""
 _OWN_SITES = frozenset({"none", "same-origin", "same-site"})
 """Values that mean this machine, if the Host does. https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header"""
 
@@ -24,7 +28,7 @@ def is_direct(peer: str | None, headers: Iterable[tuple[str, str]]) -> bool:
         found.setdefault(name.lower(), []).append(value)
     if peer is None or not is_loopback(peer) or found.keys() & _PROXY_HEADERS:
         return False
-    if any(name.startswith("x-forwarded-") for name in found):
+    if any(name.startswith(_OF_PROXIES) for name in found):
         return False
     if not _OWN_SITES.issuperset(found.get("sec-fetch-site", [])):
         return False
