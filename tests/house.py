@@ -69,6 +69,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.monitor": (),
     "wabot.core": ("wabot.core",),
     "wabot.lean_imports": (),
+    "wabot.memory": (),
     "wabot.adapters": (
         "wabot.adapters.bounded_answer", "wabot.adapters.mongo_documents", "wabot.adapters.signed_post", "wabot.core",
         "wabot.json_schema",
@@ -198,7 +199,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "wabot.cli": (
         "wabot.assembly.adapters", "wabot.assembly.ask", "wabot.assembly.start_and_stop", "wabot.core", "wabot.doctor",
-        "wabot.journal.backup", "wabot.journal.restore", "wabot.log",
+        "wabot.journal.backup", "wabot.journal.restore", "wabot.log", "wabot.memory",
         "wabot.ownership", "wabot.rehearsal.command", "wabot.running_address", "wabot.sandbox_command",
         "wabot.settings", "wabot.terminal",
     ),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
-import gc
 import os
 import signal
 import sys
@@ -17,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wabot import __version__, log, running_address
+from wabot import __version__, log, memory, running_address
 
 log.quiet_warnings()  # before the imports below, which would print warnings for programmers
 
@@ -34,8 +32,6 @@ Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
 FAILED, MISUSED = 1, 2
 """Exit statuses. MISUSED: wrong settings or arguments; systemd does not restart, since another try would not help.
 FAILED: all else, such as a full disk, a locked file or an address in use; systemd restarts."""
-_M_MMAP_THRESHOLD, _M_ARENA_MAX, _LARGE_BYTES = -3, -8, 1 << 13
-
 
 _LOGGED = {"ask": "critical", "rehearse": "error"}
 """The commands that run parts of the service, whose log would stand between what they print: what of it they show."""
@@ -46,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv`. Returns the exit status."""
     _fill_standard_streams()
     args = _arguments(argv)
-    # glibc gives every thread a pool of its own, some 40 KB for an idle one; ours run in turn anyway.
-    _mallopt(_M_ARENA_MAX, 1)
+    memory.share_one_pool()
     try:
         try:
             settings = _settings(args)
@@ -211,7 +206,7 @@ async def _serve(settings: Settings, **options: Any) -> int:
 
     async with _stop_signal() as stop, start_and_stop.run(settings, **options) as running:
         log.hide([*settings.secrets(), *running.api_keys])
-        _settle_in()
+        memory.settle_in()
         if not options:  # beside a stand-in, that one tells what it has started
             if os.geteuid() == 0:
                 log.get_logger().warning(
@@ -222,20 +217,6 @@ async def _serve(settings: Settings, **options: Any) -> int:
         log.get_logger().info("wabot.stopping")
     log.get_logger().info("wabot.stopped")
     return 0
-
-
-def _settle_in() -> None:
-    """Exclude what was loaded at the start from garbage collection, and return large freed memory to the system."""
-    gc.collect()
-    gc.freeze()
-    # By default glibc never returns the memory of many bodies at once; they come in pieces of web.server.PIECE_BYTES.
-    _mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-
-
-def _mallopt(parameter: int, value: int) -> None:
-    """Tune the C library's allocator. https://man7.org/linux/man-pages/man3/mallopt.3.html"""
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(parameter, value)
 
 
 _RESTORED = """\
