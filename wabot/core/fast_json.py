@@ -32,9 +32,14 @@ def loads(text: str | bytes) -> Any:
     outline = encoded.translate(_OUTLINE)
     if _LONG_INSIDE in outline or outline.startswith(_LONG):
         raise ValueError("an integer with many digits")
+    return loads_texts(encoded)
+
+
+def loads_texts(encoded: bytes) -> Any:
+    """The same, but what is no string may have been read differently: only the strings are to be used."""
     if len(encoded) > 2 * BRACKETS and encoded.count(b"[") + encoded.count(b"{") > BRACKETS:
         raise ValueError("many brackets")
-    return orjson.loads(text)
+    return orjson.loads(encoded)
 
 
 def dumps(value: Any) -> str | None:
@@ -44,3 +49,8 @@ def dumps(value: Any) -> str | None:
     except TypeError:
         return None
     return None if b"null" in written or b"e-" in written or b"0.0000" in written else written.decode()
+
+
+def dumps_texts(value: Any) -> str:
+    """A value in which all is strings, as compact JSON text."""
+    return orjson.dumps(value).decode()

@@ -36,12 +36,12 @@ def read(message: Mapping[str, Any]) -> tuple[str, bool]:
         part = dict_of(part).get(kind)
     if reader := _SAID.get(kind):
         body = reader(part) if part else ""
-        return body or f"[{kind}]", _says_something(body) and not message.get("group_id")
+        return body or f"[{kind}]", says_something(body) and not message.get("group_id")
     reader = _HAPPENED.get(kind)
     return (reader(part) if reader else "") or f"[{kind}]", False
 
 
-def _says_something(body: str) -> bool:
+def says_something(body: str) -> bool:
     """Whether there is anything to see: people also send "blank messages", of characters that show nothing."""
     return any(one not in _BLANK_LETTERS and unicodedata.category(one) not in _BLANK for one in body)
 
@@ -114,7 +114,7 @@ def _field(name: str) -> Reader:
 def _caption(part: Any) -> str:
     """Of a medium; "" where there is nothing to see in it."""
     caption = text_of(dict_of(part).get("caption"))
-    return caption if _says_something(caption) else ""
+    return caption if says_something(caption) else ""
 
 
 def _media(kind: str) -> Reader:
