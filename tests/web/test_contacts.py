@@ -10,7 +10,9 @@ import pytest
 
 from tests.business import ANA, BEN, EVA, Business
 from tests.web.shapes import queue, refusal, tried
+from wabot.journal import contact_list_and_search
 from wabot.sandbox import payloads
+from wabot.sandbox.behaviour import undelivered
 
 
 async def test_whoever_opted_out_gets_nothing_until_they_opt_in(wabot: Business) -> None:
@@ -103,6 +105,17 @@ async def test_a_contact_is_shown(wabot: Business) -> None:
     await wabot.post(f"/contacts/{BEN}/opt-out")
     found = (await wabot.get(f"/contacts/{BEN}")).json
     assert (found["stopped"], found["window_closes_at"], found["last_message"]) == ("all", None, None)
+
+
+@pytest.mark.parametrize(("code", "stopped"), [(131026, "unreachable"), (131050, "marketing")])
+async def test_why_somebody_gets_no_more_is_shown(wabot: Business, code: int, stopped: str) -> None:
+    wabot.meta.behaviour.script(ANA, [undelivered(code)])
+    await queue(wabot, ANA)
+    while (await wabot.get(f"/contacts/{ANA}")).json["stopped"] is None:
+        await asyncio.sleep(0.01)
+    assert (await wabot.get(f"/contacts/{ANA}")).json["stopped"] == stopped
+    assert (await queue(wabot, ANA))["failed"] == 1
+    assert len(wabot.meta.attempts) == 1
 
 
 async def test_while_the_assistant_is_paused_it_says_nothing_and_afterwards_it_answers_what_is_new(
@@ -202,8 +215,29 @@ async def test_who_waits_for_a_person_is_listed(wabot: Business) -> None:
     await says(wabot, "agent", BEN)
     await answered(wabot, 1, ANA)
     assert await listed(wabot, attention="true") == [BEN]
+    await says(wabot, "It is about my tulips", BEN)
+    await says(wabot, "Tulips, please", ANA)
+    assert await listed(wabot, attention="true", search="tulips") == [BEN]
+    assert await listed(wabot, attention="true", search=f"+{BEN}") == [BEN]
+    assert await listed(wabot, attention="true", search="roses") == []
     await wabot.post(f"/contacts/{BEN}/resume")
     assert await listed(wabot, attention="true") == []
+
+
+async def test_names_and_numbers_are_searched_always_and_texts_among_the_newest(
+    wabot: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contact_list_and_search, "SEARCHED", 2)
+    monkeypatch.setattr(contact_list_and_search, "STEP", 1)
+    await wabot.post(f"/contacts/{BEN}/pause")
+    await wabot.meta.say("An old word: tulips", from_=BEN, name="Ben")
+    for nth in range(2):
+        await wabot.post(f"/contacts/{ANA}/pause")
+        await wabot.meta.say(f"A new word: roses {nth}", from_=ANA, name="Ana")
+    assert await listed(wabot, search="roses") == [ANA]
+    assert await listed(wabot, search="tulips") == []
+    assert await listed(wabot, search="ben") == [BEN]
+    assert await listed(wabot, search=BEN[-6:]) == [BEN]
 
 
 @pytest.mark.parametrize("search", ["tulpen", "TULPEN", "straße", "strasse", "ÄRGER", "फूल", "+91 9216", "100%", "A_B"])

@@ -81,7 +81,10 @@ class ContactLists:
     async def _matching(self, question: Question, before: int) -> list[Talk]:
         words = question.search.strip()
         ids = set(await self._read_long(_asked_for, words, attention=question.attention))
-        found = await self._saying(words) if words and not question.attention else {}
+        found = await self._saying(words) if words else {}
+        if question.attention and found:
+            waiting = set(await self._read_long(_asked_for, "", attention=True))
+            found = {contact_id: place for contact_id, place in found.items() if contact_id in waiting}
         talks = [Talk(contact_id, place) for contact_id, place in found.items()]
         talks += await self._read_long(_places, sorted(ids - found.keys()))
         return sorted((talk for talk in talks if talk.place < before), key=lambda talk: -talk.place)
