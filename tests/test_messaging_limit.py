@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.business import ANA, Business, business
 from tests.process import eventually
 from tests.test_accounts import Agency, agency
-from wabot.sandbox.behaviour import Behaviour, error, undelivered
+from wabot.sandbox.behaviour import LOST, Answer, Behaviour, error, undelivered
 from wabot.sandbox.meta import Meta
 
 PEOPLE = [f"9198765432{number:02}" for number in range(10)]
@@ -172,3 +172,22 @@ async def examined(both: Agency) -> None:
     """Doctor has asked Meta about each account."""
     for account in both.wabot.running.accounts:
         await account.watch.examine(account.doctor)
+
+
+async def test_who_may_have_got_a_message_that_is_parked_keeps_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wabot.work.portfolios.IN_FLIGHT_SECONDS", 0.0)
+    meta = strict(1)
+    meta.behaviour.always(PEOPLE[0], Answer(cut=True, receipts=LOST))
+    async with business(tmp_path, meta=meta, examine=True, delivery={"in_doubt": "park"}) as b:
+        await knows_limit(b, 1)
+        await b.post("/initiate-bulk", {"numbers": PEOPLE[:1]}, headers=ASYNC)
+
+        async def is_parked() -> bool:
+            return bool((await b.get("/outbox", params={"state": "parked"})).json["outbox"])
+
+        await eventually(is_parked)
+        await b.running.account.watch.examine(b.running.account.doctor)
+        await b.post("/initiate-bulk", {"numbers": PEOPLE[1:2]}, headers=ASYNC)
+        await all_settled(b, sent=1, held=1)

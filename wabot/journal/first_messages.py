@@ -15,12 +15,14 @@ _WRITTEN_FIRST = [
     f" WHERE i.contact_id = m.contact_id AND i.timestamp > {at} - {SERVICE_WINDOW_SECONDS} AND i.timestamp <= {at}"
     " AND i.direction = 'in')"
     for at, left in (
-        ("settled_at", "settled_at > :since AND kind = 'send' AND state = 'done'"),
+        ("settled_at", "settled_at > :since AND kind = 'send' AND state IN ('done', 'parked')"),
         (":now", f"kind = 'send' AND {indexes.RUNNING}"),
         (":now", indexes.DOUBTFUL),
     )
 ]
-"""Messages outside of their windows, by when they left. What failed is not counted: Meta counts who got a message."""
+"""Messages outside of their windows, by when they left. What failed is not counted: Meta counts who got a message, and
+who may have got one counts here.
+"""
 
 _LET_GO = (
     f"UPDATE jobs SET due_at = :now WHERE id IN (SELECT id FROM jobs WHERE {indexes.HELD}"
