@@ -97,6 +97,21 @@ MUTANTS: dict[str, Mutant] = {
     "a probe that gets through ends no pause": Mutant(
         "wabot.work.lane", "            elif outcome.event is Event.SUCCEED and self._pausing.succeeded(seen, self._clock()):\n",
         "            elif False:\n", "outages"),
+    # Meta's messaging limit
+    "the messaging limit is not kept": Mutant(
+        "wabot.core.messaging_limit", "if person in self._written or len(self._written) < self.most:", "if True:", "few people a day"),
+    "people count for half a day": Mutant(
+        "wabot.core.messaging_limit", "[1] <= now - DAY:", "[1] <= now - DAY / 2:", "few people a day"),
+    "who got no message keeps a place": Mutant(
+        "wabot.core.messaging_limit", "self._written.items() if at >= known_from]", "self._written.items()]", "few people a day"),
+    "who waits for a place is not told of a higher limit": Mutant(
+        "wabot.work.portfolios", "        while moved == AT_ONCE and room >= 1:\n", "        while False:\n", "few people a day"),
+    "a restart forgets the messaging limit": Mutant(
+        "wabot.work.portfolios", "            await self._journal.remember_messaging_limit(*said)\n", "            pass\n", "few people a day"),
+    "a restart forgets to whom the business wrote": Mutant(
+        "wabot.work.portfolios", "        await self._portfolio.recount(self._clock())\n", "", "few people a day"),
+    "who writes is counted as if written to": Mutant(
+        "wabot.work.send", "    return not job.contact.window_is_open(now)\n", "    return True\n", "few people a day"),
     # A person answers
     "a takeover withdraws no queued reply": Mutant(
         "wabot.journal.takeover", "    for job_id, state in db.execute(_SENDS, {\"contact\": contact_id}).fetchall():\n", "    for job_id, state in ():\n",

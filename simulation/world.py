@@ -17,6 +17,7 @@ from simulation.customers import Customers
 from simulation.disk import Disk
 from simulation.faults import Faults
 from simulation.forgettings import Forgettings
+from simulation.messaging_limit import MessagingLimit
 from simulation.meta import Courier, Moods, Weather, graph
 from simulation.model import Model
 from simulation.operators import Operators
@@ -150,7 +151,9 @@ class World:
         self.forgettings = Forgettings(self, self.dice("forgettings"), weights)
         self.outbox_watch = OutboxWatch(self, weights.look_seconds)
         self.requests, self.audit = Requests(self), Audit(self)
+        self.messaging_limit = MessagingLimit(self, self.dice("messaging limit"), weights)
         self.meta.subscribe(self.requests)
+        self.meta.subscribe(self.messaging_limit)
         self._saying = asyncio.Event()
         self.witness.on_said = self._saying.set
         self.witness.disk_is_well = lambda: self.faults.calm(
@@ -209,6 +212,7 @@ class World:
         self.faults.start()
         self.audit.start()
         self.outbox_watch.start()
+        self.messaging_limit.start()
         if "operators" not in self.plan.without:
             self.operators.start()
         if "colleagues" not in self.plan.without:

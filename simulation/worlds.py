@@ -26,12 +26,11 @@ QUIET_HOURS, ZONE = "21:00-08:00", "Asia/Kolkata"
 class Weights:
     """What a world is like. `faults`: by kind, how many a day and the seconds that each lasts; with `only`, there are
     no others. `settings` by "section.key". `hands_a_day`: how often an operator
-    retries or cancels. `takeovers_a_day`: how often a colleague steps in. `forgets_a_day`: how
-    often somebody wants to be forgotten. `asks`: the share of talks in which somebody
-    asks for one. `scheduled`: the share of batches that are to leave later. `quiet_hours`: how likely there are any.
-    `busy_days`: after so many nobody writes any more. `takeovers_a_day`: how often a
-    colleague steps in. `asks`: the share of talks in which somebody asks for one. `look_seconds`: how often
-    the outbox is looked at. `days`: of a run in which a mutant is hunted.
+    retries or cancels. `takeovers_a_day`: how often a colleague steps in. `forgets_a_day`: how often somebody wants to
+    be forgotten. `limits_a_day`: how often Meta names another messaging limit; 0: there is none. `asks`: the share of
+    talks in which somebody asks for a person. `scheduled`: the share of batches that are to leave later. `quiet_hours`:
+    how likely there are any. `busy_days`: after so many nobody writes any more. `look_seconds`: how often the outbox is
+    looked at. `days`: of a run in which a mutant is hunted.
     """
 
     faults: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -44,6 +43,7 @@ class Weights:
     hands_a_day: float = 6.0
     takeovers_a_day: float = 2.0
     forgets_a_day: float = 0.0
+    limits_a_day: float = 0.0
     asks: float = 0.02
     scheduled: float = 0.2
     quiet_hours: float = 0.2
@@ -156,6 +156,13 @@ WORLDS: Mapping[str, Weights] = {
          "webhooks repeated": (6.0, HOUR), "model slow": (6.0, HOUR), "meta cuts": (4.0, HOUR),
          "archive away": (4.0, HOUR)},
         only=True, forgets_a_day=30.0, talks_a_day=12.0, batches_a_day=10.0, moves=0.0, days=1.0,
+    ),
+    "few people a day": Weights(
+        {"crash": (6.0, 0.0), "crash in commit": (4.0, 0.0), "meta cuts": (4.0, HOUR), "meta outage": (1.0, HOUR / 2),
+         "meta bounces": (2.0, HOUR), "meta undeliverable": (12.0, HOUR), "token dead": (1.0, HOUR),
+         "receipts lost": (3.0, HOUR), "disk fails": (2.0, HOUR / 2)},
+        only=True, limits_a_day=2.0, talks_a_day=0.3, batches_a_day=20.0, moves=0.0, stops=0.0, takeovers_a_day=0.5,
+        days=1.5,
     ),
     "a long silence": Weights(
         only=True, talks_a_day=30.0, busy_days=2.0, days=13.0, settings={"server.retention_days": 1},

@@ -18,7 +18,7 @@ from simulation.mutation import changed
 from simulation.worlds import WORLDS
 from tests.house import ROOT
 
-WEIGHTED = ["people step in", "schedules", "schedules by a wrong clock", "people are forgotten"]
+WEIGHTED = ["people step in", "schedules", "schedules by a wrong clock", "people are forgotten", "few people a day"]
 """Worlds whose parts the usual one has little or nothing of."""
 DAYS = float(os.environ.get("WABOT_SIMULATED_DAYS", "3"))
 FIXED = range(1, 7)
