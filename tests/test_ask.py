@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.business import ANA, business
 from tests.process import ROOT, environment, free_port, served, toml
 from tests.stand_ins import OpenAIStandIn
@@ -51,7 +53,26 @@ async def test_it_shows_passages_prompt_and_answer(tmp_path: Path) -> None:
         status, out, _ = await ask(tmp_path, "ask", "--config", "config.toml", "What is a tulip?")
         assert status == 0
         assert "--- answer ---\nThree euros." in out
+        assert "--- passages ---\nprices.md: " in out
     assert not (tmp_path / "data").exists(), "nothing is stored"
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"knowledge_characters": 60}, "(nothing in the knowledge fits the question)"),
+        ({}, "(all of the knowledge is shown, see system: prices.md)"),
+        (
+            {"knowledge_dir": ""},
+            "(there is no knowledge: assistant.knowledge_dir is not set, or",
+        ),
+    ],
+)
+async def test_it_says_why_no_passages_were_looked_up(tmp_path: Path, settings: dict[str, Any], says: str) -> None:
+    async with served(OpenAIStandIn().app()) as url:
+        configure(tmp_path, url, **settings)
+        _, out, _ = await ask(tmp_path, "ask", "Zebras?")
+    assert f"--- passages ---\n{says}" in out
 
 
 async def test_it_asks_as_a_contact_with_their_talk(tmp_path: Path) -> None:

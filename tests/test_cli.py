@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import signal
@@ -152,3 +153,14 @@ def test_journald_is_known_by_what_systemd_says_of_the_stream(tmp_path: Path) ->
         assert is_journald(stream.fileno(), {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
         assert not is_journald(stream.fileno(), {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino + 1}"})
         assert not is_journald(stream.fileno(), {})
+
+
+def test_a_right_that_is_missing_is_said_with_who_has_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "/var/lib/wabot/wabot.db")
+
+    monkeypatch.setattr(cli, "_command", refused)
+    assert cli.main(["backup", "x.db"]) == cli.FAILED
+    assert capsys.readouterr().err.endswith("wabot.db: Permission denied: run this as wabot's user, or as root\n")

@@ -40,6 +40,11 @@ def of_terminal(server: Server) -> str | None:
     return _read(server.data_dir / FILE)
 
 
+def source_of_terminal(server: Server) -> str:
+    """Where the key of the terminal commands is from, for error messages."""
+    return "the first of server.api_keys" if server.api_keys else f"the one in {server.data_dir / FILE}"
+
+
 def _read(path: Path) -> str | None:
     """The key in the file; None without a file."""
     try:

@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:
         place = f"{whose(error.filename)}: " if isinstance(error.filename, str) else ""
-        _complain(f"{place}{error.strerror or error}")
+        remedy = ": run this as wabot's user, or as root" if isinstance(error, PermissionError) else ""
+        _complain(f"{place}{error.strerror or error}{remedy}")
         return FAILED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -300,3 +300,9 @@ async def test_a_damaged_journal_is_found_from_outside(b: Business, tmp_path: Pa
 async def test_a_full_disk_is_broken_before_it_is_full() -> None:
     assert health_checks.disk(10 << 20, 1 << 40, "/data").state is State.BROKEN
     assert health_checks.disk(300 << 20, 1 << 40, "/data").state is State.WARNING
+
+
+def test_a_journal_whose_place_cannot_be_looked_at_is_broken_and_not_the_end_of_the_examination(tmp_path: Path) -> None:
+    check = inspect(tmp_path / ("too-long" * 40))
+
+    assert (check.state, check.remedy.partition(";")[0]) == (State.BROKEN, "Run this as the user of wabot")

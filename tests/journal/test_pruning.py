@@ -318,4 +318,6 @@ async def test_a_copy_never_replaces_a_file(scene: Scene, tmp_path: Path) -> Non
         copy(scene.data_dir, tmp_path / "copy.db")
     with pytest.raises(BackupFailed, match="no journal"):
         copy(tmp_path / "nowhere", tmp_path / "other.db")
+    with pytest.raises(BackupFailed, match=f"there is no folder {tmp_path}/none: make it first"):
+        copy(scene.data_dir, tmp_path / "none" / "copy.db")
     assert (tmp_path / "copy.db").read_text() == "precious"

@@ -86,7 +86,8 @@ async def test_a_refusal_is_said_in_plain_words_with_exit_code_1(w: World) -> No
         1, "wabot: this person has not written within 24 hours, so Meta delivers nothing but a template\n",
     )  # fmt: skip
     assert (lacking.status, lacking.err) == (1, "wabot: there is no value for 1: the template needs 1\n")
-    assert (unknown.status, unknown.err) == (1, "wabot: there is no template unheard_of in en_US\n")
+    assert (unknown.status, unknown.err.partition("; ")[0]) == (1, "wabot: there is no template unheard_of")
+    assert "hello_world, invitation" in unknown.err
     assert (nobody.status, "phone number" in nobody.err) == (1, True)
     assert w.texts() == []
 
@@ -339,6 +340,45 @@ async def test_the_accounts_that_a_command_may_name_are_those_of_the_running_ser
     assert (talks.status, talks.json["account"], talks.json["contacts"]) == (0, "shop", [])
     assert (sends.status, sends.json["account"], sends.json["outbox"]) == (0, "shop", [])
     assert (nobody.status, nobody.err) == (1, "wabot: no account is called 'shed'\n")
+
+
+async def test_a_key_that_the_service_refuses_is_named_with_the_place_that_it_is_from(w: World, tmp_path: Path) -> None:
+    said = {}
+    for key in ("of-another-service", ""):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, str(RUN), "conversations",
+            cwd=tmp_path, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            env=environment(
+                PORT=w.wabot.url.rpartition(":")[2], WABOT_SERVER__DATA_DIR="elsewhere", WABOT_SERVER__API_KEYS=key
+            ),
+        )  # fmt: skip
+        said[key] = (await child.communicate())[1].decode()
+        assert child.returncode == 1
+
+    at = f"wabot: the wabot at {w.wabot.url}"
+    remedy = "name its own with --config PATH; if you changed them, restart it\n"
+    has = "refuses the key of these settings (the first of server.api_keys)"
+    lacks = "needs a key, and these settings have none: neither server.api_keys nor elsewhere/api-key"
+    assert said == {"of-another-service": f"{at} {has}: {remedy}", "": f"{at} {lacks}: {remedy}"}
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("conversations",), "nobody is found"),
+        (("conversations", "--attention"), "nobody waits for a person"),
+        (("conversations", EVA), f"there are no messages with {EVA}"),
+        (("outbox", "list", "--state", "parked"), "there are no such sends"),
+        (("outbox", "list", "--kind", "reply"), "no reply waits"),
+    ],
+)
+async def test_an_empty_list_is_said_to_be_empty_beside_the_output(
+    w: World, command: tuple[str, ...], says: str
+) -> None:
+    for_people, for_programs = await run(w, *command), await run(w, *command, "--json")
+
+    assert (for_people.status, for_people.out, for_people.err) == (0, "", f"wabot: {says}\n")
+    assert (for_programs.json["count"], for_programs.err) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["send", "campaign", "conversations", "watch", "outbox"])

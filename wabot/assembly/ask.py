@@ -18,7 +18,7 @@ from wabot.journal.talk_from_outside import NOBODY, talk_so_far
 from wabot.service import identify
 from wabot.settings.loading import Settings
 from wabot.work.models import Models
-from wabot.work.trial import Tried
+from wabot.work.trial import Briefing, Tried
 
 
 class _Asked:
@@ -53,7 +53,7 @@ async def ask(settings: Settings, args: argparse.Namespace) -> int:
         _print("There is no text to answer.")
         return 1
     found = _document(tried, seen)
-    _print(json.dumps(found, ensure_ascii=False) if args.json else _in_words(found))
+    _print(json.dumps(found, ensure_ascii=False) if args.json else _in_words(found, _without_passages(briefing)))
     return 1 if found["error"] else 0
 
 
@@ -76,12 +76,22 @@ def _document(tried: Tried, seen: _Asked) -> dict[str, Any]:
     }
 
 
-def _in_words(found: dict[str, Any]) -> str:
+def _without_passages(briefing: Briefing) -> str:
+    """Why no passages were looked up."""
+    if briefing.is_searched:
+        return "(nothing in the knowledge fits the question)"
+    if briefing.files:
+        return f"(all of the knowledge is shown, see system: {', '.join(name for name, _ in briefing.files)})"
+    return "(there is no knowledge: assistant.knowledge_dir is not set, or has nothing that can be read)"
+
+
+def _in_words(found: dict[str, Any], without: str) -> str:
+    """`without`: what stands where no passages were looked up."""
     passages = [f"{one['file']}: {one['heading']}\n{one['text']}".strip() for one in found["passages"]]
     turns = [f"{turn['role']}: {turn['text']}" for turn in found["prompt"]["turns"]]
     said = "\n\n".join(found["answer"]) or "(nothing)"
     parts = {
-        "passages": "\n\n".join(passages) or "(the knowledge is shown whole, or there is none)",
+        "passages": "\n\n".join(passages) or without,
         "system": found["prompt"]["system"].strip(),
         "talk": "\n".join(turns),
         "answer": f"(no answer: {found['error']})" if found["error"] else said,

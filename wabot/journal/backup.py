@@ -23,6 +23,8 @@ def copy(data_dir: Path, target: Path) -> Path:
     source = data_dir.absolute() / FILE_NAME
     if not source.exists():
         raise BackupFailed(f"there is no journal at {source}")
+    if not target.parent.is_dir():
+        raise BackupFailed(f"there is no folder {target.parent.absolute()}: make it first")
     if target.exists():
         raise BackupFailed(f"{target} exists already")
     unfinished = target.with_name(target.name + ".unfinished")

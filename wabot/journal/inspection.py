@@ -19,9 +19,9 @@ _RESTORE = "Stop wabot, move wabot.db, wabot.db-wal and wabot.db-shm aside toget
 def inspect(data_dir: Path, *, whole: bool = True) -> Check:
     """Whether the journal of `data_dir` is there, ours to read, and sound; `whole`: every page is read."""
     path = data_dir.absolute() / FILE_NAME
-    if not path.exists():
-        return health_checks.ok("journal", f"{path} will be made at the first start")
     try:
+        if not path.exists():
+            return health_checks.ok("journal", f"{path} will be made at the first start")
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             verdict = (

@@ -47,6 +47,8 @@ def put_in_place(backup: Path, data_dir: Path) -> Path | None:
 
 
 def _check(backup: Path) -> None:
+    if not backup.is_file():
+        raise RestoreFailed(f"there is no file {backup.absolute()}: name one that `run.py backup` made")
     try:
         with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
             kind = db.execute("PRAGMA application_id").fetchone()[0]

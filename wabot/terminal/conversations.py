@@ -18,8 +18,11 @@ async def conversations(settings: Settings, args: argparse.Namespace) -> int:
         found = await reading.talk(args.number, args.limit)
         if args.json:
             printing.as_json(found)
-        for one in () if args.json else reversed(found["messages"]):
+            return 0
+        for one in reversed(found["messages"]):
             printing.line(printing.message(one))
+        if not found["messages"]:
+            printing.note(f"there are no messages with {args.number}")
         return 0
     named = {"search": args.search, "cursor": args.cursor, "attention": "true" if args.attention else ""}
     found = await reading.contacts({name: text for name, text in named.items() if text} | {"limit": str(args.limit)})
@@ -28,6 +31,8 @@ async def conversations(settings: Settings, args: argparse.Namespace) -> int:
         return 0
     for contact in found["contacts"]:
         printing.line(_in_words(contact))
+    if not found["contacts"]:
+        printing.note("nobody waits for a person" if args.attention else "nobody is found")
     if "next_cursor" in found:
         printing.line(f"more: --cursor={found['next_cursor']}")
     return 0

@@ -10,6 +10,9 @@ from wabot.terminal import printing
 from wabot.terminal.reading import Reading
 from wabot.terminal.service_calls import ServiceCalls
 
+_NONE = {"send": "there are no such sends", "reply": "no reply waits", "event": "there are no such events"}
+"""What is said where a list is empty."""
+
 
 async def outbox(settings: Settings, args: argparse.Namespace) -> int:
     """Runs `list`, `show`, `retry` or `cancel`. Returns the exit status. Raises NotRunning, Refused, JournalDown."""
@@ -18,6 +21,8 @@ async def outbox(settings: Settings, args: argparse.Namespace) -> int:
         names = ("kind", "message", "state", "number", "batch_id", "cursor", "limit")
         answer = await reading.outbox({name: str(getattr(args, name)) for name in names if getattr(args, name) != ""})
         printing.as_json(answer) if args.json else _print_list(answer)
+        if not args.json and not answer["outbox"]:
+            printing.note(_NONE[args.kind])
     elif args.verb == "show":
         printing.as_json(await reading.outbox_one(args.id))
     elif args.verb == "retry" and not args.id:

@@ -10,6 +10,7 @@ import aiohttp
 from wabot import api_keys, running_address
 from wabot.core.exceptions import WabotError
 from wabot.settings.loading import Settings
+from wabot.settings.sections import Server
 
 ANSWER_SECONDS = 300
 """How long an answer may take: the service answers a retry of many sends when it is done."""
@@ -68,7 +69,18 @@ class ServiceCalls:
                 self.replayed = "Idempotent-Replayed" in response.headers
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise NotRunning(f"wabot does not answer at {url}: is it running?") from error
+        if response.status == 401:
+            raise Refused(_wrong_key(url, server, key), response.status)
         if response.status >= 400:
             why = answer.get("error", {})
             raise Refused(str(why.get("message", response.status)), response.status, why.get("details", ()))
         return answer
+
+
+def _wrong_key(url: str, server: Server, key: str | None) -> str:
+    """The service says how a program sends its key; here, the settings are another service's."""
+    has = f"refuses the key of these settings ({api_keys.source_of_terminal(server)})"
+    lacks = f"needs a key, and these settings have none: neither server.api_keys nor {server.data_dir / api_keys.FILE}"
+    return (
+        f"the wabot at {url} {has if key else lacks}: name its own with --config PATH; if you changed them, restart it"
+    )

@@ -28,8 +28,9 @@ async def named(calls: ServiceCalls, name: str, language: str) -> Template | Unk
     wanted = language or (languages[0] if len(languages) == 1 else DEFAULT_LANGUAGE)
     chosen = template_values.choose(found, name, wanted)
     if chosen is None:
-        other = f"; it is there in {', '.join(languages)}" if languages else ""
-        raise Refused(f"there is no template {name} in {wanted}{other}", 422)
+        others = ", ".join(sorted({one["name"] for one in listed})) or "none"
+        lacking = f" in {wanted}; it is there in {', '.join(languages)}" if languages else f"; there are: {others}"
+        raise Refused(f"there is no template {name}{lacking}", 422)
     return chosen
 
 
