@@ -4,8 +4,14 @@
 # The newest KEEP copies stay (default 14). Settings, kept media and MongoDB are not in it.
 set -eu
 umask 077
-folder=$(mkdir -p "$1" && cd "$1" && pwd)
 keep=${2:-14}
+case ${1:+$keep} in
+    '' | 0* | *[!0-9]*)
+        echo "usage: backup.sh FOLDER [KEEP], where KEEP is how many copies stay, at least 1" >&2
+        exit 2
+        ;;
+esac
+folder=$(mkdir -p "$1" && cd "$1" && pwd)
 data=${WABOT_SERVER__DATA_DIR:-/var/lib/wabot}
 code=$(dirname "$(readlink -f "$0")")/..
 python=${WABOT_PYTHON:-$code/.venv/bin/python}

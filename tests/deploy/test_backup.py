@@ -70,6 +70,21 @@ def test_the_newest_copies_stay_and_what_broke_off_goes(tmp_path: Path) -> None:
     assert (kept[:2], kept[3:]) == (["20250102-000000", "20250103-000000"], ["mine"])
 
 
+@pytest.mark.parametrize("arguments", [[], [""], ["backups", "0"], ["backups", "some"], ["backups", "-1"]])
+def test_what_would_keep_no_copies_or_all_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "backups" / "20250101-000000").mkdir(parents=True)
+    empty_journal(tmp_path)
+    env = environment(WABOT_SERVER__DATA_DIR=str(tmp_path), WABOT_PYTHON=sys.executable)
+    script = ROOT / "deploy" / "backup.sh"
+
+    done = subprocess.run([script, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: backup.sh FOLDER [KEEP]")
+    assert files(tmp_path) == {"wabot.db"}
+    assert (tmp_path / "backups" / "20250101-000000").is_dir()
+
+
 def test_a_backup_that_fails_says_so_and_leaves_the_earlier_ones(tmp_path: Path) -> None:
     data, backups = tmp_path / "data", tmp_path / "backups"
     (backups / "20250101-000000").mkdir(parents=True)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +52,22 @@ def test_the_timer_starts_the_backup_every_night_also_after_one_that_was_slept_t
     assert service["ExecStart"] == "/opt/wabot/deploy/backup.sh /var/lib/wabot-backups"
     assert service["Environment"].endswith("WABOT_SERVER__DATA_DIR=/var/lib/wabot")
     assert unit("wabot.service")["StateDirectory"] == "wabot"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    names = ("wabot.service", "wabot-backup.service", "wabot-backup.timer")
+    for name in names:
+        text = (DEPLOY / name).read_text("utf-8").replace("/opt/wabot/.venv/bin/python", sys.executable)
+        (tmp_path / name).write_text(text.replace("/opt/wabot", str(ROOT)), "utf-8")
+
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", *(tmp_path / name for name in names)], capture_output=True, text=True, check=False
+    )
+
+    newer = re.compile(r"Unknown key '(RestartSteps|RestartMaxDelaySec)'")  # systemd before 254 passes over them
+    assert [line for line in checked.stderr.splitlines() if not newer.search(line)] == []
+    assert checked.returncode == 0
 
 
 @pytest.mark.parametrize(
