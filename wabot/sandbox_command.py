@@ -38,7 +38,7 @@ async def sandbox(settings: Settings, stop: asyncio.Event, *, keep: bool, option
     `options`: those of the command line that wabot needs too. With `keep` the stand-in, which remembers nothing of the
     last run, does not check the 24-hour window.
     """
-    process = WabotProcess(find_url=lambda: running_address.of_running(settings.server.data_dir).get("wabot"))
+    process = WabotProcess(find_url=lambda: _url_beside(meta_url, settings))
     meta = _standin(settings, window=not keep, clock=lambda: time.time() + process.ahead)
     process.on_start = partial(_point, meta)
     page = PhonePage(meta, process)
@@ -57,6 +57,12 @@ async def sandbox(settings: Settings, stop: asyncio.Event, *, keep: bool, option
     finally:
         await process.stop()
         await runner.cleanup()
+
+
+def _url_beside(meta_url: str, settings: Settings) -> str | None:
+    """The URL of the wabot that speaks with the stand-in at `meta_url`: another sandbox may run in this directory."""
+    running = running_address.of_running(settings.server.data_dir)
+    return running.get("wabot") if running.get("graph", "").startswith(f"{meta_url}/") else None
 
 
 def _point(meta: Meta, url: str) -> None:

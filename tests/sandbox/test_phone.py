@@ -236,6 +236,19 @@ async def test_only_the_page_itself_on_this_machine_can_do_something(tmp_path: P
         assert (state["process"]["kills"], state["talks"][0]["bubbles"]) == (0, [])
 
 
+async def test_a_second_sandbox_in_the_same_place_says_that_there_is_one_and_leaves_it_alone(tmp_path: Path) -> None:
+    async with phone(tmp_path) as p:
+        second = await Process.spawn([RUN, "--sandbox"], cwd=tmp_path, clock=time.time, PORT="0")
+        try:
+            status = await second.ended()
+            said = "".join(second.said)
+        finally:
+            await second.kill()
+        assert (status, "another wabot already uses" in said, "  phone " in said) == (1, True, False)
+        await p.say("how much is it?")
+        await p.until(heard)
+
+
 async def test_whoever_kills_the_sandbox_leaves_nothing_behind(tmp_path: Path) -> None:
     async with phone(tmp_path) as p:
         child = (await p.state())["process"]["pid"]
