@@ -533,3 +533,12 @@ async def test_upkeep_leaves_alone_what_waits_as_long_as_it_was_meant_to(scene: 
     before = scene.rows("SELECT id, due_at FROM jobs")
     await scene.journal.tend(scene.now)
     assert scene.rows("SELECT id, due_at FROM jobs") == before
+
+
+async def test_a_place_where_no_directory_can_be_made_is_named_with_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(
+        CannotOpen, match=r"server\.data_dir /.+/file/data cannot be made \(Not a directory\): make it as"
+    ):
+        await opened_and_closed(tmp_path / "file" / "data")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wabot.core.exceptions import WabotError
-from wabot.ownership import whose
+from wabot.ownership import user, whose
 
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _OTHERS_WRITE, _OTHERS = 0o022, 0o077
@@ -60,7 +60,11 @@ def _own_directory(path: Path) -> int:
     follows = path.is_symlink() and _is_administrators(path)
     if path.is_symlink() and not follows:
         raise CannotOpen(f"server.data_dir {path} is a link: name the directory that it leads to")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = f"make it as a directory of {user(os.geteuid())}, or set another"
+        raise CannotOpen(f"server.data_dir {path.absolute()} cannot be made ({error.strerror}): {remedy}") from error
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follows else os.O_NOFOLLOW))
     try:
         status = os.fstat(descriptor)
