@@ -212,6 +212,7 @@ class World:
         """Start wabot; it is not yet there when this returns."""
         whatsapp = {"graph_api_base": f"http://127.0.0.1:{self.meta_port}/v26.0", **self.sections["whatsapp"]}
         self.config.write_text(toml({**self.sections, "whatsapp": whatsapp}), "utf-8")
+        self.config.chmod(0o600)
         command = [*launcher, "--config", self.config, *arguments]
         process = await Process.spawn(command, cwd=self.place, clock=self.meta._clock, **env)
         self.processes.append(process)

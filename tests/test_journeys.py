@@ -543,6 +543,20 @@ async def test_a_port_that_is_taken_is_one_clear_line(tmp_path: Path) -> None:
         assert re.fullmatch(r"wabot: cannot listen on .*Address already in use.*server\.port \(PORT\)\n", last), last
 
 
+async def test_settings_that_everybody_may_read_are_warned_of_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        (tmp_path / ".env").write_text("PORT=0\n")
+        (tmp_path / ".env").chmod(0o644)
+        await w.start()
+        (warned,) = w.wabot.events("settings.readable")
+        assert (warned["level"], warned["file"], warned["remedy"].partition(":")[0]) == (
+            "warning",
+            ".env",
+            "chmod 600 .env",
+        )
+        assert w.config.stat().st_mode & 0o777 == 0o600, "a file of one's own is not"
+
+
 async def test_running_as_root_is_warned_of_once(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.start()

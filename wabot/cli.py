@@ -20,7 +20,7 @@ from wabot import __version__, log, memory, running_address
 log.quiet_warnings()  # before the imports below, which would print warnings for programmers
 
 from wabot.core.exceptions import WabotError  # noqa: E402
-from wabot.ownership import whose  # noqa: E402
+from wabot.ownership import open_to_all, whose  # noqa: E402
 from wabot.settings.errors import SettingsError  # noqa: E402
 from wabot.settings.journald import is_journald  # noqa: E402
 from wabot.settings.loading import Settings, load  # noqa: E402
@@ -173,7 +173,11 @@ def _work(args: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, i
     """What runs until it is stopped: the service, or the sandbox, or the service beside the sandbox."""
     if args.beside:
         return _beside(settings, args)
-    return _sandbox(settings, args) if args.sandbox else _serve(settings)
+    if args.sandbox:
+        return _sandbox(settings, args)
+    for file in open_to_all([args.config or Path("config.toml"), Path(".env")]):
+        log.get_logger().warning("settings.readable", file=str(file), remedy=f"chmod 600 {file}: it holds your secrets")
+    return _serve(settings)
 
 
 async def _sandbox(settings: Settings, args: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -19,6 +21,11 @@ def whose(path: Path | str) -> str:
         f"{path} (it belongs to {user(status.st_uid)}, mode {status.st_mode & 0o777:03o}; this runs as"
         f" {user(os.geteuid())})"
     )
+
+
+def open_to_all(paths: Iterable[Path]) -> list[Path]:
+    """Those of the files that every user of this machine may read."""
+    return [path for path in paths if path.is_file() and path.stat().st_mode & stat.S_IROTH]
 
 
 def user(uid: int) -> str:
