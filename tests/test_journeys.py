@@ -800,7 +800,7 @@ async def test_with_no_key_configured_one_is_made_that_opens_the_api_and_that_th
             assert response.status == 200
         async with w.client.get(f"{wabot.url}/outbox", headers={"Host": "127.0.0.1"}) as response:
             assert response.status == 401
-        assert await _terminal_says(w, port, "outbox", "list") == ""
+        assert await _terminal_says(w, port, "outbox", "list") == "wabot: there are no such sends\n"
 
         again = await w.restart()
         assert again.events("key.made") == []
