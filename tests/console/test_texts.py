@@ -27,7 +27,7 @@ from wabot.console import (
 from wabot.core import (
     account_news,
     credential_shapes,
-    doctor_verdicts,
+    health_checks,
     may_send,
     meta_errors,
     remedies,
@@ -49,7 +49,7 @@ SPEAKERS = (
     accounts, message_building, operations, service, template_list,
     gemini, graph_api, mongo, openai, signed_post, whatsapp,
     batches, conversations, events, knowledge, new_batch, now, outbox, setup, sign_in, template_form,
-    account_news, credential_shapes, doctor_verdicts, may_send, meta_errors, remedies, template_check, waiting_reasons,
+    account_news, credential_shapes, health_checks, may_send, meta_errors, remedies, template_check, waiting_reasons,
     doctor, event_endpoints, public_address, questions_to_meta,
     event_queue, inspection, retry_and_cancel, single_messages, sqlite, files, pdf_text, problem_sources, readiness,
     archive_circuit, event_posts, models, reply, send, tool_calls, trial,
@@ -57,7 +57,7 @@ SPEAKERS = (
 """The modules whose words come to a page of the console."""
 
 NOT_SAID = {
-    doctor_verdicts.SYSTEM_USERS, doctor_verdicts.TEMPLATE_MANAGER,  # Meta's places, in Meta's words
+    health_checks.SYSTEM_USERS, health_checks.TEMPLATE_MANAGER,  # Meta's places, in Meta's words
     "Answer with one word: hello.", "(The business began this conversation.)",  # to a model
     f", {VARIES} more had no room", "; it has it in 7",  # ends of sentences that are looked up whole below
     "the token's app is not subscribed to the account7: nothing arrives", "the account has no template 7 in 77",
