@@ -138,6 +138,13 @@ async def test_settings_of_a_wrong_shape_are_named(b: Business, setting: str, va
         assert value not in checks["settings"].detail
 
 
+@pytest.mark.parametrize("half", [{"alert_number": "4915112345678"}, {"alert_template": "a_person_waits"}])
+async def test_half_of_what_alerts_take_is_a_warning(tmp_path: Path, half: dict[str, str]) -> None:
+    async with business(tmp_path, meta=meta(), whatsapp=WHATSAPP, handoff=half) as b, examined(b) as checks:
+        assert checks["settings"].state is State.WARNING
+        assert "nobody is told of a handoff" in checks["settings"].detail
+
+
 async def test_a_token_that_meta_does_not_know_is_to_be_made_anew(b: Business) -> None:
     async with examined(b, access_token="EAAG" + "zz" * 60) as checks:
         assert broken(checks) == {"token"}

@@ -85,6 +85,18 @@ def skipped(name: str, detail: str, remedy: str = "") -> Check:
     return Check(name, State.SKIPPED, detail, remedy)
 
 
+def alerts(number: str, template: str) -> Check | None:
+    """Whether the owner's alerts have both that they take; None if so, or if none are wanted."""
+    if bool(number) == bool(template):
+        return None
+    given, missing = ("number", "template") if number else ("template", "number")
+    return warning(
+        "settings",
+        f"handoff.alert_{given} is set and handoff.alert_{missing} is not: nobody is told of a handoff",
+        "Set both in [handoff], or neither.",
+    )
+
+
 def disk(free: int, total: int, folder: str) -> Check:
     """Free disk space for the journal; `free` and `total` in bytes."""
     detail = f"{free // MEGABYTE} MB of {total // MEGABYTE} MB are free in {folder}"

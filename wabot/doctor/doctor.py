@@ -130,7 +130,7 @@ class Doctor:
             )
 
     def _settings_check(self, token: Check, number: Check) -> Check:
-        """What the service would refuse at start, the app secret, and the form of what Meta has not accepted."""
+        """What would be refused at the start, the app secret, what has a wrong form, and half of what alerts take."""
         try:
             self._settings.refuse_unsafe()
         except SettingsError as error:
@@ -146,7 +146,11 @@ class Doctor:
         known = {check.name for check in (token, number) if check.state in (State.OK, State.WARNING)}
         known |= {"secret"} if self._meta.secret_accepted else set()
         found = credential_shapes.check(given, known=known)
-        return self._meta.secret() if self._meta.secret_accepted is False and found.state is not State.BROKEN else found
+        if self._meta.secret_accepted is False and found.state is not State.BROKEN:
+            return self._meta.secret()
+        handoff = self._settings.handoff
+        alerts = health_checks.alerts(handoff.alert_number, handoff.alert_template)
+        return alerts if alerts is not None and found.state is State.OK else found
 
     async def _disk(self) -> Check:
         folder = self._settings.server.data_dir.absolute()
