@@ -57,7 +57,7 @@ def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str, category: s
             recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing, size))
         except InvalidNumber:
             recipients.append(Recipient(asked.number, None))
-    return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients, bulk.send_at, category)
+    return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients, bulk.send_at, category, whole.template)
 
 
 def fingerprint(bulk: Bulk) -> str:

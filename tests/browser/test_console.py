@@ -248,7 +248,7 @@ async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path, browse
         await sign_in(w, b)
         await w.page.get_by_role("link", name="Outbox").click()
         await w.page.get_by_text("Meta could not fetch the file").wait_for()
-        await w.page.get_by_text("One can be sent again safely.").wait_for()
+        await w.page.get_by_text("Of all that failed or is held back, one can be sent again safely.").wait_for()
         b.meta.behaviour.clear()
         await w.page.get_by_role("button", name="Send again").first.click()
         await w.page.get_by_text("They are tried again.").wait_for()

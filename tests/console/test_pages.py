@@ -175,7 +175,7 @@ async def test_a_failed_send_is_understood_and_retried(wabot: Business, owner: V
     await wabot.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
     page = await owner.get("/console/outbox")
     assert "This number has no WhatsApp" in page.text
-    assert "One can be sent again safely." in page.text
+    assert "Of all that failed or is held back, one can be sent again safely." in page.text
     (job,) = (await wabot.get("/outbox")).json["outbox"]
     shown = await owner.get(f"/console/outbox/{job['outbox_id']}")
     assert "What Meta said" in shown.text
@@ -397,7 +397,7 @@ async def test_all_of_a_talk_can_be_read_page_by_page(
 
 
 async def test_limits_of_metas_are_shown_as_far_as_they_are_known(wabot: Business, owner: Visitor) -> None:
-    assert "0 new people in 24 hours no limit is known" in (await owner.get("/console")).text
+    assert "No limit of new people is known" in (await owner.get("/console")).text
     assert await wabot.meta.set_limit(250) == 200
     await wabot.post("/initiate-bulk", {"numbers": [ANA, BEN]})
     assert "2 new people in 24 hours of 250" in (await owner.get("/console")).text
@@ -406,12 +406,12 @@ async def test_limits_of_metas_are_shown_as_far_as_they_are_known(wabot: Busines
 async def test_who_waits_for_the_limit_of_messages_to_one_person_is_counted(tmp_path: Path) -> None:
     limits = {"pair_interval_seconds": 60, "pair_burst": 2}
     async with business(tmp_path / "data", delivery=limits) as b, visitor(b) as v:
-        assert "0 contacts wait: Meta takes no more to one person at once" in (await v.get("/console")).text
+        assert "0 contacts wait for the limit per person" in (await v.get("/console")).text
         for number in (ANA, BEN):
             for _ in range(4):
                 template = {"name": "hello_world"}
                 await b.post("/messages", {"number": number, "template": template}, headers={"Prefer": "wait=0"})
-        while "2 contacts wait: Meta takes no more" not in (await v.get("/console")).text:
+        while "2 contacts wait for the limit per person" not in (await v.get("/console")).text:
             await asyncio.sleep(0.02)
         b.meta.behaviour.always(EVA, error(131056))
         await b.post("/messages", {"number": EVA, "template": {"name": "hello_world"}}, headers={"Prefer": "wait=0"})
@@ -464,3 +464,33 @@ async def test_a_reply_that_is_owed_is_not_called_on_its_way_to_meta(tmp_path: P
         assert "on its way to Meta" not in page.text
         parked = await v.get("/console/outbox", params={"view": "parked"})
         assert "the connection to Meta broke (ServerDisconnectedError) What Meta said" in parked.text, "no code of ours"
+
+
+async def test_a_batch_is_scheduled_by_the_clock_of_the_owner(tmp_path: Path) -> None:
+    sections = {"whatsapp": {"business_account_id": "200000000000002"}, "bulk": {"timezone": "Asia/Kolkata"}}
+    async with business(tmp_path / "data", **sections) as b, visitor(b) as v:
+        assert "by the clock of Asia/Kolkata" in (await v.get("/console/batches/new")).text
+        noon = (datetime.now(UTC) + timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
+        table = {"table": "number\n+491711234567\n", "template": "hello_world/en_US"}
+        for at, hour in ((f"{noon:%Y-%m-%dT%H:%M}", 6), (noon.isoformat(), 12)):
+            page = await v.post("/console/batches/new", {**table, "send_at": at})
+            assert f"Is sent at {hour:02}:" in page.text
+            await v.post("/console/batches/start", {**table, "send_at": at, "key": at})
+            (batch,) = (await b.get("/batches", params={"limit": "1"})).json["batches"]
+            assert datetime.fromtimestamp(batch["send_at"], UTC).hour == hour
+        page = await v.post("/console/batches/new", {**table, "send_at": "tomorrow"})
+        assert "Send at: must be an ISO 8601 time" in page.text
+
+
+async def test_the_knowledge_page_says_what_is_left_out_and_why(tmp_path: Path) -> None:
+    async with bad_day(tmp_path) as b, visitor(b) as v:
+        while "Left out:" not in (page := await v.get("/console/knowledge")).text:
+            await asyncio.sleep(0.1)
+        assert "scanned.pdf: It is broken, or no PDF: save it anew" in page.text
+
+
+async def test_what_waits_is_told_once(tmp_path: Path) -> None:
+    async with bad_day(tmp_path) as b, visitor(b) as v:
+        page = await v.get("/console/outbox", params={"view": "leaving"})
+        assert "Waits behind an older message to the same person" in page.text
+        assert "waits behind an older message:" not in page.text

@@ -133,4 +133,7 @@ async def test_a_batch_names_its_template_before_and_after_it_has_left(patient: 
     people = {"recipients": [{"number": EVA, "components": long}], "template": template}
     assert (await patient.post("/initiate-bulk", people)).json["template"] == template
     nobody = await patient.post("/initiate-bulk", {"numbers": ["12"], "template": template})
-    assert "template" not in nobody.json
+    assert nobody.json["template"] == template
+    cancelled = await patient.post("/initiate-bulk", {"numbers": [EVA], "template": template, "send_at": later})
+    answer = await patient.post(f"/batches/{cancelled.json['batch_id']}/cancel")
+    assert (answer.json["state"], answer.json["template"]) == ("cancelled", template)

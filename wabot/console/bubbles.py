@@ -10,7 +10,7 @@ from typing import Any
 from wabot.core.json_values import dict_of, text_of
 from wabot.core.media import KINDS
 
-_TICKS = {"queued": "🕓", "sent": "✓", "delivered": "✓✓", "read": "✓✓", "played": "✓✓", "failed": "!"}
+_TICKS = {"queued": "…", "sent": "✓", "delivered": "✓✓", "read": "✓✓", "played": "✓✓", "failed": "!"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,5 +27,5 @@ async def ask(request: web.Request) -> web.StreamResponse:
 
 def _page(request: web.Request, **values: Any) -> web.Response:
     briefing = account_of(request).trial.briefing
-    shown = {"files": briefing.files, "searched": briefing.is_searched}
+    shown = {"files": briefing.files, "searched": briefing.is_searched, "fault": briefing.fault}
     return rendering.page(request, "knowledge.html", {**shown, **values})

@@ -6,8 +6,11 @@ import csv
 import io
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -41,7 +44,8 @@ class Table:
 async def page(request: web.Request) -> web.StreamResponse:
     """GET /console/batches/new: paste a table, choose a template."""
     templates = await template_form.approved(account_of(request))
-    return rendering.page(request, "new_batch.html", {"templates": templates})
+    zone = account_of(request).settings.bulk.timezone
+    return rendering.page(request, "new_batch.html", {"templates": templates, "zone": zone})
 
 
 async def check(request: web.Request) -> web.StreamResponse:
@@ -58,12 +62,13 @@ async def check(request: web.Request) -> web.StreamResponse:
         "columns": columns,
         "send_at": str(form.get("send_at", "")),
         "key": secrets.token_urlsafe(16),
+        "at": _send_at(form, account.settings.bulk.timezone),
         "previews": [template_values.preview(template, _values(row, columns)) for row in table.rows[:PREVIEWED]],
         "trouble": None,
         "dry_run": None,
     }
     try:
-        values["dry_run"] = await account.service.dry_run(_bulk(table, template, columns, form))
+        values["dry_run"] = await account.service.dry_run(_bulk(table, template, columns, values["at"]))
     except (InvalidInput, Refusal) as error:
         values["trouble"] = error.message if isinstance(error, Refusal) else str(error)
     return rendering.page(request, "check_batch.html", values)
@@ -73,7 +78,8 @@ async def start(request: web.Request) -> web.StreamResponse:
     """POST /console/batches/start: queue it. The form's key makes a second click the same batch."""
     account, form = account_of(request), await request.post()
     table, template = read_table(str(form.get("table", ""))), await _template(account, form)
-    bulk = _bulk(table, template, _columns(form, table, template), form, key=f"console-{form.get('key', '')}")
+    at, key = _send_at(form, account.settings.bulk.timezone), f"console-{form.get('key', '')}"
+    bulk = _bulk(table, template, _columns(form, table, template), at, key=key)
     batch_id, _known = await account.service.initiate(bulk)
     return to(f"/console/batches/{batch_id}", request, done="batch_started")
 
@@ -139,7 +145,7 @@ def _values(row: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str
 
 
 def _bulk(
-    table: Table, template: Template, columns: Mapping[str, str], form: Mapping[str, Any], *, key: str | None = None
+    table: Table, template: Template, columns: Mapping[str, str], send_at: float | None, *, key: str | None = None
 ) -> Bulk:
     """The batch of a form. Raises Refusal if a row lacks a value."""
     recipients = []
@@ -151,9 +157,16 @@ def _bulk(
             raise Refusal(422, f"Line {place} of the table has a value of several lines: is a quotation mark open?")
         recipients.append(Asked(values[NUMBER], template_values.components(template, values)))
     named = {"name": template.name, "language": template.language, "components": []}
+    return Bulk(recipients, named, key, by_recipient=True, send_at=send_at)
+
+
+def _send_at(form: Mapping[str, Any], zone: str) -> float | None:
+    """Unix seconds of the time in a form, by the clock of `zone` where it has no offset; None: now. Raises Refusal."""
     at = str(form.get("send_at", "")).strip()
+    with suppress(ValueError):
+        given = datetime.fromisoformat(at)
+        at = given.isoformat() if given.tzinfo else given.replace(tzinfo=ZoneInfo(zone)).isoformat()
     try:
-        send_at = instant(at) if at else None
+        return instant(at) if at else None
     except ValueError as error:
         raise Refusal(422, f"Send at: {error}") from None
-    return Bulk(recipients, named, key, by_recipient=True, send_at=send_at)

@@ -22,16 +22,9 @@ _STATUS = (
 _RECIPIENTS = (
     "recipients r LEFT JOIN jobs j ON j.id = r.job_id LEFT JOIN messages m ON m.job_id = r.job_id WHERE r.batch_id = ?"
 )
-_OF_TEMPLATE = (
-    "(SELECT json_extract(coalesce(m.raw, c.head, c.raw), '$.template.{}') FROM recipients r"
-    " LEFT JOIN messages m ON m.job_id = r.job_id LEFT JOIN contents c ON c.id = r.content_id"
-    " WHERE r.batch_id = batches.id AND coalesce(m.id, c.id) IS NOT NULL ORDER BY r.position LIMIT 1)"
-)
-"""Something of the template that all of a batch get, from the first message that is known."""
 _HEADS = (
-    "SELECT id, created_at, cancelled_at, send_at,"
-    f" {_OF_TEMPLATE.format('name')}, {_OF_TEMPLATE.format('language.code')}"
-    " FROM batches WHERE coalesce(next_position, 0) >= 0 AND single = 0"
+    "SELECT id, created_at, cancelled_at, send_at, template, language FROM batches"
+    " WHERE coalesce(next_position, 0) >= 0 AND single = 0"
 )
 """A draft is no batch yet, and one message to one person never is one for others."""
 _OLDER = "(created_at, id) < (SELECT created_at, id FROM batches WHERE id = :cursor)"
@@ -54,8 +47,8 @@ class RecipientResult:
 class Head(NamedTuple):
     """A batch without its recipients. Times are Unix seconds; `cancelled_at` is None if it was not cancelled.
 
-    `send_at`: when it is to be queued, or was; None: when it was asked for. `template`, `language`: None where no
-    message of it is known any more.
+    `send_at`: when it is to be queued, or was; None: when it was asked for. `template`, `language`: None where an
+    earlier version wrote it down.
     """
 
     id: str

@@ -38,7 +38,7 @@ class NewBatch:
     """A request to be queued. `fingerprint` distinguishes requests with the same Idempotency-Key `key`.
 
     `send_at`: when its sends are to be queued; None: now. Until then nobody waits behind them. `category`: of its
-    template, in Meta's words; None if they are not known.
+    template, in Meta's words; None if they are not known. `template`: its name and language.
     """
 
     id: str
@@ -47,6 +47,7 @@ class NewBatch:
     recipients: Sequence[Recipient]
     send_at: float | None = None
     category: str | None = None
+    template: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,9 @@ def knows_key(db: sqlite3.Connection, key: str) -> bool:
 def draft(db: sqlite3.Connection, batch: NewBatch, now: float) -> None:
     """The first of three steps: `write_down` the recipients, then `begin`."""
     db.execute(
-        "INSERT INTO batches (id, fingerprint, created_at, next_position, category) VALUES (?, ?, ?, ?, ?)",
-        (batch.id, batch.fingerprint, now, _DRAFT, batch.category),
+        "INSERT INTO batches (id, fingerprint, created_at, next_position, category, template, language)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (batch.id, batch.fingerprint, now, _DRAFT, batch.category, *(batch.template or (None, None))),
     )
 
 

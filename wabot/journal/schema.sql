@@ -125,7 +125,9 @@ CREATE TABLE batches (
     cancelled_at REAL,                              -- when a person cancelled it
     single INTEGER NOT NULL DEFAULT 0,              -- 1: one message to one person, by POST /messages; not listed
     send_at REAL,                                   -- scheduled: when it is to be queued
-    category TEXT                                   -- of its template, in Meta's words; NULL: not known
+    category TEXT,                                  -- of its template, in Meta's words; NULL: not known
+    template TEXT,                                  -- its name; NULL: of one message, or of an earlier version
+    language TEXT                                   -- of its template
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX batches_created ON batches (created_at);
 CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;

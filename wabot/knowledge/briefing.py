@@ -26,7 +26,7 @@ log = get_logger()
 
 
 class Briefing:
-    """The system prompts of one account. `on_fault`: called with what cannot be read, or None when all can."""
+    """The system prompts of one account. `fault`: what cannot be read, or None; `on_fault` is called with it."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Briefing:
     ) -> None:
         self._files, self._room, self._max_bubbles, self._handoff = files, knowledge_characters, max_bubbles, handoff
         self._zone, self._clock, self._on_fault = zone, clock, on_fault
+        self.fault: str | None = None
         self._offload = Offload()
         self._texts, self._index = files.texts(), _index(files.texts(), knowledge_characters)
 
@@ -81,7 +82,8 @@ class Briefing:
     async def look(self) -> None:
         """Read what has changed."""
         faults = await self._offload(self._files.look)
-        self._on_fault("; ".join(f"{legible(str(fault.filename))}: {fault.strerror}" for fault in faults) or None)
+        self.fault = "; ".join(f"{legible(str(fault.filename))}: {fault.strerror}" for fault in faults) or None
+        self._on_fault(self.fault)
         texts = self._files.texts()
         if texts != self._texts:
             self._texts, self._index = texts, await self._offload(_index, texts, self._room)

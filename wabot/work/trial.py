@@ -21,7 +21,9 @@ NOBODY = Contact(0)
 
 
 class Briefing(Protocol):
-    """Makes the system prompt, and knows what it is made of."""
+    """Makes the system prompt, and knows what it is made of. `fault`: what cannot be read; None: all can."""
+
+    fault: str | None
 
     async def system(self, name: str, said: Sequence[Said]) -> System: ...
 

@@ -163,6 +163,8 @@ CREATE INDEX contacts_paused ON contacts (paused_until) WHERE paused_until IS NO
 ALTER TABLE batches ADD COLUMN single INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE batches ADD COLUMN send_at REAL;  -- scheduled: when it is to be queued
 ALTER TABLE batches ADD COLUMN category TEXT; -- of its template, in Meta's words; NULL: not known
+ALTER TABLE batches ADD COLUMN template TEXT; -- its name; NULL: of one message, or of an earlier version
+ALTER TABLE batches ADD COLUMN language TEXT; -- of its template
 CREATE INDEX batches_listed ON batches (created_at, id) WHERE single = 0;
 
 -- What stays of people who were forgotten: hashes of their numbers and BSUIDs, so that a STOP holds, and for 30 days of

@@ -89,7 +89,7 @@ class BatchCounts(OfAccount):
     send_at: Seconds = absent()
     """When a scheduled batch is sent, or was."""
     template: TemplateName = absent()
-    """What all of them get; absent where nothing of it is known any more, since all were invalid or forgotten."""
+    """What all of them get; absent where an earlier version wrote it down."""
     total: int
     successful: int
     failed: int
