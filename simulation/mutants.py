@@ -41,7 +41,7 @@ MUTANTS: dict[str, Mutant] = {
         "wabot.journal.accept", "    opt_outs.record(db, contact_id, Stop.ALL, at, stop=True)\n", "    pass\n", "people stop"),
     "START is not written down": Mutant("wabot.journal.accept", "        opt_outs.start(db, author.id, at)\n", "        pass\n", "people stop"),
     "an Idempotency-Key is forgotten": Mutant(
-        "wabot.journal.batches", "VALUES (?, ?, ?, ?, ?)\",\n        (batch.id, batch.fingerprint,", "VALUES (?, ?, ?, ?, ?)\",\n        (batch.id, now,", "crashes"),
+        "wabot.journal.batches", "        (batch.id, batch.fingerprint, now, _DRAFT,", "        (batch.id, now, now, _DRAFT,", "crashes"),
     "doubts never end": Mutant("wabot.journal.timeouts", "(\"doubt_ends\", ", "(", "doubts"),
     "held sends are never released": Mutant("wabot.journal.timeouts", "\"released\", \"expires\"", "\"expires\"", "paused templates"),
     "what is released is not promoted": Mutant(

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, async_playwright
 
-from tests.browser.browser import THEMES, WIDTHS, Window, needs_browser, window
+from tests.browser.browser import ARGUMENTS, CHROMIUM, THEMES, WIDTHS, Window, needs_browser, window
 from tests.business import ANA, BEN, EVA, KEY, Business, business
 from wabot.sandbox.behaviour import error
 
@@ -248,8 +248,9 @@ async def test_a_failed_send_is_understood_and_sent_again(tmp_path: Path, browse
         await sign_in(w, b)
         await w.page.get_by_role("link", name="Outbox").click()
         await w.page.get_by_text("Meta could not fetch the file").wait_for()
-        await w.page.get_by_text("Of all that failed or is held back, one can be sent again safely.").wait_for()
+        await w.page.get_by_text("Of all that failed or is held back, one surely did not arrive.").wait_for()
         b.meta.behaviour.clear()
+        w.page.once("dialog", lambda dialog: asyncio.create_task(dialog.accept()))  # whether they really are to be sent
         await w.page.get_by_role("button", name="Send again").first.click()
         await w.page.get_by_text("They are tried again.").wait_for()
         await until(lambda: any(each.to == EVA and each.wamid for each in b.meta.sent))
@@ -271,6 +272,26 @@ async def test_a_batch_from_a_file(tmp_path: Path, browser: Browser) -> None:
         await w.page.get_by_role("button", name="Send 2 messages").click()
         await w.page.get_by_text("2 sent, 0 failed, 0 still to be sent").wait_for()
         assert {each.to for each in b.meta.sent} >= {"491711234568", "491711234569"}
+
+
+async def test_pages_that_are_left_keep_no_connection_and_live_again_when_one_goes_back(tmp_path: Path) -> None:
+    """A browser has six connections for one address, and keeps pages that are left for when one goes back to them."""
+    async with shop(tmp_path / "data") as b, async_playwright() as playwright:
+        keeping = {"ignore_default_args": ["--disable-back-forward-cache"], "args": ARGUMENTS}
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, **keeping)  # type: ignore[arg-type]
+        async with window(browser) as w:
+            await sign_in(w, b)
+            w.page.set_default_timeout(10_000)
+            for _ in range(2):
+                for name in ("Outbox", "Batches", "Conversations", "Knowledge", "Now"):
+                    await w.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+                    await w.page.wait_for_load_state("load")
+            await w.page.get_by_role("navigation").get_by_role("link", name="Events", exact=True).click()
+            await w.page.wait_for_load_state("load")
+            await w.page.go_back(wait_until="commit")
+            await b.meta.say("agent", from_="491711234577", name="Zoe")
+            await w.page.get_by_text("Zoe has waited").first.wait_for()
+        await browser.close()
 
 
 async def test_a_stranger_finds_why_there_was_no_answer_and_answers_by_hand(tmp_path: Path, browser: Browser) -> None:

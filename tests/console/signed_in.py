@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import unescape
@@ -43,11 +43,14 @@ class Visitor:
             return Page(answer.status, answer.url.path, await answer.text(), answer.headers)
 
     async def post(
-        self, path: str, values: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        values: Mapping[str, str | Sequence[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Page:
         """Send a form with the token of this session."""
         token = _TOKEN.search((await self.get("/console")).html)
-        form = urlencode({"form_token": token[1] if token else "", **(values or {})}).encode()
+        form = urlencode({"form_token": token[1] if token else "", **(values or {})}, doseq=True).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         async with self.session.post(path, data=io.BytesIO(form), headers=headers) as answer:
             return Page(answer.status, answer.url.path, await answer.text(), answer.headers)

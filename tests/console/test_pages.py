@@ -20,7 +20,7 @@ from tests.stand_ins import OpenAIStandIn
 from wabot.console import conversations, now, texts
 from wabot.console.routes import ROUTES
 from wabot.core.jobs import State
-from wabot.sandbox.behaviour import error
+from wabot.sandbox.behaviour import error, undelivered
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def test_a_person_answers_by_hand_and_hands_back(wabot: Business, owner: V
     await _answered(wabot, ANA)
     page = await owner.get(f"/console/conversations/{ANA}")
     assert "Write as a person" in page.text
-    assert "You can write for 23 h" in page.text
+    assert "You can write for another 23 h" in page.text
     page = await owner.post(f"/console/conversations/{ANA}/write", {"text": "Anna here: yes!", "takeover": "on"})
     assert "The message is on its way" in page.text
     assert "The assistant is silent" in page.text
@@ -175,7 +175,8 @@ async def test_a_failed_send_is_understood_and_retried(wabot: Business, owner: V
     await wabot.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
     page = await owner.get("/console/outbox")
     assert "This number has no WhatsApp" in page.text
-    assert "Of all that failed or is held back, one can be sent again safely." in page.text
+    assert "Of all that failed or is held back, one surely did not arrive." in page.text
+    assert "One message of the last 24 hours did not arrive." in (await owner.get("/console")).text
     (job,) = (await wabot.get("/outbox")).json["outbox"]
     shown = await owner.get(f"/console/outbox/{job['outbox_id']}")
     assert "What Meta said" in shown.text
@@ -188,6 +189,53 @@ async def test_a_failed_send_is_understood_and_retried(wabot: Business, owner: V
     assert (await owner.get("/console/outbox/x-1")).status == 404
     for view in ("unread", "leaving", "parked", "replies", "all"):
         assert (await owner.get("/console/outbox", params={"view": view})).status == 200
+
+
+async def test_what_meta_said_of_a_message_that_it_had_taken_comes_first(wabot: Business, owner: Visitor) -> None:
+    wabot.meta.behaviour.always(EVA, undelivered(131026))
+    await wabot.post("/messages", {"number": EVA, "template": {"name": "hello_world"}})
+    while (job := (await wabot.get("/outbox")).json["outbox"][0])["message_status"] != "failed":
+        await asyncio.sleep(0.01)
+    shown = (await owner.get(f"/console/outbox/{job['outbox_id']}")).text
+    said = shown[shown.index("What Meta said") :]
+    assert said.index("131026") < said.index("Before that, Meta had taken it:") < said.index("messaging_product")
+
+
+async def test_chosen_sends_are_shown_before_they_are_sent_again_or_cancelled(wabot: Business, owner: Visitor) -> None:
+    wabot.meta.behaviour.always(EVA, error(131026))
+    wabot.meta.behaviour.always(BEN, error(131026))
+    for number in (EVA, BEN):
+        await wabot.post("/messages", {"number": number, "template": {"name": "hello_world"}})
+    page = await owner.get("/console/outbox")
+    ids = re.findall(r'name="id" value="([^"]+)"', page.html)
+    assert len(ids) == 2
+    assert "Nothing is chosen" in (await owner.post("/console/outbox/chosen")).text
+    shown = await owner.post("/console/outbox/chosen", {"id": ids})
+    assert "2 of them surely did not arrive" in shown.text
+    assert "This number has no WhatsApp" not in shown.text
+    assert {EVA, BEN} <= set(re.findall(r"\d{10,}", shown.text))
+    wabot.meta.behaviour.clear()
+    before = len(wabot.meta.sent)
+    page = await owner.post("/console/outbox/chosen/retry", {"id": ids[:1]})
+    assert "They are tried again." in page.text
+    while len(wabot.meta.sent) == before:
+        await asyncio.sleep(0.01)
+    states = [(await wabot.get(f"/outbox/{job_id}")).json["state"] for job_id in ids]
+    assert states[1] == "failed"
+    assert states[0] in ("queued", "running", "done")
+
+
+async def test_chosen_sends_that_have_not_left_are_cancelled(tmp_path: Path) -> None:
+    async with business(tmp_path / "data", delivery={"backoff_base_seconds": 60, "backoff_max_seconds": 60}) as b:
+        b.meta.behaviour.always(EVA, error(131000))
+        await b.post("/messages", {"number": EVA, "template": {"name": "hello_world"}}, headers={"Prefer": "wait=0"})
+        while not (jobs := (await b.get("/outbox")).json["outbox"])[0]["attempts"]:
+            await asyncio.sleep(0.01)
+        async with visitor(b) as v:
+            ids = {"id": [jobs[0]["outbox_id"]]}
+            assert "has not left and can be cancelled" in (await v.post("/console/outbox/chosen", ids)).text
+            assert "was cancelled" in (await v.post("/console/outbox/chosen/cancel", ids)).text
+        assert (await b.get(f"/outbox/{jobs[0]['outbox_id']}")).json["state"] == "cancelled"
 
 
 TEMPLATE = "order_update/en_US"

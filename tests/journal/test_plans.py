@@ -290,6 +290,7 @@ async def questions(scene: Scene) -> None:
     await journal.mark_archived([(row[0], row[1]) for row in await journal.ahead_of_archive(0, 100)])
     await journal.depths()
     await journal.held_by_pair_limit(1.0)
+    await journal.not_arrived(1.0)
     await journal.priced("2026-11")
     await journal.priced_ever()
     await journal.knows_key("key")

@@ -142,7 +142,7 @@ def _back(request: web.Request, done: str) -> web.Response:
 
 
 async def _list(account: Account, asked: Mapping[str, str]) -> dict[str, Any]:
-    """The contacts: on the first page those who wait for a person come first."""
+    """The contacts: on the first page those who wait for a person come first, on each those nobody has answered."""
     search, waiting_only, cursor = asked.get("search", "")[:200], "waiting" in asked, asked.get("cursor")
     before = int(cursor) if cursor and cursor.lstrip("-").isdigit() else None
     found, onward = await account.service.contacts(Question(search, waiting_only, LISTED, before))
@@ -150,11 +150,12 @@ async def _list(account: Account, asked: Mapping[str, str]) -> dict[str, Any]:
     if before is None and not search and not waiting_only:
         first, _ = await account.service.contacts(Question(attention=True, limit=WAITING))
     known = {(each["number"], each["bsuid"]) for each in first}
+    others = [each for each in found if (each["number"], each["bsuid"]) not in known]
     return {
         "now": account.service.now(),
         "search": search,
         "waiting_only": waiting_only,
-        "contacts": [*first, *(each for each in found if (each["number"], each["bsuid"]) not in known)],
+        "contacts": [*first, *sorted(others, key=_was_answered)],
         "cursor": onward,
         "selected": "",
     }
@@ -201,3 +202,8 @@ async def _writing(account: Account, talk: Mapping[str, Any], request: web.Reque
         "template": template,
         "fields": fields,
     }
+
+
+def _was_answered(contact: Mapping[str, Any]) -> bool:
+    last = contact["last_message"]
+    return last is None or last["direction"] == "out"

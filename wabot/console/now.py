@@ -18,6 +18,7 @@ from wabot.web.answers import Refusal
 from wabot.web.request_account import account_of
 
 WAITING_SHOWN, OWED_SHOWN = 20, 20
+DAY = 86400.0
 OWED_AFTER_SECONDS = 15.0
 """A reply that is younger is on its way as it should be."""
 
@@ -50,22 +51,26 @@ async def _state(account: Account) -> Mapping[str, Any]:
         "state": state,
         "waiting": waiting,
         "more_waiting": more is not None and len(waiting) == WAITING_SHOWN,
-        "owed": await _owed(account, owed, now),
+        "owed": await _owed(account, owed, state["problems"], now),
         "lanes": [_lane(account, kind, [each for each in depths if each.kind == kind], now) for kind in account.lanes],
         "chart": chart.of(minutes := account.rates.minutes(now)),
         "limits": await account.service.limits_used(),
+        "not_arrived": await account.journal.not_arrived(now - DAY),
         "per_second": minutes[-2].sends / 60,
         "costs": await account.service.costs(None),
     }
 
 
-async def _owed(account: Account, jobs: Sequence[Mapping[str, Any]], now: float) -> list[Mapping[str, Any]]:
-    """The replies that somebody has waited for, each with the contact and why; those who wait longest first."""
+async def _owed(
+    account: Account, jobs: Sequence[Mapping[str, Any]], problems: Sequence[Mapping[str, Any]], now: float
+) -> list[Mapping[str, Any]]:
+    """The replies that somebody has waited for, each with the contact, why, and what to do; who waits longest first."""
     found = list[Mapping[str, Any]]()
     for job in reversed(jobs):
         if now - job["created_at"] >= OWED_AFTER_SECONDS:
             contact = await account.service.contact(job["number"])
-            found.append({**job, "name": (contact or {}).get("name", "")})
+            remedy = next((each["remedy"] for each in problems if job["error"] and job["error"] in each["what"]), None)
+            found.append({**job, "name": (contact or {}).get("name", ""), "remedy": remedy})
     return found
 
 

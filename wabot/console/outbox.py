@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -10,9 +11,11 @@ from aiohttp import web
 from wabot.accounts import Account
 from wabot.console import rendering, texts
 from wabot.console.serving import to
+from wabot.core.exceptions import InvalidInput
 from wabot.core.jobs import Kind, State
 from wabot.journal.bulk_retry import RETRIED, Retry
 from wabot.journal.outbox_list import Query
+from wabot.service import Service
 from wabot.web.answers import Refusal
 from wabot.web.request_account import account_of
 
@@ -75,6 +78,48 @@ async def retry_all(request: web.Request) -> web.StreamResponse:
     batch_id = str(form.get("batch", "")) or None
     await account_of(request).service.retry_all(Retry(batch_id=batch_id, may_repeat="may_repeat" in form))
     return to("/console/outbox", request, batch=batch_id, done="retried_many")
+
+
+async def chosen(request: web.Request) -> web.StreamResponse:
+    """POST /console/outbox/chosen: what can be done with those that somebody chose, before anything is done."""
+    service, jobs = account_of(request).service, await _chosen(request)
+    values = {
+        "jobs": jobs,
+        "stuck": await service.retry_counts(Retry(ids=_ids(service, jobs))),
+        "cancellable": sum(job["can_cancel"] for job in jobs),
+        "now": service.now(),
+    }
+    return rendering.page(request, "outbox_chosen.html", values)
+
+
+async def retry_chosen(request: web.Request) -> web.StreamResponse:
+    """POST /console/outbox/chosen/retry: retry all of them; only if asked, also what may arrive twice."""
+    service, jobs, form = account_of(request).service, await _chosen(request), await request.post()
+    await service.retry_all(Retry(ids=_ids(service, jobs), may_repeat="may_repeat" in form))
+    return to("/console/outbox", request, done="retried_many")
+
+
+async def cancel_chosen(request: web.Request) -> web.StreamResponse:
+    """POST /console/outbox/chosen/cancel: cancel all of them that have not left; what left meanwhile stays as it is."""
+    service = account_of(request).service
+    for job in await _chosen(request):
+        if job["can_cancel"]:
+            with suppress(InvalidInput):
+                await service.cancel(job["outbox_id"])
+    return to("/console/outbox", request, view="leaving", done="cancelled")
+
+
+async def _chosen(request: web.Request) -> list[dict[str, Any]]:
+    """The sends whose boxes are ticked in a form, as many as a page shows. Raises Refusal if there is none."""
+    service, form = account_of(request).service, await request.post()
+    found = [await service.outbox_one(str(outbox_id)) for outbox_id in form.getall("id", [])[:SHOWN]]
+    if not any(found):
+        raise Refusal(422, "Nothing is chosen: tick the boxes of messages first.")
+    return [_with_advice(job) for job in found if job is not None]
+
+
+def _ids(service: Service, jobs: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    return tuple(filter(None, (service.job_id(job["outbox_id"]) for job in jobs)))
 
 
 async def _jobs(account: Account, view: str, batch_id: str, before: int | None) -> list[dict[str, Any]]:

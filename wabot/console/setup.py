@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, SecretStr
 
 from wabot.console import rendering
+from wabot.core.health_checks import State
 from wabot.settings.loading import SECTIONS, WABOT_NAMES, Settings
 from wabot.web.request_account import account_of
 
@@ -39,8 +40,9 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 async def checks(request: web.Request) -> web.StreamResponse:
-    """GET /console/setup/checks: doctor's findings, now. It takes a few seconds, and calls no model."""
-    found = await account_of(request).doctor.examine()
+    """GET /console/setup/checks: doctor's findings, the bad ones first. They take a few seconds, and ask no model."""
+    order = {State.BROKEN: 0, State.WARNING: 1}
+    found = sorted(await account_of(request).doctor.examine(), key=lambda check: order.get(check.state, 2))
     return rendering.page(request, "checks.html", {"checks": found})
 
 

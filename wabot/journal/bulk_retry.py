@@ -6,6 +6,7 @@ what moved meanwhile is left as it is.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _ABOVE = " UNION ALL ".join(
     f"SELECT j.id FROM jobs j WHERE j.kind = 'send' AND state = '{state}' AND {indexes.ASIDE} AND j.id > :after"
     for state in RETRIED
 )
+_AMONG = "SELECT j.id FROM json_each(:ids) n JOIN jobs j ON j.id = n.value WHERE j.kind = 'send' AND j.id > :after"
 _OF_BATCH = "SELECT j.id FROM jobs j WHERE j.batch_id = :batch AND j.id > :after"
 _CANDIDATES = (
     f"SELECT j.id, +j.state IN ({_STATES}) AS stuck, {MAY_REPEAT} AS may_repeat,"
@@ -38,7 +40,7 @@ _CANDIDATES = (
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Which of the failed, held, parked and doubtful sends to try again; None = any.
+    """Which of the failed, held, parked and doubtful sends to try again; None = any. `ids`: only these.
 
     `error_code`: as the outbox shows it, a number of Meta's or a word of ours. `may_repeat`: also those that may arrive
     twice then.
@@ -47,6 +49,7 @@ class Retry:
     batch_id: str | None = None
     error_code: int | str | None = None
     may_repeat: bool = False
+    ids: tuple[int, ...] | None = None
 
 
 class Page(NamedTuple):
@@ -59,8 +62,8 @@ class Page(NamedTuple):
 
 def to_retry(db: sqlite3.Connection, retry: Retry, after: int) -> Page:
     """The next sends that a bulk retry is about, with ids above `after`."""
-    ids = _ABOVE if retry.batch_id is None else _OF_BATCH
-    values = {"batch": retry.batch_id, "after": after, "limit": PAGE}
+    ids = _AMONG if retry.ids is not None else _ABOVE if retry.batch_id is None else _OF_BATCH
+    values = {"batch": retry.batch_id, "after": after, "limit": PAGE, "ids": json.dumps(retry.ids)}
     rows = db.execute(_CANDIDATES.format(ids=ids), values).fetchall()
     meant = [row for row in rows if row["stuck"] and retry.error_code in (None, row["code"])]
     now = [row["id"] for row in meant if retry.may_repeat or not row["may_repeat"]]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from wabot.core.rate_limits import PAIR_LIMIT, PAIR_LIMIT_HIT
 from wabot.journal import indexes
 
+NOT_ARRIVED = 1000
+"""The most failed sends that are counted: what is shown of more is as good."""
+
 _OPEN = (
     ("reply", "queued", f"kind = 'reply' AND {indexes.READY}"),
     ("send", "queued", f"kind = 'send' AND {indexes.READY}"),
@@ -45,6 +48,18 @@ def held_by_pair_limit(db: sqlite3.Connection, now: float) -> int:
     """
     sql = f"SELECT count(*) FROM jobs WHERE kind = 'send' AND priority IN (0, 1) AND {indexes.READY} AND due_at > ?"
     return int(db.execute(f"{sql} AND error_code IN ('{PAIR_LIMIT}', {PAIR_LIMIT_HIT})", (now,)).fetchone()[0])
+
+
+def not_arrived(db: sqlite3.Connection, since: float) -> int:
+    """Sends that failed or came too late since a time, of the newest of each: NOT_ARRIVED at the most."""
+    count = 0
+    for state in ("failed", "expired"):
+        newest = f"SELECT j.id FROM jobs j WHERE kind = 'send' AND state = '{state}' AND {indexes.ASIDE}"
+        sql = (
+            f"SELECT count(*) FROM jobs WHERE id IN ({newest} ORDER BY id DESC LIMIT {NOT_ARRIVED}) AND settled_at >= ?"
+        )
+        count += db.execute(sql, (since,)).fetchone()[0]
+    return min(count, NOT_ARRIVED)
 
 
 def archive_lag(db: sqlite3.Connection) -> int:

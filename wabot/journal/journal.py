@@ -212,6 +212,10 @@ class Journal(
         """How many contacts wait because of Meta's limit of messages to one person."""
         return await self._read_long(gauges.held_by_pair_limit, now)
 
+    async def not_arrived(self, since: float) -> int:
+        """How many sends failed or came too late since a time; a thousand at the most."""
+        return await self._read_long(gauges.not_arrived, since)
+
     async def archive_lag(self) -> int:
         """Messages that the archive does not have as they are."""
         return await self._read_long(gauges.archive_lag)

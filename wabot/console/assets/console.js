@@ -122,6 +122,32 @@
     const last = lastSaid(event.target);  // a screen reader hears what is new, and not the whole talk again
     if (last && last.dataset.said !== before.said) document.getElementById("news").textContent = last.textContent;
   });
+  // A page that is left stays in memory for "back", and would keep its stream: six of them are all the connections that
+  // a browser has for one address. So the stream that htmx listens to is closed then, and opened again.
+  class Live extends EventTarget {
+    constructor(address) {
+      super();
+      this.address = address;
+      this.open();
+    }
+    open() {
+      this.source = new EventSource(this.address);
+      this.source.addEventListener("changed", () => this.dispatchEvent(new Event("changed")));
+      this.source.onopen = (event) => this.onopen(event);
+      this.source.onerror = (event) => this.onerror(event);
+    }
+    close() { this.source.close(); }
+    get readyState() { return this.source.readyState; }
+  }
+  let live = null;
+  htmx.createEventSource = function (address) { return live = new Live(address); };
+  window.addEventListener("pagehide", function () { if (live) live.close(); });
+  window.addEventListener("pageshow", function (event) {
+    if (!event.persisted || !live) return;
+    live.open();
+    live.dispatchEvent(new Event("changed"));
+  });
+
   document.addEventListener("error", function (event) {  // a picture that was not kept
     if (event.target.matches && event.target.matches(".bubble img")) event.target.replaceWith("[" + event.target.alt + "]");
   }, true);
@@ -130,5 +156,6 @@
     const current = document.querySelector("nav a[aria-current]");
     if (current) current.scrollIntoView({ block: "nearest", inline: "center" });
     toEnd(document);
+    if (location.hash === "#write") KEYS.w();
   });
 })();
