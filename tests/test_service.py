@@ -15,11 +15,11 @@ from wabot.batch_building import Asked, Bulk
 from wabot.core.exceptions import ArchiveDown
 from wabot.core.history_span import ALWAYS, Span
 from wabot.core.messages import Status
-from wabot.core.phone_numbers import InvalidNumber
+from wabot.core.phone_numbers import InvalidNumber, identify
 from wabot.log import configure
 from wabot.sandbox import payloads
 from wabot.sandbox.behaviour import error, undelivered
-from wabot.service import KeyConflict, Service, identify
+from wabot.service import KeyConflict, Service
 from wabot.settings.sections import Log
 from wabot.webhook_intake import BadSignature, Received
 

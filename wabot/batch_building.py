@@ -12,7 +12,7 @@ from typing import Any
 from wabot.core.may_send import unwanted
 from wabot.core.messages import Stop
 from wabot.core.outgoing import Origin, template_message
-from wabot.core.phone_numbers import InvalidNumber, normalize_number
+from wabot.core.phone_numbers import InvalidNumber, identify
 from wabot.journal.batches import NewBatch, Recipient
 
 _sorted_json = json.JSONEncoder(sort_keys=True).encode
@@ -54,7 +54,7 @@ def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str, category: s
             outgoing = template_message({**template, "components": asked.components}, Origin.BULK)
             size = len(json.dumps(asked.components))
         try:
-            recipients.append(Recipient(asked.number, normalize_number(asked.number), outgoing, size))
+            recipients.append(Recipient(asked.number, identify(asked.number), outgoing, size))
         except InvalidNumber:
             recipients.append(Recipient(asked.number, None))
     return NewBatch(batch_id, bulk.key, fingerprint(bulk), recipients, bulk.send_at, category, whole.template)

@@ -14,7 +14,7 @@ from wabot.core.exceptions import InvalidField, InvalidInput
 from wabot.core.jobs import Kind
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
-from wabot.core.phone_numbers import InvalidNumber, is_bsuid, normalize_number
+from wabot.core.phone_numbers import InvalidNumber, identify
 from wabot.core.template_check import Components
 from wabot.core.templates import Template
 from wabot.histories import Histories, History, HistoryArchive
@@ -256,8 +256,3 @@ class Service(Operations):
 def _refuse_conflict(queued: Queued) -> None:
     if queued.conflict:
         raise KeyConflict("this Idempotency-Key was used for another request")
-
-
-def identify(number: str) -> str:
-    """The digits of a phone number, or a BSUID as it is. Raises InvalidNumber."""
-    return number if is_bsuid(number) else normalize_number(number)

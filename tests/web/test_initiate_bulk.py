@@ -115,6 +115,23 @@ async def test_numbers_are_taken_as_people_write_them_and_returned_as_digits(wab
     assert (result["number"], result["status"]) == (ANA, "sent")
 
 
+async def test_people_without_a_number_are_named_by_their_user_id(wabot: Business) -> None:
+    asked = ["IN.known12345", ANA, "IN.new12345", "IN.known12345", "IN.stopped12345"]
+    await wabot.meta.say("Hi", user_id=asked[0])
+    await wabot.post(f"/contacts/{asked[-1]}/opt-out")
+    tried = (await ask(wabot, {"numbers": asked, "dry_run": True})).json
+    assert (tried["invalid"], tried["duplicates"], tried["opted_out"], tried["would_send"]) == (0, 1, 1, 3)
+    answer = await ask(wabot, {"numbers": asked})
+    assert [line["number"] for line in answer.json["results"]] == asked
+    assert [line["status"] for line in answer.json["results"]] == [*["sent"] * 4, "failed"]
+    assert answer.json["results"][-1]["error_code"] == "opted_out"
+    bulk = [sent for sent in wabot.meta.sent if sent.wamid in answer.body.decode()]
+    assert sorted(sent.to for sent in bulk) == sorted(asked[:3])
+    found = (await wabot.get(f"/contacts/{asked[2]}")).json
+    assert (found["number"], found["bsuid"]) == (None, asked[2])
+    assert (await wabot.get("/outbox", params={"number": asked[2]})).json["count"] == 1
+
+
 @pytest.mark.parametrize("number", [919216598210.0, True, None, [ANA], {"number": ANA}, "9" * 201])
 async def test_what_is_no_number_at_all_refuses_the_request(wabot: Business, number: object) -> None:
     assert "numbers.1" in refusal(await ask(wabot, {"numbers": [ANA, number]}), 422)

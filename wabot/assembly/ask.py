@@ -14,8 +14,8 @@ from wabot.core import remedies
 from wabot.core.conversation import Said
 from wabot.core.exceptions import AssistantFailed
 from wabot.core.model_answers import ModelAnswer, ModelName
+from wabot.core.phone_numbers import identify
 from wabot.journal.talk_from_outside import NOBODY, talk_so_far
-from wabot.service import identify
 from wabot.settings.loading import Settings
 from wabot.work.models import Models
 from wabot.work.trial import Briefing, Tried

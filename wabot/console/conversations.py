@@ -15,10 +15,10 @@ from wabot.console import bubbles, rendering, template_form
 from wabot.console.serving import to
 from wabot.core.jobs import Kind
 from wabot.core.outgoing import Origin, template_message
+from wabot.core.phone_numbers import identify
 from wabot.journal.contact_list_and_search import Question
 from wabot.journal.outbox_list import Query
 from wabot.message_building import OneMessage
-from wabot.service import identify
 from wabot.web.answers import Refusal
 from wabot.web.auth import ACCOUNTS
 from wabot.web.request_account import account_of

@@ -93,6 +93,11 @@ def is_bsuid(text: str) -> bool:
     return _BSUID.fullmatch(text) is not None
 
 
+def identify(text: str) -> str:
+    """The digits of a phone number, or a business-scoped user id as it is. Raises InvalidNumber."""
+    return text if is_bsuid(text) else normalize_number(text)
+
+
 def mask(identity: str | None) -> str:
     """A phone number or BSUID, shortened for logs: enough to recognise it, too little to call it."""
     if not identity:

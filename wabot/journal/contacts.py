@@ -120,23 +120,26 @@ def _wrote_from(db: sqlite3.Connection, contact_id: int, number: str, at: float)
     return db.execute(newest, (contact_id, at, number)).fetchone() is not None
 
 
-def find_or_create(db: sqlite3.Connection, numbers: Sequence[str], now: float) -> dict[str, tuple[int, Stop | None]]:
-    """The contacts of many numbers at once, those that we did not know created: number → (id, what is stopped)."""
+def find_or_create(db: sqlite3.Connection, identities: Sequence[str], now: float) -> dict[str, tuple[int, Stop | None]]:
+    """The contacts of many identities (digits or BSUIDs), those that we did not know created: (id, what is stopped)."""
     rows = db.execute(
         "SELECT i.value, c.id, c.stopped FROM json_each(?) n JOIN identities i ON i.value = n.value"
         " JOIN contacts c ON c.id = i.contact_id",
-        (json.dumps(numbers),),
+        (json.dumps(identities),),
     ).fetchall()
     found = {row["value"]: (row["id"], stop_of(row)) for row in rows}
-    unknown = [number for number in numbers if number not in found]
+    unknown = [identity for identity in identities if identity not in found]
     last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'contacts'").fetchone()
     first = (last[0] if last else 0) + 1
-    values = {"first": first, "numbers": json.dumps(unknown), "now": now}
+    people = json.dumps([Person.of(identity) for identity in unknown])
+    values = {"first": first, "people": people, "names": json.dumps(unknown), "now": now}
     db.execute(
-        "INSERT INTO contacts (id, wa_id, created_at) SELECT :first + key, value, :now FROM json_each(:numbers)", values
+        "INSERT INTO contacts (id, wa_id, bsuid, created_at)"
+        " SELECT :first + key, json_extract(value, '$[0]'), json_extract(value, '$[1]'), :now FROM json_each(:people)",
+        values,
     )
-    db.execute("INSERT INTO identities (value, contact_id) SELECT value, :first + key FROM json_each(:numbers)", values)
-    return found | {number: (contact_id, None) for contact_id, number in enumerate(unknown, start=first)}
+    db.execute("INSERT INTO identities (value, contact_id) SELECT value, :first + key FROM json_each(:names)", values)
+    return found | {identity: (contact_id, None) for contact_id, identity in enumerate(unknown, start=first)}
 
 
 def rekey(db: sqlite3.Connection, contact_id: int, old: Person, new: Person, *, at: float, now: float) -> int:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from wabot.core.jobs import Kind, State
-from wabot.core.phone_numbers import is_bsuid, normalize_number
+from wabot.core.phone_numbers import identify
 from wabot.journal.contact_list_and_search import Question
 from wabot.journal.from_outside import JournalFile
 from wabot.journal.outbox_list import Query
@@ -55,7 +55,7 @@ class Reading:
             self._say(away)
         _validated(Get, body)
         async with self._journal() as journal:
-            messages = await journal.talk(_identity(number), 0 if before else limit)
+            messages = await journal.talk(identify(number), 0 if before else limit)
         if before:
             messages = _after(before, messages)[:limit]
         return {"count": len(messages), "messages": messages}
@@ -74,7 +74,7 @@ class Reading:
                 Query(
                     kind=Kind(asked.kind),
                     state=State(asked.state) if asked.state else None,
-                    identity=_identity(asked.number) if asked.number else "",
+                    identity=identify(asked.number) if asked.number else "",
                     batch_id=asked.batch_id,
                     message=asked.message,
                     limit=asked.limit,
@@ -119,7 +119,3 @@ def _after(before: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages that follow the one of this id or outbox id."""
     place = next((n for n, one in enumerate(messages) if before in (one["id"], one.get("outbox_id"))), len(messages))
     return messages[place + 1 :]
-
-
-def _identity(number: str) -> str:
-    return number if is_bsuid(number) else normalize_number(number)

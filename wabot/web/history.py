@@ -12,9 +12,8 @@ from aiohttp import web
 from wabot.core.answer_size import Room
 from wabot.core.exceptions import ArchiveDown
 from wabot.core.json_limits import SMALL
-from wabot.core.phone_numbers import InvalidNumber
+from wabot.core.phone_numbers import InvalidNumber, identify
 from wabot.histories import History
-from wabot.service import identify
 from wabot.web.answers import RETRY_AFTER, Encoded, Refusal, reply_long
 from wabot.web.request_account import label, service_of
 from wabot.web.request_bodies import OFFLOAD, parse, validate

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from wabot.core.exceptions import InvalidField
 from wabot.core.jobs import Kind, State
+from wabot.core.phone_numbers import identify
 from wabot.journal.bulk_retry import Retry
 from wabot.journal.event_queue import EventQuery
 from wabot.journal.outbox_list import Query
-from wabot.service import identify
 from wabot.web.answers import Refusal
 from wabot.web.history import QUESTION_LIMIT
 from wabot.web.request_account import answer, service_of
