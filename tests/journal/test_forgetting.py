@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tests.journal.scene import ANA, BEN, DAY, NOW, Scene, receipt, said, sent, text
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.messages import ForeignPart, Notice, Person, Status, Stop, Webhook
-from wabot.journal import batch_results
+from wabot.journal import batch_results, erasure
 from wabot.journal.erasure import Erased
 from wabot.journal.forgotten import REMEMBERED_SECONDS
 
@@ -157,6 +158,37 @@ async def test_a_crash_does_not_end_a_forgetting(scene: Scene, monkeypatch: pyte
     await scene.journal.go_on_forgetting(NOW, archive=False)
     assert traces(scene, SECRET, ANA) == []
     assert scene.journal.leaving == frozenset()
+
+
+async def test_who_is_forgotten_twice_at_a_time_takes_nothing_of_others_along(scene: Scene) -> None:
+    """A request, and what goes on with all that is unfinished: when the first ends, the names are gone."""
+    notices = tuple(Notice("x", "y", f"kept {n}") for n in range(5))
+    foreign = (ForeignPart("104", '{"from": "somebody else"}'),)
+    await scene.journal.accept(Webhook(foreign=foreign, notices=notices), NOW)
+    await scene.hear(said("wamid.1", body=SECRET))
+    erased, _ = await asyncio.gather(forget(scene), scene.journal.go_on_forgetting(NOW, archive=False))
+    await scene.journal.writer(erasure.look_through, erased.id, (0, 0))
+    assert len(scene.rows("SELECT 1 FROM notices")) == 5
+    assert "somebody else" in scene.row("SELECT raw FROM foreign_webhooks")["raw"]
+
+
+async def test_who_asks_again_after_a_crash_is_answered_when_nothing_is_left(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", body=SECRET))
+    await scene.batch(ANA)
+    salt = await scene.journal._known_salt()
+    await scene.journal.writer(erasure.begin, ANA, salt, NOW)  # then it crashed
+    await scene.restart()
+    erased = await forget(scene)
+    assert (erased.known, erased.messages) == (True, 2)
+    assert traces(scene, SECRET, ANA) == []
+
+
+async def test_who_wrote_again_before_they_were_forgotten_is_forgotten_whole(scene: Scene) -> None:
+    await scene.hear(said("wamid.1", body=SECRET))
+    await scene.journal.writer(erasure.begin, ANA, await scene.journal._known_salt(), NOW)
+    await scene.hear(said("wamid.2", body=SECRET))
+    assert (await forget(scene)).messages == 1
+    assert traces(scene, SECRET, ANA) == []
 
 
 async def test_who_was_merged_is_forgotten_whole(scene: Scene) -> None:

@@ -32,6 +32,11 @@ STEP, JOBS_STEP = 200, 10
 LOOKED_THROUGH = 200
 """Stored webhooks and notices that one commit looks through."""
 
+_BEGUN = (
+    "SELECT id FROM forgettings WHERE erased_at IS NULL AND EXISTS (SELECT 1 FROM json_each(names) WHERE value = ?)"
+    " ORDER BY id DESC LIMIT 1"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
@@ -64,8 +69,13 @@ class Erased:
 
 
 def begin(db: sqlite3.Connection, identity: str, salt: bytes, now: float) -> int:
-    """End what is done for a person now, and let nobody go by their names; the id of the forgetting."""
+    """End what is done for a person now, and let nobody go by their names; the id of the forgetting.
+
+    If nobody goes by this name since it is being forgotten already, it is that one's.
+    """
     known = contacts.find(db, identity)
+    if known is None and (begun := db.execute(_BEGUN, (identity,)).fetchone()):
+        return int(begun["id"])
     ids = opt_outs.everyone(db, known.id) if known else []
     names = {identity}
     for contact_id in ids:
@@ -286,5 +296,5 @@ def _leave_batches(db: sqlite3.Connection, names: Iterable[str]) -> None:
 
 
 def _any_of(names: Sequence[str]) -> re.Pattern[str]:
-    """Finds a name as a whole word."""
-    return re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, names))})(?!\w)")
+    """Finds a name as a whole word; nothing, if there are no names any more."""
+    return re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, names))})(?!\w)" if names else "(?!)")

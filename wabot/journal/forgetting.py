@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -45,6 +46,10 @@ class ForgetsPeople:
     leaving: frozenset[str] = frozenset()
     """The names of all who are being forgotten."""
 
+    @cached_property
+    def _turn(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
     async def forget(self, identity: str, now: float, *, archive: bool) -> Erased:
         """Erase a person, known or not. Raises JournalDown; what was begun goes on later.
 
@@ -54,7 +59,7 @@ class ForgetsPeople:
         forgetting = await self.writer(erasure.begin, identity, salt, now)
         await self._learn_who_leaves()
         await self._watchers.tell()
-        await self._erase(forgetting, salt, now, archive=archive)
+        await self.go_on_forgetting(now, archive=archive)  # of this person, an earlier forgetting may be unfinished
         return await self._read_long(erasure.outcome, forgetting)
 
     async def archive_has_forgotten(self, forgetting: int, seconds: float) -> Erased:
@@ -69,10 +74,10 @@ class ForgetsPeople:
         return await self._read_long(erasure.outcome, forgetting)
 
     async def go_on_forgetting(self, now: float, *, archive: bool) -> None:
-        """Erase those of whom a crash, a full disk or a long read left something."""
-        for forgetting in await self._read_long(erasure.unfinished):
-            salt = await self._known_salt()
-            await self._erase(forgetting, salt, now, archive=archive)
+        """Erase all whom a request, or a crash, a full disk or a long read, has left to be erased; one at a time."""
+        async with self._turn:
+            for forgetting in await self._read_long(erasure.unfinished):
+                await self._erase(forgetting, await self._known_salt(), now, archive=archive)
 
     async def owed_by_archive(self) -> list[Forgetting]:
         """The people whom the archive has yet to forget."""
