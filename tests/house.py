@@ -95,11 +95,15 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "wabot.settings": ("wabot.core", "wabot.json_schema", "wabot.ownership", "wabot.quiet_hours", "wabot.settings"),
     "wabot.journal": ("wabot.core", "wabot.journal", "wabot.log", "wabot.ownership", "wabot.private_file"),
     "wabot.work": (
-        "wabot.core", "wabot.log", "wabot.work.attachments", "wabot.work.lane", "wabot.work.reply",
+        "wabot.core", "wabot.log", "wabot.work.archive_circuit", "wabot.work.attachments", "wabot.work.lane",
+        "wabot.work.reply",
         "wabot.work.send", "wabot.work.tool_calls",
     ),
     "wabot.monitor.problem_list": ("wabot.core", "wabot.log"),
-    "wabot.monitor.problem_sources": ("wabot.core", "wabot.log", "wabot.monitor.problem_list", "wabot.work"),
+    "wabot.monitor.check_schedule": (),
+    "wabot.monitor.problem_sources": (
+        "wabot.core", "wabot.log", "wabot.monitor.check_schedule", "wabot.monitor.problem_list", "wabot.work",
+    ),
     "wabot.template_refusals": ("wabot.core", "wabot.offload", "wabot.template_list"),
     "wabot.template_list": ("wabot.core", "wabot.log"),
     "wabot.webhook_effects": ("wabot.core", "wabot.journal", "wabot.log", "wabot.work"),
@@ -122,7 +126,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "wabot.accounts", "wabot.core", "wabot.log", "wabot.offload", "wabot.shared_opt_outs", "wabot.webhook_signers",
     ),
     "wabot.webhook_signers": ("wabot.accounts", "wabot.core", "wabot.offload"),
-    "wabot.monitor.readiness": ("wabot.core", "wabot.journal", "wabot.monitor.problem_sources", "wabot.work"),
+    "wabot.monitor.readiness": (
+        "wabot.core", "wabot.journal", "wabot.monitor.check_schedule", "wabot.monitor.problem_sources", "wabot.work",
+    ),
     "wabot.metrics": ("wabot.core", "wabot.journal", "wabot.work"),
     "wabot.web": (
         "wabot.histories",

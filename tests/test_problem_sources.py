@@ -21,7 +21,8 @@ from wabot.core.exceptions import AssistantFailed
 from wabot.core.health_checks import Check
 from wabot.core.jobs import Event, Kind, Outcome
 from wabot.core.model_answers import ModelAnswer, ModelName
-from wabot.monitor.problem_sources import ASKED_SECONDS, Watch
+from wabot.monitor.check_schedule import ASKED_SECONDS
+from wabot.monitor.problem_sources import Watch
 from wabot.sandbox.behaviour import error
 
 BANNED = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": ["DISABLE"]}}

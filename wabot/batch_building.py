@@ -9,11 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wabot.core.exceptions import InvalidField
 from wabot.core.may_send import unwanted
 from wabot.core.messages import Stop
 from wabot.core.outgoing import Origin, template_message
 from wabot.core.phone_numbers import InvalidNumber, identify
 from wabot.journal.batches import NewBatch, Recipient
+
+LATE_SECONDS, AHEAD_SECONDS = 60.0, 30 * 86400.0
+"""How far in the past, and ahead, the time of a scheduled batch may be."""
 
 _sorted_json = json.JSONEncoder(sort_keys=True).encode
 
@@ -38,6 +42,12 @@ class Bulk:
     key: str | None = None
     by_recipient: bool = False
     send_at: float | None = None
+
+
+def check_time(bulk: Bulk, now: float) -> None:
+    """Refuse a schedule in the past or too far ahead. Raises InvalidField."""
+    if bulk.send_at is not None and not now - LATE_SECONDS <= bulk.send_at <= now + AHEAD_SECONDS:
+        raise InvalidField("send_at", "must not be in the past, and at most 30 days ahead")
 
 
 def new_batch(bulk: Bulk, default: Mapping[str, Any], batch_id: str, category: str | None) -> NewBatch:

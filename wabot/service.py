@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from wabot.batch_building import Bulk, dry_run, new_batch
+from wabot.batch_building import Bulk, check_time, dry_run, new_batch
 from wabot.core.answer_size import Room
-from wabot.core.exceptions import InvalidField, InvalidInput
+from wabot.core.exceptions import InvalidInput
 from wabot.core.jobs import Kind
 from wabot.core.messages import Webhook
 from wabot.core.new_ids import new_id
@@ -37,9 +37,6 @@ from wabot.work.send import Limits
 
 ARCHIVE_SECONDS = 5.0
 """How long a request waits for the archive to forget somebody."""
-
-LATE_SECONDS, AHEAD_SECONDS = 60.0, 30 * 86400.0
-"""How far in the past, and ahead, the time of a scheduled batch may be."""
 
 _EMPTY = Webhook()
 
@@ -121,9 +118,7 @@ class Service(Operations):
 
     async def _judge(self, bulk: Bulk) -> Template | None:
         """The template of a batch, if Meta can be asked. Raises TemplateRefused, and InvalidField for its time."""
-        now = self._clock()
-        if bulk.send_at is not None and not now - LATE_SECONDS <= bulk.send_at <= now + AHEAD_SECONDS:
-            raise InvalidField("send_at", "must not be in the past, and at most 30 days ahead")
+        check_time(bulk, self._clock())
         template = bulk.template or self._template
         shared = template.get("components") or ()
         each = [shared if one.components is None else one.components for one in bulk.recipients if bulk.by_recipient]

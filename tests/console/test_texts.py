@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.console.sentences import VARIES, sentences_in
-from wabot import accounts, message_building, operations, service, template_list
+from wabot import accounts, batch_building, message_building, operations, service, template_list
 from wabot.adapters import gemini, graph_api, mongo, openai, signed_post, whatsapp
 from wabot.console import (
     batches,
@@ -46,7 +46,7 @@ from wabot.work import archive_circuit, event_posts, models, reply, send, tool_c
 OTHERS = [language for language in texts.LANGUAGES if language != texts.DEFAULT]
 
 SPEAKERS = (
-    accounts, message_building, operations, service, template_list,
+    accounts, batch_building, message_building, operations, service, template_list,
     gemini, graph_api, mongo, openai, signed_post, whatsapp,
     batches, conversations, events, knowledge, new_batch, now, outbox, setup, sign_in, template_form,
     account_news, credential_shapes, health_checks, may_send, meta_errors, remedies, template_check, waiting_reasons,
@@ -58,6 +58,7 @@ SPEAKERS = (
 
 NOT_SAID = {
     health_checks.SYSTEM_USERS, health_checks.TEMPLATE_MANAGER,  # Meta's places, in Meta's words
+    f"not called, since {VARIES} calls are the most. Answer with what you know.",
     "Answer with one word: hello.", "(The business began this conversation.)",  # to a model
     f", {VARIES} more had no room", "; it has it in 7",  # ends of sentences that are looked up whole below
     "the token's app is not subscribed to the account7: nothing arrives", "the account has no template 7 in 77",

@@ -10,7 +10,7 @@ from wabot.core.exceptions import Effect
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Direction, Notice, Person, Preference, Status, Stop, Webhook
 from wabot.core.optout import Consent
-from wabot.journal import accept
+from wabot.journal import accept, notices
 from wabot.journal.accept import Rules
 
 
@@ -273,13 +273,13 @@ async def test_somebody_may_opt_out_before_we_ever_met(scene: Scene) -> None:
 
 
 async def test_what_else_meta_says_is_kept_cut_to_size(scene: Scene) -> None:
-    notice = Notice("account_update", "not ours to act on", "x" * (accept.NOTICE_LIMIT + 10))
+    notice = Notice("account_update", "not ours to act on", "x" * (notices.LONGEST + 10))
     await scene.journal.accept(Webhook(notices=(notice,)), NOW)
     row = scene.row("SELECT field, reason, length(raw) AS n, received_at FROM notices")
     assert row == {
         "field": "account_update",
         "reason": "not ours to act on",
-        "n": accept.NOTICE_LIMIT,
+        "n": notices.LONGEST,
         "received_at": NOW,
     }
 

@@ -12,7 +12,7 @@ from tests.journal.scene import ANA, BEN, DAY, EVA, NOW, Scene, receipt, said, s
 from wabot.core.jobs import Event, Kind, Outcome, State
 from wabot.core.messages import Notice, Status, Webhook
 from wabot.core.outgoing import Origin, Outgoing
-from wabot.journal import archiving, opening, pruning
+from wabot.journal import archiving, notices, opening
 from wabot.journal.backup import BackupFailed, copy
 from wabot.journal.batches import NewBatch, Recipient
 from wabot.journal.gauges import Depth
@@ -161,9 +161,9 @@ async def test_receipts_that_nobody_claimed_are_kept_for_a_week(scene: Scene) ->
 
 
 async def test_the_latest_notices_are_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "NOTICES_KEPT", 3)
-    notices = tuple(Notice("field", "reason", str(n)) for n in range(10))
-    await scene.journal.accept(Webhook(notices=notices), NOW)
+    monkeypatch.setattr(notices, "KEPT", 3)
+    said = tuple(Notice("field", "reason", str(n)) for n in range(10))
+    await scene.journal.accept(Webhook(notices=said), NOW)
     await prune(scene)
     assert [row["raw"] for row in scene.rows("SELECT raw FROM notices ORDER BY id")] == ["7", "8", "9"]
 

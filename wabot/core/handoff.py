@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+WORDS = (
+    "AGENT", "HUMAN", "OPERATOR", "PERSON", "REAL PERSON", "TALK TO A HUMAN", "TALK TO A PERSON",
+    "SPEAK TO AN AGENT", "AGENTE", "HUMANO", "PERSONA", "HABLAR CON UNA PERSONA", "ATENDENTE",
+    "FALAR COM ATENDENTE", "CONSEILLER", "PARLER À UN CONSEILLER", "MENSCH", "MITARBEITER", "OPERATORE",
+    "एजेंट", "इंसान", "موظف", "وكيل",
+)  # fmt: skip
+"""The words that ask for a person if the settings name no others."""
+
 
 class Reason(StrEnum):
     """Why a person is asked for."""

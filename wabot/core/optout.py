@@ -12,6 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+STOP_WORDS = (
+    "STOP", "STOPP", "UNSUBSCRIBE", "OPT OUT", "BAJA", "PARAR", "ARRÊT", "ARRET", "ABMELDEN", "रोकें", "बंद करें", "توقف",
+)  # fmt: skip
+START_WORDS = ("START", "UNSTOP", "SUBSCRIBE", "OPT IN", "ALTA", "INICIAR", "शुरू करें", "ابدأ")
+"""The words that count if the settings name no others."""
+
 TYPES = frozenset({"text", "button", "interactive"})
 """The types of message in which a person can opt out and in."""
 

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MOST_CALLS = 5
-"""The most calls of tools for one answer, whichever models are asked and however often: a tool may book something."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -67,8 +64,6 @@ class ToolUse:
 
 
 NO_TOOLS = ToolUse()
-
-NOT_CALLED = Result(f"not called, since {MOST_CALLS} calls are the most. Answer with what you know.", failed=True)
 
 
 _GEMINI_TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -10,10 +9,10 @@ from dataclasses import dataclass, field, fields
 from wabot.core.account_news import AccountNews, Standing
 from wabot.core.exceptions import DeliveryError
 from wabot.core.handoff import HandoffRules
-from wabot.core.messages import Direction, Inbound, Notice, Person, Preference, Status, Stop, Webhook, said_at
+from wabot.core.messages import Direction, Inbound, Person, Preference, Status, Stop, Webhook, said_at
 from wabot.core.optout import Consent, Wish, word_of
 from wabot.core.outgoing import Origin, text_message
-from wabot.journal import authors, contacts, event_writing, handoffs, indexes, opt_outs, receipts, templates
+from wabot.journal import authors, contacts, event_writing, handoffs, indexes, notices, opt_outs, receipts, templates
 from wabot.journal.authors import Author
 from wabot.journal.jobs import cancel_for_opt_out
 from wabot.journal.queue import enqueue
@@ -21,8 +20,6 @@ from wabot.journal.receipts import ReceiptRules
 
 SLICE = 200
 """Entries of a webhook that are stored in one commit."""
-NOTICE_LIMIT = 65_536
-"""Characters of a notice that are stored: enough to read it, too few to fill a disk."""
 
 _LASTING = frozenset({Standing.BLOCKED, Standing.RESTRICTED, Standing.LIFTED})
 """News of which only the latest counts."""
@@ -102,7 +99,7 @@ def accept(db: sqlite3.Connection, incoming: Webhook, now: float, rules: Rules, 
         about = {"standing": str(one.standing), "reason": one.reason, "at": one.at, "until": one.until}
         event_writing.note(db, "account.alert", about)
     for notice in incoming.notices:
-        _store_notice(db, notice, now)
+        notices.store(db, notice, now)
     return taken
 
 
@@ -279,16 +276,3 @@ def _store_preference(db: sqlite3.Connection, preference: Preference, now: float
     at = said_at(preference.timestamp, now)
     contact_id = contacts.resolve(db, preference.person, at, now)
     opt_outs.record(db, contact_id, Stop.MARKETING, at, stop=preference.stopped)
-
-
-def _store_notice(db: sqlite3.Connection, notice: Notice, now: float) -> None:
-    """Store a notice, or count it if it is stored already: Meta repeats what got no 200, and some news without end."""
-    digest = hashlib.sha256("\0".join((notice.field, notice.reason, notice.raw)).encode()).digest()
-    again = db.execute(
-        "UPDATE notices SET received_at = ?, times = times + 1 WHERE hash = ? AND hash IS NOT NULL", (now, digest)
-    )
-    if not again.rowcount:
-        db.execute(
-            "INSERT INTO notices (received_at, field, reason, raw, hash) VALUES (?, ?, ?, ?, ?)",
-            (now, notice.field, notice.reason, notice.raw[:NOTICE_LIMIT], digest),
-        )

@@ -22,6 +22,7 @@ from wabot.journal import (
     foreign_webhooks,
     forgotten,
     indexes,
+    notices,
     opt_outs,
     owner_alerts,
 )
@@ -118,16 +119,8 @@ def erase_some(db: sqlite3.Connection, forgetting: int, salt: bytes, now: float)
 def look_through(db: sqlite3.Connection, forgetting: int, after: tuple[int, int]) -> tuple[int, int] | None:
     """Remove a person from notices and stored webhooks with ids above `after`; where to go on, None at the end."""
     named = _any_of(_list(db, forgetting, "names"))
-    last_notice, last_webhook = after
-    page = "id > ? ORDER BY id LIMIT ?"
-    for row in db.execute(f"SELECT id, raw FROM notices WHERE {page}", (after[0], LOOKED_THROUGH)).fetchall():
-        last_notice = row["id"]
-        if named.search(row["raw"]):
-            db.execute("DELETE FROM notices WHERE id = ?", (row["id"],))
-    for row in db.execute(f"SELECT id, raw FROM foreign_webhooks WHERE {page}", (after[1], LOOKED_THROUGH)).fetchall():
-        last_webhook = row["id"]
-        if named.search(row["raw"]):
-            foreign_webhooks.rewrite(db, row["id"], foreign_webhooks.without(row["raw"], named))
+    last_notice = notices.forget(db, named, after[0], LOOKED_THROUGH)
+    last_webhook = foreign_webhooks.leave_out(db, named, after[1], LOOKED_THROUGH)
     return (last_notice, last_webhook) if (last_notice, last_webhook) != after else None
 
 

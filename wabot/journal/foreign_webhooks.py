@@ -180,7 +180,17 @@ def forget(db: sqlite3.Connection, step: Sequence[OneKept]) -> int:
     return _forget(db, [one.id for one in step])
 
 
-def rewrite(db: sqlite3.Connection, webhook_id: int, raw: str) -> None:
+def leave_out(db: sqlite3.Connection, named: re.Pattern[str], after: int, limit: int) -> int:
+    """Take a person out of the next ones with ids above `after`; the last id looked at."""
+    page = "SELECT id, raw FROM foreign_webhooks WHERE id > ? ORDER BY id LIMIT ?"
+    for row in db.execute(page, (after, limit)).fetchall():
+        after = row["id"]
+        if named.search(row["raw"]):
+            _rewrite(db, row["id"], _without(row["raw"], named))
+    return after
+
+
+def _rewrite(db: sqlite3.Connection, webhook_id: int, raw: str) -> None:
     """Store a webhook with another content."""
     size = len(raw.encode())
     (was,) = db.execute("SELECT size FROM foreign_webhooks WHERE id = ?", (webhook_id,)).fetchone()
@@ -207,7 +217,7 @@ def _forget(db: sqlite3.Connection, ids: Sequence[int]) -> int:
     return len(ids)
 
 
-def without(raw: str, named: re.Pattern[str]) -> str:
+def _without(raw: str, named: re.Pattern[str]) -> str:
     """A stored webhook without the entries of its lists that name a person; empty if it cannot be read."""
     try:
         payload = json.loads(raw)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from wabot.journal import batches, erasure, event_queue, foreign_webhooks, forgotten
+from wabot.journal import batches, erasure, event_queue, foreign_webhooks, forgotten, notices
 
 KEY_SECONDS = 7 * 86400.0
 """For so long Meta repeats a webhook, and clients a request: what they would repeat is not forgotten earlier."""
-
-NOTICES_KEPT = 10_000
 
 
 def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 100) -> int:
@@ -26,11 +24,7 @@ def prune(db: sqlite3.Connection, *, before: float, now: float, limit: int = 100
             " (SELECT wamid, status FROM receipts WHERE received_at < ? ORDER BY received_at LIMIT ?)",
             (now - KEY_SECONDS, limit),
         ).rowcount
-        + db.execute(
-            "DELETE FROM notices WHERE id IN (SELECT id FROM notices WHERE id <= (SELECT max(id) FROM notices) - ?"
-            " ORDER BY id LIMIT ?)",
-            (NOTICES_KEPT, limit),
-        ).rowcount
+        + notices.prune(db, limit=limit)
         + foreign_webhooks.prune(db, now=now, limit=limit)
         + forgotten.prune(db, now=now, limit=limit)
         + erasure.prune(db, before=before, limit=limit)

@@ -6,8 +6,6 @@ Disk and journal are checked often; doctor runs at the start and every hour.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import shutil
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
@@ -20,17 +18,11 @@ from wabot.core.health_checks import Check, State
 from wabot.core.jobs import Halt, Outcome
 from wabot.core.model_answers import ModelAnswer, ModelName
 from wabot.log import get_logger
+from wabot.monitor.check_schedule import DOUBT_SECONDS, EXAMINE_SECONDS, CheckSchedule
 from wabot.monitor.problem_list import Problems
 from wabot.work.lane import Lane
 
 LOOK_SECONDS = 10.0
-EXAMINE_SECONDS = 3600.0
-EXAMINE_AGAIN_SECONDS = 600.0
-"""The interval while doctor finds something broken, so that a fix is seen soon. It makes about seven calls to Meta each
-time, and Meta allows 200 an hour: https://developers.facebook.com/documentation/business-messaging/whatsapp/about-the-platform"""
-DOUBT_SECONDS = 30.0
-"""The least time between two runs because of failures; between two runs for a person it is ASKED_SECONDS."""
-ASKED_SECONDS = 1.0
 
 _TEMPLATE_CODES = range(132000, 132100)
 """https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes"""
@@ -105,8 +97,7 @@ class Watch:
         self._models = dict[ModelName, AssistantFailed | None]()
         self._lane_problems: dict[str, str] = {}
         self._check_problems: dict[str, str] = {}
-        self._examine_at = self._examined_soon_at = 0.0
-        self._soon = asyncio.Event()
+        self._schedule = CheckSchedule(clock)
         self._refused_by_disk = False
         self._warned: Mapping[str, str] = {}
         self._warning_ends_at = 0.0
@@ -250,32 +241,21 @@ class Watch:
 
     async def run(self, doctor: Doctor, *, after: float = 0.0) -> None:
         """Check regularly until cancelled: for the first time in `after` seconds, or when an event needs it."""
-        await self._wait(after)
+        await self._schedule.pause(after)
         while True:
-            self._soon.clear()
             await self.look()
-            if not 0 < self._examine_at - self._clock() <= EXAMINE_SECONDS:  # the clock may have been set back
-                self._examine_at = self._clock() + EXAMINE_SECONDS
+            if self._schedule.is_due():
+                self._schedule.started()
                 await self.examine(doctor)
-                if self._check_problems or not doctor.reached:
-                    self._examine_at = min(self._examine_at, self._clock() + EXAMINE_AGAIN_SECONDS)
-            await self._wait(min(LOOK_SECONDS, max(self._examine_at - self._clock(), 0.0)))
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._soon.wait()
+                self._schedule.ended(broken=bool(self._check_problems) or not doctor.reached)
+            await self._schedule.wait(LOOK_SECONDS)
 
     def examine_soon(self, apart: float = DOUBT_SECONDS) -> None:
         """Run doctor now, or `apart` seconds after the last such run, because an event needs its explanation.
 
         With ASKED_SECONDS a person asks for it, who may have solved a problem.
         """
-        now = self._clock()
-        at = min(max(now, self._examined_soon_at + apart), now + apart)
-        if at < self._examine_at:
-            self._examine_at = self._examined_soon_at = at
-            self._soon.set()
+        self._schedule.soon(apart)
 
     def _heard_within(self, seconds: float) -> bool:
         return self.last_webhook_at is not None and self._clock() - self.last_webhook_at < seconds

@@ -9,7 +9,8 @@ from typing import Any
 from wabot.core.exceptions import JournalDown
 from wabot.core.jobs import Kind
 from wabot.journal.journal import Journal
-from wabot.monitor.problem_sources import ASKED_SECONDS, Watch
+from wabot.monitor.check_schedule import ASKED_SECONDS
+from wabot.monitor.problem_sources import Watch
 from wabot.work.lane import Lane
 
 NO_ENDPOINTS = "[[events]] names no endpoints"

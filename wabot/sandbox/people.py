@@ -8,6 +8,7 @@ https://developers.facebook.com/documentation/business-messaging/whatsapp/busine
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,14 @@ class People:
             known = self._by_number[key] = Customer(user_id_of(key), address)
             self._by_user_id[known.user_id] = known
         return known
+
+    def newcomer(self, name: str | None, *, hidden: bool) -> Customer:
+        """Somebody new, with a German number; `hidden`: they have a username instead of showing it."""
+        customer = self.of(f"4917{secrets.randbelow(10**8):08d}9")
+        customer.name = name
+        if hidden:
+            customer.hides_number, customer.username = True, (name or "somebody").lower().replace(" ", ".")
+        return customer
 
     def link(self, number: str, user_id: str) -> Customer:
         """The person with this number has this BSUID."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from wabot.core import handoff
 from wabot.core.phone_numbers import InvalidNumber, normalize_number
 from wabot.settings.sections import NotNegative, Said, Seconds, Section, Words
 
@@ -18,12 +19,7 @@ def _digits(number: str) -> str:
 
 
 class Handoff(Section):
-    words: Words = (
-        "AGENT", "HUMAN", "OPERATOR", "PERSON", "REAL PERSON", "TALK TO A HUMAN", "TALK TO A PERSON",
-        "SPEAK TO AN AGENT", "AGENTE", "HUMANO", "PERSONA", "HABLAR CON UNA PERSONA", "ATENDENTE",
-        "FALAR COM ATENDENTE", "CONSEILLER", "PARLER À UN CONSEILLER", "MENSCH", "MITARBEITER", "OPERATORE",
-        "एजेंट", "इंसान", "موظف", "وكيل",
-    )  # fmt: skip
+    words: Words = handoff.WORDS
     by_assistant: bool = True
     notice: Said = "A colleague will answer you here."
     unanswered_minutes: NotNegative = 30

@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
 )
 
+from wabot.core import optout
 from wabot.core.conversation import LEAST_PROMPT, TALK_CHARACTERS
 from wabot.core.exceptions import InvalidInput
 from wabot.core.reply_caps import HIGHEST
@@ -256,11 +257,8 @@ class Delivery(Section):
 class OptOut(Section):
     """A word counts only if it is the whole message; case does not matter."""
 
-    stop_words: Words = (
-        "STOP", "STOPP", "UNSUBSCRIBE", "OPT OUT", "BAJA", "PARAR",
-        "ARRÊT", "ARRET", "ABMELDEN", "रोकें", "बंद करें", "توقف",
-    )  # fmt: skip
-    start_words: Words = ("START", "UNSTOP", "SUBSCRIBE", "OPT IN", "ALTA", "INICIAR", "शुरू करें", "ابدأ")
+    stop_words: Words = optout.STOP_WORDS
+    start_words: Words = optout.START_WORDS
     confirmation: Said = "You will get no more messages from us. Send START if you change your mind."
     welcome_back: Said = "Welcome back! You will hear from us again."
     shared: bool = False

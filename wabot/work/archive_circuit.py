@@ -15,6 +15,9 @@ from wabot.core.exceptions import ArchiveDown
 from wabot.core.history_span import ALWAYS, Span
 from wabot.log import get_logger
 
+RETRY_MAX_SECONDS = 5.0
+"""The longest wait between two tries of the archiver while the archive is down."""
+
 T = TypeVar("T")
 
 log = get_logger()

@@ -16,13 +16,12 @@ from typing import Any, Protocol
 
 from wabot.core.exceptions import ArchiveDown, JournalDown
 from wabot.log import get_logger
+from wabot.work.archive_circuit import RETRY_MAX_SECONDS
 
 BATCH = 500
 EVERY_SECONDS = 0.5
 IDLE_SECONDS = 300.0
 """The longest time between two looks at a journal in which nothing changes."""
-RETRY_MAX_SECONDS = 5.0
-"""The longest wait between two tries while the archive is down; no queries go to it until one succeeds."""
 
 CHECK_SECONDS = 3600.0
 """For so long a check of the archive counts: an outage in an hour in which nobody asks it is not noticed."""

@@ -10,10 +10,14 @@ from wabot.core.exceptions import AssistantFailed
 from wabot.core.jobs import Job
 from wabot.core.messages import Contact
 from wabot.core.model_answers import ModelAnswer, Tokens
-from wabot.core.tools import MOST_CALLS, NO_TOOLS, NOT_CALLED, Call, Result, Round, Tool, ToolUse
+from wabot.core.tools import NO_TOOLS, Call, Result, Round, Tool, ToolUse
 from wabot.log import get_logger
 
 log = get_logger()
+
+MOST_CALLS = 5
+"""The most calls of tools for one answer, whichever models are asked and however often: a tool may book something."""
+NOT_CALLED = Result(f"not called, since {MOST_CALLS} calls are the most. Answer with what you know.", failed=True)
 
 _LONGEST_NAME = 64
 _REMEMBERED = 1000

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -136,10 +135,8 @@ class PhonePage:
 
     async def _person(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
-        customer = self.meta.people.of(f"4917{secrets.randbelow(10**8):08d}9")
-        customer.name = str(asked.get("name") or "").strip()[:60] or None
-        if asked.get("hidden"):
-            customer.hides_number, customer.username = True, (customer.name or "somebody").lower().replace(" ", ".")
+        name = str(asked.get("name") or "").strip()[:60] or None
+        customer = self.meta.people.newcomer(name, hidden=bool(asked.get("hidden")))
         talk = self.talks.of(customer)
         self._tell({"talk": self.talks.shown(talk)})
         return web.json_response({"who": customer.user_id})
