@@ -99,6 +99,11 @@ def test_one_oddity_anywhere_changes_nothing_of_what_is_read(name: str) -> None:
     assert [body for body in _oddities(USUAL[name]) if not _agree(body)] == []
 
 
+@pytest.mark.parametrize("value", VALUES)
+def test_an_odd_sender_changes_nothing_of_what_is_read(value: str) -> None:
+    assert _agree(USUAL["text"].replace(b'"919216598210"', value.encode()))
+
+
 @st.composite
 def several_oddities(draw: st.DrawFn) -> bytes:
     """A webhook with two to four odd places."""
